@@ -1,0 +1,222 @@
+"""Every message on the wire as a frozen, typed structure, and the only place that turns them into bytes and back.
+
+Unknown fields are ignored, so that old readers survive new writers; anything else that is not as described here
+raises `WireError` with the reason. No message has a field that could hold audio.
+"""
+
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+MAX_PAYLOAD_BYTES = 65_536
+"""No message is larger; the broker's configuration has the same limit."""
+MAX_BATCH = 100
+"""Records in one array, sent when a backlog is worked off."""
+MAX_SEQ = 2**26 - 1
+"""At one record a second a boot lasts two years; the store's bitmap of one boot stays under 8 MiB."""
+
+Boot = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+"""64 random bits, made at each start of the device process."""
+Seq = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+UnixMs = Annotated[int, Meta(ge=0, lt=2**48)]
+"""Milliseconds since 1970-01-01 UTC."""
+Label = Annotated[str, Meta(pattern="^[A-Z][A-Z0-9_]{0,15}$")]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+Decibel = Annotated[float, Meta(ge=-120, le=0)]
+"""dB relative to full scale; digital silence is -120, never 0."""
+ShortText = Annotated[str, Meta(max_length=64)]
+Count = Annotated[int, Meta(ge=0)]
+Range = tuple[Seq, Seq]
+"""First and last sequence number, both included."""
+
+
+class WireError(ValueError):
+    """A message is not what the contract says; the text says why."""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What the classifier thought of one window of speech."""
+
+    v: Literal[1] = 1
+    boot: Boot
+    seq: Seq
+    gen: Count
+    """The erase generation that the reading belongs to."""
+    at: UnixMs
+    """End of the window."""
+    span_ms: Annotated[int, Meta(ge=1, le=600_000)]
+    """Length of the window."""
+    state: Literal["speech", "uncertain"]
+    scores: Annotated[dict[Label, Probability], Meta(min_length=1, max_length=16)]
+    """Calibrated probabilities of this window, unsmoothed."""
+    level_dbfs: Decibel
+    model: ShortText
+    clock_synced: bool
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """One record a minute of what the device listened to, so that silence and absence can be told apart later."""
+
+    v: Literal[1] = 1
+    boot: Boot
+    seq: Seq
+    """From the same counter as readings."""
+    gen: Count
+    at: UnixMs
+    """End of the span."""
+    span_ms: Annotated[int, Meta(ge=1, le=600_000)]
+    windows: Count
+    silent: Count
+    speech: Count
+    uncertain: Count
+    dropped: Count
+    """Windows that could not be classified in time."""
+    level_dbfs: Decibel
+    """Mean level of the span."""
+    clipping: Probability
+    """Share of samples at full scale."""
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a device is there; retained, and the device's last will."""
+
+    v: Literal[1] = 1
+    state: Literal["online", "offline", "paused"]
+    boot: Boot
+    connection: Count
+    """Counts the connections of a boot, so that a stale last will is told from a fresh one."""
+    name: ShortText
+    labels: Annotated[tuple[Label, ...], Meta(min_length=1, max_length=16)]
+    model: ShortText
+    version: ShortText
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """How a device is; retained, once a minute."""
+
+    v: Literal[1] = 1
+    boot: Boot
+    inference_p50_ms: float
+    """Front end and classifier, one window."""
+    inference_p95_ms: float
+    cpu_ratio: float
+    """Share of one core that the process used since the last record."""
+    rss_bytes: Count
+    temperature_c: float | None
+    outbox_rows: Count
+    outbox_oldest_age_s: float
+    dropped: Count
+    """Records that the outbox had to drop since the start of the process."""
+    source: ShortText
+    """Microphone or folder that is being listened to."""
+    clock_synced: bool
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of exactly these sequence numbers of one boot; a device forgets a row only on this message."""
+
+    v: Literal[1] = 1
+    boot: Boot
+    stored: tuple[Range, ...] = ()
+    expired: tuple[Range, ...] = ()
+    """Older than the server keeps."""
+    erased: tuple[Range, ...] = ()
+    """Of a generation that someone deleted."""
+    refused: tuple[tuple[Seq, Seq, str], ...] = ()
+    """With the reason."""
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
+    """The erase generation that a device shall use from now on; retained."""
+
+    v: Literal[1] = 1
+    gen: Count
+
+
+class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether an ingest is there to confirm; retained, and ingest's last will."""
+
+    v: Literal[1] = 1
+    state: Literal["online", "offline"]
+
+
+Record = Reading | Heard
+"""What goes through the outbox and is confirmed."""
+Message = Record | Status | Health | Stored | Generation | ServerStatus
+M = TypeVar("M", Reading, Heard, Status, Health, Stored, Generation, ServerStatus)
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """The part of a record that names it; enough to refuse a record that is otherwise malformed."""
+
+    boot: Boot
+    seq: Seq
+
+
+_encoder = msgspec.json.Encoder()
+_raw_list = msgspec.json.Decoder(Annotated[list[msgspec.Raw], Meta(max_length=MAX_BATCH)])
+_identity = msgspec.json.Decoder(Identity)
+_decoders: dict[type, msgspec.json.Decoder[object]] = {}
+
+
+def encode(message: Message) -> bytes:
+    """Return the message as UTF-8 JSON."""
+    return _encoder.encode(message)
+
+
+def join(payloads: list[bytes]) -> bytes:
+    """Return one payload that carries several encoded records; a single one stays as it is."""
+    return payloads[0] if len(payloads) == 1 else b"[" + b",".join(payloads) + b"]"
+
+
+def split(payload: bytes) -> list[bytes]:
+    """Return the encoded records of one payload, one or up to 100, without looking into them.
+
+    Raises:
+        WireError: the payload is too large, is an array that is not JSON, or has too many elements.
+    """
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise WireError(f"the payload has {len(payload)} bytes; {MAX_PAYLOAD_BYTES} are allowed")
+    if not payload.lstrip().startswith(b"["):
+        return [payload]
+    try:
+        return [bytes(raw) for raw in _raw_list.decode(payload)]
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise WireError(str(error)) from error
+
+
+def decode(payload: bytes, kind: type[M]) -> M:
+    """Return one message of the asked kind.
+
+    Raises:
+        WireError: the payload is not JSON, or not such a message; the text names the field.
+    """
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise WireError(f"the payload has {len(payload)} bytes; {MAX_PAYLOAD_BYTES} are allowed")
+    decoder = _decoders.setdefault(kind, msgspec.json.Decoder(kind))
+    try:
+        message = decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(str(error)) from error
+    assert isinstance(message, kind)
+    return message
+
+
+def identify(payload: bytes) -> Identity | None:
+    """Return boot and sequence number of a record that is otherwise malformed, or None if not even those are there."""
+    try:
+        return _identity.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def ranges(numbers: list[int]) -> tuple[Range, ...]:
+    """Return sequence numbers as sorted ranges, both ends included: [4, 1, 2] gives ((1, 2), (4, 4))."""
+    found: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if found and number == found[-1][1] + 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return tuple((first, last) for first, last in found)

@@ -1,0 +1,65 @@
+"""Topic names, and the device id that is part of them."""
+
+import re
+from typing import Literal, NamedTuple
+
+ROOT = "moodwire/v1"
+SERVER_STATUS = f"{ROOT}/server/status"
+
+FromDevice = Literal["reading", "heard", "status", "health"]
+ToDevice = Literal["stored", "generation"]
+FROM_DEVICE: tuple[FromDevice, ...] = ("reading", "heard", "status", "health")
+
+_DEVICE_ID = re.compile(r"[0-9a-f]{12}")
+_MAC_FORMS = re.compile(r"[0-9a-f]{12}|[0-9a-f]{2}(:[0-9a-f]{2}){5}|[0-9a-f]{2}(-[0-9a-f]{2}){5}")
+
+
+class Address(NamedTuple):
+    """Whom a topic is about and what it carries."""
+
+    device: str
+    """12 lower-case hex digits."""
+    kind: FromDevice
+
+
+def topic(device: str, kind: FromDevice | ToDevice) -> str:
+    """Return the topic of one device's messages of one kind."""
+    return f"{ROOT}/{device}/{kind}"
+
+
+def subscription(kind: FromDevice) -> str:
+    """Return the filter that matches every device's messages of one kind."""
+    return f"{ROOT}/+/{kind}"
+
+
+def parse(name: str) -> Address:
+    """Split a topic that a device published on.
+
+    Raises:
+        ValueError: the topic is not one of ours, or its device id is not 12 lower-case hex digits.
+    """
+    prefix, _, rest = name.partition(f"{ROOT}/")
+    device, _, kind = rest.partition("/")
+    if prefix or not _DEVICE_ID.fullmatch(device):
+        raise ValueError(f"topic {name!r} names no device: {ROOT}/<12 lower-case hex digits>/… is right")
+    for known in FROM_DEVICE:
+        if kind == known:
+            return Address(device, known)
+    raise ValueError(f"topic {name!r} ends in no kind that a device sends: {', '.join(FROM_DEVICE)} are")
+
+
+def device_id(mac: str) -> str:
+    """Return the device id of a MAC address written with colons, with hyphens, or bare, in either case.
+
+    Raises:
+        ValueError: it is not a MAC address.
+    """
+    lower = mac.lower()
+    if not _MAC_FORMS.fullmatch(lower):
+        raise ValueError(f"{mac!r} is not a MAC address: aa:bb:cc:dd:ee:ff or aabbccddeeff is right")
+    return lower.replace(":", "").replace("-", "")
+
+
+def mac_address(device: str) -> str:
+    """Return a device id in the form people know: `aa:bb:cc:dd:ee:ff`."""
+    return ":".join(device[i : i + 2] for i in range(0, 12, 2))

@@ -1,0 +1,135 @@
+"""A model bundle: the folder that training writes and the device reads.
+
+`model.tflite` takes one window of standardised log-mel frames and gives one logit per label; `manifest.json` says
+everything needed to feed it and to read it; `golden.npz` holds a synthetic clip with its features and scores, so that
+the hand-over can be tested anywhere; `CARD.md` is the model card for people.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from models.frontend import FrontEnd
+
+SHIPPED = Path(__file__).parent / "bundles"
+DEFAULT = "ang-hap-neu"
+
+
+class BundleError(Exception):
+    """A bundle is missing, incomplete or corrupt; the text names the folder, what is wrong and what would be right."""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a reader must know of a model."""
+
+    schema_version: Literal[1] = 1
+    name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9.-]{0,63}$")]
+    """Name with its version, as readings carry it: `ang-hap-neu-1`."""
+    labels: Annotated[tuple[str, ...], Meta(min_length=2, max_length=16)]
+    """In the order of the model's outputs."""
+    front_end: FrontEnd
+    window_ms: Annotated[int, Meta(ge=500, le=10_000)]
+    hop_ms: Annotated[int, Meta(ge=100, le=10_000)]
+    temperature: Annotated[float, Meta(gt=0)]
+    """Divides the logits before the softmax (Guo et al. 2017, On Calibration of Modern Neural Networks)."""
+    uncertain_below: Annotated[float, Meta(ge=0, le=1)]
+    """A window whose smoothed top probability is lower is `uncertain`."""
+    model_sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    recipe_sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    data_sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    """Over the names and hashes of the recordings it was trained on."""
+    sparsity: Annotated[float, Meta(ge=0, lt=1)]
+    """Share of weights that pruning set to zero."""
+    measured: dict[str, Any]
+    """Accuracy on speakers that the model never heard, with its protocol."""
+
+    @property
+    def window_samples(self) -> int:
+        """Samples in one window."""
+        return self.window_ms * self.front_end.sample_rate_hz // 1000
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples from window to window."""
+        return self.hop_ms * self.front_end.sample_rate_hz // 1000
+
+    @property
+    def window_frames(self) -> int:
+        """Log-mel frames in one window."""
+        return self.front_end.frames_in(self.window_samples)
+
+
+class Bundle(msgspec.Struct, frozen=True):
+    """A bundle whose manifest is valid and whose model file is the one that the manifest names."""
+
+    folder: Path
+    manifest: Manifest
+    model: bytes
+    """The TFLite flat buffer."""
+
+    @property
+    def golden_file(self) -> Path:
+        """The synthetic clip with its features and scores."""
+        return self.folder / "golden.npz"
+
+
+def find(name: str) -> Path:
+    """Return the folder of a shipped bundle by name, or of any bundle by path.
+
+    Raises:
+        BundleError: there is neither.
+    """
+    for folder in (SHIPPED / name, Path(name)):
+        if folder.is_dir():
+            return folder
+    shipped = ", ".join(sorted(path.name for path in SHIPPED.iterdir() if path.is_dir()))
+    raise BundleError(
+        f"no bundle {name!r}: give a folder, or the name of a shipped one ({shipped or 'none'})"
+    )
+
+
+def load(folder: Path) -> Bundle:
+    """Read and check a bundle.
+
+    Raises:
+        BundleError: a file is missing, the manifest is not valid, or the model is not the one that it names.
+    """
+    manifest = _read_manifest(folder / "manifest.json")
+    model = _read(folder / "model.tflite")
+    found = hashlib.sha256(model).hexdigest()
+    if found != manifest.model_sha256:
+        raise BundleError(
+            f"{folder / 'model.tflite'} has sha256 {found}, but its manifest names {manifest.model_sha256}: "
+            "the file is corrupt or belongs to another bundle"
+        )
+    return Bundle(folder, manifest, model)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `manifest.json`, indented and ending in a new line."""
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    (folder / "manifest.json").write_bytes(text + b"\n")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        manifest = msgspec.json.decode(_read(path), type=Manifest)
+    except msgspec.DecodeError as error:
+        raise BundleError(f"{path} is not a valid manifest: {error}") from error
+    front_end = manifest.front_end
+    if manifest.hop_samples % front_end.hop_length:
+        raise BundleError(
+            f"{path}: hop_ms {manifest.hop_ms} is {manifest.hop_samples} samples, "
+            f"not a multiple of the front end's hop_length {front_end.hop_length}"
+        )
+    return manifest
