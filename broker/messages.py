@@ -71,7 +71,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     speech: Count
     uncertain: Count
     dropped: Count
-    """Windows that could not be classified in time."""
+    """Blocks of sound that were lost before they could be looked at."""
     level_dbfs: Decibel
     """Mean level of the span."""
     clipping: Probability

@@ -86,9 +86,7 @@ def find(name: str) -> Path:
         if folder.is_dir():
             return folder
     shipped = ", ".join(sorted(path.name for path in SHIPPED.iterdir() if path.is_dir()))
-    raise BundleError(
-        f"no bundle {name!r}: give a folder, or the name of a shipped one ({shipped or 'none'})"
-    )
+    raise BundleError(f"no bundle {name!r}: give a folder, or the name of a shipped one ({shipped or 'none'})")
 
 
 def load(folder: Path) -> Bundle:

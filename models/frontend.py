@@ -53,7 +53,8 @@ class FrontEnd(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         spectrum = np.fft.rfft(view * self._window)
         power = spectrum.real**2 + spectrum.imag**2
         energy = power @ self._mel
-        return (10.0 * np.log10(np.maximum(energy, self.floor))).astype(np.float32)
+        decibel: Frames = (10.0 * np.log10(np.maximum(energy, self.floor))).astype(np.float32)
+        return decibel
 
 
 class LogMelStream:
@@ -83,9 +84,7 @@ def standardise(frames: Frames) -> Frames:
     return ((frames - frames.mean(dtype=np.float64)) / deviation).astype(np.float32)
 
 
-def mel_filters(
-    sample_rate_hz: int, n_fft: int, n_mels: int, f_min_hz: float, f_max_hz: float
-) -> NDArray[np.float64]:
+def mel_filters(sample_rate_hz: int, n_fft: int, n_mels: int, f_min_hz: float, f_max_hz: float) -> NDArray[np.float64]:
     """Return triangular mel filters of equal area, shape (n_mels, n_fft // 2 + 1).
 
     The mel scale and the normalisation are those of Slaney's Auditory Toolbox (Interval Technical Report 1998-010):

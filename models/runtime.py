@@ -1,5 +1,7 @@
 """The one runtime: runs a bundle's model with LiteRT, for training's evaluation, tests and device alike."""
 
+from typing import Any
+
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
@@ -28,9 +30,7 @@ class Classifier:
             self._interpreter = Interpreter(model_content=bundle.model, num_threads=1)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise BundleError(
-                f"{bundle.folder / 'model.tflite'} is not a model LiteRT can run: {error}"
-            ) from error
+            raise BundleError(f"{bundle.folder / 'model.tflite'} is not a model LiteRT can run: {error}") from error
         (self._input,) = self._interpreter.get_input_details()
         (self._output,) = self._interpreter.get_output_details()
         wanted = (1, manifest.window_frames, manifest.front_end.n_mels, 1)
@@ -100,17 +100,18 @@ def synthetic_clip(samples: int) -> Samples:
     return clip
 
 
-def _quantise(values: NDArray[np.float32], tensor: dict[str, object]) -> NDArray[np.generic]:
-    dtype = np.dtype(tensor["dtype"])  # type: ignore[call-overload]
-    if dtype == np.float32:
+def _quantise(values: NDArray[np.float32], tensor: dict[str, Any]) -> NDArray[Any]:
+    if tensor["dtype"] == np.float32:
         return values
-    scale, zero_point = tensor["quantization"]  # type: ignore[misc]
-    limits = np.iinfo(dtype)
-    return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
+    scale, zero_point = tensor["quantization"]
+    limits = np.iinfo(tensor["dtype"])
+    quantised: NDArray[Any] = np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max)
+    return quantised.astype(tensor["dtype"])
 
 
-def _dequantise(values: NDArray[np.generic], tensor: dict[str, object]) -> NDArray[np.float64]:
-    if values.dtype == np.float32:
+def _dequantise(values: NDArray[Any], tensor: dict[str, Any]) -> NDArray[np.float64]:
+    if tensor["dtype"] == np.float32:
         return values.astype(np.float64)
-    scale, zero_point = tensor["quantization"]  # type: ignore[misc]
-    return (values.astype(np.float64) - zero_point) * scale
+    scale, zero_point = tensor["quantization"]
+    real: NDArray[np.float64] = (values.astype(np.float64) - zero_point) * scale
+    return real

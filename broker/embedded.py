@@ -1,0 +1,112 @@
+"""The broker that comes along when nobody brings one: Mosquitto where it is installed, else amqtt in its own process.
+
+amqtt (PyPI, pure Python) acknowledges a message before it delivers it and forgets everything when it is killed. That
+is bearable because a device keeps every record until the server's own `stored` arrives.
+"""
+
+import base64
+import getpass
+import hashlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from string import Template
+from typing import NamedTuple
+
+from broker import topics
+
+SERVER_ACCOUNT = "server"
+"""Account of ingest; a device's account is its id."""
+
+_HERE = Path(__file__).parent
+_PBKDF2_ROUNDS = 101
+"""What mosquitto_passwd uses. The passwords are 256 random bits, so more rounds would protect nothing."""
+
+
+class BrokerStart(NamedTuple):
+    """How to run the broker as a child process."""
+
+    name: str
+    """For people."""
+    argv: list[str]
+
+
+def prepare(folder: Path, host: str, port: int, accounts: dict[str, str]) -> BrokerStart:
+    """Write configuration, accounts and access rules into a folder and return what to run.
+
+    `accounts` maps user names to passwords: `server`, and one device id per device.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    mosquitto = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    if mosquitto:
+        return _mosquitto(mosquitto, folder, host, port, accounts)
+    return prepare_amqtt(folder, host, port, accounts)
+
+
+def _mosquitto(binary: str, folder: Path, host: str, port: int, accounts: dict[str, str]) -> BrokerStart:
+    template = Template((_HERE / "mosquitto.conf").read_text())
+    # Started as root, Mosquitto would become another user, who cannot read this folder.
+    conf = template.substitute(port=port, host=host, folder=folder.absolute(), user=getpass.getuser())
+    _write_secret(folder / "mosquitto.conf", conf)
+    _write_secret(folder / "acl", (_HERE / "mosquitto.acl").read_text())
+    lines = [f"{user}:{_mosquitto_hash(password)}\n" for user, password in accounts.items()]
+    _write_secret(folder / "passwords", "".join(lines))
+    return BrokerStart("Mosquitto", [binary, "-c", str(folder / "mosquitto.conf")])
+
+
+def prepare_amqtt(folder: Path, host: str, port: int, accounts: dict[str, str]) -> BrokerStart:
+    """Write amqtt's configuration into a folder and return what to run."""
+    from pwdlib.hashers.argon2 import Argon2Hasher  # noqa: PLC0415 - comes with amqtt, which only the demo installs
+
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    hasher = Argon2Hasher()
+    lines = [f"{user}:{hasher.hash(password)}\n" for user, password in accounts.items()]
+    _write_secret(folder / "passwords.amqtt", "".join(lines))
+    config = {
+        "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}},
+        "plugins": {
+            "amqtt.plugins.authentication.FileAuthPlugin": {
+                "password_file": str(folder.absolute() / "passwords.amqtt")
+            },
+            "amqtt.plugins.topic_checking.TopicAccessControlListPlugin": {
+                "publish_acl": {user: _may_publish(user) for user in accounts},
+                "acl": {user: _may_subscribe(user) for user in accounts},
+            },
+        },
+    }
+    _write_secret(folder / "amqtt.json", json.dumps(config, indent=2))  # JSON is YAML, which amqtt reads
+    program = "from amqtt.scripts.broker_script import main; main()"
+    return BrokerStart("amqtt (pure Python)", [sys.executable, "-c", program, "-c", str(folder / "amqtt.json")])
+
+
+def _may_publish(user: str) -> list[str]:
+    if user == SERVER_ACCOUNT:
+        return [f"{topics.ROOT}/#"]
+    return [topics.topic(user, kind) for kind in topics.FROM_DEVICE]
+
+
+def _may_subscribe(user: str) -> list[str]:
+    if user == SERVER_ACCOUNT:
+        return [f"{topics.ROOT}/#"]
+    return [
+        topics.topic(user, "status"),
+        topics.topic(user, "stored"),
+        topics.topic(user, "generation"),
+        topics.SERVER_STATUS,
+    ]
+
+
+def _mosquitto_hash(password: str) -> str:
+    """Return a password as Mosquitto 2 stores it: `$7$rounds$salt$hash`, PBKDF2 with SHA-512 (mosquitto_passwd(1))."""
+    salt = os.urandom(12)
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _PBKDF2_ROUNDS)
+    return f"$7${_PBKDF2_ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
+
+
+def _write_secret(path: Path, text: str) -> None:
+    """Write a file that only its owner can read."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)

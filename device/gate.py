@@ -1,0 +1,40 @@
+"""The speech gate: which 30 ms frames are speech."""
+
+import numpy as np
+import webrtcvad
+from numpy.typing import NDArray
+
+from device.sound import SAMPLE_RATE_HZ, level_dbfs
+from models.frontend import Samples
+
+FRAME_MS = 30
+FRAME_SAMPLES = SAMPLE_RATE_HZ * FRAME_MS // 1000
+HYSTERESIS_DB = 6.0
+"""Once open, the gate closes only this far below the level that opened it."""
+VAD_AGGRESSIVENESS = 2
+"""WebRTC's scale from 0 (hears speech easily) to 3."""
+
+
+class SpeechGate:
+    """A level with hysteresis, and WebRTC's voice activity detector; a frame is speech when both say so."""
+
+    def __init__(self, open_dbfs: float) -> None:
+        self._open_dbfs = open_dbfs
+        self._open = False
+        self._vad = webrtcvad.Vad(VAD_AGGRESSIVENESS)
+        self._pending: Samples = np.empty(0, np.int16)
+
+    def push(self, samples: Samples) -> NDArray[np.bool_]:
+        """Take the next samples and return one decision per frame that they complete."""
+        pending = np.concatenate((self._pending, samples))
+        count = len(pending) // FRAME_SAMPLES
+        frames = pending[: count * FRAME_SAMPLES].reshape(count, FRAME_SAMPLES)
+        self._pending = pending[count * FRAME_SAMPLES :]
+        return np.array([self._is_speech(frame) for frame in frames], dtype=np.bool_)
+
+    def _is_speech(self, frame: Samples) -> bool:
+        threshold = self._open_dbfs - HYSTERESIS_DB if self._open else self._open_dbfs
+        self._open = level_dbfs(frame) >= threshold
+        # The detector adapts to the noise it hears, so it must hear every frame.
+        voiced: bool = self._vad.is_speech(frame.tobytes(), SAMPLE_RATE_HZ)
+        return self._open and voiced

@@ -1,0 +1,132 @@
+"""Blocks of sound in, one result per window out: a generator without I/O, so that tests can hold it in hand.
+
+The caller passes the clock in with each block. The result does not depend on how the sound is cut into blocks.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from device.gate import FRAME_MS, FRAME_SAMPLES, SpeechGate
+from device.sound import SAMPLE_RATE_HZ, Block, clipped, level_dbfs
+from models.bundle import Manifest
+from models.frontend import Frames, LogMelStream, Samples
+from models.runtime import Scores
+
+State = Literal["silent", "speech", "uncertain"]
+
+MIN_SPEECH_MS = 600
+"""A window with less speech than this is silent: it holds too little to judge."""
+SMOOTHING = 0.5
+"""Weight of the newest window in the exponential mean of the scores (first-order low pass)."""
+
+Classify = Callable[[Frames], Scores]
+
+
+class Window(NamedTuple):
+    """What was heard in one window."""
+
+    at_ms: int
+    """Unix time of its end."""
+    state: State
+    scores: Scores | None
+    """Calibrated probabilities of this window alone; None when silent."""
+    top: str | None
+    """Label with the highest smoothed probability; None when silent."""
+    level_dbfs: float
+    """Of the whole window."""
+    clipping: float
+    """Share of samples at full scale in the newest hop."""
+
+
+class Smoother:
+    """Exponential mean of the scores of consecutive windows; silence starts it anew."""
+
+    def __init__(self) -> None:
+        self._mean: Scores | None = None
+
+    def push(self, scores: Scores) -> Scores:
+        """Take one window's scores and return the mean, shape (labels,)."""
+        self._mean = scores if self._mean is None else SMOOTHING * scores + (1 - SMOOTHING) * self._mean
+        return self._mean
+
+    def reset(self) -> None:
+        """Forget what was heard before."""
+        self._mean = None
+
+
+class Recent:
+    """The newest samples or frames of a stream, up to a window's length, along the first axis."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._values: np.ndarray | None = None
+
+    def push(self, values: np.ndarray) -> None:
+        """Append values and let go of what is older than the window."""
+        joined = values if self._values is None else np.concatenate((self._values, values))
+        self._values = joined[-self._length :]
+
+    @property
+    def values(self) -> np.ndarray:
+        """The newest values, at most the window's length."""
+        assert self._values is not None, "pushed before read"
+        return self._values
+
+
+def windows(blocks: Iterable[Block], manifest: Manifest, classify: Classify, gate_dbfs: float) -> Iterator[Window]:
+    """Yield one `Window` per hop, the first as soon as a whole window has been heard."""
+    hops = _Hops(manifest.hop_samples)
+    gate = SpeechGate(gate_dbfs)
+    log_mel = LogMelStream(manifest.front_end)
+    smoother = Smoother()
+    samples: Recent = Recent(manifest.window_samples)
+    frames: Recent = Recent(manifest.window_frames)
+    speech: Recent = Recent(manifest.window_samples // FRAME_SAMPLES)
+    heard = 0
+    for block in blocks:
+        for hop in hops.push(block):
+            samples.push(hop.samples)
+            frames.push(log_mel.push(hop.samples))
+            speech.push(gate.push(hop.samples))
+            heard += len(hop.samples)
+            if heard < manifest.window_samples:
+                continue
+            state, scores, top = _judge(frames.values, speech.values, manifest, classify, smoother)
+            yield Window(
+                at_ms=hop.end_ms,
+                state=state,
+                scores=scores,
+                top=top,
+                level_dbfs=level_dbfs(samples.values),
+                clipping=clipped(hop.samples) / len(hop.samples),
+            )
+
+
+def _judge(
+    frames: Frames, speech: np.ndarray, manifest: Manifest, classify: Classify, smoother: Smoother
+) -> tuple[State, Scores | None, str | None]:
+    if int(speech.sum()) * FRAME_MS < MIN_SPEECH_MS:
+        smoother.reset()
+        return "silent", None, None
+    scores = classify(frames)
+    smoothed = smoother.push(scores)
+    top = int(smoothed.argmax())
+    state: State = "speech" if smoothed[top] >= manifest.uncertain_below else "uncertain"
+    return state, scores, manifest.labels[top]
+
+
+class _Hops:
+    """Cuts blocks of any size into hops of one size, with the time of each hop's end."""
+
+    def __init__(self, hop_samples: int) -> None:
+        self._hop_samples = hop_samples
+        self._pending: Samples = np.empty(0, np.int16)
+
+    def push(self, block: Block) -> Iterator[Block]:
+        pending = np.concatenate((self._pending, block.samples))
+        while len(pending) >= self._hop_samples:
+            hop, pending = pending[: self._hop_samples], pending[self._hop_samples :]
+            yield Block(hop, block.end_ms - len(pending) * 1000 // SAMPLE_RATE_HZ)
+        self._pending = pending

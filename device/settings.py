@@ -1,0 +1,58 @@
+"""What a user can set on a device; `moodwire.py` fills it from defaults, TOML file, environment and flags."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Literal
+
+import typed_settings as ts
+
+
+def _state_dir() -> Path:
+    """Return where programs keep state between runs (XDG Base Directory Specification)."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "moodwire"
+
+
+@ts.settings(frozen=True)
+class DeviceSettings:
+    """Settings of `moodwire device`."""
+
+    name: str = ts.option(factory=socket.gethostname, help="name that people see, 64 characters at most")
+    mic: str = ts.option(
+        default="",
+        help="microphone: index or part of the name that `moodwire device mics` lists; empty: the default",
+    )
+    clips: str = ts.option(default="", help="play this audio file or folder in real time instead of listening")
+    loop: bool = ts.option(default=False, help="play the clips again and again")
+    model: str = ts.option(default="ang-hap-neu", help="name of a shipped bundle, or the folder of one")
+    gate_dbfs: float = ts.option(
+        default=-50.0, help="level that speech must reach, dB relative to full scale, -100 to 0"
+    )
+    mqtt_url: str = ts.option(default="mqtt://127.0.0.1:1883", help="the broker; mqtts:// for TLS")
+    mqtt_username: str = ts.option(default="", help="account at the broker; empty: the device id")
+    mqtt_password: str = ts.secret(default="", help="password of that account")
+    mqtt_ca: str = ts.option(default="", help="file with the CA certificates for TLS; empty: the system's")
+    identity: Literal["hardware", "random"] = ts.option(
+        default="hardware", help="device id: the hardware's MAC address, or a random one made once and kept"
+    )
+    state_dir: Path = ts.option(factory=_state_dir, help="folder of the outbox and of a random identity")
+    outbox_max_rows: int = ts.option(default=500_000, help="records kept while they cannot be sent; then oldest go")
+    outbox_max_age_days: float = ts.option(default=30.0, help="records older than this are dropped")
+
+    def __attrs_post_init__(self) -> None:
+        """Check what types alone cannot.
+
+        Raises:
+            ValueError: a value is out of its range; the text names it and what would be right.
+        """
+        if not 1 <= len(self.name) <= 64:
+            raise ValueError(f"name {self.name!r} has {len(self.name)} characters; 1 to 64 are right")
+        if not -100 <= self.gate_dbfs <= 0:
+            raise ValueError(f"gate_dbfs is {self.gate_dbfs}; -100 to 0 is right")
+        if self.outbox_max_rows < 1:
+            raise ValueError(f"outbox_max_rows is {self.outbox_max_rows}; 1 or more is right")
+        if self.outbox_max_age_days <= 0:
+            raise ValueError(f"outbox_max_age_days is {self.outbox_max_age_days}; more than 0 is right")
+        if self.clips and self.mic:
+            raise ValueError("both clips and mic are set; a device listens to one of them")
