@@ -1,0 +1,8 @@
+"""Makes, measures and ships the models: corpora, recipes, networks, pruning, quantisation, evaluation, export.
+
+It meets the device only at `models/`, whose front end and runtime it trains and measures with.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # must be set before TensorFlow is imported: no start-up chatter

@@ -1,0 +1,147 @@
+"""The model card, written from the manifest, so that no number in it is typed by hand (Mitchell et al. 2019)."""
+
+from typing import Any
+
+from models.bundle import Manifest
+
+
+def render(manifest: Manifest) -> str:
+    """Return the text of CARD.md."""
+    measured = manifest.measured
+    parts = [
+        _what(manifest, measured),
+        _use(),
+        _data(manifest, measured),
+        _results(manifest, measured),
+        _folds(measured["cross_validation"]) if "cross_validation" in measured else "",
+        _limits(measured),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _what(manifest: Manifest, measured: dict[str, Any]) -> str:
+    front_end = manifest.front_end
+    return f"""# {manifest.name}
+
+A depthwise-separable CNN of five convolutional layers that says which of {_names(manifest.labels)} a voice portrays.
+It hears {manifest.window_ms / 1000:g} s of speech at {front_end.sample_rate_hz / 1000:g} kHz as \
+{manifest.window_frames} frames of {front_end.n_mels} log-mel bands, every {manifest.hop_ms / 1000:g} s.
+Weights and activations are int8, {manifest.sparsity:.0%} of the weights are pruned.
+
+| file | size |
+|---|---|
+| model.tflite | {measured["bytes"]:,} bytes |
+| compressed (deflate) | {measured["bytes_deflated"]:,} bytes |
+| parameters | {measured["parameters"]:,} |"""
+
+
+def _use() -> str:
+    return """## Use
+
+For people who want to see the mood that a voice portrays in their own rooms, with the knowledge and the consent of
+everyone who is heard, and for teaching and research.
+
+Not for employees, applicants, pupils or students: inferring emotions of people at work or in education is prohibited
+in the EU (Regulation (EU) 2024/1689, Article 5(1)(f)). Not for hidden use: people exposed to it must be told
+(Article 50(3)). Not for any decision about a person."""
+
+
+def _data(manifest: Manifest, measured: dict[str, Any]) -> str:
+    speakers, clips = measured["speakers"], measured["clips"]
+    rows = "\n".join(
+        f"| {title} | {_ranges(speakers[part])} | {len(speakers[part])} | {clips[part]:,} |"
+        for title, part in (("trained on", "train"), ("calibrated on", "dev"), ("scored on", "test"))
+    )
+    return f"""## Data
+
+CREMA-D, clips portraying {_names(manifest.labels)}: Cao, Cooper, Keutmann, Gur, Nenkova and Verma, "CREMA-D:
+Crowd-sourced Emotional Multimodal Actors Dataset", IEEE Transactions on Affective Computing 5(4), 2014. Open Database
+License 1.0, contents under the Database Contents License 1.0. Clips whose audio stands under two labels are left out.
+
+| | actors | speakers | clips |
+|---|---|---|---|
+{rows}
+
+sha256 of the list of training recordings: `{manifest.data_sha256}`; of the recipe: `{manifest.recipe_sha256}`."""
+
+
+def _results(manifest: Manifest, measured: dict[str, Any]) -> str:
+    low, high = measured["uar_interval"]
+    recall = "\n".join(
+        f"| {label} | {measured['recall'][label]:.1%} | {' | '.join(str(count) for count in row)} |"
+        for label, row in zip(manifest.labels, measured["confusion"], strict=True)
+    )
+    by_sex = ", ".join(f"{sex.lower()} {value:.1%}" for sex, value in measured["uar_by_sex"].items())
+    sure = measured["sure"]
+    accuracy = "" if sure["accuracy"] is None else f" and are right in {sure['accuracy']:.1%}"
+    return f"""## Results on speakers it never heard
+
+{measured["protocol"]}
+
+| | |
+|---|---|
+| unweighted average recall (UAR) | **{measured["uar"]:.1%}** (95 % interval {low:.1%} to {high:.1%}, over speakers) |
+| the same before quantisation | {measured["float_uar"]:.1%} |
+| accuracy | {measured["accuracy"]:.1%} |
+| macro F1 | {measured["macro_f1"]:.1%} |
+| expected calibration error | {measured["ece"]:.3f} |
+| UAR by sex of the speaker | {by_sex} |{_listeners(measured["listeners"])}
+
+Windows with a top probability of at least {manifest.uncertain_below:g} are {sure["share"]:.1%} of all{accuracy};
+the others are `uncertain`.
+
+| portrayed | recall | {" | ".join(f"heard as {label}" for label in manifest.labels)} |
+|---|---|{"---|" * len(manifest.labels)}
+{recall}"""
+
+
+def _listeners(listeners: dict[str, Any] | None) -> str:
+    if listeners is None:
+        return ""
+    return (
+        f"\n| people who heard the same clips, {listeners['votes']:,} votes for one of the labels | "
+        f"UAR {listeners['uar']:.1%}, accuracy {listeners['accuracy']:.1%} |"
+    )
+
+
+def _folds(cross_validation: dict[str, Any]) -> str:
+    rows = "\n".join(
+        f"| {fold['speakers']} | {fold['uar']:.1%} | {fold['float_uar']:.1%} |" for fold in cross_validation["folds"]
+    )
+    return f"""## The recipe with other speakers held out
+
+Each block of speakers is held out in turn, and a new model is trained on the others. Mean UAR of the int8 files
+{cross_validation["uar"]:.1%}, standard deviation over the blocks {cross_validation["uar_deviation"]:.1%};
+mean accuracy {cross_validation["accuracy"]:.1%}.
+
+| speakers held out | UAR, int8 | UAR, float |
+|---|---|---|
+{rows}"""
+
+
+def _limits(measured: dict[str, Any]) -> str:
+    listeners = measured["listeners"]
+    agreement = (
+        "" if listeners is None else f" People agree with the actors' label in {listeners['accuracy']:.1%} of votes."
+    )
+    return f"""## What it does not know
+
+- It was taught by actors. It hears emotion as portrayed, not as felt.{agreement}
+- English only, twelve fixed sentences, read in one quiet studio by adults in the United States.
+- It has no class for anything but the labels above: noise, music and other emotions get one of them too.
+- A clear voice near the microphone is assumed; far or noisy speech was not measured."""
+
+
+def _names(labels: tuple[str, ...]) -> str:
+    return ", ".join(labels[:-1]) + " and " + labels[-1]
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Return ascending numbers with runs shortened: 1-3, 7."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)

@@ -1,0 +1,101 @@
+"""Reads CREMA-D (Cao et al. 2014): a table of clips, and one FLAC file for each."""
+
+import csv
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import soundfile
+
+from models.frontend import Samples
+
+EMOTIONS = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
+
+
+class CorpusError(Exception):
+    """The recordings are missing, incomplete or corrupt; the text names the file and what would be right."""
+
+
+class Clip(msgspec.Struct, frozen=True, kw_only=True):
+    """One recording and what is known of it."""
+
+    path: Path
+    speaker: int
+    sex: str
+    label: str
+    """What the actor was told to portray."""
+    samples: int
+    sha256: str
+    """Of the official release's file."""
+    votes: dict[str, int]
+    """How many people, hearing the voice alone, chose each emotion."""
+
+
+def read_clips(data_dir: Path, labels: tuple[str, ...]) -> list[Clip]:
+    """Return the clips with these labels, in the table's order, without those whose audio has two labels.
+
+    Raises:
+        CorpusError: the folder, its table or some of its recordings are missing, or a label is unknown.
+    """
+    folder = data_dir / "crema-d"
+    table = folder / "clips.csv"
+    if unknown := [label for label in labels if label not in EMOTIONS]:
+        raise CorpusError(f"CREMA-D has no label {unknown[0]!r}: its labels are {', '.join(EMOTIONS)}")
+    if not table.is_file():
+        raise CorpusError(f"{table} is missing: data_dir must name the folder that holds crema-d/")
+    with table.open(encoding="utf-8", newline="") as file:
+        clips = [
+            _clip(folder, row, table)
+            for row in csv.DictReader(file)
+            if row["emotion"] not in EMOTIONS or row["emotion"] in labels
+            if row["duplicate_audio"] != "1"
+        ]
+    there = {path.name for path in (folder / "audio").glob("*.flac")}
+    if missing := [clip.path for clip in clips if clip.path.name not in there]:
+        raise CorpusError(
+            f"{folder} is not complete: {len(missing)} of {len(clips)} clips that {table.name} lists are missing, "
+            f"the first is {missing[0].name}"
+        )
+    return clips
+
+
+def read_audio(clip: Clip, sample_rate_hz: int) -> Samples:
+    """Return a clip's samples, int16, shape (clip.samples,).
+
+    Raises:
+        CorpusError: the file is no audio, or not mono of this rate and of the length that the table gives.
+    """
+    try:
+        samples, rate_hz = soundfile.read(clip.path, dtype="int16")
+    except soundfile.SoundFileError as error:
+        raise CorpusError(f"{clip.path} cannot be read as audio: {error}; copy it again") from error
+    if samples.shape != (clip.samples,) or rate_hz != sample_rate_hz:
+        raise CorpusError(
+            f"{clip.path} holds {samples.shape} samples at {rate_hz} Hz, "
+            f"clips.csv says {clip.samples} mono samples at {sample_rate_hz} Hz; copy it again"
+        )
+    return np.asarray(samples, np.int16)
+
+
+def digest(clips: Iterable[Clip]) -> str:
+    """Return one sha256 over the names and hashes of recordings, whatever their order."""
+    lines = sorted(f"{clip.path.stem} {clip.sha256}\n" for clip in clips)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _clip(folder: Path, row: dict[str, str], table: Path) -> Clip:
+    if row["emotion"] not in EMOTIONS:
+        raise CorpusError(
+            f"{table}: {row['file']} has the unknown label {row['emotion']!r}, labels are {', '.join(EMOTIONS)}"
+        )
+    return Clip(
+        path=folder / "audio" / Path(row["file"]).with_suffix(".flac"),
+        speaker=int(row["actor"]),
+        sex=row["sex"],
+        label=row["emotion"],
+        samples=int(row["samples"]),
+        sha256=row["sha256"],
+        votes={emotion: int(row[f"voice_{emotion[0]}"] or 0) for emotion in EMOTIONS},
+    )

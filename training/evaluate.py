@@ -1,0 +1,112 @@
+"""How good a model is: measured on the exported file, through the runtime that the device uses."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from models.frontend import Frames
+from models.runtime import Classifier, Scores, softmax
+from training.corpora import Clip
+
+Truth = NDArray[np.intp]
+"""Class of each window, shape (n,)."""
+Logits = NDArray[np.float64]
+"""The model's outputs, shape (n, labels)."""
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """What is counted over windows whose truth is known."""
+
+    uar: float
+    """Unweighted average recall: the mean of the classes' recalls, so that a large class counts no more."""
+    accuracy: float
+    macro_f1: float
+    recall: dict[str, float]
+    confusion: list[list[int]]
+    """Rows are the truth, columns the answers."""
+    ece: float
+    """Expected calibration error."""
+
+
+def logits(classifier: Classifier, windows: Sequence[Frames]) -> Logits:
+    """Return the outputs for each window of log-mel frames in dB, shape (n, labels)."""
+    return np.stack([classifier.logits(window) for window in windows])
+
+
+def metrics(scores: Scores, truth: Truth, labels: tuple[str, ...]) -> Metrics:
+    """Return what these probabilities, shape (n, labels), are worth."""
+    answers = scores.argmax(axis=1)
+    confusion = np.zeros((len(labels), len(labels)), int)
+    np.add.at(confusion, (truth, answers), 1)
+    hits = confusion.diagonal()
+    recall = hits / np.maximum(1, confusion.sum(axis=1))
+    f1 = 2 * hits / np.maximum(1, confusion.sum(axis=1) + confusion.sum(axis=0))
+    return Metrics(
+        uar=float(recall.mean()),
+        accuracy=float(hits.sum() / confusion.sum()),
+        macro_f1=float(f1.mean()),
+        recall=dict(zip(labels, recall.tolist(), strict=True)),
+        confusion=confusion.tolist(),
+        ece=calibration_error(scores, truth),
+    )
+
+
+def calibration_error(scores: Scores, truth: Truth, bins: int = 15) -> float:
+    """Return the mean gap between confidence and accuracy over bins of confidence (Naeini et al. 2015, ECE)."""
+    confidence = scores.max(axis=1)
+    right = scores.argmax(axis=1) == truth
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [
+        abs(right[bin_of == number].mean() - confidence[bin_of == number].mean()) * (bin_of == number).mean()
+        for number in np.unique(bin_of)
+    ]
+    return float(sum(gaps))
+
+
+def uar(answers: NDArray[np.intp], truth: Truth) -> float:
+    """Return the unweighted average recall over the classes that occur in truth."""
+    return float(np.mean([(answers[truth == label] == label).mean() for label in np.unique(truth)]))
+
+
+def uar_interval(
+    answers: NDArray[np.intp], truth: Truth, speakers: NDArray[np.intp], draws: int = 2_000
+) -> tuple[float, float]:
+    """Return the 95 % interval of the UAR by bootstrap over speakers.
+
+    Clips of one speaker resemble each other, so speakers are drawn with replacement, not clips.
+    """
+    rng = np.random.default_rng(0)
+    clips_of = [np.flatnonzero(speakers == speaker) for speaker in np.unique(speakers)]
+    values = []
+    for _ in range(draws):
+        drawn = np.concatenate([clips_of[i] for i in rng.integers(0, len(clips_of), len(clips_of))])
+        values.append(uar(answers[drawn], truth[drawn]))
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def fit_temperature(outputs: Logits, truth: Truth) -> float:
+    """Return the temperature under which these outputs say the truth with the highest likelihood (Guo et al. 2017)."""
+    candidates = np.geomspace(0.1, 10, 401)
+    rows = np.arange(len(truth))
+    losses = [-np.log(softmax(outputs / value)[rows, truth] + 1e-12).mean() for value in candidates]
+    return float(candidates[np.argmin(losses)])
+
+
+def listeners(clips: Sequence[Clip], labels: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return how often people who heard the voice alone named what the actor was told to portray.
+
+    Only votes for one of the labels count. None where nobody was asked.
+    """
+    votes = {label: np.zeros(len(labels), int) for label in labels}
+    for clip in clips:
+        votes[clip.label] += [clip.votes[label] for label in labels]
+    if any(row.sum() == 0 for row in votes.values()):
+        return None
+    recall = {label: float(row[labels.index(label)] / row.sum()) for label, row in votes.items()}
+    right = sum(int(row[labels.index(label)]) for label, row in votes.items())
+    total = int(sum(row.sum() for row in votes.values()))
+    return {"votes": total, "accuracy": right / total, "uar": float(np.mean(list(recall.values()))), "recall": recall}

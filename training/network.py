@@ -1,0 +1,38 @@
+"""The network: a depthwise-separable CNN (Zhang et al. 2017, Hello Edge) on one window of log-mel frames.
+
+window (frames, mels, 1)
+-> convolution 3x3, batch normalisation, ReLU
+-> 4 x [depthwise 3x3, normalisation, ReLU, pointwise 1x1, normalisation, ReLU]  (+ residual where the size stays)
+-> average over time and frequency -> dropout -> dense -> one logit per label
+"""
+
+from typing import Any
+
+import tf_keras
+from tf_keras import layers
+
+from training.recipe import Network
+
+
+def build(network: Network, input_shape: tuple[int, int, int], labels: int) -> Any:
+    """Return the untrained Keras model; it gives logits, the runtime makes probabilities of them."""
+    inputs = tensor = layers.Input(input_shape)
+    tensor = layers.Conv2D(network.filters[0], 3, strides=network.strides[0], padding="same", use_bias=False)(tensor)
+    tensor = _normalise(tensor)
+    for filters, stride in zip(network.filters[1:], network.strides[1:], strict=True):
+        before = tensor
+        tensor = layers.DepthwiseConv2D(3, strides=stride, padding="same", use_bias=False)(tensor)
+        tensor = _normalise(tensor)
+        tensor = layers.Conv2D(filters, 1, use_bias=False)(tensor)
+        tensor = _normalise(tensor)
+        if tensor.shape == before.shape:
+            tensor = layers.Add()([before, tensor])
+    tensor = layers.GlobalAveragePooling2D()(tensor)
+    tensor = layers.Dropout(network.dropout)(tensor)
+    return tf_keras.Model(inputs, layers.Dense(labels)(tensor))
+
+
+def _normalise(tensor: Any) -> Any:
+    # Keras's default momentum of 0.99 needs more steps than a short training has: its averages would still be
+    # near their start when the model is evaluated.
+    return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(tensor))

@@ -1,0 +1,113 @@
+"""A recipe: everything that decides what a model becomes, in one TOML file."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from models.frontend import FrontEnd
+
+SHIPPED = Path(__file__).parent / "recipes"
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class RecipeError(Exception):
+    """A recipe is missing or not valid; the text names the file, what is wrong and what would be right."""
+
+
+class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A DS-CNN: one full convolution, then four depthwise separable ones."""
+
+    filters: Annotated[tuple[Positive, ...], Meta(min_length=5, max_length=5)]
+    strides: Annotated[tuple[Positive, ...], Meta(min_length=5, max_length=5)]
+    """In time and frequency alike. A layer that keeps its size gets a residual connection."""
+    dropout: Share = 0.0
+
+
+class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is done to training windows, and to no others."""
+
+    speeds: tuple[float, ...] = (1.0,)
+    """Each clip is also heard faster and slower, pitch included."""
+    noise_share: Share = 0.0
+    """Share of windows that noise is added to."""
+    snr_db: tuple[float, float] = (10.0, 40.0)
+    tilt_db: float = 0.0
+    """Largest slope of an imagined microphone's response, from the lowest band to the highest."""
+    time_masks: int = 0
+    time_mask_frames: int = 0
+    mel_masks: int = 0
+    mel_mask_bands: int = 0
+    mixup: float = 0.0
+    """Parameter of the beta distribution (Zhang et al. 2018, mixup); 0 is off."""
+
+
+class Pruning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Magnitude pruning on a polynomial schedule (Zhu and Gupta 2017, To prune, or not to prune)."""
+
+    sparsity: Annotated[float, Meta(ge=0, lt=1)]
+    begin: Share = 0.3
+    """Where in the training the first weights go."""
+    end: Share = 0.7
+    """Where the last ones go; the rest of the training heals."""
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model is made of."""
+
+    name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9.-]{0,63}$")]
+    """The model's name with its version, as readings will carry it."""
+    labels: Annotated[tuple[str, ...], Meta(min_length=2, max_length=16)]
+    front_end: FrontEnd = FrontEnd()
+    window_ms: int = 3_000
+    hop_ms: int = 1_000
+    test_block: Annotated[int, Meta(ge=1, le=4)] = 4
+    """The shipped model never hears these speakers."""
+    seed: int = 1
+    epochs: Positive
+    batch: Positive = 32
+    learning_rate: Annotated[float, Meta(gt=0)] = 2e-3
+    """At its peak; a cosine brings it down to 0."""
+    weight_decay: Annotated[float, Meta(ge=0)] = 0.0
+    label_smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    uncertain_share: Share = 0.2
+    """Share of the dev windows that `uncertain_below` sets aside."""
+    network: Network
+    augment: Augment = Augment()
+    pruning: Pruning
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what the recipe says, comments and layout of its file aside."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
+
+    @property
+    def window_samples(self) -> int:
+        """Samples in one window."""
+        return self.window_ms * self.front_end.sample_rate_hz // 1000
+
+    @property
+    def window_frames(self) -> int:
+        """Log-mel frames in one window."""
+        return self.front_end.frames_in(self.window_samples)
+
+
+def load(name: str) -> Recipe:
+    """Read a shipped recipe by name, or any recipe by path.
+
+    Raises:
+        RecipeError: there is none, or it says something that a recipe cannot say.
+    """
+    shipped = SHIPPED / f"{name}.toml"
+    path = shipped if shipped.is_file() else Path(name)
+    if not path.is_file():
+        names = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.toml")))
+        raise RecipeError(f"no recipe {name!r}: give the path of a TOML file, or one of {names}")
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Recipe)
+    except msgspec.DecodeError as error:
+        raise RecipeError(f"{path} is not a valid recipe: {error}") from error

@@ -1,0 +1,49 @@
+"""Splits by speaker, always: a model that has heard a voice is not tested on it."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from training.corpora import Clip, CorpusError
+
+BLOCKS = {
+    1: range(1001, 1019),
+    2: range(1019, 1037),
+    3: range(1037, 1055),
+    4: range(1055, 1073),
+}
+"""CREMA-D's actors in the speaker-disjoint blocks of EMO-SUPERB."""
+
+
+class Split(msgspec.Struct, frozen=True):
+    """Clips to learn from, to calibrate on, and to score on; no speaker is in two of them."""
+
+    train: list[Clip]
+    dev: list[Clip]
+    test: list[Clip]
+
+
+def by_speaker(clips: Sequence[Clip], test_block: int) -> Split:
+    """Hold out one block of speakers for the score and half of the next block for calibration.
+
+    Raises:
+        CorpusError: one of the three would have no clips.
+    """
+    next_block = test_block % len(BLOCKS) + 1
+    test = [clip for clip in clips if clip.speaker in BLOCKS[test_block]]
+    neighbours = speakers(clip for clip in clips if clip.speaker in BLOCKS[next_block])
+    dev_speakers = neighbours[: (len(neighbours) + 1) // 2]
+    dev = [clip for clip in clips if clip.speaker in dev_speakers]
+    train = [clip for clip in clips if clip.speaker not in dev_speakers and clip.speaker not in BLOCKS[test_block]]
+    for name, part in (("train", train), ("dev", dev), ("test", test)):
+        if not part:
+            raise CorpusError(
+                f"no clips to {name} on when block {test_block} is held out: "
+                f"the corpus must have speakers of every block, 1001 to 1072"
+            )
+    return Split(train, dev, test)
+
+
+def speakers(clips: Iterable[Clip]) -> list[int]:
+    """Return who speaks in these clips, ascending."""
+    return sorted({clip.speaker for clip in clips})
