@@ -58,7 +58,7 @@ class Link:
         )
         self._client.username_pw_set(settings.mqtt_username or device, settings.mqtt_password or None)
         if self._endpoint.tls:
-            self._client.tls_set_context(_tls(settings.mqtt_ca))
+            self._client.tls_set_context(_tls(settings.mqtt_ca_file))
         self._client.reconnect_delay_set(1, LONGEST_RECONNECT_S)
         self._client.on_pre_connect = self._before_connect
         self._client.on_connect = self._on_connect
@@ -221,4 +221,4 @@ def _tls(ca_file: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file or None)
     except OSError as error:
-        raise ValueError(f"mqtt_ca {ca_file!r} cannot be used: {error}") from error
+        raise ValueError(f"mqtt_ca_file {ca_file!r} cannot be used: {error}") from error

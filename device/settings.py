@@ -32,7 +32,7 @@ class DeviceSettings:
     mqtt_url: str = ts.option(default="mqtt://127.0.0.1:1883", help="the broker; mqtts:// for TLS")
     mqtt_username: str = ts.option(default="", help="account at the broker; empty: the device id")
     mqtt_password: str = ts.secret(default="", help="password of that account")
-    mqtt_ca: str = ts.option(default="", help="file with the CA certificates for TLS; empty: the system's")
+    mqtt_ca_file: str = ts.option(default="", help="file with the CA certificates for TLS; empty: the system's")
     identity: Literal["hardware", "random"] = ts.option(
         default="hardware", help="device id: the hardware's MAC address, or a random one made once and kept"
     )

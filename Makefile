@@ -1,0 +1,65 @@
+# moodwire: `make demo` tries it, `make test` tests it. Both set up what they need in .venv and .venv-test.
+
+PYTHON ?= python3
+FOR ?= 0
+WAV ?= samples
+MIC ?=
+DATA ?= data
+API_PORT ?= 8080
+DASHBOARD_PORT ?= 8050
+MQTT_PORT ?= 18830
+
+.PHONY: demo test check format train lock clean
+
+demo: .venv/ready
+	@.venv/bin/moodwire demo --for-s $(FOR) --data-dir "$(DATA)" --wav "$(WAV)" $(if $(MIC),--mic) \
+		--api-port $(API_PORT) --dashboard-port $(DASHBOARD_PORT) --mqtt-port $(MQTT_PORT)
+
+test: system-packages check
+	.venv-test/bin/pytest
+
+check: .venv-test/ready
+	.venv-test/bin/ruff check .
+	.venv-test/bin/ruff format --check .
+	.venv-test/bin/mypy
+
+format: .venv-test/ready
+	.venv-test/bin/ruff check --fix .
+	.venv-test/bin/ruff format .
+
+# What the tests use beyond Python; a machine without apt, or a user who may not, is told what is missing.
+.PHONY: system-packages
+system-packages:
+	@sh tests/system-packages.sh
+
+# The demo's environment has no TensorFlow; the tests' has everything.
+.venv/ready: locks/demo.txt pyproject.toml
+	$(call install,.venv,demo)
+
+.venv-test/ready: locks/dev.txt pyproject.toml
+	$(call install,.venv-test,dev)
+
+define install
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and \
+		"moodwire needs Python 3.11, 3.12 or 3.13, this is " + sys.version.split()[0] + "; make PYTHON=python3.12 names another")'
+	@echo "Setting up $(1); this takes a minute or two the first time."
+	@$(PYTHON) -m venv $(1)
+	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/$(2).txt
+	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+endef
+
+# Takes the newest versions that pyproject.toml allows. One set for everyone: the small locks are subsets of the large.
+lock: .venv-test/ready
+	.venv-test/bin/python -m pip install --quiet uv
+	$(call compile,dev)
+	$(call compile,demo,-c locks/dev.txt)
+	$(call compile,device,-c locks/dev.txt)
+
+define compile
+	.venv-test/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 $(2) --extra $(1) pyproject.toml -o locks/$(1).txt
+endef
+
+clean:
+	rm -rf .venv .venv-test build *.egg-info

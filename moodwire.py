@@ -1,0 +1,173 @@
+"""The front door: finds the command, reads its settings, and loads the one room that carries it out.
+
+Settings come from, later over earlier: defaults, a TOML file (one section per room), the environment (`MOODWIRE_NAME`,
+or `MOODWIRE_NAME_FILE` for the content of a file, which suits secrets), and flags.
+"""
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import typed_settings as ts
+from typed_settings.cli_argparse import make_parser, namespace2settings
+from typed_settings.dict_utils import set_path
+from typed_settings.loaders import Loader
+from typed_settings.types import LoadedSettings, LoaderMeta, OptionList, SettingsClass
+
+PREFIX = "MOODWIRE_"
+
+
+class Command(NamedTuple):
+    """One command: where it lives and what it is for."""
+
+    section: str
+    """Section of the TOML file."""
+    settings: str
+    """`module:Class` of its settings."""
+    function: str
+    """`module:function` that takes the settings and returns the exit code."""
+    help: str
+
+
+COMMANDS = {
+    "demo": Command(
+        "demo", "moodwire_demo:DemoSettings", "moodwire_demo:demo", "try everything on this machine: `make demo`"
+    ),
+    "device run": Command(
+        "device", "device.settings:DeviceSettings", "device.commands:run", "listen, classify and publish"
+    ),
+    "device mics": Command("device", "device.settings:DeviceSettings", "device.commands:mics", "list the microphones"),
+    "device bench": Command(
+        "device",
+        "device.settings:DeviceSettings",
+        "device.bench:bench",
+        "time and memory of the device on this machine",
+    ),
+    "server run": Command("server", "server.settings:ServerSettings", "server.commands:run", "serve the REST API"),
+    "server ingest": Command(
+        "server", "server.settings:ServerSettings", "server.commands:ingest", "store what the devices publish"
+    ),
+    "dashboard": Command(
+        "dashboard", "dashboard.settings:DashboardSettings", "dashboard.commands:run", "serve the live page"
+    ),
+    "train": Command(
+        "train", "training.settings:TrainSettings", "training.commands:train", "make a model and measure it honestly"
+    ),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; 2 when the command or a setting is not usable."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["--version"]:
+        print(f"moodwire {version('moodwire')}")
+        return 0
+    name = _match(words)
+    if name is None:
+        print(_usage(), file=sys.stderr if words else sys.stdout)
+        return 0 if words in ([], ["-h"], ["--help"]) else 2
+    command = COMMANDS[name]
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("typed_settings").setLevel(logging.CRITICAL)  # what it finds wrong, it also raises
+    try:
+        settings_class = _load(command.settings)
+        function = _load(command.function)
+    except ImportError as error:
+        print(f"moodwire {name} needs a package that is not installed: {error}", file=sys.stderr)
+        return 2
+    try:
+        settings = read_settings(name, command.section, settings_class, words[len(name.split()) :])
+    except (ValueError, TypeError, OSError, ts.exceptions.TsError) as error:
+        print(f"moodwire {name}: {_sentence(error)}", file=sys.stderr)
+        return 2
+    try:
+        return int(function(settings))
+    except KeyboardInterrupt:
+        return 130
+
+
+def read_settings(name: str, section: str, settings_class: type[Any], flags: Sequence[str]) -> Any:
+    """Return the settings of a command from file, environment and flags.
+
+    Raises:
+        ValueError, TypeError, OSError, typed_settings.exceptions.TsError: a value, a file or a name in it is not right.
+        SystemExit: a flag is not right; argparse has said why.
+    """
+    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    loaders: list[Loader] = [
+        ts.FileLoader({"*.toml": ts.TomlFormat(section)}, files=_config_files(Path(base))),
+        ts.EnvLoader(PREFIX),
+        _SecretFileLoader(),
+    ]
+    parser, merged = make_parser(
+        settings_class,
+        loaders,
+        prog=f"moodwire {name}",
+        epilog=f"Each option is also a name in [{section}] of the TOML file that {PREFIX}CONFIG names "
+        f"(default: ~/.config/moodwire.toml), and an environment variable, as {PREFIX}… in capitals.",
+        allow_abbrev=False,
+    )
+    return namespace2settings(settings_class, parser.parse_args(list(flags)), merged_settings=merged)
+
+
+class _SecretFileLoader:
+    """Reads `MOODWIRE_NAME_FILE`: the setting is the content of that file, as container secrets are handed over."""
+
+    def __call__(self, settings_cls: SettingsClass, options: OptionList) -> LoadedSettings:
+        del settings_cls
+        values: dict[str, Any] = {}
+        for option in options:
+            path = os.environ.get(f"{PREFIX}{option.path.upper()}_FILE")
+            if path:
+                set_path(values, option.path, Path(path).read_text().strip())
+        return LoadedSettings(values, LoaderMeta(self))
+
+
+def _config_files(base: Path) -> list[str]:
+    named = os.environ.get(f"{PREFIX}CONFIG")
+    return [f"!{named}"] if named else [str(base / "moodwire.toml")]  # "!": a file that was named must be there
+
+
+def _match(words: list[str]) -> str | None:
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if len(words) >= length and name in COMMANDS:
+            return name
+    return None
+
+
+def _load(where: str) -> Any:
+    module, _, attribute = where.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _sentence(error: BaseException) -> str:
+    """Return the innermost reason of a settings error in one line."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, FileNotFoundError):
+        return f"no such file: {error.filename}"
+    return " ".join(str(error).split())
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  moodwire {name:<{width}}  {command.help}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "moodwire watches the emotion in speech without ever moving the audio.",
+            "",
+            *lines,
+            "",
+            "moodwire COMMAND --help tells its options.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,232 @@
+"""`moodwire demo`: the whole system on one machine, each part a process of its own, kept running.
+
+Broker and store are the installed ones where there are any, else those that come as Python packages. Everything
+listens on loopback, is protected by secrets made at the first start, and keeps its data in one folder.
+"""
+
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import requests
+import typed_settings as ts
+
+import broker.embedded
+import server.embedded
+from broker.notice import NOTICE
+from broker.topics import mac_address
+from device import identity
+from moodwire_children import Child, Children
+from server.problems import UnusableError
+
+HOST = "127.0.0.1"
+READY_S = 60.0
+"""How long the parts may take to find each other."""
+
+
+@ts.settings(frozen=True)
+class DemoSettings:
+    """Settings of `moodwire demo`."""
+
+    data_dir: Path = ts.option(default=Path("data"), help="folder that keeps everything over restarts")
+    for_s: float = ts.option(
+        default=0.0, help="stop after so many seconds, and fail unless readings went the whole way; 0: run until Ctrl-C"
+    )
+    wav: str = ts.option(default="samples", help="audio file or folder to play again and again, in real time")
+    mic: bool = ts.option(default=False, help="listen to the microphone instead")
+    api_port: int = ts.option(default=8080, help="port of the REST API")
+    dashboard_port: int = ts.option(default=8050, help="port of the dashboard")
+    mqtt_port: int = ts.option(default=18830, help="port of the embedded broker")
+    mqtt_url: str = ts.option(default="", help="use this broker, with accounts of your own, instead of an embedded one")
+    redis_url: str = ts.option(default="", help="use this store instead of an embedded one")
+
+
+class Secrets(msgspec.Struct, frozen=True):
+    """Made once and kept in the data folder, readable by its owner only."""
+
+    server_password: str
+    device_password: str
+    viewer_token: str
+    operator_token: str
+    dashboard_key: str
+
+
+class DemoError(Exception):
+    """The demo cannot start; the text says why and what to do."""
+
+
+def demo(settings: DemoSettings) -> int:
+    """Run everything; return 0 when stopped by the user, or when `for_s` passed and readings were read back."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        plan = _Plan(settings)
+    except (DemoError, UnusableError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(NOTICE, end="\n\n")
+    started_ms = time.time_ns() // 1_000_000
+    with Children(plan.children) as children:
+        if not _wait_ready(plan, children, stop):
+            return 0 if stop.is_set() else 1
+        print(plan.welcome(), flush=True)
+        deadline_s = time.monotonic() + settings.for_s if settings.for_s else float("inf")
+        while not stop.is_set() and time.monotonic() < deadline_s:
+            if not children.keep_running():
+                return 1
+            stop.wait(min(0.2, max(0.0, deadline_s - time.monotonic())))
+        return _report(plan, started_ms) if settings.for_s else 0
+
+
+class _Plan:
+    """What is started with which settings, and how to reach it."""
+
+    def __init__(self, settings: DemoSettings) -> None:
+        self._settings = settings
+        self.folder = settings.data_dir.absolute()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.secrets = _secrets(self.folder / "secrets.json")
+        self.device = identity.device_id("hardware", self.folder / "device")
+        if not settings.mic and not Path(settings.wav).exists():
+            raise DemoError(f"no file or folder {settings.wav!r} to play; WAV=path names one that is there")
+        self._check_ports()
+        self.api = f"http://{HOST}:{settings.api_port}"
+        self.dashboard = f"http://{HOST}:{settings.dashboard_port}"
+        self.children = self._children()
+
+    def welcome(self) -> str:
+        """Return what the user needs to know once everything runs."""
+        token = self.secrets.operator_token
+        source = "listens to the microphone" if self._settings.mic else f"plays {self._settings.wav}"
+        end = (
+            f"Stops after {self._settings.for_s:.0f} s." if self._settings.for_s else "Ctrl-C stops it; the data stays."
+        )
+        return f"""
+moodwire is ready: device {mac_address(self.device)} {source}.
+
+  Dashboard  {self.dashboard}/login?key={self.secrets.dashboard_key}
+  REST API   {self.api}/api/v1/docs
+  try        curl -H 'Authorization: Bearer {token}' {self.api}/api/v1/devices
+  Data       {self.folder} (logs in {self.folder / "logs"})
+
+{end}"""
+
+    def ready(self) -> bool:
+        """Return whether store, ingest, REST and page all answer."""
+        try:
+            api = requests.get(f"{self.api}/readyz", timeout=2)
+            page = requests.get(f"{self.dashboard}/livez", timeout=2)
+        except requests.RequestException:
+            return False
+        return api.ok and page.ok
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """Return the answer of the REST API to a viewer."""
+        answer = requests.get(
+            f"{self.api}/api/v1{path}",
+            params=query,
+            headers={"Authorization": f"Bearer {self.secrets.viewer_token}"},
+            timeout=10,
+        )
+        answer.raise_for_status()
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def _check_ports(self) -> None:
+        wanted = [("API_PORT", self._settings.api_port), ("DASHBOARD_PORT", self._settings.dashboard_port)]
+        if not self._settings.mqtt_url:
+            wanted.append(("MQTT_PORT", self._settings.mqtt_port))
+        for name, port in wanted:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((HOST, port))
+                except OSError as error:
+                    raise DemoError(f"port {port} is taken ({error.strerror}); choose another: {name}=…") from error
+
+    def _children(self) -> list[Child]:
+        settings, keys = self._settings, self.secrets
+        children = []
+        mqtt_url, redis_url = settings.mqtt_url, settings.redis_url
+        accounts = {}
+        if not mqtt_url:
+            accounts = {broker.embedded.SERVER_ACCOUNT: keys.server_password, self.device: keys.device_password}
+            start = broker.embedded.prepare(self.folder / "broker", HOST, settings.mqtt_port, accounts)
+            mqtt_url = f"mqtt://{HOST}:{settings.mqtt_port}"
+            children.append(self._child("broker", start.name, start.argv))
+        if not redis_url:
+            store = server.embedded.store_command(self.folder / "store")
+            redis_url = store.url
+            children.append(self._child("store", store.name, store.argv))
+        common = {"MQTT_URL": mqtt_url, "REDIS_URL": redis_url}
+        if accounts:
+            common |= {"MQTT_USERNAME": broker.embedded.SERVER_ACCOUNT, "MQTT_PASSWORD": keys.server_password}
+        tokens = {"VIEWER_TOKEN": keys.viewer_token, "OPERATOR_TOKEN": keys.operator_token}
+        page = {"DASHBOARD_KEY": keys.dashboard_key, "API_TOKEN": keys.viewer_token, "API_URL": self.api}
+        device = {"MQTT_URL": mqtt_url, "STATE_DIR": str(self.folder / "device"), "NAME": "Demo"}
+        if accounts:
+            device |= {"MQTT_PASSWORD": keys.device_password}
+        if not settings.mic:
+            device |= {"CLIPS": str(Path(settings.wav).absolute()), "LOOP": "true"}
+        return [
+            *children,
+            self._room("ingest", ["server", "ingest"], common),
+            self._room("REST API", ["server", "run", "--api-port", str(settings.api_port)], common | tokens),
+            self._room("dashboard", ["dashboard", "--dashboard-port", str(settings.dashboard_port)], page),
+            self._room("device", ["device", "run"], device),
+        ]
+
+    def _room(self, name: str, words: list[str], settings: dict[str, str]) -> Child:
+        return self._child(name, name, [sys.executable, "-m", "moodwire", *words], settings)
+
+    def _child(self, name: str, label: str, argv: list[str], settings: dict[str, str] | None = None) -> Child:
+        environment = {f"MOODWIRE_{key}": value for key, value in (settings or {}).items()}
+        log = self.folder / "logs" / f"{name.lower().replace(' ', '-')}.log"
+        return Child(name=name, label=label, argv=argv, environment=environment, log=log)
+
+
+def _wait_ready(plan: _Plan, children: Children, stop: threading.Event) -> bool:
+    deadline_s = time.monotonic() + READY_S
+    while not plan.ready():
+        if not children.keep_running() or stop.wait(0.1):
+            return False
+        if time.monotonic() > deadline_s:
+            print(f"not ready after {READY_S:.0f} s; the logs in {plan.folder / 'logs'} tell more", file=sys.stderr)
+            return False
+    return True
+
+
+def _report(plan: _Plan, started_ms: int) -> int:
+    """Read back over REST what this run stored, say it, and return 0 if there is anything."""
+    try:
+        device = plan.get(f"/devices/{plan.device}", start=started_ms / 1000, step="1s")
+        summary = plan.get(f"/devices/{plan.device}/summary", start=started_ms / 1000)
+    except requests.RequestException as error:
+        print(f"the REST API does not tell what was stored: {error}", file=sys.stderr)
+        return 1
+    seen = sum(device["readings_per_step"])
+    missing = summary["completeness"]["missing"]
+    means = ", ".join(f"{label} {facts['mean_score']:.2f}" for label, facts in summary["labels"].items() if seen)
+    print(f"{seen} readings of {device['mac_address']} stored in this run and read back over REST; {missing} missing.")
+    print(f"{device['readings']} readings of it are kept in all. Mean scores of this run: {means or 'none'}.")
+    return 0 if seen else 1
+
+
+def _secrets(path: Path) -> Secrets:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Secrets)
+    except FileNotFoundError:
+        made = Secrets(*(secrets.token_urlsafe(32) for _ in Secrets.__struct_fields__))
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(made)))
+        return made
+    except msgspec.DecodeError as error:
+        raise DemoError(f"{path} is damaged ({error}); delete the folder {path.parent} to start anew") from error
