@@ -1,0 +1,5 @@
+"""The server: ingest (MQTT to store), the store (Redis data types), and REST with its plots.
+
+Ingest and REST are two processes that meet only in the store: ingest writes what devices send and carries out jobs,
+REST reads and queues jobs. The server knows devices through the wire contract (`broker`) alone.
+"""

@@ -1,0 +1,27 @@
+"""What can go wrong, as exceptions whose text is the one sentence that a person gets to read."""
+
+from http import HTTPStatus
+
+
+class UnusableError(Exception):
+    """The server cannot run like this: wrong settings, a taken port, a store that cannot keep what it confirms."""
+
+
+class StoreAwayError(Exception):
+    """The store does not answer, or not with what was asked; trying again later is right."""
+
+
+class ProblemError(Exception):
+    """A request that is answered with a problem instead of a result.
+
+    Args:
+        status: HTTP status.
+        detail: One sentence that names the thing, its value and what would be right.
+
+    Source: RFC 9457, problem details for HTTP APIs.
+    """
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail

@@ -1,0 +1,383 @@
+"""The store in Redis (7 or newer) or Valkey, with core data types only; `layout` and `store.lua` say how."""
+
+import functools
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from broker import messages
+from server import layout
+from server.problems import StoreAwayError, UnusableError
+from server.store import Device, Event, HeardSpan, Job, Latest, Outcome, Receipt, Written
+
+_LIBRARY = Path(__file__).with_name("store.lua").read_text()
+_OLDEST_MAJOR = 7
+_WAIT_FOR_DISK_MS = 3000
+"""Longer than the second that `appendfsync everysec` may take."""
+_TIMEOUT_S = 10.0
+_KEYS_PER_TRIP = 2000
+_TEXTS = frozenset([b"name", b"state", b"labels", b"model", b"version"])
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _reaching(
+    method: Callable[Concatenate["RedisStore", P], T],
+) -> Callable[Concatenate["RedisStore", P], T]:
+    """Turn what the client raises into `StoreAwayError`."""
+
+    @functools.wraps(method)
+    def wrapped(self: "RedisStore", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(self, *args, **kwargs)
+        except (redis.RedisError, OSError) as error:
+            raise StoreAwayError(f"the store at {self.place} does not answer: {error}") from error
+
+    return wrapped
+
+
+@dataclass
+class RedisStore:
+    """A `Store` in Redis or Valkey.
+
+    Raises:
+        UnusableError: the URL is none.
+    """
+
+    url: str
+    retention_ms: int
+    rollup_retention_ms: int
+    place: str = field(init=False)
+    """The URL without user and password, for people."""
+    _client: redis.Redis = field(init=False, repr=False)
+    _waits_for_disk: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        """Make the client; nothing is sent yet."""
+        scheme, _, rest = self.url.partition("://")
+        self.place = f"{scheme}://{rest.rpartition('@')[2]}"
+        try:
+            # Whoever calls decides about another try, so the client makes none of its own.
+            self._client = redis.Redis.from_url(
+                self.url,
+                socket_timeout=_TIMEOUT_S,
+                socket_connect_timeout=_TIMEOUT_S,
+                retry=Retry(NoBackoff(), 0),
+            )
+        except ValueError as error:
+            raise UnusableError(
+                f"redis_url {self.place!r} is no address of a store: redis://host:port/0, rediss://… or unix:///path is"
+            ) from error
+
+    @_reaching
+    def prepare(self) -> None:
+        """Load the functions and check that what is confirmed is on disk."""
+        info = self._do("INFO", "server")
+        version = str(info.get("valkey_version") or info["redis_version"])
+        if int(version.partition(".")[0]) < _OLDEST_MAJOR:
+            raise UnusableError(f"the store at {self.place} is Redis {version}: 7 or newer, or Valkey, is needed")
+        self._do("FUNCTION LOAD", "REPLACE", _LIBRARY)
+        self._waits_for_disk = bool(self._do("COMMAND LIST", "FILTERBY", "PATTERN", "waitaof"))
+        keeps = {"appendonly": "?", "appendfsync": "?"}
+        try:
+            for name in keeps:
+                keeps[name] = self._do("CONFIG GET", name).get(name, "?")
+        except redis.ResponseError:  # CONFIG is forbidden on many hosted stores
+            if self._waits_for_disk:
+                return  # every batch then proves it
+        enough = ("always", "everysec") if self._waits_for_disk else ("always",)
+        if keeps["appendonly"] != "yes" or keeps["appendfsync"] not in enough:
+            raise UnusableError(
+                f"the store at {self.place} (version {version}) would lose what it confirms: it has appendonly "
+                f"{keeps['appendonly']} and appendfsync {keeps['appendfsync']}; appendonly yes and appendfsync "
+                f"{' or '.join(enough)} are needed"
+            )
+
+    @_reaching
+    def now(self) -> int:
+        """Return the store's clock, Unix ms."""
+        seconds, micros = self._do("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    @_reaching
+    def write(self, batch: Sequence[tuple[str, Written]]) -> list[Outcome | None]:
+        """Write (device, message) pairs in one trip and wait until they are on disk."""
+        pipe = self._client.pipeline(transaction=False)
+        for device in {device for device, _ in batch}:
+            _queue(pipe, "ZADD", layout.DEVICES, 0, device)
+        for device, message in batch:
+            _queue(pipe, "FCALL", *self._call(device, message))
+        if self._waits_for_disk:
+            _queue(pipe, "WAITAOF", 1, 0, _WAIT_FOR_DISK_MS)
+        replies = pipe.execute(raise_on_error=False)
+        if self._waits_for_disk:
+            on_disk = replies.pop()
+            if isinstance(on_disk, Exception):
+                raise on_disk
+            if on_disk[0] < 1:
+                raise StoreAwayError(f"the store at {self.place} did not write to disk in {_WAIT_FOR_DISK_MS} ms")
+        outcomes = [_outcome(reply) for reply in replies[-len(batch) :]]
+        if not any(outcomes):
+            raise next(reply for reply in replies if isinstance(reply, Exception))
+        return outcomes
+
+    @_reaching
+    def devices(self, after: str, limit: int) -> list[Device]:
+        """Return listed devices page by page; erased ones stay in the index and are passed over."""
+        found: list[Device] = []
+        while len(found) < limit:
+            first = f"({after}" if after else "-"
+            ids = [member.decode() for member in self._do("ZRANGEBYLEX", layout.DEVICES, first, "+", "LIMIT", 0, limit)]
+            if not ids:
+                break
+            found.extend(device for device in self._devices(ids) if device)
+            after = ids[-1]
+        return found[:limit]
+
+    @_reaching
+    def device(self, device: str) -> Device | None:
+        """Return one listed device."""
+        return self._devices([device])[0]
+
+    @_reaching
+    def boots(self, device: str) -> list[layout.Boot]:
+        """Return the boots that have records, oldest first."""
+        key = layout.base(device)
+        packed, generation = self._trip([("HGETALL", f"{key}:boots"), ("HGET", key, "gen")])
+        boots = [layout.unpack_boot(name, value, int(generation or 0)) for name, value in packed.items()]
+        return sorted((boot for boot in boots if boot.records), key=lambda boot: boot.first_at)
+
+    @_reaching
+    def first_day(self, device: str) -> int | None:
+        """Return the start of the first day that holds anything, Unix ms."""
+        days = self._do("ZRANGE", f"{layout.base(device)}:days", 0, 0)
+        return int(days[0]) * layout.DAY_MS if days else None
+
+    @_reaching
+    def readings(self, device: str, start: int, end: int) -> list[layout.Readings]:
+        """Return readings of start <= at < end (Unix ms), one table for each schema."""
+        tables = []
+        for schema, entries in self._entries(device, "r", layout.CHUNK_MS, start, end, schema_at=0).items():
+            table = layout.unpack_readings(schema, entries)
+            inside = (table.at >= start) & (table.at < end)
+            tables.append(
+                layout.Readings(
+                    schema, table.at[inside], table.speech[inside], table.level_dbfs[inside], table.scores[inside]
+                )
+            )
+        return tables
+
+    @_reaching
+    def rollups(self, device: str, level: layout.Level, start: int, end: int) -> list[layout.Rollups]:
+        """Return rollups whose slots begin in start <= at < end (Unix ms), one table for each schema."""
+        tables = []
+        width = level.slot_ms * level.slots
+        for schema, entries in self._entries(device, level.name, width, start, end, schema_at=None).items():
+            table = layout.unpack_rollups(schema, level, entries)
+            inside = (table.at >= start) & (table.at < end)
+            tables.append(layout.Rollups(schema, table.at[inside], table.table[inside]))
+        return tables
+
+    @_reaching
+    def heard(self, device: str, start: int, end: int) -> list[HeardSpan]:
+        """Return the heard spans that end in start < end <= end (Unix ms), in order."""
+        chunks = self._chunks(device, layout.HEARD_CHUNK_MS, start, end + 1)
+        replies = self._trip([("HGETALL", f"{layout.base(device)}:heard:{chunk}") for chunk in chunks])
+        spans = []
+        for chunk, reply in zip(chunks, replies, strict=True):
+            for name, value in reply.items():
+                at, span_ms, windows, silent = layout.unpack_heard(chunk, name, value)
+                if start < at <= end:
+                    spans.append(HeardSpan(at - span_ms, at, windows, silent))
+        return sorted(spans)
+
+    @_reaching
+    def events(self, device: str, start: int, end: int) -> list[Event]:
+        """Return the last event before the range and those in it, in order."""
+        key = f"{layout.base(device)}:events"
+        before, inside = self._trip(
+            [("XREVRANGE", key, max(start - 1, 0), "-", "COUNT", 1), ("XRANGE", key, start, max(end - 1, 0))]
+        )
+        return [Event(int(name.split(b"-")[0]), fields[b"kind"].decode()) for name, fields in [*before, *inside]]
+
+    @_reaching
+    def erase(self, device: str) -> Receipt:
+        """Erase everything of a device but its next generation, and queue the job that tells the device.
+
+        If the second step fails, ingest still tells the device, when it answers the next record of the old generation.
+        """
+        generation, records, erased_at = self._do("FCALL", "mw1_erase", 1, layout.base(device))
+        job = self._do("XADD", layout.JOBS, "*", "device", device, "generation", generation)
+        return Receipt(device, generation, records, erased_at, job.decode())
+
+    @_reaching
+    def jobs(self) -> list[Job]:
+        """Return the jobs that wait, oldest first."""
+        return [
+            Job(name.decode(), fields[b"device"].decode(), int(fields[b"generation"]))
+            for name, fields in self._do("XRANGE", layout.JOBS, "-", "+", "COUNT", 100)
+        ]
+
+    @_reaching
+    def finish(self, job: Job) -> None:
+        """Forget a job that has been carried out."""
+        self._do("XDEL", layout.JOBS, job.id)
+
+    @_reaching
+    def generation(self, device: str) -> int:
+        """Return the erase generation of a device; 0 for an unknown one."""
+        return int(self._do("HGET", layout.base(device), "gen") or 0)
+
+    @_reaching
+    def beat(self, lifetime_s: int) -> None:
+        """Say that ingest is there, for so long."""
+        self._do("SET", layout.HEARTBEAT, "1", "EX", lifetime_s)
+
+    @_reaching
+    def ingest_is_there(self) -> bool:
+        """Return whether ingest has said lately that it is there."""
+        return bool(self._do("EXISTS", layout.HEARTBEAT))
+
+    @_reaching
+    def token_digest(self, role: str, fresh: str) -> str:
+        """Return the digest of a role's token; the given one becomes it if there is none."""
+        _, digest = self._trip([("HSETNX", layout.TOKENS, role, fresh), ("HGET", layout.TOKENS, role)])
+        return str(digest.decode())
+
+    def _do(self, *command: str | int | bytes) -> Any:
+        """Send one command and return its reply."""
+        return self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    def _trip(self, commands: Sequence[tuple[str | int | bytes, ...]]) -> list[Any]:
+        """Send commands in as few trips as is wise and return their replies."""
+        replies: list[Any] = []
+        for first in range(0, len(commands), _KEYS_PER_TRIP):
+            pipe = self._client.pipeline(transaction=False)
+            for command in commands[first : first + _KEYS_PER_TRIP]:
+                _queue(pipe, *command)
+            replies.extend(pipe.execute())
+        return replies
+
+    def _call(self, device: str, message: Written) -> list[str | int | bytes]:
+        """Return the arguments of FCALL for one message."""
+        key = layout.base(device)
+        match message:
+            case messages.Status():
+                labels = ",".join(message.labels)
+                about = (message.name, labels, message.model, message.version)
+                boot = bytes.fromhex(message.boot)
+                return ["mw1_status", 1, key, boot, message.connection, message.state, *about]
+            case messages.Health():
+                return ["mw1_health", 1, key, messages.encode(message)]
+            case messages.Reading():
+                kind: list[str | int | bytes] = [
+                    "reading",
+                    layout.schema_text(message),
+                    len(message.scores),
+                    layout.pack_reading(message),
+                ]
+            case messages.Heard():
+                kind = ["heard", layout.pack_heard(message)]
+        identity = (bytes.fromhex(message.boot), message.seq, message.gen, message.at)
+        return ["mw1_record", 1, key, *identity, self.retention_ms, self.rollup_retention_ms, *kind]
+
+    def _devices(self, ids: list[str]) -> list[Device | None]:
+        """Return each device, or None for one that is not listed."""
+        commands = [
+            ("HGETALL", key) for device in ids for key in (layout.base(device), f"{layout.base(device)}:schemas")
+        ]
+        replies = self._trip(commands)
+        return [_device(device, *replies[2 * i : 2 * i + 2]) for i, device in enumerate(ids)]
+
+    def _chunks(self, device: str, width_ms: int, start: int, end: int) -> list[int]:
+        """Return the numbers of the chunks of a width that touch a range and lie in days that hold anything."""
+        low, high = start // layout.DAY_MS, (end - 1) // layout.DAY_MS
+        reach = width_ms // layout.DAY_MS
+        days = self._do("ZRANGEBYSCORE", f"{layout.base(device)}:days", low - reach, high + reach)
+        chunks: set[int] = set()
+        for day in map(int, days):
+            first = day * layout.DAY_MS
+            chunks.update(range(first // width_ms, (first + layout.DAY_MS - 1) // width_ms + 1))
+        return sorted(chunk for chunk in chunks if start // width_ms <= chunk <= (end - 1) // width_ms)
+
+    def _entries(  # noqa: PLR0913 -- one call, and every argument has its name there
+        self, device: str, name: str, width_ms: int, start: int, end: int, *, schema_at: int | None
+    ) -> dict[layout.Schema, list[tuple[int, bytes, bytes]]]:
+        """Return (chunk, field, value) entries by schema.
+
+        Args:
+            device: Device id.
+            name: Part of the keys' names.
+            width_ms: Length of one chunk.
+            start: Unix ms, as end.
+            end: Not included.
+            schema_at: Where the value has the schema's number; None: it is the second byte of the field.
+        """
+        if start >= end:
+            return {}
+        key = layout.base(device)
+        chunks = self._chunks(device, width_ms, start, end)
+        schemas, *replies = self._trip(
+            [("HGETALL", f"{key}:schemas"), *(("HGETALL", f"{key}:{name}:{chunk}") for chunk in chunks)]
+        )
+        kinds = {int(number): layout.schema(text.decode()) for text, number in schemas.items()}
+        entries: dict[layout.Schema, list[tuple[int, bytes, bytes]]] = defaultdict(list)
+        for chunk, reply in zip(chunks, replies, strict=True):
+            for part, value in reply.items():
+                number = part[1] if schema_at is None else value[schema_at]
+                entries[kinds[number]].append((chunk, part, value))
+        return entries
+
+
+def _queue(pipe: Any, *command: str | int | bytes) -> None:
+    """Add one command to a pipeline."""
+    pipe.execute_command(*command)
+
+
+def _outcome(reply: Any) -> Outcome | None:
+    """Return what the store's answer to one message says, or None if it is an error."""
+    if isinstance(reply, Exception):
+        return None
+    kind, _, reason = reply.decode().partition(" ")
+    return Outcome(kind, reason)
+
+
+def _device(device: str, meta: dict[bytes, bytes], schemas: dict[bytes, bytes]) -> Device | None:
+    """Return a device from its hash and its schemas, or None if it is not listed."""
+    if b"first_seen" not in meta:
+        return None
+    text = {name.decode(): value.decode() for name, value in meta.items() if name in _TEXTS}
+    latest = None
+    kinds = {int(number): layout.schema(text.decode()) for text, number in schemas.items()}
+    labels: Iterable[str] = text["labels"].split(",") if "labels" in text else ()
+    model = text.get("model", "")
+    if b"latest" in meta:
+        at, number, speech, level_dbfs, scores = layout.unpack_latest(meta[b"latest"])
+        kind = kinds[number]
+        latest = Latest(
+            at, "speech" if speech else "uncertain", dict(zip(kind.labels, scores, strict=True)), level_dbfs
+        )
+        # A device that was erased while it was there says its labels again only when it connects.
+        labels, model = labels or kind.labels, model or kind.model
+    return Device(
+        id=device,
+        name=text.get("name", ""),
+        state=text.get("state", "unknown"),
+        labels=tuple(labels),
+        model=model,
+        version=text.get("version", ""),
+        first_seen=int(meta[b"first_seen"]),
+        last_seen=int(meta[b"last_seen"]) if b"last_seen" in meta else None,
+        readings=int(meta.get(b"readings", 0)),
+        generation=int(meta.get(b"gen", 0)),
+        latest=latest,
+        health=json.loads(meta[b"health"]) if b"health" in meta else None,
+    )

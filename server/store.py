@@ -1,0 +1,152 @@
+"""The store as ingest and REST see it: what it keeps, and what can be asked of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
+
+from broker import messages
+from server import layout
+
+Kind = Literal["stored", "repeat", "expired", "erased", "refused", "stale"]
+
+
+Written = messages.Reading | messages.Heard | messages.Status | messages.Health
+"""What a device sends and the store takes."""
+
+
+class Outcome(NamedTuple):
+    """What became of one message."""
+
+    kind: Kind
+    reason: str = ""
+
+
+class Event(NamedTuple):
+    """A device said that it is online, offline or paused, or has another model."""
+
+    at: int
+    """Unix ms by the store's clock."""
+    kind: str
+
+
+class HeardSpan(NamedTuple):
+    """Part of a heard record; times in Unix ms."""
+
+    start: int
+    end: int
+    windows: int
+    silent: int
+
+
+class Latest(NamedTuple):
+    """A device's newest reading."""
+
+    at: int
+    state: Literal["speech", "uncertain"]
+    scores: dict[str, float]
+    level_dbfs: float
+
+
+@dataclass(frozen=True)
+class Device:
+    """What the store knows of a device; times in Unix ms."""
+
+    id: str
+    name: str
+    state: str
+    labels: tuple[str, ...]
+    model: str
+    version: str
+    first_seen: int
+    last_seen: int | None
+    readings: int
+    generation: int
+    latest: Latest | None
+    health: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """An erasure that has happened."""
+
+    device: str
+    generation: int
+    records: int
+    """Readings and heard records that were stored since the last erasure."""
+    erased_at: int
+    """Unix ms."""
+    job: str
+    """Id of the job that tells the device."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something that ingest shall publish: the device's generation after an erasure."""
+
+    id: str
+    device: str
+    generation: int
+
+
+class Store(Protocol):
+    """What ingest and REST ask of a store.
+
+    Every method raises `StoreAwayError` when the store cannot answer.
+    """
+
+    def prepare(self) -> None:
+        """Make the store ready to be written; raises `UnusableError` if it cannot keep what it confirms."""
+
+    def now(self) -> int:
+        """Return the store's clock, Unix ms."""
+
+    def write(self, batch: Sequence[tuple[str, Written]]) -> list[Outcome | None]:
+        """Write (device, message) pairs and return, once they are on disk, what became of each.
+
+        None means that the store could not write that one and it is to be written again.
+        """
+
+    def devices(self, after: str, limit: int) -> list[Device]:
+        """Return up to so many listed devices whose ids follow the given one."""
+
+    def device(self, device: str) -> Device | None:
+        """Return one listed device."""
+
+    def boots(self, device: str) -> list[layout.Boot]:
+        """Return the boots that have records, oldest first."""
+
+    def first_day(self, device: str) -> int | None:
+        """Return the start of the first day that holds anything, Unix ms."""
+
+    def readings(self, device: str, start: int, end: int) -> list[layout.Readings]:
+        """Return readings of start <= at < end (Unix ms), one table for each schema."""
+
+    def rollups(self, device: str, level: layout.Level, start: int, end: int) -> list[layout.Rollups]:
+        """Return rollups whose slots begin in start <= at < end (Unix ms), one table for each schema."""
+
+    def heard(self, device: str, start: int, end: int) -> list[HeardSpan]:
+        """Return the heard spans that end in start < end <= end (Unix ms), in order."""
+
+    def events(self, device: str, start: int, end: int) -> list[Event]:
+        """Return the last event before the range and those in it, in order."""
+
+    def erase(self, device: str) -> Receipt:
+        """Erase everything of a device but its next generation, and queue the job that tells the device."""
+
+    def jobs(self) -> list[Job]:
+        """Return the jobs that wait, oldest first."""
+
+    def finish(self, job: Job) -> None:
+        """Forget a job that has been carried out."""
+
+    def generation(self, device: str) -> int:
+        """Return the erase generation of a device; 0 for an unknown one."""
+
+    def beat(self, lifetime_s: int) -> None:
+        """Say that ingest is there, for so long."""
+
+    def ingest_is_there(self) -> bool:
+        """Return whether ingest has said lately that it is there."""
+
+    def token_digest(self, role: str, fresh: str) -> str:
+        """Return the digest of a role's token; the given one becomes it if there is none."""

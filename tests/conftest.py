@@ -1,0 +1,41 @@
+"""Fixtures that several rooms' tests share."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside this file
+
+from services import STORES, RunningStore, running_store
+
+
+@pytest.fixture(scope="session", params=STORES)
+def any_store_process(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningStore]:
+    """Run each kind of store that we support, one after the other."""
+    with running_store(tmp_path_factory.mktemp("store"), request.param) as store:
+        yield store
+
+
+@pytest.fixture
+def any_store(any_store_process: RunningStore) -> RunningStore:
+    """Return an empty store of each kind."""
+    any_store_process.client.flushall()
+    return any_store_process
+
+
+@pytest.fixture(scope="session")
+def store_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStore]:
+    """Run one store for tests that do not care which."""
+    with running_store(tmp_path_factory.mktemp("store")) as store:
+        yield store
+
+
+@pytest.fixture
+def redis_store(store_process: RunningStore) -> RunningStore:
+    """Return an empty store for tests that do not care which."""
+    store_process.client.flushall()
+    return store_process

