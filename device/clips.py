@@ -17,6 +17,8 @@ from models.frontend import Samples
 log = logging.getLogger(__name__)
 
 BLOCK_SAMPLES = 1_600
+SUFFIXES = {".aif", ".aiff", ".flac", ".mp3", ".ogg", ".wav"}
+"""What a folder is searched for; a file that is named itself may be called anything."""
 PAUSE_SAMPLES = SAMPLE_RATE_HZ // 2
 """Between two clips, as people pause."""
 PAUSE_DEVIATION = 8.0
@@ -26,8 +28,8 @@ PAUSE_DEVIATION = 8.0
 class Clips:
     """A file, or the files of a folder in the order of their names, paced by the clock.
 
-    What is not 16 kHz mono is mixed and resampled, and the log says so. In a folder, files that are no audio are
-    skipped, and the log says so too.
+    What is not 16 kHz mono is mixed and resampled, and the log says so. In a folder, files that are not what
+    their suffix says are skipped, and the log says so too.
 
     Raises:
         SourceError: there is no such path, or nothing that can be played.
@@ -82,7 +84,7 @@ def load(path: Path) -> list[Samples]:
     if path.is_file():
         return [_read(path)]
     clips = []
-    for file in sorted(entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith(".")):
+    for file in sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES):
         try:
             clips.append(_read(file))
         except SourceError as error:

@@ -18,7 +18,7 @@ def _state_dir() -> Path:
 class DeviceSettings:
     """Settings of `moodwire device`."""
 
-    name: str = ts.option(factory=socket.gethostname, help="name that people see, 64 characters at most")
+    name: str = ts.option(default=socket.gethostname()[:64], help="name that people see, 64 characters at most")
     mic: str = ts.option(
         default="",
         help="microphone: index or part of the name that `moodwire device mics` lists; empty: the default",
@@ -36,7 +36,7 @@ class DeviceSettings:
     identity: Literal["hardware", "random"] = ts.option(
         default="hardware", help="device id: the hardware's MAC address, or a random one made once and kept"
     )
-    state_dir: Path = ts.option(factory=_state_dir, help="folder of the outbox and of a random identity")
+    state_dir: Path = ts.option(default=_state_dir(), help="folder of the outbox and of a random identity")
     outbox_max_rows: int = ts.option(default=500_000, help="records kept while they cannot be sent; then oldest go")
     outbox_max_age_days: float = ts.option(default=30.0, help="records older than this are dropped")
 
