@@ -1,0 +1,56 @@
+"""A small client of the REST API."""
+
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+TIMEOUT_S = 5.0
+
+
+class ApiError(Exception):
+    """The REST API does not answer, or refuses; the text says which and why."""
+
+
+class Api:
+    """Reads as a viewer. Safe to use from several threads."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._base = f"{url.rstrip('/')}/api/v1"
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    def meta(self) -> dict[str, Any]:
+        """Return emotions with names and colours, and the notice for users."""
+        return self._get("/meta")
+
+    def devices(self) -> list[dict[str, Any]]:
+        """Return all devices."""
+        found: list[dict[str, Any]] = []
+        page = ""
+        while True:
+            answer = self._get("/devices", page_token=page)
+            found += answer["devices"]
+            page = answer["next_page_token"]
+            if not page:
+                return found
+
+    def device(self, mac: str, start_s: float) -> dict[str, Any]:
+        """Return one device and its series since a Unix time."""
+        return self._get(f"/devices/{quote(mac)}", start=f"{start_s:.3f}")
+
+    def summary(self, mac: str, start_s: float) -> dict[str, Any]:
+        """Return one device's means and histograms since a Unix time."""
+        return self._get(f"/devices/{quote(mac)}/summary", start=f"{start_s:.3f}")
+
+    def _get(self, path: str, **query: str) -> dict[str, Any]:
+        try:
+            answer = requests.get(self._base + path, params=query, headers=self._headers, timeout=TIMEOUT_S)
+        except requests.RequestException as error:
+            raise ApiError(f"The REST API at {self._base} does not answer.") from error
+        try:
+            body: dict[str, Any] = answer.json()
+        except requests.JSONDecodeError as error:
+            raise ApiError(f"{self._base} answers with status {answer.status_code} and no JSON.") from error
+        if not answer.ok:
+            raise ApiError(f"The REST API says: {body.get('detail') or answer.status_code}")
+        return body

@@ -1,0 +1,167 @@
+"""The page: what stands where, and what is drawn again every two seconds."""
+
+import time
+from datetime import UTC, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dash import Dash, Input, Output, State, dcc, html, no_update
+from flask import Flask
+
+from dashboard import figures
+from dashboard.api import Api, ApiError
+
+REFRESH_MS = 2_000
+RANGES = {"5 minutes": 300, "1 hour": 3_600, "24 hours": 86_400, "7 days": 7 * 86_400}
+STATES = {"online": "online", "offline": "offline", "paused": "paused", "unknown": "not heard of"}
+GRAPH: Any = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d"], "responsive": True}
+
+Children = list[Any]
+
+
+def create_page(flask: Flask, api: Api) -> Dash:
+    """Return the Dash application, mounted on a Flask one; all scripts and styles are served by itself."""
+    page = Dash("dashboard", server=flask, title="moodwire", update_title=None, serve_locally=True)
+    page.layout = _layout
+    page.clientside_callback(
+        "() => Intl.DateTimeFormat().resolvedOptions().timeZone", Output("zone", "data"), Input("zone", "id")
+    )
+
+    @page.callback(
+        Output("devices", "options"),
+        Output("devices", "value"),
+        Output("problem", "children"),
+        Output("notice", "children"),
+        Input("tick", "n_intervals"),
+        State("devices", "value"),
+    )
+    def list_devices(_tick: int, chosen: str | None) -> tuple[Any, Any, str, Any]:
+        try:
+            found, meta = api.devices(), api.meta()
+        except ApiError as error:
+            return no_update, no_update, str(error), no_update
+        options = [{"label": _card(device, meta["emotions"]), "value": device["mac_address"]} for device in found]
+        known = [option["value"] for option in options]
+        kept = chosen if chosen in known else next(iter(known), None)
+        problem = "" if known else "No device has been heard yet. The first reading takes a few seconds of speech."
+        return options, no_update if kept == chosen else kept, problem, meta["notice"]
+
+    @page.callback(
+        Output("headline", "children"),
+        Output("timeline", "figure"),
+        Output("histogram", "figure"),
+        Output("means", "figure"),
+        Output("facts", "children"),
+        Input("tick", "n_intervals"),
+        Input("devices", "value"),
+        Input("range", "value"),
+        Input("zone", "data"),
+    )
+    def draw_device(_tick: int, chosen: str | None, range_s: int, zone: str | None) -> tuple[Any, ...]:
+        if chosen is None:
+            return "", figures.go.Figure(), figures.go.Figure(), figures.go.Figure(), ""
+        start_s = time.time() - range_s
+        try:
+            device, summary, emotions = (
+                api.device(chosen, start_s),
+                api.summary(chosen, start_s),
+                api.meta()["emotions"],
+            )
+        except ApiError:
+            return (no_update,) * 5  # list_devices says it
+        return (
+            _headline(device),
+            figures.timeline(device, emotions, _zone(zone)),
+            figures.histogram(summary, emotions),
+            figures.means(summary, emotions),
+            _facts(device, summary),
+        )
+
+    return page
+
+
+def _layout() -> html.Div:
+    return html.Div(
+        [
+            dcc.Interval(id="tick", interval=REFRESH_MS),
+            dcc.Store(id="zone"),
+            html.Header([html.H1("moodwire"), html.Span("emotion in speech, without moving the audio")]),
+            html.P(id="problem", role="alert", className="problem"),
+            html.Main(
+                [
+                    html.Nav(
+                        [html.H2("Devices"), dcc.RadioItems(id="devices", className="devices")],
+                    ),
+                    html.Section(
+                        [
+                            html.Div(
+                                [
+                                    html.Div(id="headline", className="headline"),
+                                    dcc.RadioItems(
+                                        id="range",
+                                        className="ranges",
+                                        inline=True,
+                                        options=[{"label": text, "value": s} for text, s in RANGES.items()],
+                                        value=RANGES["5 minutes"],
+                                    ),
+                                ],
+                                className="bar",
+                            ),
+                            dcc.Graph(id="timeline", config=GRAPH, className="panel wide"),
+                            html.Div(
+                                [
+                                    dcc.Graph(id="histogram", config=GRAPH, className="panel"),
+                                    dcc.Graph(id="means", config=GRAPH, className="panel"),
+                                ],
+                                className="pair",
+                            ),
+                            html.Div(id="facts", className="facts"),
+                        ]
+                    ),
+                ]
+            ),
+            html.Footer(html.P(id="notice")),
+        ]
+    )
+
+
+def _card(device: dict[str, Any], emotions: figures.Emotions) -> html.Div:
+    """Return what the list shows of one device."""
+    latest = device["latest"]
+    top: Children = []
+    if latest and time.time() - latest["at"] / 1000 < 60:
+        label = max(latest["scores"], key=latest["scores"].get)
+        emotion = emotions.get(label, {"name": label, "colour": figures.OVERALL})
+        text = emotion["name"] if latest["state"] == "speech" else f"{emotion['name']}?"
+        top = [html.Span(text, className="top", style={"backgroundColor": emotion["colour"]})]
+    return html.Div(
+        [
+            html.Div([html.Span(className=f"dot {device['state']}"), html.Strong(device["name"]), *top]),
+            html.Small(f"{STATES[device['state']]} · {device['mac_address']}"),
+        ],
+        className="card",
+    )
+
+
+def _headline(device: dict[str, Any]) -> Children:
+    parts: Children = [html.H2(device["name"]), html.Span(f"model {device['model']}", className="quiet")]
+    if device["duplicate_identity"]:
+        parts.append(html.Strong("Two devices use this id at the same time.", className="problem"))
+    return parts
+
+
+def _facts(device: dict[str, Any], summary: dict[str, Any]) -> Children:
+    missing = summary["completeness"]["missing"]
+    return [
+        html.Span(f"{summary['readings']:,} readings in this range"),
+        html.Span(f"{summary['uncertain']['count']:,} uncertain"),
+        html.Span("none missing" if not missing else f"{missing:,} missing"),
+        html.Span(f"{device['readings']:,} kept in all"),
+    ]
+
+
+def _zone(name: str | None) -> tzinfo:
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
