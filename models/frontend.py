@@ -81,7 +81,8 @@ def standardise(frames: Frames) -> Frames:
     deviation = frames.std(dtype=np.float64)
     if deviation == 0:
         return np.zeros_like(frames)
-    return ((frames - frames.mean(dtype=np.float64)) / deviation).astype(np.float32)
+    standard: Frames = ((frames - frames.mean(dtype=np.float64)) / deviation).astype(np.float32)
+    return standard
 
 
 def mel_filters(sample_rate_hz: int, n_fft: int, n_mels: int, f_min_hz: float, f_max_hz: float) -> NDArray[np.float64]:

@@ -34,10 +34,9 @@ class Classifier:
         (self._input,) = self._interpreter.get_input_details()
         (self._output,) = self._interpreter.get_output_details()
         wanted = (1, manifest.window_frames, manifest.front_end.n_mels, 1)
-        if tuple(self._input["shape"]) != wanted:
-            raise BundleError(
-                f"{bundle.folder}: the model takes {tuple(self._input['shape'])}, its manifest describes {wanted}"
-            )
+        taken = tuple(self._input["shape"].tolist())
+        if taken != wanted:
+            raise BundleError(f"{bundle.folder}: the model takes {taken}, its manifest describes {wanted}")
         if tuple(self._output["shape"]) != (1, len(manifest.labels)):
             raise BundleError(
                 f"{bundle.folder}: the model gives {self._output['shape'][-1]} scores, "

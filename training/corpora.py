@@ -46,12 +46,11 @@ def read_clips(data_dir: Path, labels: tuple[str, ...]) -> list[Clip]:
     if not table.is_file():
         raise CorpusError(f"{table} is missing: data_dir must name the folder that holds crema-d/")
     with table.open(encoding="utf-8", newline="") as file:
-        clips = [
-            _clip(folder, row, table)
-            for row in csv.DictReader(file)
-            if row["emotion"] not in EMOTIONS or row["emotion"] in labels
-            if row["duplicate_audio"] != "1"
-        ]
+        try:
+            rows = [row for row in csv.DictReader(file) if row["duplicate_audio"] != "1"]
+            clips = [clip for clip in (_clip(folder, row, table) for row in rows) if clip.label in labels]
+        except KeyError as error:
+            raise CorpusError(f"{table} has no column {error}: take the table that came with the recordings") from error
     there = {path.name for path in (folder / "audio").glob("*.flac")}
     if missing := [clip.path for clip in clips if clip.path.name not in there]:
         raise CorpusError(

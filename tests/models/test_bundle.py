@@ -1,0 +1,169 @@
+"""Bundles: the shipped ones work, and a broken one is refused in one sentence that names what is wrong."""
+
+import shutil
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from models import bundle
+from models.bundle import BundleError
+from models.frontend import FrontEnd
+from models.runtime import Classifier, synthetic_clip
+
+SHIPPED = sorted(path for path in bundle.SHIPPED.iterdir() if path.is_dir())
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """Return a copy of the default bundle, for a test to break."""
+    return Path(shutil.copytree(bundle.find(bundle.DEFAULT), tmp_path / "broken"))
+
+
+def change_manifest(folder: Path, **changes: object) -> None:
+    """Replace fields of a bundle's manifest."""
+    path = folder / "manifest.json"
+    path.write_bytes(msgspec.json.encode({**msgspec.json.decode(path.read_bytes()), **changes}))
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda path: path.name)
+def test_shipped_bundle_gives_its_golden_scores(folder: Path) -> None:
+    """Each shipped model loads with LiteRT's default delegate and gives the features and scores of training."""
+    Classifier(bundle.load(folder)).verify()
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda path: path.name)
+def test_shipped_bundle_says_what_it_is(folder: Path) -> None:
+    """Each shipped bundle has a card that states its measured accuracy, and is small."""
+    loaded = bundle.load(folder)
+    card = (folder / "CARD.md").read_text(encoding="utf-8")
+
+    assert loaded.manifest.name in card
+    assert f"{loaded.manifest.measured['uar']:.1%}" in card
+    assert "Article 5(1)(f)" in card
+    assert len(loaded.model) < 120 * 1024
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda path: path.name)
+def test_shipped_bundle_was_scored_on_speakers_it_never_heard(folder: Path) -> None:
+    """No test speaker of a shipped bundle is among those it was trained or calibrated on."""
+    speakers = bundle.load(folder).manifest.measured["speakers"]
+
+    assert not set(speakers["test"]) & (set(speakers["train"]) | set(speakers["dev"]))
+
+
+def test_default_bundle_is_better_than_its_promise() -> None:
+    """The default model reaches a UAR above 0.72 on speakers that it never heard."""
+    assert bundle.load(bundle.find(bundle.DEFAULT)).manifest.measured["uar"] > 0.72
+
+
+def test_a_bundle_is_found_by_name_and_by_path(broken: Path) -> None:
+    """`find` takes the name of a shipped bundle or the path of any."""
+    assert bundle.find(bundle.DEFAULT) == bundle.SHIPPED / bundle.DEFAULT
+    assert bundle.find(str(broken)) == broken
+
+
+def test_unknown_bundle_is_refused() -> None:
+    """A name that is neither shipped nor a folder is answered with the names that are."""
+    with pytest.raises(BundleError, match=r"no bundle 'nope': give a folder, or .*ang-hap-neu"):
+        bundle.find("nope")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "model.tflite"])
+def test_missing_file_is_named(broken: Path, name: str) -> None:
+    """A bundle without one of its files names it."""
+    (broken / name).unlink()
+
+    with pytest.raises(BundleError, match=rf"{name} cannot be read: No such file"):
+        bundle.load(broken)
+
+
+def test_another_model_is_refused(broken: Path) -> None:
+    """A model file that is not the manifest's is told by its hash."""
+    with (broken / "model.tflite").open("ab") as file:
+        file.write(b"!")
+
+    with pytest.raises(BundleError, match="has sha256 .* but its manifest names .* corrupt or belongs to another"):
+        bundle.load(broken)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"temperature": 0}, r"`float` > 0.* at `\$.temperature`"),
+        ({"colour": "red"}, "unknown field `colour`"),
+        ({"schema_version": 2}, r"Invalid enum value 2 - at `\$.schema_version`"),
+    ],
+)
+def test_bad_manifest_is_refused(broken: Path, changes: dict[str, object], reason: str) -> None:
+    """A manifest with a wrong, unknown or newer field names that field."""
+    change_manifest(broken, **changes)
+
+    with pytest.raises(BundleError, match=rf"manifest.json is not a valid manifest: .*{reason}"):
+        bundle.load(broken)
+
+
+def test_hop_must_fit_the_frames(broken: Path) -> None:
+    """A hop that is no whole number of frames is refused, because windows could not share frames."""
+    change_manifest(broken, hop_ms=1_010)
+
+    with pytest.raises(BundleError, match="hop_ms 1010 is 16160 samples, not a multiple of .* hop_length 320"):
+        bundle.load(broken)
+
+
+def test_wrong_label_count_is_refused(broken: Path) -> None:
+    """A manifest with more labels than the model has outputs is refused."""
+    change_manifest(broken, labels=["ANG", "HAP", "NEU", "SAD"])
+
+    with pytest.raises(BundleError, match="the model gives 3 scores, its manifest names 4 labels"):
+        Classifier(bundle.load(broken))
+
+
+def test_wrong_window_is_refused(broken: Path) -> None:
+    """A manifest whose window is not the model's input is refused."""
+    change_manifest(broken, window_ms=2_000)
+
+    with pytest.raises(BundleError, match=r"takes \(1, 147, 64, 1\), its manifest describes \(1, 97, 64, 1\)"):
+        Classifier(bundle.load(broken))
+
+
+def test_what_is_no_model_is_refused(broken: Path) -> None:
+    """Bytes that are no TFLite model are refused even when their hash fits."""
+    loaded = msgspec.structs.replace(bundle.load(broken), model=b"no flat buffer")
+
+    with pytest.raises(BundleError, match="is not a model LiteRT can run"):
+        Classifier(loaded)
+
+
+def test_other_golden_scores_are_noticed(broken: Path) -> None:
+    """A machine that computes other scores than training did is told by how much."""
+    classifier = Classifier(bundle.load(broken))
+    clip = synthetic_clip(48_000)
+    np.savez(broken / "golden.npz", clip=clip, features=FrontEnd().log_mel(clip), scores=np.array([1.0, 1.0, 1.0]))
+
+    with pytest.raises(BundleError, match="scores differ by .* 0.02 is allowed"):
+        classifier.verify()
+
+
+def test_other_golden_features_are_noticed(broken: Path) -> None:
+    """A front end that computes other features than training's is noticed before the model runs."""
+    classifier = Classifier(bundle.load(broken))
+    clip = synthetic_clip(48_000)
+    np.savez(broken / "golden.npz", clip=clip, features=FrontEnd().log_mel(clip) + 1, scores=np.zeros(3))
+
+    with pytest.raises(BundleError, match="front end gives other features than training recorded"):
+        classifier.verify()
+
+
+@pytest.mark.parametrize("content", [None, b"no archive"])
+def test_unreadable_golden_file_is_named(broken: Path, content: bytes | None) -> None:
+    """A golden file that is missing or no archive is named."""
+    classifier = Classifier(bundle.load(broken))
+    golden = broken / "golden.npz"
+    golden.unlink()
+    if content is not None:
+        golden.write_bytes(content)
+
+    with pytest.raises(BundleError, match=r"golden.npz cannot be read"):
+        classifier.verify()

@@ -1,0 +1,81 @@
+"""The front end: equal to librosa, and the same whether samples come at once or in blocks."""
+
+import librosa
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.frontend import FrontEnd, LogMelStream, mel_filters, standardise
+from models.runtime import synthetic_clip
+
+CLIP = synthetic_clip(20_000)
+FRAMES = FrontEnd().log_mel(CLIP)
+
+
+@pytest.mark.parametrize(
+    "front_end", [FrontEnd(), FrontEnd(n_fft=512, hop_length=160, n_mels=40, f_min_hz=0, f_max_hz=8_000)]
+)
+def test_log_mel_equals_librosa(front_end: FrontEnd) -> None:
+    """Every frame equals librosa's to 1e-4 dB."""
+    energy = librosa.feature.melspectrogram(
+        y=CLIP / 32_768,
+        sr=front_end.sample_rate_hz,
+        n_fft=front_end.n_fft,
+        hop_length=front_end.hop_length,
+        n_mels=front_end.n_mels,
+        fmin=front_end.f_min_hz,
+        fmax=front_end.f_max_hz,
+        center=False,
+    )
+    expected = librosa.power_to_db(energy, ref=1.0, amin=front_end.floor, top_db=None).T
+
+    found = front_end.log_mel(CLIP)
+
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= 1e-4
+
+
+def test_mel_filters_equal_librosa() -> None:
+    """The mel filters are librosa's default ones."""
+    expected = librosa.filters.mel(sr=16_000, n_fft=1024, n_mels=64, fmin=50, fmax=7_600, dtype=np.float64)
+
+    assert np.abs(mel_filters(16_000, 1024, 64, 50, 7_600) - expected).max() < 1e-12
+
+
+@given(st.lists(st.integers(0, 5_000), max_size=12))
+def test_stream_gives_the_same_frames_for_all_block_sizes(sizes: list[int]) -> None:
+    """Samples pushed in blocks of any size give the frames that they give at once."""
+    stream = LogMelStream(FrontEnd())
+    cuts = np.cumsum(sizes)
+
+    pushed = [stream.push(block) for block in np.split(CLIP, cuts[cuts < len(CLIP)])]
+
+    np.testing.assert_array_equal(np.concatenate(pushed), FRAMES)
+
+
+@given(st.integers(0, 6_000))
+def test_frame_count_is_that_of_the_frames(samples: int) -> None:
+    """`frames_in` tells how many frames `log_mel` gives."""
+    front_end = FrontEnd()
+
+    assert len(front_end.log_mel(CLIP[:samples])) == front_end.frames_in(samples)
+
+
+def test_digital_silence_is_the_floor() -> None:
+    """Silence is -100 dB in every band, not minus infinity."""
+    assert (FrontEnd().log_mel(np.zeros(2_000, np.int16)) == -100).all()
+
+
+def test_standardised_window_has_mean_0_and_deviation_1() -> None:
+    """A standardised window does not tell how loud it was."""
+    window = standardise(FRAMES)
+
+    assert window.mean() == pytest.approx(0, abs=1e-5)
+    assert window.std() == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(standardise(FRAMES + 12), window, atol=1e-4)
+
+
+def test_standardised_silence_is_zero() -> None:
+    """A window without variation gives zeros and no division by zero."""
+    assert (standardise(np.full((147, 64), -100, np.float32)) == 0).all()

@@ -1,0 +1,70 @@
+"""A miniature corpus in CREMA-D's layout, spoken by nobody."""
+
+import csv
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from models.runtime import synthetic_clip
+
+SPEAKERS = (1001, 1002, 1019, 1020, 1037, 1038, 1055, 1056)
+"""Two of each block."""
+VOICES = {"ANG": 8_000, "HAP": 4_000, "NEU": 1_500}
+"""How loud a label's clips are: enough for a network to tell them apart."""
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """Return a folder with a `crema-d` of 25 synthetic clips; the last one repeats another's audio under two labels."""
+    folder = tmp_path / "data" / "crema-d"
+    (folder / "audio").mkdir(parents=True)
+    rows = [
+        _record(folder, speaker, "IEO", label, np.random.default_rng(speaker + loudness), loudness)
+        for speaker in SPEAKERS
+        for label, loudness in VOICES.items()
+    ]
+    twin = _record(folder, 1001, "TIE", "HAP", np.random.default_rng(0), 4_000)
+    rows.append({**twin, "duplicate_audio": 1})
+    write_table(folder, rows)
+    return folder.parent
+
+
+@pytest.fixture
+def real_data_dir() -> Path:
+    """Return the folder of the real recordings, where they are there."""
+    folder = Path(__file__).parents[3] / "shared" / "data"
+    if not (folder / "crema-d" / "clips.csv").is_file():
+        pytest.skip("the recordings of CREMA-D do not lie beside the repository in ../shared/data")
+    return folder
+
+
+def write_table(folder: Path, rows: list[dict[str, object]]) -> None:
+    """Write clips.csv."""
+    with (folder / "clips.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, rows[0].keys())
+        table.writeheader()
+        table.writerows(rows)
+
+
+def _record(
+    folder: Path, speaker: int, sentence: str, label: str, rng: np.random.Generator, loudness: int
+) -> dict[str, object]:
+    name = f"{speaker}_{sentence}_{label}_XX"
+    length = int(rng.integers(20_000, 56_000))
+    voice = synthetic_clip(length) / 32_768 * loudness + rng.normal(0, 30, length)
+    samples = np.rint(voice).astype(np.int16)
+    soundfile.write(folder / "audio" / f"{name}.flac", samples, 16_000)
+    return {
+        "file": f"{name}.wav",
+        "actor": speaker,
+        "sex": "Female" if speaker % 2 else "Male",
+        "sentence": sentence,
+        "emotion": label,
+        "samples": length,
+        "sha256": hashlib.sha256(samples.tobytes()).hexdigest(),
+        "duplicate_audio": 0,
+        **{f"voice_{emotion}": 2 + 3 * (emotion == label[0]) for emotion in "ADFHNS"},
+    }

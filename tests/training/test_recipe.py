@@ -1,0 +1,53 @@
+"""Recipes: the shipped ones are valid, and a mistake is named."""
+
+from pathlib import Path
+
+import pytest
+
+from training import recipe
+from training.recipe import RecipeError
+
+TINY = recipe.SHIPPED / "tiny.toml"
+
+
+@pytest.mark.parametrize("path", sorted(recipe.SHIPPED.glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_recipe_is_valid(path: Path) -> None:
+    """Each shipped recipe is found by its name, and its hop is a whole number of frames."""
+    loaded = recipe.load(path.stem)
+
+    assert loaded.hop_ms * loaded.front_end.sample_rate_hz // 1000 % loaded.front_end.hop_length == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("epochs", "epoch", "unknown field `epoch`"),
+        ("mixup", "mix_up", r"unknown field `mix_up` - at `\$.augment`"),
+        ("epochs = 2", 'epochs = "two"', r"Expected `int`, got `str` - at `\$.epochs`"),
+        ("sparsity = 0.5", "sparsity = 1.5", r"Expected `float` < 1.* - at `\$.pruning.sparsity`"),
+        ("epochs = 2", "epochs =", "Invalid value"),
+    ],
+)
+def test_mistake_is_named(tmp_path: Path, old: str, new: str, reason: str) -> None:
+    """A misspelt key, a wrong type, a value out of range or broken TOML is told in one sentence with the file."""
+    path = tmp_path / "wrong.toml"
+    path.write_text(TINY.read_text().replace(old, new))
+
+    with pytest.raises(RecipeError, match=rf"wrong.toml is not a valid recipe: .*{reason}"):
+        recipe.load(str(path))
+
+
+def test_unknown_recipe_is_answered_with_the_names() -> None:
+    """A recipe that is neither shipped nor a file is answered with those that are shipped."""
+    with pytest.raises(RecipeError, match=r"no recipe 'nope': give the path .* one of ang-hap-neu, tiny"):
+        recipe.load("nope")
+
+
+def test_hash_is_of_the_meaning(tmp_path: Path) -> None:
+    """A comment does not change a recipe's hash, a value does."""
+    commented, changed = tmp_path / "commented.toml", tmp_path / "changed.toml"
+    commented.write_text("# More words.\n" + TINY.read_text())
+    changed.write_text(TINY.read_text().replace("epochs = 2", "epochs = 3"))
+
+    assert recipe.load(str(commented)).sha256 == recipe.load("tiny").sha256
+    assert recipe.load(str(changed)).sha256 != recipe.load("tiny").sha256

@@ -1,0 +1,74 @@
+"""`moodwire train` from clips to a bundle that the device's runtime verifies."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models import bundle
+from models.runtime import Classifier
+from training.commands import train
+from training.settings import TrainSettings
+
+
+@pytest.fixture
+def settings(data_dir: Path, tmp_path: Path) -> TrainSettings:
+    """Return settings that train the tiny recipe on the miniature corpus."""
+    return TrainSettings(
+        recipe="tiny", data_dir=data_dir, runs_dir=tmp_path / "runs", bundle_dir=tmp_path / "tiny", cross_validate=True
+    )
+
+
+def test_training_ends_in_a_verified_bundle(
+    settings: TrainSettings, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """All folds are trained, pruned, quantised and scored, and the bundle passes its own golden test.
+
+    A second call finds the folds, trains nothing, and writes the same bundle.
+    """
+    assert train(settings) == 0
+
+    made = bundle.load(tmp_path / "tiny")
+    Classifier(made).verify()
+    measured = made.manifest.measured
+    assert made.manifest.labels == ("ANG", "HAP", "NEU")
+    assert 0.15 < made.manifest.sparsity < 0.5
+    assert measured["speakers"] == {"train": [1002, 1019, 1020, 1037, 1038], "dev": [1001], "test": [1055, 1056]}
+    assert [fold["speakers"] for fold in measured["cross_validation"]["folds"]] == [
+        "1001-1018",
+        "1019-1036",
+        "1037-1054",
+        "1055-1072",
+    ]
+    assert np.sum(measured["confusion"]) == 6
+    assert f"**{measured['uar']:.1%}**" in (tmp_path / "tiny" / "CARD.md").read_text()
+
+    capfd.readouterr()
+    assert train(settings) == 0
+    assert "Epoch" not in capfd.readouterr().out
+    assert bundle.load(tmp_path / "tiny").manifest == made.manifest
+
+
+def test_model_is_integer_only(settings: TrainSettings, tmp_path: Path) -> None:
+    """The exported file takes int8 and gives int8, with a batch of 1."""
+    fold = TrainSettings(
+        recipe="tiny", data_dir=settings.data_dir, runs_dir=settings.runs_dir, bundle_dir=tmp_path / "one"
+    )
+
+    assert train(fold) == 0
+
+    classifier = Classifier(bundle.load(tmp_path / "one"))
+    assert classifier._input["dtype"] is classifier._output["dtype"] is np.int8
+    assert tuple(classifier._input["shape"]) == (1, 147, 64, 1)
+
+
+def test_bad_input_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A missing corpus and a missing recipe each give one sentence and exit code 2."""
+    assert train(TrainSettings(data_dir=tmp_path)) == 2
+    assert train(TrainSettings(recipe="nope")) == 2
+
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 2
+    assert errors[0].startswith("moodwire train: ")
+    assert "data_dir must name the folder that holds crema-d/" in errors[0]
+    assert "no recipe 'nope'" in errors[1]
