@@ -33,18 +33,18 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
     """How many people, hearing the voice alone, chose each emotion."""
 
 
-def read_clips(data_dir: Path, labels: tuple[str, ...]) -> list[Clip]:
+def read_clips(recordings_dir: Path, labels: tuple[str, ...]) -> list[Clip]:
     """Return the clips with these labels, in the table's order, without those whose audio has two labels.
 
     Raises:
         CorpusError: the folder, its table or some of its recordings are missing, or a label is unknown.
     """
-    folder = data_dir / "crema-d"
+    folder = recordings_dir / "crema-d"
     table = folder / "clips.csv"
     if unknown := [label for label in labels if label not in EMOTIONS]:
         raise CorpusError(f"CREMA-D has no label {unknown[0]!r}: its labels are {', '.join(EMOTIONS)}")
     if not table.is_file():
-        raise CorpusError(f"{table} is missing: data_dir must name the folder that holds crema-d/")
+        raise CorpusError(f"{table} is missing: recordings_dir must name the folder that holds crema-d/")
     with table.open(encoding="utf-8", newline="") as file:
         try:
             rows = [row for row in csv.DictReader(file) if row["duplicate_audio"] != "1"]

@@ -9,12 +9,14 @@ import typed_settings as ts
 class TrainSettings:
     """Settings of `moodwire train`."""
 
-    recipe: str = ts.option(default="ang-hap-neu", help="Name of a recipe in training/recipes, or path of a TOML file.")
-    data_dir: Path = ts.option(default=Path("../shared/data"), help="Folder that holds crema-d/.")
+    recipe: str = ts.option(default="ang-hap-neu", help="name of a recipe in training/recipes, or path of a TOML file")
+    recordings_dir: Path = ts.option(default=Path("../shared/data"), help="folder that holds crema-d/")
     runs_dir: Path = ts.option(
-        default=Path("runs"), help="Where each trained fold is kept; a fold already there is not trained again."
+        default=Path("runs"), help="where each trained fold is kept; one that is there is not trained again"
     )
-    bundle_dir: Path | None = ts.option(default=None, help="Where the finished bundle goes; by default into runs_dir.")
+    bundle_dir: Path | None = ts.option(
+        default=None, help="where the finished bundle goes; else into the folder of its recipe in runs_dir"
+    )
     cross_validate: bool = ts.option(
-        default=False, help="Also score the recipe with each other block of speakers held out."
+        default=False, help="also score the recipe with each other block of speakers held out"
     )

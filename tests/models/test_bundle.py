@@ -84,7 +84,7 @@ def test_another_model_is_refused(broken: Path) -> None:
     with (broken / "model.tflite").open("ab") as file:
         file.write(b"!")
 
-    with pytest.raises(BundleError, match="has sha256 .* but its manifest names .* corrupt or belongs to another"):
+    with pytest.raises(BundleError, match=r"has sha256 .* but its manifest names .* corrupt or belongs to another"):
         bundle.load(broken)
 
 
@@ -108,7 +108,7 @@ def test_hop_must_fit_the_frames(broken: Path) -> None:
     """A hop that is no whole number of frames is refused, because windows could not share frames."""
     change_manifest(broken, hop_ms=1_010)
 
-    with pytest.raises(BundleError, match="hop_ms 1010 is 16160 samples, not a multiple of .* hop_length 320"):
+    with pytest.raises(BundleError, match=r"hop_ms 1010 is 16160 samples, not a multiple of .* hop_length 320"):
         bundle.load(broken)
 
 
@@ -142,7 +142,7 @@ def test_other_golden_scores_are_noticed(broken: Path) -> None:
     clip = synthetic_clip(48_000)
     np.savez(broken / "golden.npz", clip=clip, features=FrontEnd().log_mel(clip), scores=np.array([1.0, 1.0, 1.0]))
 
-    with pytest.raises(BundleError, match="scores differ by .* 0.02 is allowed"):
+    with pytest.raises(BundleError, match=r"scores differ by .* 0.02 is allowed"):
         classifier.verify()
 
 

@@ -17,16 +17,16 @@ VOICES = {"ANG": 8_000, "HAP": 4_000, "NEU": 1_500}
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
+def recordings_dir(tmp_path: Path) -> Path:
     """Return a folder with a `crema-d` of 25 synthetic clips; the last one repeats another's audio under two labels."""
     folder = tmp_path / "data" / "crema-d"
     (folder / "audio").mkdir(parents=True)
     rows = [
-        _record(folder, speaker, "IEO", label, np.random.default_rng(speaker + loudness), loudness)
+        _record(folder, f"{speaker}_IEO_{label}_XX", np.random.default_rng(speaker + loudness))
         for speaker in SPEAKERS
         for label, loudness in VOICES.items()
     ]
-    twin = _record(folder, 1001, "TIE", "HAP", np.random.default_rng(0), 4_000)
+    twin = _record(folder, "1001_TIE_HAP_XX", np.random.default_rng(0))
     rows.append({**twin, "duplicate_audio": 1})
     write_table(folder, rows)
     return folder.parent
@@ -49,18 +49,16 @@ def write_table(folder: Path, rows: list[dict[str, object]]) -> None:
         table.writerows(rows)
 
 
-def _record(
-    folder: Path, speaker: int, sentence: str, label: str, rng: np.random.Generator, loudness: int
-) -> dict[str, object]:
-    name = f"{speaker}_{sentence}_{label}_XX"
+def _record(folder: Path, name: str, rng: np.random.Generator) -> dict[str, object]:
+    speaker, sentence, label, _ = name.split("_")
     length = int(rng.integers(20_000, 56_000))
-    voice = synthetic_clip(length) / 32_768 * loudness + rng.normal(0, 30, length)
+    voice = synthetic_clip(length) / 32_768 * VOICES[label] + rng.normal(0, 30, length)
     samples = np.rint(voice).astype(np.int16)
     soundfile.write(folder / "audio" / f"{name}.flac", samples, 16_000)
     return {
         "file": f"{name}.wav",
         "actor": speaker,
-        "sex": "Female" if speaker % 2 else "Male",
+        "sex": "Female" if int(speaker) % 2 else "Male",
         "sentence": sentence,
         "emotion": label,
         "samples": length,

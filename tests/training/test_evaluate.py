@@ -73,7 +73,7 @@ def clip(label: str, **votes: int) -> Clip:
 
 
 def test_listeners_are_counted_by_votes() -> None:
-    """Listeners' recall is their share of right votes among votes for the labels, and a label outside does not count."""
+    """Listeners' recall is the share of right votes; votes for an emotion that is no label do not count."""
     clips = [clip("ANG", ANG=6, HAP=1, NEU=1, SAD=5), clip("HAP", ANG=0, HAP=2, NEU=6, SAD=1)]
 
     found = evaluate.listeners([*clips, clip("NEU", ANG=0, HAP=0, NEU=4, SAD=4)], LABELS)

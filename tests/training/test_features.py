@@ -43,26 +43,26 @@ def test_background_of_silence_is_silence() -> None:
     assert not features.background(np.zeros(8_000, np.int16), 1_000, np.random.default_rng(0)).any()
 
 
-def test_padding_is_never_digital_silence(data_dir: Path) -> None:
+def test_padding_is_never_digital_silence(recordings_dir: Path) -> None:
     """No frame of a padded clip is at the floor of the front end."""
-    clips = corpora.read_clips(data_dir, PLAN.labels)
+    clips = corpora.read_clips(recordings_dir, PLAN.labels)
 
     for frames in features.padded_frames(clips, PLAN):
         assert frames.min() > -100
         assert len(frames) >= PLAN.window_frames
 
 
-def test_features_are_the_same_each_time(data_dir: Path) -> None:
+def test_features_are_the_same_each_time(recordings_dir: Path) -> None:
     """The noise beside a clip is seeded, so a score can be repeated exactly."""
-    clips = corpora.read_clips(data_dir, PLAN.labels)[:3]
+    clips = corpora.read_clips(recordings_dir, PLAN.labels)[:3]
 
     for one, other in zip(features.padded_frames(clips, PLAN), features.padded_frames(clips, PLAN), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_speed_shortens_the_clip(data_dir: Path) -> None:
+def test_speed_shortens_the_clip(recordings_dir: Path) -> None:
     """A clip at speed 1.25 is heard in four fifths of its time."""
-    clips = corpora.read_clips(data_dir, PLAN.labels)[:1]
+    clips = corpora.read_clips(recordings_dir, PLAN.labels)[:1]
     plan = msgspec.structs.replace(PLAN, window_ms=500)
 
     (normal,), (fast,) = features.padded_frames(clips, plan), features.padded_frames(clips, plan, 1.25)
@@ -78,8 +78,8 @@ def test_middle_window_is_centred() -> None:
     assert features.middle(frames, 4)[:, 0].tolist() == [3, 4, 5, 6]
 
 
-def test_classes_follow_the_recipes_order(data_dir: Path) -> None:
+def test_classes_follow_the_recipes_order(recordings_dir: Path) -> None:
     """A clip's class is the place of its label in the recipe."""
-    clips = corpora.read_clips(data_dir, PLAN.labels)[:3]
+    clips = corpora.read_clips(recordings_dir, PLAN.labels)[:3]
 
     assert features.targets(clips, ("NEU", "ANG", "HAP")).tolist() == [1, 2, 0]

@@ -23,9 +23,9 @@ def assert_disjoint(clips: list[Clip], test_block: int) -> None:
 
 
 @pytest.mark.parametrize("test_block", splits.BLOCKS)
-def test_split_shares_no_speaker(data_dir: Path, test_block: int) -> None:
+def test_split_shares_no_speaker(recordings_dir: Path, test_block: int) -> None:
     """Train, dev and test of the miniature corpus share no speaker and no audio."""
-    assert_disjoint(corpora.read_clips(data_dir, LABELS), test_block)
+    assert_disjoint(corpora.read_clips(recordings_dir, LABELS), test_block)
 
 
 @pytest.mark.parametrize("test_block", splits.BLOCKS)
@@ -34,18 +34,18 @@ def test_split_of_the_real_corpus_shares_no_speaker(real_data_dir: Path, test_bl
     assert_disjoint(corpora.read_clips(real_data_dir, LABELS), test_block)
 
 
-def test_dev_is_half_of_the_next_block(data_dir: Path) -> None:
+def test_dev_is_half_of_the_next_block(recordings_dir: Path) -> None:
     """Calibration speakers come from the block after the one held out, which is the first after the last."""
-    split = splits.by_speaker(corpora.read_clips(data_dir, LABELS), 4)
+    split = splits.by_speaker(corpora.read_clips(recordings_dir, LABELS), 4)
 
     assert splits.speakers(split.test) == [1055, 1056]
     assert splits.speakers(split.dev) == [1001]
     assert splits.speakers(split.train) == [1002, 1019, 1020, 1037, 1038]
 
 
-def test_missing_block_is_refused(data_dir: Path) -> None:
+def test_missing_block_is_refused(recordings_dir: Path) -> None:
     """A corpus without speakers of the block that is held out is refused."""
-    clips = [clip for clip in corpora.read_clips(data_dir, LABELS) if clip.speaker < 1055]
+    clips = [clip for clip in corpora.read_clips(recordings_dir, LABELS) if clip.speaker < 1055]
 
     with pytest.raises(CorpusError, match="no clips to test on when block 4 is held out"):
         splits.by_speaker(clips, 4)

@@ -12,10 +12,14 @@ from training.settings import TrainSettings
 
 
 @pytest.fixture
-def settings(data_dir: Path, tmp_path: Path) -> TrainSettings:
+def settings(recordings_dir: Path, tmp_path: Path) -> TrainSettings:
     """Return settings that train the tiny recipe on the miniature corpus."""
     return TrainSettings(
-        recipe="tiny", data_dir=data_dir, runs_dir=tmp_path / "runs", bundle_dir=tmp_path / "tiny", cross_validate=True
+        recipe="tiny",
+        recordings_dir=recordings_dir,
+        runs_dir=tmp_path / "runs",
+        bundle_dir=tmp_path / "tiny",
+        cross_validate=True,
     )
 
 
@@ -52,7 +56,7 @@ def test_training_ends_in_a_verified_bundle(
 def test_model_is_integer_only(settings: TrainSettings, tmp_path: Path) -> None:
     """The exported file takes int8 and gives int8, with a batch of 1."""
     fold = TrainSettings(
-        recipe="tiny", data_dir=settings.data_dir, runs_dir=settings.runs_dir, bundle_dir=tmp_path / "one"
+        recipe="tiny", recordings_dir=settings.recordings_dir, runs_dir=settings.runs_dir, bundle_dir=tmp_path / "one"
     )
 
     assert train(fold) == 0
@@ -64,11 +68,11 @@ def test_model_is_integer_only(settings: TrainSettings, tmp_path: Path) -> None:
 
 def test_bad_input_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A missing corpus and a missing recipe each give one sentence and exit code 2."""
-    assert train(TrainSettings(data_dir=tmp_path)) == 2
+    assert train(TrainSettings(recordings_dir=tmp_path)) == 2
     assert train(TrainSettings(recipe="nope")) == 2
 
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 2
     assert errors[0].startswith("moodwire train: ")
-    assert "data_dir must name the folder that holds crema-d/" in errors[0]
+    assert "recordings_dir must name the folder that holds crema-d/" in errors[0]
     assert "no recipe 'nope'" in errors[1]
