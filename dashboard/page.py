@@ -5,6 +5,7 @@ from datetime import UTC, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import plotly.graph_objects as go
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from flask import Flask
 
@@ -21,9 +22,10 @@ Children = list[Any]
 
 def create_page(flask: Flask, api: Api) -> Dash:
     """Return the Dash application, mounted on a Flask one; all scripts and styles are served by itself."""
-    page = Dash("dashboard", server=flask, title="moodwire", update_title=None, serve_locally=True)
+    # Dash takes a Flask application; its types forget to say so, here and below.
+    page = Dash("dashboard", server=flask, title="moodwire", update_title="", serve_locally=True)  # type: ignore[arg-type]
     page.layout = _layout
-    page.clientside_callback(
+    page.clientside_callback(  # type: ignore[no-untyped-call]
         "() => Intl.DateTimeFormat().resolvedOptions().timeZone", Output("zone", "data"), Input("zone", "id")
     )
 
@@ -59,7 +61,7 @@ def create_page(flask: Flask, api: Api) -> Dash:
     )
     def draw_device(_tick: int, chosen: str | None, range_s: int, zone: str | None) -> tuple[Any, ...]:
         if chosen is None:
-            return "", figures.go.Figure(), figures.go.Figure(), figures.go.Figure(), ""
+            return "", go.Figure(), go.Figure(), go.Figure(), ""
         start_s = time.time() - range_s
         try:
             device, summary, emotions = (

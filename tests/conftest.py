@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside this file
 
+from brokers import BROKERS, RunningBroker, running_broker
 from services import STORES, RunningStore, running_store
 
 
@@ -39,3 +40,17 @@ def redis_store(store_process: RunningStore) -> RunningStore:
     """Return an empty store for tests that do not care which."""
     store_process.client.flushall()
     return store_process
+
+
+@pytest.fixture(params=BROKERS)
+def any_broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningBroker]:
+    """Run each kind of broker that we support, one after the other."""
+    with running_broker(tmp_path / "broker", request.param) as broker:
+        yield broker
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[RunningBroker]:
+    """Run one broker for tests that do not care which."""
+    with running_broker(tmp_path / "broker") as broker:
+        yield broker

@@ -1,0 +1,69 @@
+"""The brokers that come along: who may speak and listen where."""
+
+import stat
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from brokers import ACCOUNTS, DEVICE, OTHER_DEVICE, RunningBroker
+from services import wait_until
+
+from broker import embedded, topics
+
+
+def test_a_device_speaks_and_hears_under_its_own_id_only(any_broker: RunningBroker) -> None:
+    """What a device publishes under another id is dropped, and what is for another does not reach it."""
+    at_server: list[tuple[str, bytes]] = []
+    at_device: list[tuple[str, bytes]] = []
+    with (
+        any_broker.client("server", lambda *message: at_server.append(message)) as server,
+        any_broker.client(DEVICE, lambda *message: at_device.append(message)) as device,
+    ):
+        _subscribe(server, topics.subscription("reading"))
+        _subscribe(device, topics.topic(DEVICE, "stored"))
+        server.publish(topics.topic(OTHER_DEVICE, "stored"), b"not for you", qos=1)
+        server.publish(topics.topic(DEVICE, "stored"), b"for you", qos=1)
+        wait_until(lambda: at_device, "the device hears something")
+        # Mosquitto 2.0.11 closes the connection after a denied publish; the client comes back by itself.
+        device.publish(topics.topic(OTHER_DEVICE, "reading"), b"foreign", qos=1)
+        device.publish(topics.topic(DEVICE, "reading"), b"own", qos=1)
+        wait_until(lambda: at_server, "the server hears something")
+
+    assert set(at_server) == {(topics.topic(DEVICE, "reading"), b"own")}
+    assert at_device == [(topics.topic(DEVICE, "stored"), b"for you")]
+
+
+@pytest.mark.parametrize(("user", "password"), [(DEVICE, "wrong"), ("stranger", "x"), (None, None)])
+def test_strangers_are_not_let_in(any_broker: RunningBroker, user: str | None, password: str | None) -> None:
+    """Without the right password there is no connection."""
+    refused: list[bool] = []
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    client.on_connect = lambda _client, _data, _flags, reason, _properties: refused.append(reason.is_failure)
+    client.on_disconnect = lambda *_: refused.append(True)
+    if user:
+        client.username_pw_set(user, password)
+    client.connect("127.0.0.1", any_broker.port)
+    client.loop_start()
+    wait_until(lambda: refused, "the broker answers")
+    client.disconnect()
+    client.loop_stop()
+
+    assert refused[0] is True
+
+
+def test_no_password_is_kept_in_the_clear(tmp_path: Path) -> None:
+    """Neither broker's files hold a password, and only their owner can read them."""
+    embedded.prepare(tmp_path, "127.0.0.1", 1, ACCOUNTS)
+    embedded.prepare_amqtt(tmp_path, "127.0.0.1", 1, ACCOUNTS)
+
+    for file in tmp_path.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+        for password in ACCOUNTS.values():
+            assert password not in file.read_text(), file
+
+
+def _subscribe(client: mqtt.Client, topic: str) -> None:
+    confirmed: list[bool] = []
+    client.on_subscribe = lambda *_: confirmed.append(True)
+    client.subscribe(topic, qos=1)
+    wait_until(lambda: confirmed, f"{topic} is subscribed")

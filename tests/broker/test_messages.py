@@ -1,0 +1,190 @@
+"""The messages on the wire: what is understood, what is refused, and why."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker import messages
+from broker.messages import Heard, Reading, Stored, WireError, decode, encode
+
+READING: dict[str, Any] = {
+    "v": 1,
+    "boot": "0123456789abcdef",
+    "seq": 123,
+    "gen": 0,
+    "at": 1_764_630_309_530,
+    "span_ms": 3_000,
+    "state": "speech",
+    "scores": {"ANG": 0.91, "HAP": 0.05, "NEU": 0.04},
+    "level_dbfs": -23.1,
+    "model": "ang-hap-neu-1",
+    "clock_synced": True,
+}
+
+boots = st.text("0123456789abcdef", min_size=16, max_size=16)
+probabilities = st.floats(0, 1)
+readings = st.builds(
+    Reading,
+    boot=boots,
+    seq=st.integers(0, messages.MAX_SEQ),
+    gen=st.integers(0, 2**31),
+    at=st.integers(0, 2**48 - 1),
+    span_ms=st.integers(1, 600_000),
+    state=st.sampled_from(["speech", "uncertain"]),
+    scores=st.dictionaries(st.sampled_from(["ANG", "HAP", "NEU", "SAD"]), probabilities, min_size=1),
+    level_dbfs=st.floats(-120, 0),
+    model=st.text(max_size=64),
+    clock_synced=st.booleans(),
+)
+
+
+@given(readings)
+def test_decode_undoes_encode(reading: Reading) -> None:
+    """What is written is read back as it was."""
+    assert decode(encode(reading), Reading) == reading
+
+
+def test_unknown_fields_are_ignored() -> None:
+    """An old reader survives a newer writer."""
+    assert decode(json.dumps(READING | {"mood": "new"}).encode(), Reading).seq == 123
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("v", 2),
+        ("boot", "0123"),
+        ("boot", "0123456789ABCDEF"),
+        ("seq", -1),
+        ("seq", messages.MAX_SEQ + 1),
+        ("seq", "123"),
+        ("gen", -1),
+        ("at", -1),
+        ("at", 1.5),
+        ("span_ms", 0),
+        ("state", "silent"),
+        ("scores", {}),
+        ("scores", {"ANG": 1.01}),
+        ("scores", {"ANG": "high"}),
+        ("scores", {"ang": 0.5}),
+        ("scores", {f"L{i}": 0.1 for i in range(17)}),
+        ("level_dbfs", 0.1),
+        ("level_dbfs", -120.5),
+        ("model", "m" * 65),
+        ("clock_synced", 1),
+    ],
+)
+def test_a_wrong_field_is_named(field: str, value: object) -> None:
+    """A reading with one wrong field is refused, and the reason names the field."""
+    with pytest.raises(WireError, match=field):
+        decode(json.dumps(READING | {field: value}).encode(), Reading)
+
+
+@pytest.mark.parametrize("field", sorted(set(READING) - {"v"}))
+def test_a_missing_field_is_named(field: str) -> None:
+    """A reading without one of its fields is refused, and the reason names the field."""
+    without = {name: value for name, value in READING.items() if name != field}
+
+    with pytest.raises(WireError, match=field):
+        decode(json.dumps(without).encode(), Reading)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b'{"scores":{"ANG":NaN}}',
+        b"[" * 50_000,
+        b'{"a":' * 10_000,
+        b'"' + b"x" * messages.MAX_PAYLOAD_BYTES + b'"',
+    ],
+)
+def test_what_is_no_message_is_refused(payload: bytes) -> None:
+    """Empty, binary, deeply nested or oversized payloads are refused, not crashed on."""
+    with pytest.raises(WireError):
+        decode(payload, Reading)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_crash_the_reader(payload: bytes) -> None:
+    """Whatever arrives is understood or refused with WireError."""
+    for part in _split_or_nothing(payload):
+        messages.identify(part)
+        with pytest.raises(WireError):
+            decode(part, Reading)
+
+
+def _split_or_nothing(payload: bytes) -> list[bytes]:
+    try:
+        return messages.split(payload)
+    except WireError:
+        return []
+
+
+@given(st.lists(readings, min_size=1, max_size=messages.MAX_BATCH))
+def test_split_undoes_join(batch: list[Reading]) -> None:
+    """Records that are sent as one array arrive one by one, in their order."""
+    parts = messages.split(messages.join([encode(reading) for reading in batch]))
+
+    assert [decode(part, Reading) for part in parts] == batch
+
+
+def test_a_bad_record_leaves_its_neighbours_readable() -> None:
+    """In an array, each record stands for itself."""
+    good, bad, also_good = messages.split(json.dumps([READING, {"boot": 1}, READING]).encode())
+
+    assert decode(good, Reading) == decode(also_good, Reading)
+    with pytest.raises(WireError):
+        decode(bad, Reading)
+
+
+def test_too_long_an_array_is_refused() -> None:
+    """More records than the contract allows are refused as a whole."""
+    with pytest.raises(WireError, match="100"):
+        messages.split(json.dumps([READING] * 101).encode())
+
+
+def test_a_malformed_record_can_still_be_named() -> None:
+    """Boot and number are found in a record that is otherwise wrong, so that it can be refused by name."""
+    assert messages.identify(json.dumps(READING | {"scores": None}).encode()) == messages.Identity(
+        "0123456789abcdef", 123
+    )
+    assert messages.identify(b'{"boot": "x"}') is None
+
+
+def test_the_confirmation_has_the_documented_form() -> None:
+    """`stored` is exactly what the contract shows."""
+    stored = Stored(boot="0123456789abcdef", stored=((0, 4), (7, 7)), refused=((5, 5, "from next week"),))
+
+    assert json.loads(encode(stored)) == {
+        "v": 1,
+        "boot": "0123456789abcdef",
+        "stored": [[0, 4], [7, 7]],
+        "expired": [],
+        "erased": [],
+        "refused": [[5, 5, "from next week"]],
+    }
+    assert decode(encode(stored), Stored) == stored
+
+
+@given(st.lists(st.integers(0, 60)))
+def test_ranges_hold_exactly_the_numbers(numbers: list[int]) -> None:
+    """Ranges are sorted, do not touch, and hold every number once."""
+    found = messages.ranges(numbers)
+
+    assert [n for first, last in found for n in range(first, last + 1)] == sorted(set(numbers))
+    assert all(last + 1 < first for (_, last), (first, _) in zip(found, found[1:], strict=False))
+
+
+def test_no_message_can_hold_audio() -> None:
+    """No field of a record holds bytes, or a list of numbers."""
+    for record in (Reading, Heard):
+        for name, kind in record.__annotations__.items():
+            assert "bytes" not in str(kind), name
+            assert "list" not in str(kind), name

@@ -1,0 +1,85 @@
+"""Real brokers for the tests, each in a folder of its own on a free loopback port, stopped by its process id."""
+
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+from services import wait_until
+
+from broker import embedded
+
+BROKERS = ("mosquitto", "amqtt")
+DEVICE = "aabbccddeeff"
+OTHER_DEVICE = "112233445566"
+ACCOUNTS = {embedded.SERVER_ACCOUNT: "server-secret", DEVICE: "device-secret", OTHER_DEVICE: "other-secret"}
+
+
+def free_port() -> int:
+    """Return a port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class RunningBroker:
+    """A broker as a child process that can be killed and started again."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.port = free_port()
+        self.url = f"mqtt://127.0.0.1:{self.port}"
+        prepare = embedded.prepare if kind == "mosquitto" else embedded.prepare_amqtt
+        self._start = prepare(folder, "127.0.0.1", self.port, ACCOUNTS)
+        assert kind in self._start.name.lower(), f"{kind} is not installed"
+        self._log = folder / "broker.log"
+        self.start()
+
+    def start(self) -> None:
+        """Start the child and wait until it accepts connections."""
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(self._start.argv, stdout=log, stderr=log)
+        wait_until(self._accepts, f"the broker accepts connections; its log: {self._log.read_text()}")
+
+    def kill(self) -> None:
+        """End the child as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End the child."""
+        self.process.terminate()
+        self.process.wait()
+
+    @contextmanager
+    def client(self, user: str, on_message: Callable[[str, bytes], None] | None = None) -> Iterator[mqtt.Client]:
+        """Connect as one of the accounts and, as long as the context lasts, pass on what arrives."""
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"test-{user}-{id(self)}")
+        client.username_pw_set(user, ACCOUNTS[user])
+        if on_message:
+            client.on_message = lambda _client, _data, message: on_message(message.topic, bytes(message.payload))
+        client.connect("127.0.0.1", self.port)
+        client.loop_start()
+        try:
+            wait_until(client.is_connected, f"{user} is connected")
+            yield client
+        finally:
+            client.disconnect()
+            client.loop_stop()
+
+    def _accepts(self) -> bool:
+        assert self.process.poll() is None, self._log.read_text()
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@contextmanager
+def running_broker(folder: Path, kind: str = BROKERS[0]) -> Iterator[RunningBroker]:
+    """Run a broker in a folder for as long as the context lasts."""
+    broker = RunningBroker(folder, kind)
+    try:
+        yield broker
+    finally:
+        broker.stop()
