@@ -16,7 +16,11 @@ VAD_AGGRESSIVENESS = 2
 
 
 class SpeechGate:
-    """A level with hysteresis, and WebRTC's voice activity detector; a frame is speech when both say so."""
+    """A level with hysteresis, and WebRTC's voice activity detector; a frame is speech when both say so.
+
+    It keeps out silence, hiss and rumble. It does not keep out music, other people's television or a steady tone,
+    which WebRTC's detector takes for a voice.
+    """
 
     def __init__(self, open_dbfs: float) -> None:
         self._open_dbfs = open_dbfs

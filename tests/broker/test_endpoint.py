@@ -18,8 +18,10 @@ def test_urls_are_split(url: str, expected: tuple[str, int, bool]) -> None:
     assert parse(url) == expected
 
 
-@pytest.mark.parametrize("url", ["", "broker:1883", "http://broker", "mqtt://", "mqtt://broker:port", "mqtt://u:p@broker"])
+@pytest.mark.parametrize(
+    "url", ["", "broker:1883", "http://broker", "mqtt://", "mqtt://broker:port", "mqtt://u:p@broker"]
+)
 def test_what_is_no_broker_url_is_refused(url: str) -> None:
     """Anything else is refused with a sentence that begins with the setting's name."""
-    with pytest.raises(ValueError, match="^mqtt_url "):
+    with pytest.raises(ValueError, match=r"^mqtt_url "):
         parse(url)

@@ -1,6 +1,7 @@
 """The messages on the wire: what is understood, what is refused, and why."""
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -179,7 +180,7 @@ def test_ranges_hold_exactly_the_numbers(numbers: list[int]) -> None:
     found = messages.ranges(numbers)
 
     assert [n for first, last in found for n in range(first, last + 1)] == sorted(set(numbers))
-    assert all(last + 1 < first for (_, last), (first, _) in zip(found, found[1:], strict=False))
+    assert all(last + 1 < first for (_, last), (first, _) in pairwise(found))
 
 
 def test_no_message_can_hold_audio() -> None:

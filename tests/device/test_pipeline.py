@@ -1,0 +1,142 @@
+"""From blocks of sound to windows: gate, states, smoothing, and independence of the block size."""
+
+from collections.abc import Iterator
+from itertools import cycle, pairwise
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import models.bundle
+from device.pipeline import Smoother, windows
+from device.sound import FLOOR_DBFS, Block, clipped, level_dbfs
+from models.frontend import Frames, Samples
+from models.runtime import Classifier, Scores, synthetic_clip
+
+BUNDLE = models.bundle.load(models.bundle.find(models.bundle.DEFAULT))
+MANIFEST = BUNDLE.manifest
+CLASSIFIER = Classifier(BUNDLE)
+VOICE = synthetic_clip(8 * 16_000)
+GATE_DBFS = -50.0
+
+
+def in_blocks(sound: Samples, sizes: list[int], end_ms: int = 1_000_000) -> Iterator[Block]:
+    """Yield sound cut into blocks whose sizes come round and round, dated so that the sound ends at `end_ms`."""
+    start = 0
+    for size in cycle(sizes):
+        if start >= len(sound):
+            return
+        end = min(start + size, len(sound))
+        yield Block(sound[start:end], end_ms - (len(sound) - end) // 16)
+        start = end
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.integers(1, 20_000), min_size=1, max_size=5))
+def test_the_answer_does_not_depend_on_the_block_size(sizes: list[int]) -> None:
+    """However the sound is cut, windows, scores, levels and times are the same."""
+    whole = list(windows([Block(VOICE, 1_000_000)], MANIFEST, CLASSIFIER.scores, GATE_DBFS))
+
+    cut = list(windows(in_blocks(VOICE, sizes), MANIFEST, CLASSIFIER.scores, GATE_DBFS))
+
+    assert [window._replace(scores=None, at_ms=0) for window in cut] == [
+        window._replace(scores=None, at_ms=0) for window in whole
+    ]
+    for one, other in zip(cut, whole, strict=True):
+        np.testing.assert_array_equal(one.scores, other.scores)
+        assert abs(one.at_ms - other.at_ms) <= 1, "a block of odd size rounds to the millisecond"
+
+
+def test_a_window_is_judged_as_the_classifier_judges_the_same_samples() -> None:
+    """Shared log-mel frames give each window exactly the scores of its own samples."""
+    found = list(windows([Block(VOICE, 0)], MANIFEST, CLASSIFIER.scores, GATE_DBFS))
+
+    for number, window in enumerate(found):
+        start = number * MANIFEST.hop_samples
+        frames = MANIFEST.front_end.log_mel(VOICE[start : start + MANIFEST.window_samples])
+        assert window.scores is not None
+        np.testing.assert_allclose(window.scores, CLASSIFIER.scores(frames), atol=1e-9)
+
+
+def test_windows_come_each_hop_once_a_whole_one_is_heard() -> None:
+    """Eight seconds hold six windows of three seconds, one second apart, the last ending with the sound."""
+    found = list(windows([Block(VOICE, 90_000)], MANIFEST, CLASSIFIER.scores, GATE_DBFS))
+
+    assert [window.at_ms for window in found] == [85_000, 86_000, 87_000, 88_000, 89_000, 90_000]
+    assert {round(window.level_dbfs) for window in found} <= set(range(-30, -10))
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [
+        np.zeros(80_000, np.int16),
+        np.rint(np.random.default_rng(1).normal(0, 8, 80_000)).astype(np.int16),
+        (synthetic_clip(80_000) // 256).astype(np.int16),
+    ],
+    ids=["digital silence", "faint noise", "a voice far below the gate"],
+)
+def test_silence_is_not_classified(sound: Samples) -> None:
+    """Where there is no speech the model is not asked."""
+
+    def never(_frames: Frames) -> Scores:
+        raise AssertionError("silence was classified")
+
+    found = list(windows([Block(sound, 0)], MANIFEST, never, GATE_DBFS))
+
+    assert len(found) == 3
+    assert {window.state for window in found} == {"silent"}
+    assert {window.scores for window in found} == {None}
+
+
+def test_loud_noise_without_a_voice_is_not_speech() -> None:
+    """The voice activity detector keeps a steady hiss out that is loud enough for the level gate."""
+    hiss = np.rint(np.random.default_rng(1).normal(0, 1_000, 160_000)).astype(np.int16)
+
+    found = list(windows([Block(hiss, 0)], MANIFEST, CLASSIFIER.scores, GATE_DBFS))
+
+    assert {window.state for window in found[2:]} == {"silent"}
+
+
+def test_a_low_top_probability_is_uncertain() -> None:
+    """Below the manifest's threshold a window is `uncertain`, at or above it `speech`."""
+    manifest = msgspec.structs.replace(MANIFEST, uncertain_below=0.5)
+
+    def state(top: float) -> set[str]:
+        scores = np.array([top, (1 - top) / 2, (1 - top) / 2])
+        return {window.state for window in windows([Block(VOICE, 0)], manifest, lambda _: scores, GATE_DBFS)}
+
+    assert state(0.49) == {"uncertain"}
+    assert state(0.5) == {"speech"}
+
+
+def test_smoothing_is_an_exponential_mean_that_silence_ends() -> None:
+    """Each window weighs half of what follows it, until silence starts anew."""
+    smoother = Smoother()
+
+    assert smoother.push(np.array([1.0, 0.0])).tolist() == [1.0, 0.0]
+    assert smoother.push(np.array([0.0, 1.0])).tolist() == [0.5, 0.5]
+    assert smoother.push(np.array([0.0, 1.0])).tolist() == [0.25, 0.75]
+    smoother.reset()
+    assert smoother.push(np.array([1.0, 0.0])).tolist() == [1.0, 0.0]
+
+
+def test_level_of_silence_is_the_floor_never_full_scale() -> None:
+    """Digital silence is -120 dBFS; full scale is 0."""
+    assert level_dbfs(np.zeros(100, np.int16)) == FLOOR_DBFS
+    assert level_dbfs(np.empty(0, np.int16)) == FLOOR_DBFS
+    assert level_dbfs(np.full(100, -32_768, np.int16)) == 0.0
+    assert level_dbfs(np.full(100, 3_277, np.int16)) == pytest.approx(-20, abs=0.01)
+
+
+def test_clipping_counts_both_ends() -> None:
+    """Samples at either end of the scale count, others do not."""
+    assert clipped(np.array([32_767, -32_768, 32_766, 0], np.int16)) == 2
+
+
+def test_hop_ends_follow_each_other() -> None:
+    """Windows of a real-time source are a hop apart whatever the blocks."""
+    found = list(windows(in_blocks(VOICE, [1_600]), MANIFEST, CLASSIFIER.scores, GATE_DBFS))
+
+    assert {later.at_ms - earlier.at_ms for earlier, later in pairwise(found)} == {1_000}
