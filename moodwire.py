@@ -36,7 +36,10 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "demo": Command(
-        "demo", "moodwire_demo:DemoSettings", "moodwire_demo:demo", "try everything on this machine: `make demo`"
+        "demo", "wiring.demo:DemoSettings", "wiring.demo:demo", "try everything on this machine: `make demo`"
+    ),
+    "setup": Command(
+        "setup", "wiring.setup:SetupSettings", "wiring.setup:setup", "make secrets and the broker's configuration"
     ),
     "device run": Command(
         "device", "device.settings:DeviceSettings", "device.commands:run", "listen, classify and publish"

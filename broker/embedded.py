@@ -38,22 +38,23 @@ def prepare(folder: Path, host: str, port: int, accounts: dict[str, str]) -> Bro
 
     `accounts` maps user names to passwords: `server`, and one device id per device.
     """
+    binary = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    if binary is None:
+        return prepare_amqtt(folder, host, port, accounts)
+    return BrokerStart("Mosquitto", [binary, "-c", str(write_mosquitto(folder, host, port, accounts))])
+
+
+def write_mosquitto(folder: Path, host: str, port: int, accounts: dict[str, str]) -> Path:
+    """Write Mosquitto's configuration into a folder and return its main file."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    mosquitto = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-    if mosquitto:
-        return _mosquitto(mosquitto, folder, host, port, accounts)
-    return prepare_amqtt(folder, host, port, accounts)
-
-
-def _mosquitto(binary: str, folder: Path, host: str, port: int, accounts: dict[str, str]) -> BrokerStart:
     template = Template((_HERE / "mosquitto.conf").read_text())
     # Started as root, Mosquitto would become another user, who cannot read this folder.
     conf = template.substitute(port=port, host=host, folder=folder.absolute(), user=getpass.getuser())
-    _write_secret(folder / "mosquitto.conf", conf)
     _write_secret(folder / "acl", (_HERE / "mosquitto.acl").read_text())
     lines = [f"{user}:{_mosquitto_hash(password)}\n" for user, password in accounts.items()]
     _write_secret(folder / "passwords", "".join(lines))
-    return BrokerStart("Mosquitto", [binary, "-c", str(folder / "mosquitto.conf")])
+    _write_secret(folder / "mosquitto.conf", conf)
+    return folder / "mosquitto.conf"
 
 
 def prepare_amqtt(folder: Path, host: str, port: int, accounts: dict[str, str]) -> BrokerStart:

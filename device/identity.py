@@ -3,19 +3,26 @@
 import secrets
 import uuid
 from pathlib import Path
-from typing import Literal
+
+from broker import topics
 
 _MULTICAST = 1 << 40
 _LOCALLY_ADMINISTERED = 1 << 41
 
 
-def device_id(identity: Literal["hardware", "random"], state_dir: Path) -> str:
+def device_id(identity: str, state_dir: Path) -> str:
     """Return the device id, 12 lower-case hex digits.
 
     `hardware` is the MAC address of the machine, so that a cloned SD card in another machine is another device; a
     machine without one falls back to `random`, which the standard library announces by the multicast bit (RFC 4122,
-    section 4.5). `random` is made once, kept in `state_dir`, and marked as locally administered.
+    section 4.5). `random` is made once, kept in `state_dir`, and marked as locally administered. Anything
+    else is the MAC address itself, for containers, which have none that lasts.
+
+    Raises:
+        ValueError: it is none of these.
     """
+    if identity not in {"hardware", "random"}:
+        return topics.device_id(identity)
     if identity == "hardware":
         node = uuid.getnode()
         if not node & _MULTICAST:

@@ -3,7 +3,6 @@
 import os
 import socket
 from pathlib import Path
-from typing import Literal
 
 import typed_settings as ts
 
@@ -33,8 +32,8 @@ class DeviceSettings:
     mqtt_username: str = ts.option(default="", help="account at the broker; empty: the device id")
     mqtt_password: str = ts.secret(default="", help="password of that account")
     mqtt_ca_file: str = ts.option(default="", help="file with the CA certificates for TLS; empty: the system's")
-    identity: Literal["hardware", "random"] = ts.option(
-        default="hardware", help="device id: the hardware's MAC address, or a random one made once and kept"
+    identity: str = ts.option(
+        default="hardware", help="device id: the hardware's MAC address; `random`: made once and kept; or a MAC address"
     )
     state_dir: Path = ts.option(default=_state_dir(), help="folder of the outbox and of a random identity")
     outbox_max_rows: int = ts.option(default=500_000, help="records kept while they cannot be sent; then oldest go")

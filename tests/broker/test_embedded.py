@@ -53,7 +53,7 @@ def test_strangers_are_not_let_in(any_broker: RunningBroker, user: str | None, p
 
 def test_no_password_is_kept_in_the_clear(tmp_path: Path) -> None:
     """Neither broker's files hold a password, and only their owner can read them."""
-    embedded.prepare(tmp_path, "127.0.0.1", 1, ACCOUNTS)
+    embedded.write_mosquitto(tmp_path, "127.0.0.1", 1, ACCOUNTS)
     embedded.prepare_amqtt(tmp_path, "127.0.0.1", 1, ACCOUNTS)
 
     for file in tmp_path.iterdir():

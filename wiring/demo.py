@@ -4,8 +4,6 @@ Broker and store are the installed ones where there are any, else those that com
 listens on loopback, is protected by secrets made at the first start, and keeps its data in one folder.
 """
 
-import os
-import secrets
 import signal
 import socket
 import sys
@@ -14,7 +12,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import requests
 import typed_settings as ts
 
@@ -23,8 +20,9 @@ import server.embedded
 from broker.notice import NOTICE
 from broker.topics import mac_address
 from device import identity
-from moodwire_children import Child, Children
 from server.problems import UnusableError
+from wiring.children import Child, Children
+from wiring.keys import Keys
 
 HOST = "127.0.0.1"
 READY_S = 60.0
@@ -46,16 +44,6 @@ class DemoSettings:
     mqtt_port: int = ts.option(default=18830, help="port of the embedded broker")
     mqtt_url: str = ts.option(default="", help="use this broker, with accounts of your own, instead of an embedded one")
     redis_url: str = ts.option(default="", help="use this store instead of an embedded one")
-
-
-class Secrets(msgspec.Struct, frozen=True):
-    """Made once and kept in the data folder, readable by its owner only."""
-
-    server_password: str
-    device_password: str
-    viewer_token: str
-    operator_token: str
-    dashboard_key: str
 
 
 class DemoError(Exception):
@@ -93,8 +81,9 @@ class _Plan:
         self._settings = settings
         self.folder = settings.data_dir.absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.secrets = _secrets(self.folder / "secrets.json")
         self.device = identity.device_id("hardware", self.folder / "device")
+        self._keys = Keys(self.folder / "secrets")
+        self._keys.add_device(self.device)
         if not settings.mic and not Path(settings.wav).exists():
             raise DemoError(f"no file or folder {settings.wav!r} to play; WAV=path names one that is there")
         self._check_ports()
@@ -104,7 +93,7 @@ class _Plan:
 
     def welcome(self) -> str:
         """Return what the user needs to know once everything runs."""
-        token = self.secrets.operator_token
+        token = self._keys.value("operator-token")
         source = "listens to the microphone" if self._settings.mic else f"plays {self._settings.wav}"
         end = (
             f"Stops after {self._settings.for_s:.0f} s." if self._settings.for_s else "Ctrl-C stops it; the data stays."
@@ -112,7 +101,7 @@ class _Plan:
         return f"""
 moodwire is ready: device {mac_address(self.device)} {source}.
 
-  Dashboard  {self.dashboard}/login?key={self.secrets.dashboard_key}
+  Dashboard  {self.dashboard}/login?key={self._keys.value("dashboard-key")}
   REST API   {self.api}/api/v1/docs
   try        curl -H 'Authorization: Bearer {token}' {self.api}/api/v1/devices
   Data       {self.folder} (logs in {self.folder / "logs"})
@@ -133,7 +122,7 @@ moodwire is ready: device {mac_address(self.device)} {source}.
         answer = requests.get(
             f"{self.api}/api/v1{path}",
             params=query,
-            headers={"Authorization": f"Bearer {self.secrets.viewer_token}"},
+            headers={"Authorization": f"Bearer {self._keys.value('viewer-token')}"},
             timeout=10,
         )
         answer.raise_for_status()
@@ -153,33 +142,39 @@ moodwire is ready: device {mac_address(self.device)} {source}.
                     raise DemoError(f"port {port} is taken ({error.strerror}); choose another: {name}=…") from error
 
     def _children(self) -> list[Child]:
-        settings, keys = self._settings, self.secrets
+        settings, keys = self._settings, self._keys
         children = []
         mqtt_url, redis_url = settings.mqtt_url, settings.redis_url
-        accounts = {}
+        server_account: dict[str, str] = {}
+        device_account: dict[str, str] = {}
         if not mqtt_url:
-            accounts = {broker.embedded.SERVER_ACCOUNT: keys.server_password, self.device: keys.device_password}
+            accounts = keys.accounts(broker.embedded.SERVER_ACCOUNT)
             start = broker.embedded.prepare(self.folder / "broker", HOST, settings.mqtt_port, accounts)
-            mqtt_url = f"mqtt://{HOST}:{settings.mqtt_port}"
             children.append(self._child("broker", start.name, start.argv))
+            mqtt_url = f"mqtt://{HOST}:{settings.mqtt_port}"
+            server_account = {
+                "MQTT_USERNAME": broker.embedded.SERVER_ACCOUNT,
+                "MQTT_PASSWORD_FILE": str(keys.path("server-password")),
+            }
+            device_account = {"MQTT_PASSWORD_FILE": str(keys.device_path(self.device))}
         if not redis_url:
             store = server.embedded.store_command(self.folder / "store")
-            redis_url = store.url
             children.append(self._child("store", store.name, store.argv))
-        common = {"MQTT_URL": mqtt_url, "REDIS_URL": redis_url}
-        if accounts:
-            common |= {"MQTT_USERNAME": broker.embedded.SERVER_ACCOUNT, "MQTT_PASSWORD": keys.server_password}
-        tokens = {"VIEWER_TOKEN": keys.viewer_token, "OPERATOR_TOKEN": keys.operator_token}
-        page = {"DASHBOARD_KEY": keys.dashboard_key, "API_TOKEN": keys.viewer_token, "API_URL": self.api}
-        device = {"MQTT_URL": mqtt_url, "STATE_DIR": str(self.folder / "device"), "NAME": "Demo"}
-        if accounts:
-            device |= {"MQTT_PASSWORD": keys.device_password}
+            redis_url = store.url
+        services = {"MQTT_URL": mqtt_url, "REDIS_URL": redis_url}
+        tokens = {f"{role}_TOKEN_FILE": str(keys.path(f"{role.lower()}-token")) for role in ("VIEWER", "OPERATOR")}
+        page = {
+            "DASHBOARD_KEY_FILE": str(keys.path("dashboard-key")),
+            "API_TOKEN_FILE": str(keys.path("viewer-token")),
+            "API_URL": self.api,
+        }
+        device = {"MQTT_URL": mqtt_url, "STATE_DIR": str(self.folder / "device"), "NAME": "Demo"} | device_account
         if not settings.mic:
             device |= {"CLIPS": str(Path(settings.wav).absolute()), "LOOP": "true"}
         return [
             *children,
-            self._room("ingest", ["server", "ingest"], common),
-            self._room("REST API", ["server", "run", "--api-port", str(settings.api_port)], common | tokens),
+            self._room("ingest", ["server", "ingest"], services | server_account),
+            self._room("REST API", ["server", "run", "--api-port", str(settings.api_port)], services | tokens),
             self._room("dashboard", ["dashboard", "--dashboard-port", str(settings.dashboard_port)], page),
             self._room("device", ["device", "run"], device),
         ]
@@ -218,15 +213,3 @@ def _report(plan: _Plan, started_ms: int) -> int:
     print(f"{seen} readings of {device['mac_address']} stored in this run and read back over REST; {missing} missing.")
     print(f"{device['readings']} readings of it are kept in all. Mean scores of this run: {means or 'none'}.")
     return 0 if seen else 1
-
-
-def _secrets(path: Path) -> Secrets:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Secrets)
-    except FileNotFoundError:
-        made = Secrets(*(secrets.token_urlsafe(32) for _ in Secrets.__struct_fields__))
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(made)))
-        return made
-    except msgspec.DecodeError as error:
-        raise DemoError(f"{path} is damaged ({error}); delete the folder {path.parent} to start anew") from error

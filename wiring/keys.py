@@ -1,0 +1,53 @@
+"""The secrets that rooms share: made once, one file each, readable by their owner only.
+
+The files suit `MOODWIRE_NAME_FILE` and container secrets alike.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+NAMES = ("server-password", "viewer-token", "operator-token", "dashboard-key")
+_DEVICE = "device-password-"
+
+
+class Keys:
+    """A folder of secrets; what is missing is made, what is there stays."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in NAMES:
+            self._make(name)
+
+    def path(self, name: str) -> Path:
+        """Return the file of one of `NAMES`."""
+        assert name in NAMES, name
+        return self._folder / name
+
+    def device_path(self, device: str) -> Path:
+        """Return the file of a device's password at the broker."""
+        return self._folder / f"{_DEVICE}{device}"
+
+    def value(self, name: str) -> str:
+        """Return one of `NAMES`."""
+        return self.path(name).read_text().strip()
+
+    def add_device(self, device: str) -> None:
+        """Make a password for a device that has none."""
+        self._make(self.device_path(device).name)
+
+    def accounts(self, server: str) -> dict[str, str]:
+        """Return user names and passwords for the broker: the server's, and each device's."""
+        devices = {path.name.removeprefix(_DEVICE): path for path in sorted(self._folder.glob(f"{_DEVICE}*"))}
+        return {server: self.value("server-password")} | {
+            device: path.read_text().strip() for device, path in devices.items()
+        }
+
+    def _make(self, name: str) -> None:
+        try:
+            descriptor = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
