@@ -1,13 +1,9 @@
 """Fixtures that several rooms' tests share."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside this file
-
 from brokers import BROKERS, RunningBroker, running_broker
 from services import STORES, RunningStore, running_store
 

@@ -1,0 +1,131 @@
+"""The REST application: routes, errors as problems, headers, health; `create_app` builds it from its world."""
+
+import importlib.metadata
+import logging
+from http import HTTPStatus
+
+from flask import Flask, Response, jsonify, redirect, request
+from flask_openapi3.models.info import Info
+from flask_openapi3.openapi import OpenAPI
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.wrappers import Response as BaseResponse
+
+from server.api import make_api
+from server.auth import Guard
+from server.problems import ProblemError, StoreAwayError
+from server.settings import ServerSettings
+from server.store import Store
+
+log = logging.getLogger(__name__)
+
+PREFIX = "/api/v1"
+_RETRY_S = 5
+_BEARER = {"type": "http", "scheme": "bearer"}
+_ANSWER_POLICY = "default-src 'none'; frame-ancestors 'none'"
+_IMAGE_POLICY = f"{_ANSWER_POLICY}; style-src 'unsafe-inline'"
+"""SVG carries its styles with it."""
+_DOCS_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; frame-ancestors 'none'"
+)
+_DOCS = f"{PREFIX}/swagger"
+
+
+def create_app(store: Store, settings: ServerSettings, guard: Guard) -> Flask:
+    """Return the application over a store; nothing is asked of the store before the first request."""
+    app = OpenAPI(
+        __name__,
+        info=Info(title="moodwire", version=importlib.metadata.version("moodwire")),
+        security_schemes={"token": _BEARER},
+        validation_error_status=400,
+        validation_error_callback=_invalid,
+        doc_prefix=PREFIX,
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined] # as written, which reads better
+    app.register_api(make_api(PREFIX, store, settings, guard))
+    app.register_error_handler(ProblemError, lambda error: _problem(error.status, error.detail))
+    app.register_error_handler(StoreAwayError, _store_away)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unforeseen)
+    app.after_request(_add_headers)
+
+    @app.route(f"{PREFIX}/docs")
+    def docs() -> BaseResponse:
+        return redirect(_DOCS)
+
+    @app.route("/livez")
+    def livez() -> Response:
+        return jsonify(status="alive")
+
+    @app.route("/readyz")
+    def readyz() -> Response:
+        if not store.ingest_is_there():
+            return _problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "ingest is not there, or not connected to broker and store: moodwire server ingest starts it",
+            )
+        return jsonify(status="ready")
+
+    return app
+
+
+def _problem(status: HTTPStatus, detail: str) -> Response:
+    """Return a problem as RFC 9457 writes it."""
+    response = jsonify(
+        type="about:blank", title=status.phrase, status=status, detail=detail, instance=request.full_path.rstrip("?")
+    )
+    response.status_code = status
+    response.mimetype = "application/problem+json"
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(_RETRY_S)
+    return response
+
+
+def _invalid(error: ValidationError) -> Response:
+    """Say what is wrong with the first parameter that is wrong."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return _problem(HTTPStatus.BAD_REQUEST, f"there is no parameter {name!r}: the page {PREFIX}/docs lists them")
+    return _problem(HTTPStatus.BAD_REQUEST, f"{name} {first['input']!r} is not right: {first['msg']}")
+
+
+def _store_away(error: StoreAwayError) -> Response:
+    log.warning("answered 503: %s", error)
+    return _problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; try again in {_RETRY_S} s")
+
+
+def _http_error(error: HTTPException) -> Response:
+    """Return the framework's own errors as problems."""
+    if isinstance(error, NotFound):
+        return _problem(HTTPStatus.NOT_FOUND, f"there is no {request.path}: the page {PREFIX}/docs lists what there is")
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        detail = f"{request.method} is not possible on {request.path}: {allowed} is"
+        response = _problem(HTTPStatus.METHOD_NOT_ALLOWED, detail)
+        response.headers["Allow"] = allowed
+        return response
+    return _problem(HTTPStatus(error.code or 500), error.description or "the request is not right")
+
+
+def _unforeseen(error: Exception) -> Response:
+    """Log what nobody foresaw and say no more than that."""
+    log.error("%s %s failed", request.method, request.path, exc_info=error)
+    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the server failed at this request; its log says why")
+
+
+def _add_headers(response: Response) -> Response:
+    """Add what keeps browsers from doing more with an answer than showing it."""
+    policy = _ANSWER_POLICY
+    if request.path.startswith(_DOCS):
+        policy = _DOCS_POLICY
+    elif response.mimetype == "image/svg+xml":
+        policy = _IMAGE_POLICY
+    response.headers["Content-Security-Policy"] = policy
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response

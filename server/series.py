@@ -1,0 +1,240 @@
+"""What REST and the plots show of a device: means on a grid of steps, spans of absence, and sums over a range."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from server import layout, ranges
+from server.layout import SCORE_UNITS, Floats, Ints, Readings, Rollups
+from server.ranges import Range
+from server.store import Store
+
+BINS = 10
+_SMALLEST_RAW_RANGE_MS = 6 * ranges.HOUR_MS
+_MOST_MINUTES_MS = 14 * layout.DAY_MS
+_MOST_HOURS_MS = 730 * layout.DAY_MS
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Means over steps, from the first to the last step that holds a reading."""
+
+    range: Range
+    """What was looked at: the asked range, in whole slots of the rollup."""
+    step_ms: int
+    timestamps: Ints
+    """Start of each step, Unix ms, shape (n,)."""
+    means: dict[str, Floats]
+    """Mean score of each label, nan where a step holds none, shape (n,)."""
+    readings: Ints
+    uncertain: Ints
+
+
+class Span(NamedTuple):
+    """A stretch of time without speech, and why; Unix ms."""
+
+    kind: str
+    start: int
+    end: int
+
+
+@dataclass
+class Tally:
+    """Sums of one label over a range, scores in ten-thousandths."""
+
+    readings: int = 0
+    total: float = 0.0
+    won_total: float = 0.0
+    all: Ints = field(default_factory=lambda: np.zeros(BINS, np.int64))
+    """Readings by tenths of confidence."""
+    won: Ints = field(default_factory=lambda: np.zeros(BINS, np.int64))
+    """The same over the readings of speech that the label won."""
+
+
+@dataclass
+class Summary:
+    """Sums of all labels over a range."""
+
+    range: Range
+    readings: int = 0
+    uncertain: int = 0
+    labels: dict[str, Tally] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """Readings of speech, each of which one label won."""
+        return self.readings - self.uncertain
+
+
+def grid(store: Store, device: str, asked: Range, step_ms: int) -> Grid:
+    """Return the means over steps of a range."""
+    level = ranges.level(step_ms)
+    inside = ranges.widen(asked, level.slot_ms) if level else asked
+    parts = list(_parts(store, device, level, inside))
+    if not parts:
+        none = np.zeros(0, np.int64)
+        return Grid(inside, step_ms, none, {}, none, none)
+    first = min(int(part.at.min()) for part in parts) // step_ms
+    steps = max(int(part.at.max()) for part in parts) // step_ms - first + 1
+    readings, uncertain = np.zeros(steps), np.zeros(steps)
+    sums: dict[str, Floats] = defaultdict(lambda: np.zeros(steps))
+    counts: dict[str, Floats] = defaultdict(lambda: np.zeros(steps))
+    for part in parts:
+        step = part.at // step_ms - first
+        count = np.bincount(step, part.count, steps)
+        readings += count
+        uncertain += np.bincount(step, part.uncertain, steps)
+        for column, label in enumerate(part.labels):
+            sums[label] += np.bincount(step, part.sums[:, column], steps)
+            counts[label] += count
+    with np.errstate(invalid="ignore"):  # 0 / 0 is the nan that we want
+        means = {label: sums[label] / counts[label] / SCORE_UNITS for label in sorted(sums)}
+    return Grid(
+        inside,
+        step_ms,
+        (first + np.arange(steps)) * step_ms,
+        means,
+        readings.astype(np.int64),
+        uncertain.astype(np.int64),
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Sums at points in time, of one schema."""
+
+    labels: tuple[str, ...]
+    at: Ints
+    count: Ints
+    uncertain: Ints
+    sums: Floats
+    """Shape (n, labels), in ten-thousandths."""
+
+
+def _parts(store: Store, device: str, level: layout.Level | None, inside: Range) -> Iterator[_Part]:
+    """Yield what a range holds, of single readings or of a rollup."""
+    if level is None:
+        for raw in store.readings(device, *inside):
+            if raw.at.size:
+                uncertain = (~raw.speech).astype(np.int64)
+                yield _Part(raw.schema.labels, raw.at, np.ones_like(raw.at), uncertain, raw.scores * SCORE_UNITS)
+    else:
+        for rolled in store.rollups(device, level, *inside):
+            if rolled.at.size:
+                table = rolled.table
+                sums = table["labels"]["sum"].astype(np.float64)
+                yield _Part(rolled.schema.labels, rolled.at, table["count"], table["uncertain"], sums)
+
+
+def spans(store: Store, device: str, inside: Range, least_ms: int) -> list[Span]:
+    """Return when the device heard only silence, was paused or was offline, without what is shorter than asked."""
+    found: list[Span] = []
+    for heard in store.heard(device, *inside):
+        if heard.windows == 0 or heard.silent < heard.windows:
+            continue
+        if found and heard.start - found[-1].end <= 1000:  # records follow each other by the clock of the device
+            found[-1] = Span("silence", found[-1].start, heard.end)
+        else:
+            found.append(Span("silence", heard.start, heard.end))
+    events = store.events(device, *inside)
+    for number, event in enumerate(events):
+        end = events[number + 1].at if number + 1 < len(events) else store.now()
+        if event.kind in ("offline", "paused"):
+            found.append(Span(event.kind, event.at, end))
+    clipped = [Span(span.kind, max(span.start, inside.start), min(span.end, inside.end)) for span in found]
+    return sorted((span for span in clipped if span.end - span.start >= least_ms), key=lambda span: span.start)
+
+
+def summary(store: Store, device: str, asked: Range, *, raw_is_kept: bool) -> Summary:
+    """Return the sums over a range; the longer the range, the coarser the slots that it is widened to."""
+    length = asked.end - asked.start
+    if raw_is_kept and length <= _SMALLEST_RAW_RANGE_MS:
+        result = Summary(asked)
+        for raw in store.readings(device, *asked):
+            _add_readings(result, raw)
+        return result
+    level = layout.DAY if length > _MOST_HOURS_MS else layout.HOUR if length > _MOST_MINUTES_MS else layout.MINUTE
+    result = Summary(ranges.widen(asked, level.slot_ms))
+    for rolled in store.rollups(device, level, *result.range):
+        _add_rollups(result, rolled)
+    return result
+
+
+def _add_readings(result: Summary, raw: Readings) -> None:
+    """Add single readings to a summary, by the same rules as `store.lua` adds them to a rollup."""
+    if not raw.at.size:
+        return
+    result.readings += raw.at.size
+    result.uncertain += int((~raw.speech).sum())
+    units = np.rint(raw.scores * SCORE_UNITS).astype(np.int64)
+    bins = np.minimum(units // (SCORE_UNITS // BINS), BINS - 1)
+    winner = np.where(raw.speech, units.argmax(axis=1), -1)
+    for column, label in enumerate(raw.schema.labels):
+        tally = result.labels.setdefault(label, Tally())
+        won = winner == column
+        tally.readings += raw.at.size
+        tally.total += float(units[:, column].sum())
+        tally.won_total += float(units[won, column].sum())
+        tally.all += np.bincount(bins[:, column], minlength=BINS)
+        tally.won += np.bincount(bins[won, column], minlength=BINS)
+
+
+def _add_rollups(result: Summary, rolled: Rollups) -> None:
+    """Add rollups to a summary."""
+    count = int(rolled.table["count"].sum(dtype=np.int64))
+    result.readings += count
+    result.uncertain += int(rolled.table["uncertain"].sum(dtype=np.int64))
+    for column, label in enumerate(rolled.schema.labels):
+        tally, sums = result.labels.setdefault(label, Tally()), rolled.table["labels"][:, column]
+        tally.readings += count
+        tally.total += float(sums["sum"].sum(dtype=np.float64))
+        tally.won_total += float(sums["won_sum"].sum(dtype=np.float64))
+        tally.all += sums["all"].sum(axis=0, dtype=np.int64)
+        tally.won += sums["won"].sum(axis=0, dtype=np.int64)
+
+
+def overlapping(boots: list[layout.Boot]) -> bool:
+    """Return whether two boots sent in the same time, so that two devices have one id.
+
+    Args:
+        boots: Sorted by their first time.
+    """
+    latest = -1
+    for boot in boots:
+        if boot.first_at < latest:
+            return True
+        latest = max(latest, boot.last_at)
+    return False
+
+
+def facts(result: Summary) -> dict[str, Any]:
+    """Return a summary as REST says it, without its range."""
+    labels = {}
+    for label in sorted(result.labels):
+        tally = result.labels[label]
+        count = int(tally.won.sum())
+        labels[label] = {
+            "mean_confidence": _ratio(tally.won_total, count * SCORE_UNITS),
+            "mean_score": _ratio(tally.total, tally.readings * SCORE_UNITS),
+            "share": _ratio(count, result.count),
+            "count": count,
+            "histogram": {
+                "edges": [tenth / BINS for tenth in range(BINS + 1)],
+                "won": tally.won.tolist(),
+                "all": tally.all.tolist(),
+            },
+        }
+    won_total = sum(tally.won_total for tally in result.labels.values())
+    return {
+        "readings": result.readings,
+        "labels": labels,
+        "overall": {"mean_confidence": _ratio(won_total, result.count * SCORE_UNITS), "count": result.count},
+        "uncertain": {"count": result.uncertain, "share": _ratio(result.uncertain, result.readings)},
+    }
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return round(part / whole, 4) if whole else None
