@@ -34,9 +34,9 @@ class Api:
             if not page:
                 return found
 
-    def device(self, mac: str, start_s: float) -> dict[str, Any]:
-        """Return one device and its series since a Unix time."""
-        return self._get(f"/devices/{quote(mac)}", start=f"{start_s:.3f}")
+    def device(self, mac: str, start_s: float, step_s: int) -> dict[str, Any]:
+        """Return one device and its series since a Unix time, one point per step."""
+        return self._get(f"/devices/{quote(mac)}", start=f"{start_s:.3f}", step=f"{step_s}s")
 
     def summary(self, mac: str, start_s: float) -> dict[str, Any]:
         """Return one device's means and histograms since a Unix time."""

@@ -14,6 +14,8 @@ INK = "#22303c"
 FAINT = "#e3e8ec"
 SPANS = {"silence": "rgba(120,140,155,0.10)", "offline": "rgba(60,60,60,0.18)"}
 OVERALL = "#6b7b88"
+EMPTY = go.Figure(layout={"xaxis": {"visible": False}, "yaxis": {"visible": False}, "template": "plotly_white"})
+"""Before there is anything to draw."""
 
 
 def timeline(device: dict[str, Any], emotions: Emotions, zone: tzinfo) -> go.Figure:
@@ -34,12 +36,15 @@ def timeline(device: dict[str, Any], emotions: Emotions, zone: tzinfo) -> go.Fig
             marker={"size": [5 if lonely else 0 for lonely in alone], "line": {"width": 0}},
             hovertemplate="%{y:.2f}",
         )
-    for span in device["spans"]:
-        if span["kind"] in SPANS:
-            start, end = (datetime.fromisoformat(span[edge]).astimezone(zone) for edge in ("start", "end"))
-            figure.add_vrect(x0=start, x1=end, fillcolor=SPANS[span["kind"]], line_width=0, layer="below")
-    start, end = (datetime.fromisoformat(device[edge]).astimezone(zone) for edge in ("start", "end"))
-    figure.update_xaxes(range=[start, end], title=f"time ({zone.tzname(datetime.now(UTC)) or zone})")
+    for kind, colour in SPANS.items():
+        spans = [span for span in device["spans"] if span["kind"] == kind]
+        for span in spans:
+            start, end = _edges(span, zone)
+            figure.add_vrect(x0=start, x1=end, fillcolor=colour, line_width=0, layer="below")
+        if spans:  # an entry in the legend, which shapes do not have of themselves
+            mark = {"symbol": "square", "size": 12, "color": colour}
+            figure.add_scatter(x=[None], y=[None], name=kind, mode="markers", marker=mark)
+    figure.update_xaxes(range=_edges(device, zone), title=f"time ({zone.tzname(datetime.now(UTC)) or zone})")
     figure.update_yaxes(range=[0, 1])
     figure.update_layout(hovermode="x unified", uirevision=device["mac_address"])
     return figure
@@ -51,10 +56,17 @@ def histogram(summary: dict[str, Any], emotions: Emotions) -> go.Figure:
     for label, facts in summary["labels"].items():
         name, colour = _look(label, emotions)
         edges = facts["histogram"]["edges"]
-        bins = [f"{low:.1f}–{high:.1f}" for low, high in pairwise(edges)]  # noqa: RUF001 - a range
-        figure.add_bar(x=bins, y=facts["histogram"]["won"], name=name, marker_color=colour)
-    figure.update_layout(barmode="group", bargap=0.15)
-    figure.update_xaxes(title="confidence", tickangle=0, type="category")
+        centres = [(low + high) / 2 for low, high in pairwise(edges)]
+        figure.add_bar(
+            x=centres,
+            y=facts["histogram"]["won"],
+            width=[(high - low) * 0.92 for low, high in pairwise(edges)],
+            name=name,
+            marker_color=colour,
+            hovertemplate="%{y} readings",
+        )
+    figure.update_layout(barmode="stack")
+    figure.update_xaxes(title="confidence", range=[0, 1], dtick=0.1)
     return figure
 
 
@@ -89,6 +101,11 @@ def _figure(title: str, y_title: str) -> go.Figure:
     figure.update_xaxes(gridcolor=FAINT, zeroline=False)
     figure.update_yaxes(gridcolor=FAINT, zeroline=False, title=y_title)
     return figure
+
+
+def _edges(span: dict[str, Any], zone: tzinfo) -> tuple[datetime, datetime]:
+    start, end = (datetime.fromisoformat(span[edge]).astimezone(zone) for edge in ("start", "end"))
+    return start, end
 
 
 def _look(label: str, emotions: Emotions) -> tuple[str, str]:

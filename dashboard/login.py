@@ -7,7 +7,7 @@ from collections.abc import Callable
 from flask import Blueprint, Flask, redirect, request, session
 from werkzeug.wrappers import Response
 
-OPEN_PATHS = {"/login", "/livez", "/assets/style.css"}
+OPEN_PATHS = {"/login", "/livez", "/assets/style.css", "/favicon.ico"}
 
 _FORM = """<!doctype html><html lang="en"><title>moodwire: log in</title>
 <link rel="stylesheet" href="/assets/style.css"><meta name="viewport" content="width=device-width">

@@ -5,7 +5,6 @@ from datetime import UTC, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import plotly.graph_objects as go
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from flask import Flask
 
@@ -14,8 +13,10 @@ from dashboard.api import Api, ApiError
 
 REFRESH_MS = 2_000
 RANGES = {"5 minutes": 300, "1 hour": 3_600, "24 hours": 86_400, "7 days": 7 * 86_400}
+POINTS = 150
+"""On a line; at least two seconds apart, since readings a second apart do not keep step with a clock."""
 STATES = {"online": "online", "offline": "offline", "paused": "paused", "unknown": "not heard of"}
-GRAPH: Any = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d"], "responsive": True}
+GRAPH: Any = {"displayModeBar": False, "responsive": True}
 
 Children = list[Any]
 
@@ -61,11 +62,11 @@ def create_page(flask: Flask, api: Api) -> Dash:
     )
     def draw_device(_tick: int, chosen: str | None, range_s: int, zone: str | None) -> tuple[Any, ...]:
         if chosen is None:
-            return "", go.Figure(), go.Figure(), go.Figure(), ""
+            return "", figures.EMPTY, figures.EMPTY, figures.EMPTY, ""
         start_s = time.time() - range_s
         try:
             device, summary, emotions = (
-                api.device(chosen, start_s),
+                api.device(chosen, start_s, range_s // POINTS),
                 api.summary(chosen, start_s),
                 api.meta()["emotions"],
             )
@@ -109,11 +110,29 @@ def _layout() -> html.Div:
                                 ],
                                 className="bar",
                             ),
-                            dcc.Graph(id="timeline", config=GRAPH, className="panel wide"),
+                            dcc.Graph(
+                                id="timeline",
+                                figure=figures.EMPTY,
+                                config=GRAPH,
+                                style={"height": 380},
+                                className="panel wide",
+                            ),
                             html.Div(
                                 [
-                                    dcc.Graph(id="histogram", config=GRAPH, className="panel"),
-                                    dcc.Graph(id="means", config=GRAPH, className="panel"),
+                                    dcc.Graph(
+                                        id="histogram",
+                                        figure=figures.EMPTY,
+                                        config=GRAPH,
+                                        style={"height": 330},
+                                        className="panel",
+                                    ),
+                                    dcc.Graph(
+                                        id="means",
+                                        figure=figures.EMPTY,
+                                        config=GRAPH,
+                                        style={"height": 330},
+                                        className="panel",
+                                    ),
                                 ],
                                 className="pair",
                             ),
