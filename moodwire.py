@@ -72,8 +72,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name = _match(words)
     if name is None:
-        print(_usage(), file=sys.stderr if words else sys.stdout)
-        return 0 if words in ([], ["-h"], ["--help"]) else 2
+        asked = words in ([], ["-h"], ["--help"])
+        print(_usage(), file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
     command = COMMANDS[name]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("typed_settings").setLevel(logging.CRITICAL)  # what it finds wrong, it also raises

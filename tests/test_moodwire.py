@@ -1,0 +1,144 @@
+"""The front door: commands, settings and their sentences."""
+
+import importlib
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+import moodwire
+from device.settings import DeviceSettings
+
+
+def read(flags: list[str]) -> DeviceSettings:
+    """Return the device's settings with these flags."""
+    settings: DeviceSettings = moodwire.read_settings("device run", "device", DeviceSettings, flags)
+    return settings
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let no file of the person who runs the tests interfere."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+def test_flags_beat_environment_beats_file_beats_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each later source wins over the earlier ones."""
+    file = tmp_path / "config" / "moodwire.toml"
+    file.parent.mkdir()
+    file.write_text('[device]\nname = "file"\nmqtt_url = "mqtt://file"\ngate_dbfs = -40\n')
+    monkeypatch.setenv("MOODWIRE_NAME", "environment")
+    monkeypatch.setenv("MOODWIRE_MQTT_URL", "mqtt://environment")
+
+    settings = read(["--name", "flag"])
+
+    assert (settings.name, settings.mqtt_url, settings.gate_dbfs) == ("flag", "mqtt://environment", -40)
+    assert settings.model == "ang-hap-neu"
+
+
+def test_a_secret_comes_from_a_file_and_is_not_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """MOODWIRE_…_FILE names a file whose content is the setting; printing settings hides it."""
+    (tmp_path / "password").write_text("hunter2\n")
+    monkeypatch.setenv("MOODWIRE_MQTT_PASSWORD_FILE", str(tmp_path / "password"))
+
+    settings = read([])
+
+    assert settings.mqtt_password == "hunter2"
+    assert "hunter2" not in str(settings)
+
+
+def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user does."""
+    return subprocess.run(
+        [sys.executable, "-m", "moodwire", *words],
+        env={"PATH": "/usr/bin:/bin", "HOME": tempfile.gettempdir(), "PYTHONPATH": str(Path(moodwire.__file__).parent)}
+        | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "said"),
+    [
+        (["nonsense"], {}, "moodwire device run"),
+        (["device"], {}, "moodwire device run"),
+        (["device", "run", "--gate-dbfs", "loud"], {}, "loud"),
+        (["device", "run", "--gate-dbfs", "5"], {}, "gate_dbfs is 5.0; -100 to 0 is right"),
+        (["device", "run", "--nonsense"], {}, "--nonsense"),
+        (["device", "run"], {"MOODWIRE_GATE_DBFS": "loud"}, "gate_dbfs"),
+        (["device", "run"], {"MOODWIRE_CONFIG": "/no/such/path.toml"}, "/no/such/path.toml"),
+        (["device", "run"], {"MOODWIRE_MQTT_PASSWORD_FILE": "/no/such/path"}, "/no/such/path"),
+        (["device", "run", "--clips", "/no/such/path"], {}, "no file or folder '/no/such/path' to play"),
+        (["device", "run", "--clips", "samples", "--model", "nonsense"], {}, "no bundle 'nonsense'"),
+        (["device", "run", "--clips", "samples", "--identity", "me"], {}, "'me' is not a MAC address"),
+        (["device", "run", "--clips", "samples", "--mqtt-url", "http://x"], {}, "mqtt_url 'http://x'"),
+        (["server", "run", "--redis-url", "http://x"], {}, "http://x"),
+        (["setup", "--device", "me"], {}, "'me' is not a MAC address"),
+        (["demo", "--wav", "/no/such/path"], {}, "no file or folder '/no/such/path'"),
+    ],
+)
+def test_what_is_not_usable_gets_one_sentence_and_exit_code_2(
+    words: list[str], environment: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    """A wrong command or setting ends with code 2, names the value, and shows no traceback."""
+    places = {"MOODWIRE_STATE_DIR": str(tmp_path / "state"), "MOODWIRE_DATA_DIR": str(tmp_path / "data")}
+
+    ended = run(*words, **places, **environment)
+
+    assert ended.returncode == 2, ended.stderr
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_misspelt_name_in_the_file_is_named(tmp_path: Path) -> None:
+    """A name that is no setting is not silently ignored."""
+    file = tmp_path / "moodwire.toml"
+    file.write_text("[device]\ngate_dbsf = -40\n")
+
+    ended = run("device", "run", MOODWIRE_CONFIG=str(file))
+
+    assert ended.returncode == 2
+    assert "gate_dbsf" in ended.stderr
+
+
+def test_help_lists_every_command() -> None:
+    """`moodwire` and `moodwire --help` tell what there is, and that is no error."""
+    for words in ([], ["--help"]):
+        ended = run(*words)
+        assert ended.returncode == 0
+        for name in moodwire.COMMANDS:
+            assert f"moodwire {name} " in ended.stdout
+
+
+@pytest.mark.parametrize("name", sorted(moodwire.COMMANDS))
+def test_every_command_exists_and_each_setting_has_help(name: str) -> None:
+    """What the front door points to is there, frozen, and explained."""
+    command = moodwire.COMMANDS[name]
+    settings_class: Any = moodwire._load(command.settings)
+
+    assert callable(moodwire._load(command.function))
+    assert attrs.has(settings_class)
+    for field in attrs.fields(settings_class):
+        assert field.metadata["typed-settings"]["help"], field.name
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        setattr(settings_class(), attrs.fields(settings_class)[0].name, "other")
+
+
+def test_starting_a_device_loads_no_heavy_package() -> None:
+    """TensorFlow, librosa, SciPy and numba stay out of the device process."""
+    program = (
+        "import sys, device.commands, device.microphone; heavy = {'tensorflow', 'librosa', 'scipy', 'numba', 'flask', "
+        "'matplotlib', 'redis'} & sys.modules.keys(); sys.exit(f'loaded: {heavy}' if heavy else 0)"
+    )
+    root = Path(importlib.import_module("moodwire").__file__ or "").parent
+
+    ended = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 0, ended.stderr

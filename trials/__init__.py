@@ -1,0 +1,1 @@
+"""Whole-system trials: figures beside a named peer, and what survives when things are killed."""
