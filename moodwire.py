@@ -132,9 +132,11 @@ class _SecretFileLoader:
         return LoadedSettings(values, LoaderMeta(self))
 
 
-def _config_files(base: Path) -> list[str]:
+def _config_files(base: Path) -> list[Path]:
     named = os.environ.get(f"{PREFIX}CONFIG")
-    return [f"!{named}"] if named else [str(base / "moodwire.toml")]  # "!": a file that was named must be there
+    if named and not Path(named).is_file():
+        raise ValueError(f"{PREFIX}CONFIG names {named!r}, which is no file")
+    return [Path(named) if named else base / "moodwire.toml"]
 
 
 def _match(words: list[str]) -> str | None:

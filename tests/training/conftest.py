@@ -12,13 +12,13 @@ from models.runtime import synthetic_clip
 
 SPEAKERS = (1001, 1002, 1019, 1020, 1037, 1038, 1055, 1056)
 """Two of each block."""
-VOICES = {"ANG": 8_000, "HAP": 4_000, "NEU": 1_500}
+VOICES = {"ANG": 8_000, "HAP": 4_000, "NEU": 1_500, "SAD": 700}
 """How loud a label's clips are: enough for a network to tell them apart."""
 
 
 @pytest.fixture
 def recordings_dir(tmp_path: Path) -> Path:
-    """Return a folder with a `crema-d` of 25 synthetic clips; the last one repeats another's audio under two labels."""
+    """Return a folder with a `crema-d` of 33 synthetic clips; the last one repeats another's audio under two labels."""
     folder = tmp_path / "data" / "crema-d"
     (folder / "audio").mkdir(parents=True)
     rows = [
