@@ -52,11 +52,9 @@ def _data(manifest: Manifest, measured: dict[str, Any]) -> str:
         f"| {title} | {_ranges(speakers[part])} | {len(speakers[part])} | {clips[part]:,} |"
         for title, part in (("trained on", "train"), ("calibrated on", "dev"), ("scored on", "test"))
     )
-    also = measured["also_learnt"]
-    others = f" In training it also told {_names((*also,))} apart, and forgot them." if also else ""
     return f"""## Data
 
-CREMA-D, clips portraying {_names(manifest.labels)}.{others} Cao, Cooper, Keutmann, Gur, Nenkova and Verma, "CREMA-D:
+CREMA-D, clips portraying {_names(manifest.labels)}: Cao, Cooper, Keutmann, Gur, Nenkova and Verma, "CREMA-D:
 Crowd-sourced Emotional Multimodal Actors Dataset", IEEE Transactions on Affective Computing 5(4), 2014. Open Database
 License 1.0, contents under the Database Contents License 1.0. Clips whose audio stands under two labels are left out.
 
@@ -135,7 +133,7 @@ def _limits(measured: dict[str, Any]) -> str:
 
 
 def _names(labels: tuple[str, ...]) -> str:
-    return " and ".join(filter(None, (", ".join(labels[:-1]), labels[-1])))
+    return ", ".join(labels[:-1]) + " and " + labels[-1]
 
 
 def _ranges(numbers: list[int]) -> str:

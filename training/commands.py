@@ -23,7 +23,7 @@ def train(settings: TrainSettings) -> int:
     """
     try:
         plan = recipe.load(settings.recipe)
-        clips = corpora.read_clips(settings.recordings_dir, plan.learnt)
+        clips = corpora.read_clips(settings.recordings_dir, plan.labels)
         _train(settings, plan, clips)
     except (RecipeError, CorpusError, BundleError) as error:
         print(f"moodwire train: {error}", file=sys.stderr)
@@ -76,7 +76,7 @@ def _finished(folder: Path, plan: Recipe, clips: Sequence[Clip], block: int) -> 
         manifest = bundle.load(folder).manifest
     except BundleError:
         return None
-    data_sha256 = corpora.digest(splits.by_speaker(clips, block, plan.labels).train)
+    data_sha256 = corpora.digest(splits.by_speaker(clips, block).train)
     same = manifest.recipe_sha256 == plan.sha256 and manifest.data_sha256 == data_sha256
     return manifest if same else None
 

@@ -34,9 +34,9 @@ def train_fold(clips: Sequence[Clip], recipe: Recipe, test_block: int, folder: P
     Raises:
         CorpusError: a block has no clips, or a recording is corrupt.
     """
-    split = splits.by_speaker(clips, test_block, recipe.labels)
+    split = splits.by_speaker(clips, test_block)
     variants = [features.padded_frames(split.train, recipe, speed) for speed in recipe.augment.speeds]
-    model = fit.fit(variants, features.targets(split.train, recipe.learnt), recipe)
+    model = fit.fit(variants, features.targets(split.train, recipe.labels), recipe)
     train_windows = _windows(split.train, recipe)
     chosen = np.random.default_rng(recipe.seed).permutation(len(train_windows))[:REPRESENTATIVE_WINDOWS]
     content = quantise.to_int8(model, np.stack([standardise(train_windows[number])[..., None] for number in chosen]))
@@ -100,7 +100,6 @@ def _measure(made: Bundle, split: Split, recipe: Recipe) -> dict[str, Any]:
     sexes = np.array([clip.sex for clip in split.test])
     return {
         "protocol": PROTOCOL,
-        "also_learnt": recipe.also_learn,
         "speakers": {
             part: splits.speakers(clips)
             for part, clips in (("train", split.train), ("dev", split.dev), ("test", split.test))

@@ -19,7 +19,7 @@ class Batches(tf_keras.utils.Sequence):
     def __init__(self, variants: Sequence[Sequence[Frames]], truth: NDArray[np.intp], recipe: Recipe) -> None:
         self._variants = variants
         """Padded frames of all clips, for each speed."""
-        self._truth = np.eye(len(recipe.learnt), dtype=np.float32)[truth]
+        self._truth = np.eye(len(recipe.labels), dtype=np.float32)[truth]
         self._recipe = recipe
         self._rng = np.random.default_rng(recipe.seed)
         self._order = self._rng.permutation(len(truth))
@@ -50,11 +50,11 @@ class Batches(tf_keras.utils.Sequence):
 
 
 def fit(variants: Sequence[Sequence[Frames]], truth: NDArray[np.intp], recipe: Recipe, verbose: int = 2) -> Any:
-    """Return a trained and pruned Keras model of the recipe's labels, after its number of epochs.
+    """Return a trained and pruned Keras model, after the recipe's number of epochs.
 
     Args:
         variants: padded frames of all training clips, for each speed.
-        truth: class of each clip among all that are learnt, shape (clips,).
+        truth: class of each clip, shape (clips,).
         recipe: what to do.
         verbose: 2 prints one line for each epoch, 0 nothing.
     """
@@ -62,7 +62,7 @@ def fit(variants: Sequence[Sequence[Frames]], truth: NDArray[np.intp], recipe: R
     batches = Batches(variants, truth, recipe)
     steps = recipe.epochs * len(batches)
     shape = (recipe.window_frames, recipe.front_end.n_mels, 1)
-    model = _prunable(network.build(recipe.network, shape, len(recipe.learnt)), recipe, steps)
+    model = _prunable(network.build(recipe.network, shape, len(recipe.labels)), recipe, steps)
     rate = tf_keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=recipe.learning_rate, warmup_steps=steps // 20
     )
@@ -78,26 +78,13 @@ def fit(variants: Sequence[Sequence[Frames]], truth: NDArray[np.intp], recipe: R
         callbacks=[tfmot.sparsity.keras.UpdatePruningStep()],
         verbose=verbose,
     )
-    learnt = tfmot.sparsity.keras.strip_pruning(model)
-    return _with_first_labels(learnt, network.build(recipe.network, shape, len(recipe.labels)))
+    return tfmot.sparsity.keras.strip_pruning(model)
 
 
 def sparsity(model: Any) -> float:
     """Return the share of all convolution and dense weights that are zero."""
     kernels = [weight.numpy() for weight in model.trainable_weights if len(weight.shape) > 1]
     return float(sum((kernel == 0).sum() for kernel in kernels) / sum(kernel.size for kernel in kernels))
-
-
-def _with_first_labels(learnt: Any, model: Any) -> Any:
-    """Copy all weights, but of the head only those of the labels that come first."""
-    for source, target in zip(learnt.layers, model.layers, strict=True):
-        target.set_weights(
-            [
-                weight[..., : old.shape[-1]]
-                for weight, old in zip(source.get_weights(), target.get_weights(), strict=True)
-            ]
-        )
-    return model
 
 
 def _prunable(model: Any, recipe: Recipe, steps: int) -> Any:

@@ -62,8 +62,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9.-]{0,63}$")]
     """The model's name with its version, as readings will carry it."""
     labels: Annotated[tuple[str, ...], Meta(min_length=2, max_length=16)]
-    also_learn: tuple[str, ...] = ()
-    """Further emotions that training tells apart, so that the network hears more speech; the model forgets them."""
     front_end: FrontEnd = FrontEnd()
     window_ms: int = 3_000
     hop_ms: int = 1_000
@@ -81,11 +79,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     network: Network
     augment: Augment = Augment()
     pruning: Pruning
-
-    @property
-    def learnt(self) -> tuple[str, ...]:
-        """The classes in training: the model's labels first."""
-        return self.labels + self.also_learn
 
     @property
     def sha256(self) -> str:
