@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker import topics
 from broker.notice import NOTICE
-from server import plots, ranges, series
+from server import plots, problems, ranges, series
 from server.auth import Guard, Role
 from server.emotions import EMOTIONS
 from server.layout import DAY_MS
@@ -207,7 +207,7 @@ class Api:
 
     def _timeline(self, device: Device, query: _PlotQuery, zone: tzinfo) -> Figure:
         asked = ranges.parse_range(query.start, query.end, self._last_hour(device))
-        step_ms = ranges.parse_step(query.step, asked, raw_is_kept=self._raw_is_kept(asked))
+        step_ms = ranges.parse_step(query.step, asked, raw_is_kept=self._raw_is_kept(asked), picked_points=plots.POINTS)
         grid = series.grid(self._store, device.id, asked, step_ms)
         return plots.timeline(_called(device), grid, asked, zone)
 
@@ -237,7 +237,9 @@ class Api:
 
 def make_api(prefix: str, store: Store, settings: ServerSettings, guard: Guard) -> APIBlueprint:
     """Return the routes; reading takes a viewer's token, deleting an operator's."""
-    blueprint = APIBlueprint("api", __name__, url_prefix=prefix, abp_security=[{"token": []}])
+    blueprint = APIBlueprint(
+        "api", __name__, url_prefix=prefix, abp_security=[{"token": []}], abp_responses=problems.OPENAPI_RESPONSES
+    )
     api = Api(store, settings)
 
     @blueprint.before_request

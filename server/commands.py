@@ -78,7 +78,7 @@ def _run(settings: ServerSettings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     threading.Thread(target=_prepare, args=(guard,), name="prepare", daemon=True).start()
-    log.info("REST listens on http://%s:%d%s", settings.api_host, server.effective_port, PREFIX)
+    log.info("REST listens on http://%s:%s%s", settings.api_host, server.effective_port, PREFIX)
     server.run()
     return 0
 

@@ -16,6 +16,9 @@ from server.ranges import Range
 from server.series import BINS, Grid, Summary
 
 Form = Literal["png", "svg"]
+POINTS = 300
+"""On a timeline; more of them are no longer seen as lines."""
+
 _SIZE_INCHES = (10.0, 5.0)
 _DPI = 120
 _PALE = 0.35
@@ -79,7 +82,8 @@ def histogram(name: str, result: Summary, zone: tzinfo) -> Figure:
         axes.grid(axis="y", color=_LINES, linewidth=0.8)
     kinds = [Patch(color=_QUIET, alpha=_PALE), Patch(color=_QUIET)]
     figure.legend(kinds, ["all readings", "strongest, in speech"], loc="outside lower center", ncols=2, frameon=False)
-    figure.supxlabel("Confidence (0 to 1)", color=_QUIET, fontsize=11)
+    for axes in panels[-1]:
+        axes.set_xlabel("Confidence (0 to 1)")
     figure.supylabel("Readings", color=_QUIET, fontsize=11)
     return figure
 

