@@ -202,7 +202,7 @@ def _wait_ready(plan: _Plan, children: Children, stop: threading.Event) -> bool:
 def _report(plan: _Plan, started_ms: int) -> int:
     """Read back over REST what this run stored, say it, and return 0 if there is anything."""
     try:
-        device = plan.get(f"/devices/{plan.device}", start=started_ms / 1000, step="1s")
+        device = plan.get(f"/devices/{plan.device}", start=started_ms / 1000)
         summary = plan.get(f"/devices/{plan.device}/summary", start=started_ms / 1000)
     except requests.RequestException as error:
         print(f"the REST API does not tell what was stored: {error}", file=sys.stderr)
