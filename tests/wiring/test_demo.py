@@ -1,0 +1,127 @@
+"""`moodwire demo` as a user runs it: it works, it remembers, and it survives what is killed."""
+
+import os
+import re
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+import requests
+from brokers import free_port
+from rooms import Room, bearer
+from services import wait_until
+
+CHILDREN = ["broker", "store", "ingest", "REST API", "dashboard", "device"]
+
+
+class Demo(Room):
+    """A demo on free ports with its data in a folder."""
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        self.data = folder / "data"
+        self.api = f"http://127.0.0.1:{(api_port := free_port())}"
+        self.dashboard = f"http://127.0.0.1:{(dashboard_port := free_port())}"
+        ports = {"api_port": api_port, "dashboard_port": dashboard_port, "mqtt_port": free_port()}
+        super().__init__(folder, "demo", **({"data_dir": self.data} | ports | settings))
+
+    def device(self) -> dict[str, object]:
+        """Return the demo's device as REST tells it."""
+        token = (self.data / "secrets" / "viewer-token").read_text().strip()
+        answer = requests.get(f"{self.api}/api/v1/devices", headers=bearer(token), timeout=10)
+        devices: list[dict[str, object]] = answer.json()["devices"]
+        if not devices:
+            return {"readings": 0, "state": "unknown"}
+        return requests.get(
+            f"{self.api}/api/v1/devices/{devices[0]['mac_address']}", headers=bearer(token), timeout=10
+        ).json()
+
+    def process_of(self, child: str) -> int:
+        """Return the newest process id that the demo has told of a child."""
+        label = {"broker": "Mosquitto", "store": "Redis [0-9.]+"}.get(child, child)
+        told = re.findall(rf"(?:started {label}|{child} runs again) \(process (\d+)\)", self.log)
+        return int(told[-1])
+
+
+def test_a_timed_demo_reads_back_what_it_stored_and_the_next_one_still_has_it(tmp_path: Path) -> None:
+    """Exit code 0 means that readings went the whole way; they outlive the demo."""
+    with Demo(tmp_path, for_s=8) as first:
+        assert first.process.wait(120) == 0, first.log
+    with Demo(tmp_path, for_s=8) as second:
+        assert second.process.wait(120) == 0, second.log
+
+    counts = re.findall(r"(\d+) readings of \S+ stored in this run and read back over REST; 0 missing", second.log)
+    (_, kept) = re.findall(r"(\d+) readings of it are kept in all", second.log)
+    assert len(counts) == 2
+    assert min(map(int, counts)) >= 4
+    assert int(kept) >= sum(map(int, counts)), "readings of the seconds while the first demo stopped count too"
+
+
+def test_the_demo_survives_the_death_of_each_of_its_parts(tmp_path: Path) -> None:
+    """Kill -9 of any child is said, it runs again, and no reading is missing."""
+    with Demo(tmp_path) as demo:
+        demo.says("moodwire is ready")
+        for child in CHILDREN:
+            before = _readings(demo)
+            os.kill(demo.process_of(child), signal.SIGKILL)
+            demo.says(f"{child} died (killed by SIGKILL)")
+            demo.says(f"{child} runs again")
+            wait_until(
+                lambda before=before: _readings(demo) >= before + 2, f"readings go on without {child}: {demo.log}"
+            )
+        wait_until(lambda: requests.get(f"{demo.dashboard}/livez", timeout=5).ok, "the page is back")
+        device = demo.device()
+        assert demo.stop(signal.SIGINT) == 0, demo.log
+
+    boots = device["boots"]
+    assert isinstance(boots, list)
+    assert len(boots) == 2, "the device was killed once"
+    assert [boot["missing"] for boot in boots] == [0, 0]
+    assert device["duplicate_identity"] is False
+
+
+def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
+    """The user reads which port, and how to choose another."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        with Demo(tmp_path, api_port=port) as demo:
+            assert demo.process.wait(30) == 2
+
+    assert re.search(rf"port {port} is taken \(.+\); choose another: API_PORT=", demo.log)
+    assert "started" not in demo.log
+
+
+def test_without_a_microphone_the_demo_says_so_and_ends(tmp_path: Path) -> None:
+    """MIC=1 on a machine that has none ends with the device's own sentence."""
+    with Demo(tmp_path, mic="true") as demo:
+        code = demo.process.wait(60)
+
+    if "moodwire is ready" in demo.log:
+        pytest.skip("this machine has a microphone")
+    assert code == 1
+    assert re.search(r"device cannot run: .*(no microphone found|PortAudio is missing|no default microphone)", demo.log)
+
+
+def test_secrets_are_made_once_and_kept_from_others(tmp_path: Path) -> None:
+    """No secret is readable by other users, and none changes at the next start."""
+    with Demo(tmp_path, for_s=1) as first:
+        first.process.wait(60)
+    secrets = {path.name: path.read_text() for path in (first.data / "secrets").iterdir()}
+
+    with Demo(tmp_path, for_s=1) as second:
+        second.process.wait(60)
+
+    assert {path.name: path.read_text() for path in (second.data / "secrets").iterdir()} == secrets
+    for path in (first.data / "secrets").iterdir():
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def _readings(demo: Demo) -> int:
+    """Return how many readings are stored; 0 while the API is away."""
+    try:
+        return int(str(demo.device()["readings"]))
+    except (requests.RequestException, KeyError):
+        return 0
