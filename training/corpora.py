@@ -11,7 +11,14 @@ import soundfile
 
 from models.frontend import Samples
 
-EMOTIONS = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
+EMOTIONS = {
+    "ANG": "anger",
+    "DIS": "disgust",
+    "FEA": "fear",
+    "HAP": "happiness",
+    "NEU": "neutral speech",
+    "SAD": "sadness",
+}
 
 
 class CorpusError(Exception):

@@ -1,0 +1,24 @@
+"""The model card is written by code, from the manifest."""
+
+from pathlib import Path
+
+import pytest
+
+from models import bundle
+from training import card
+
+SHIPPED = sorted(path for path in bundle.SHIPPED.iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda path: path.name)
+def test_shipped_card_is_the_manifests(folder: Path) -> None:
+    """No number in a shipped card was typed by hand: the manifest gives the same card again."""
+    assert (folder / "CARD.md").read_text(encoding="utf-8") == card.render(bundle.load(folder).manifest)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"), [([1, 2, 3], "1-3"), ([1, 2, 3, 7], "1-3, 7"), ([5], "5"), ([1, 3, 4], "1, 3-4")]
+)
+def test_runs_of_speakers_are_shortened(numbers: list[int], text: str) -> None:
+    """A list of speakers is shown as ranges."""
+    assert card._ranges(numbers) == text
