@@ -1,0 +1,69 @@
+"""The REST process: waitress serves the application, and the tokens are made at the start."""
+
+import logging
+import signal
+import threading
+import time
+from types import FrameType
+
+import waitress.server  # type: ignore[import-untyped]
+
+from server.app import PREFIX, create_app
+from server.auth import Guard
+from server.problems import StoreAwayError, UnusableError
+from server.settings import ServerSettings
+from server.store import Store
+
+log = logging.getLogger(__name__)
+
+_THREADS = 8
+_RETRY_S = 2.0
+
+
+def serve(store: Store, settings: ServerSettings) -> None:
+    """Serve REST until SIGTERM or SIGINT.
+
+    Raises:
+        UnusableError: the address or port cannot be listened on.
+    """
+    guard = Guard(settings, store)
+    try:
+        server = waitress.server.create_server(
+            create_app(store, settings, guard),
+            host=settings.api_host,
+            port=settings.api_port,
+            threads=_THREADS,
+            ident=None,
+        )
+    except (OSError, OverflowError, ValueError) as error:
+        raise UnusableError(
+            f"api_host {settings.api_host} with api_port {settings.api_port} cannot be listened on ({error}): "
+            "an address of this machine with a free port is right"
+        ) from error
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    threading.Thread(target=_prepare, args=(guard,), name="prepare", daemon=True).start()
+    log.info("REST listens on http://%s:%s%s", settings.api_host, server.effective_port, PREFIX)
+    server.run()
+
+
+def _prepare(guard: Guard) -> None:
+    """Wait for the store and make the tokens, so that they are printed at the start and not at the first request."""
+    said = False
+    while True:
+        try:
+            guard.prepare()
+        except StoreAwayError as error:
+            if not said:
+                log.warning("%s; requests are answered 503 until it does", error)
+                said = True
+            time.sleep(_RETRY_S)
+        else:
+            if said:
+                log.info("the store is back")
+            return
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    """Let waitress end its work."""
+    raise SystemExit(0)
