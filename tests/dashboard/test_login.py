@@ -1,0 +1,52 @@
+"""Who may see the page."""
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from dashboard.commands import create_app
+from dashboard.settings import DashboardSettings
+
+
+@pytest.fixture
+def app() -> Flask:
+    """Return the application with a key, over an API that is not there."""
+    return create_app(DashboardSettings(api_url="http://127.0.0.1:9"), "the key")
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """Return a browser without cookies."""
+    return app.test_client()
+
+
+def test_strangers_are_sent_to_the_login(client: FlaskClient) -> None:
+    """The page redirects; everything behind it is refused."""
+    assert client.get("/").headers["Location"] == "/login"
+    assert client.get("/_dash-layout").status_code == 401
+    assert client.post("/_dash-update-component", json={}).status_code == 401
+    assert client.get("/livez").status_code == 200
+
+
+@pytest.mark.parametrize("key", ["", "wrong", "the key ", "ключ"])
+def test_a_wrong_key_is_refused(client: FlaskClient, key: str) -> None:
+    """No other text opens the page, whether in the link or in the form."""
+    assert client.post("/login", data={"key": key}).status_code == 403
+    assert client.get("/login", query_string={"key": key}).status_code == 403
+    assert client.get("/").status_code == 302
+
+
+def test_the_link_logs_in_and_a_new_key_ends_it(client: FlaskClient) -> None:
+    """The cookie is good for the key it was made with, over restarts, and for no other."""
+    assert client.get("/login", query_string={"key": "the key"}).headers["Location"] == "/"
+    assert client.get("/").status_code == 200
+    cookie = client.get_cookie("moodwire")
+    assert cookie is not None
+
+    restarted = create_app(DashboardSettings(), "the key").test_client()
+    restarted.set_cookie("moodwire", cookie.value)
+    assert restarted.get("/").status_code == 200
+
+    other = create_app(DashboardSettings(), "another key").test_client()
+    other.set_cookie("moodwire", cookie.value)
+    assert other.get("/").status_code == 302

@@ -1,0 +1,110 @@
+"""The page in a real browser: login, devices, moving lines, and sentences where something is wrong."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pages import KEY, World
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from services import wait_until
+
+
+@pytest.fixture
+def page(world: World, browser: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
+    """Log in, and at the end find that the browser had nothing to complain of."""
+    browser.delete_all_cookies()
+    browser.get_log("browser")
+    browser.get(f"{world.page}/login?key={KEY}")
+    yield browser
+    severe = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    browser.get("about:blank")
+    assert severe == []
+
+
+def text(page: webdriver.Chrome, css: str) -> str:
+    """Return what a person reads at a place on the page; empty while it is not there."""
+    return " ".join(element.text for element in page.find_elements(By.CSS_SELECTOR, css))
+
+
+def drawn(page: webdriver.Chrome, graph: str) -> list[dict[str, Any]]:
+    """Return name and values of each trace that plotly has drawn."""
+    script = (
+        "const plot = document.querySelector(arguments[0] + ' .js-plotly-plot');"
+        "return plot && plot._fullData ? plot._fullData.map(t => ({name: t.name, y: Array.from(t.y || [])})) : []"
+    )
+    traces: list[dict[str, Any]] = page.execute_script(script, f"#{graph}")
+    return traces
+
+
+def test_without_the_key_nothing_is_shown(world: World, browser: webdriver.Chrome) -> None:
+    """A stranger gets the login form; a wrong key is refused; the right one opens the page."""
+    world.announce()
+    browser.delete_all_cookies()
+    browser.get(world.page)
+    assert "Kitchen" not in browser.page_source
+
+    browser.find_element(By.ID, "key").send_keys("wrong")
+    browser.find_element(By.TAG_NAME, "button").click()
+    assert "That is not the key" in text(browser, "[role=alert]")
+
+    browser.find_element(By.ID, "key").send_keys(KEY)
+    browser.find_element(By.TAG_NAME, "button").click()
+    wait_until(lambda: "Kitchen" in text(browser, ".devices"), "the device is listed")
+    (cookie,) = browser.get_cookies()
+    assert cookie["httpOnly"] is True
+    assert cookie["sameSite"] == "Strict"
+
+
+def test_before_the_first_reading_the_page_says_so(page: webdriver.Chrome) -> None:
+    """An empty system is explained, not blank."""
+    wait_until(lambda: "No device has been heard yet" in text(page, "#problem"), "the page explains")
+
+
+def test_a_new_device_appears_and_its_lines_move(world: World, page: webdriver.Chrome, tmp_path: Path) -> None:
+    """What is stored is drawn within seconds, without a reload: lines, histogram and means."""
+    world.announce()
+    world.speak(30)
+    wait_until(lambda: "Kitchen" in text(page, ".devices"), "the device is listed")
+    wait_until(lambda: len(drawn(page, "timeline")) >= 3, "three lines are drawn")
+    before = sum(value is not None for value in drawn(page, "timeline")[0]["y"])
+
+    world.speak(1, ANG=0.05, HAP=0.9, NEU=0.05)
+
+    wait_until(lambda: max(v for v in drawn(page, "timeline")[1]["y"] if v is not None) > 0.5, "the line moves")
+    assert "Happiness" in text(page, ".devices")
+    assert [trace["name"] for trace in drawn(page, "timeline")][:3] == ["Anger", "Happiness", "Neutral"]
+    assert before >= 10
+    histogram = {trace["name"]: sum(trace["y"]) for trace in drawn(page, "histogram")}
+    assert histogram == {"Anger": 30, "Happiness": 1, "Neutral": 0}
+    (means,) = drawn(page, "means")
+    assert means["y"] == pytest.approx([0.7, 0.9, None, 0.7065], abs=1e-3, nan_ok=True)
+    assert "31 readings in this range" in text(page, "#facts")
+    page.save_screenshot(str(tmp_path / "page.png"))
+
+
+def test_ranges_can_be_chosen(world: World, page: webdriver.Chrome) -> None:
+    """Each range button draws that range."""
+    world.announce()
+    world.speak(3)
+    for choice in page.find_elements(By.CSS_SELECTOR, ".ranges label"):
+        choice.click()
+        wait_until(lambda: len(drawn(page, "timeline")) >= 3, f"{choice.text} is drawn")
+        wait_until(lambda: "3 readings in this range" in text(page, "#facts"), f"{choice.text} has its facts")
+
+
+def test_the_notice_is_always_on_the_page(page: webdriver.Chrome) -> None:
+    """Viewers are told what this is and where it is forbidden."""
+    wait_until(lambda: "as actors portray it" in text(page, "footer"), "the notice is shown")
+    assert "employees or pupils" in text(page, "footer")
+
+
+def test_nothing_is_loaded_from_elsewhere(world: World, page: webdriver.Chrome) -> None:
+    """Every script and style comes from the dashboard itself."""
+    wait_until(lambda: text(page, "footer"), "the page is there")
+
+    loaded = page.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+
+    assert loaded
+    assert [name for name in loaded if not name.startswith(world.page)] == []
