@@ -160,8 +160,10 @@ class Api:
                 HTTPStatus.BAD_REQUEST, "this would delete the data of all devices: with ?confirm=all it does"
             )
         receipts: list[dict[str, Any]] = []
-        while found := self._store.devices("", 1000):
+        after = ""  # page by page, since a live device comes back with new readings at once
+        while found := self._store.devices(after, 1000):
             receipts.extend(self._erase(device.id) for device in found)
+            after = found[-1].id
         return jsonify(receipts=receipts)
 
     def meta(self) -> Response:

@@ -146,11 +146,11 @@ class Ingest:
         self._waiting = kept
         for device, stored in answers.messages():
             self._link.publish(topics.topic(device, "stored"), messages.encode(stored))
+        for waiting in settled:
+            self._link.acknowledge(waiting.arrived)
         for device in answers.erased():
             generation = messages.encode(Generation(gen=self._store.generation(device)))
             self._link.publish(topics.topic(device, "generation"), generation, retain=True)
-        for waiting in settled:
-            self._link.acknowledge(waiting.arrived)
         if kept:
             raise StoreAwayError(f"the store could not write {len(kept)} of {len(kept) + len(settled)} messages")
 

@@ -9,28 +9,26 @@ class ServerSettings:
 
     redis_url: str = ts.option(
         default="redis://127.0.0.1:6379/0",
-        help="The store: redis://, rediss:// (TLS) or unix:///path/to/socket.",
+        help="the store: redis://, rediss:// (TLS) or unix:///path/to/socket",
     )
-    mqtt_url: str = ts.option(
-        default="mqtt://127.0.0.1:1883", help="The broker: mqtt://host:port, or mqtts:// for TLS."
-    )
-    mqtt_username: str = ts.option(default="", help="User name at the broker; empty for none.")
-    mqtt_password: str = ts.secret(default="", help="Password at the broker.")
+    mqtt_url: str = ts.option(default="mqtt://127.0.0.1:1883", help="the broker: mqtt://host:port, or mqtts:// for TLS")
+    mqtt_username: str = ts.option(default="", help="user name at the broker; empty for none")
+    mqtt_password: str = ts.secret(default="", help="password at the broker")
     mqtt_ca_file: str = ts.option(
-        default="", help="Certificate authority that signed the broker's certificate; empty: the system's."
+        default="", help="certificate authority that signed the broker's certificate; empty: the system's"
     )
     mqtt_client_id: str = ts.option(
-        default="moodwire-ingest", help="Client id of ingest; its session at the broker hangs on it."
+        default="moodwire-ingest", help="client id of ingest; its session at the broker hangs on it"
     )
-    api_host: str = ts.option(default="127.0.0.1", help="Address that REST listens on.")
-    api_port: int = ts.option(default=8080, help="Port that REST listens on.")
+    api_host: str = ts.option(default="127.0.0.1", help="address that REST listens on")
+    api_port: int = ts.option(default=8080, help="port that REST listens on")
     viewer_token: str = ts.secret(
-        default="", help="Bearer token that may read; empty: made at first start and printed once."
+        default="", help="bearer token that may read; empty: made at first start and printed once"
     )
     operator_token: str = ts.secret(
-        default="", help="Bearer token that may also delete; empty: made at first start and printed once."
+        default="", help="bearer token that may also delete; empty: made at first start and printed once"
     )
-    retention_days: int = ts.option(default=90, help="Days that single readings are kept.")
+    retention_days: int = ts.option(default=90, help="days that single readings are kept")
     rollup_retention_days: int = ts.option(
-        default=730, help="Days that minutes, hours and days are kept; at least retention_days."
+        default=730, help="days that minutes, hours and days are kept; at least retention_days"
     )
