@@ -1,0 +1,212 @@
+"""The device's connection on real brokers: presence, sending, confirmations, erasures."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from brokers import ACCOUNTS, DEVICE, RunningBroker
+from records import heard, reading
+from services import wait_until
+
+from broker import topics
+from broker.messages import Generation, Message, Reading, ServerStatus, Status, Stored, decode, encode, split
+from device.link import Link
+from device.outbox import Outbox
+from device.settings import DeviceSettings
+
+STATUS = Status(
+    state="online",
+    boot="0123456789abcdef",
+    connection=0,
+    name="Kitchen",
+    labels=("ANG", "HAP", "NEU"),
+    model="ang-hap-neu-1",
+    version="0.1.0",
+)
+
+
+class Server:
+    """The other side: hears everything of the device and says what the test wants."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, bytes]] = []
+        self.client: mqtt.Client
+
+    def say(self, topic: str, message: Message, *, retain: bool = False) -> None:
+        """Publish a message."""
+        self.client.publish(topic, encode(message), qos=1, retain=retain).wait_for_publish(10)
+
+    def online(self, state: str = "online") -> None:
+        """Say whether there is someone who confirms."""
+        self.say(topics.SERVER_STATUS, ServerStatus(state=state), retain=True)  # type: ignore[arg-type]
+
+    def numbers(self) -> list[int]:
+        """Return the sequence numbers of all readings heard, in their order."""
+        payloads = [payload for topic, payload in self.heard if topic.endswith("/reading")]
+        return [decode(part, Reading).seq for payload in payloads for part in split(payload)]
+
+    def states(self) -> list[tuple[str, int]]:
+        """Return the device's states with their connection numbers, in their order."""
+        payloads = [payload for topic, payload in self.heard if topic.endswith("/status") and DEVICE in topic]
+        return [(status.state, status.connection) for status in (decode(payload, Status) for payload in payloads)]
+
+
+@contextmanager
+def serving(broker: RunningBroker) -> Iterator[Server]:
+    """Connect the other side."""
+    server = Server()
+    with broker.client("server", lambda *message: server.heard.append(message)) as client:
+        server.client = client
+        confirmed: list[bool] = []
+        client.on_subscribe = lambda *_: confirmed.append(True)
+        client.subscribe(f"{topics.ROOT}/#", qos=1)
+        wait_until(lambda: confirmed, "the server listens")
+        yield server
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    """Return an empty outbox."""
+    made = Outbox(tmp_path / "outbox.sqlite", DEVICE, max_rows=1_000, max_age_s=3_600)
+    yield made
+    made.close()
+
+
+@contextmanager
+def linked(broker: RunningBroker, outbox: Outbox) -> Iterator[Link]:
+    """Run a device's link."""
+    settings = DeviceSettings(mqtt_url=broker.url, mqtt_password=ACCOUNTS[DEVICE])
+    link = Link(settings, DEVICE, STATUS, outbox)
+    link.start()
+    try:
+        yield link
+    finally:
+        link.stop()
+
+
+def put(outbox: Outbox, *numbers: int) -> None:
+    """Put readings with these numbers."""
+    for seq in numbers:
+        at = time.time_ns() // 1_000_000
+        outbox.put("reading", STATUS.boot, seq, at, encode(reading(seq, at, boot=STATUS.boot)))
+
+
+def test_presence_is_retained_and_a_clean_stop_says_offline(any_broker: RunningBroker, outbox: Outbox) -> None:
+    """Whoever comes later still learns that the device is online, and that it left."""
+    with linked(any_broker, outbox):
+        with serving(any_broker) as early:
+            wait_until(early.states, "the device is online")
+        with serving(any_broker) as late:
+            assert set(wait_until(late.states, "the retained status arrives")) == {("online", 1)}
+
+    with serving(any_broker) as after:
+        wait_until(lambda: after.states() == [("offline", 1)], "the device is offline")
+
+
+def test_a_stale_last_will_is_corrected(broker: RunningBroker, outbox: Outbox) -> None:
+    """A will of an earlier connection that arrives late does not leave a live device offline."""
+    with serving(broker) as server, linked(broker, outbox):
+        wait_until(server.states, "the device is online")
+
+        will = Status(**{field: getattr(STATUS, field) for field in STATUS.__struct_fields__} | {"state": "offline"})
+        server.say(topics.topic(DEVICE, "status"), will, retain=True)
+
+        wait_until(lambda: [state for state, _ in server.states()][-1] == "online", "the device corrects it")
+
+
+def test_nothing_is_sent_before_someone_confirms(broker: RunningBroker, outbox: Outbox) -> None:
+    """Records wait in the outbox until the server's status is online, then go as one message, oldest first."""
+    put(outbox, 0, 1, 2)
+    with serving(broker) as server, linked(broker, outbox):
+        wait_until(server.states, "the device is online")
+        server.online("offline")
+        assert server.numbers() == []
+
+        server.online()
+
+        wait_until(lambda: server.numbers() == [0, 1, 2], "the records arrive")
+        assert len([topic for topic, _ in server.heard if topic.endswith("/reading")]) == 1
+
+
+def test_a_record_leaves_only_when_it_is_named(broker: RunningBroker, outbox: Outbox) -> None:
+    """Of several records, exactly the confirmed ones are forgotten, whatever became of them."""
+    put(outbox, *range(6))
+    with serving(broker) as server, linked(broker, outbox):
+        server.online()
+        wait_until(lambda: len(server.numbers()) == 6, "the records arrive")
+
+        answer = Stored(
+            boot=STATUS.boot, stored=((0, 1),), expired=((3, 3),), erased=((4, 4),), refused=((5, 5, "because"),)
+        )
+        server.say(topics.topic(DEVICE, "stored"), answer)
+
+        wait_until(lambda: [row.seq for row in outbox.oldest(10)] == [2], "only the unnamed one waits")
+
+
+def test_after_the_broker_was_killed_everything_unconfirmed_goes_again(
+    any_broker: RunningBroker, outbox: Outbox
+) -> None:
+    """What was on its way when the broker died is sent again to the next one, and presence returns."""
+    with linked(any_broker, outbox):
+        with serving(any_broker) as server:
+            server.online()
+            put(outbox, 0)
+            wait_until(lambda: server.numbers() == [0], "the record arrives once")
+        any_broker.kill()
+        put(outbox, 1)
+        any_broker.start()
+        with serving(any_broker) as server:
+            server.online()
+            wait_until(lambda: {0, 1} <= set(server.numbers()), "both records arrive")
+            wait_until(lambda: ("online", 2) in server.states(), "the device is online by its second connection")
+
+
+def test_an_erasure_purges_what_waits(broker: RunningBroker, outbox: Outbox) -> None:
+    """When someone deleted the device's data, older records go and new ones carry the new generation."""
+    put(outbox, 0, 1)
+    with serving(broker) as server, linked(broker, outbox):
+        server.say(topics.topic(DEVICE, "generation"), Generation(gen=4), retain=True)
+
+        wait_until(lambda: outbox.waiting()[0] == 0, "the outbox is empty")
+        assert outbox.generation == 4
+
+
+def test_malformed_answers_are_ignored(broker: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
+    """What is no message of ours is logged and changes nothing; the next good one counts."""
+    put(outbox, 0)
+    with serving(broker) as server, linked(broker, outbox):
+        server.online()
+        wait_until(server.numbers, "the record arrives")
+        for payload in (b"", b"nonsense", b'{"v":1,"boot":"x"}', b"[" * 10_000):
+            server.client.publish(topics.topic(DEVICE, "stored"), payload, qos=1)
+        server.say(topics.topic(DEVICE, "stored"), Stored(boot=STATUS.boot, stored=((0, 0),)))
+        wait_until(lambda: outbox.waiting()[0] == 0, "the good answer counts")
+
+    assert caplog.text.count("ignored a message on") == 4
+
+
+def test_kinds_go_to_their_own_topics(broker: RunningBroker, outbox: Outbox) -> None:
+    """A heard record is not sent as a reading."""
+    put(outbox, 0)
+    at = time.time_ns() // 1_000_000
+    outbox.put("heard", STATUS.boot, 1, at, encode(heard(1, at, boot=STATUS.boot)))
+    with serving(broker) as server, linked(broker, outbox):
+        server.online()
+
+        wanted = {topics.topic(DEVICE, "reading"), topics.topic(DEVICE, "heard")}
+        wait_until(lambda: wanted <= {topic for topic, _ in server.heard}, "both arrive")
+
+
+def test_a_refused_login_is_said_once(broker: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
+    """A wrong password is named as the reason, and trying again is quiet."""
+    link = Link(DeviceSettings(mqtt_url=broker.url, mqtt_password="wrong"), DEVICE, STATUS, outbox)
+    link.start()
+    try:
+        wait_until(lambda: "the broker refuses this device: Not authorized" in caplog.text, "the reason is logged")
+    finally:
+        link.stop()
+
+    assert caplog.text.count("trying again") == 1
