@@ -180,12 +180,12 @@ class Link:
                 log.info("someone deleted this device's data; %d waiting records erased", erased)
 
     def _on_own_status(self, payload: bytes) -> None:
-        """Correct a last will of an earlier connection that arrives after this one came online."""
-        if not payload or self._stopping:
+        """Say `online` again when an earlier connection's last will arrives late, or an erasure cleared the status."""
+        if self._stopping or not self._connected:
             return
-        seen = decode(payload, Status)
-        if seen.boot == self._status.boot and seen.state == "offline" and self._connected:
-            log.info("a stale last will says that this device is offline; saying that it is online")
+        seen = decode(payload, Status) if payload else None
+        if seen is None or (seen.boot == self._status.boot and seen.state == "offline"):
+            log.info("the retained status says nothing of this device, or offline; saying that it is online")
             self._publish_status("online")
 
     def _on_server_status(self, payload: bytes) -> None:

@@ -50,7 +50,7 @@ class Server:
 
     def states(self) -> list[tuple[str, int]]:
         """Return the device's states with their connection numbers, in their order."""
-        payloads = [payload for topic, payload in self.heard if topic.endswith("/status") and DEVICE in topic]
+        payloads = [payload for topic, payload in self.heard if payload and topic == topics.topic(DEVICE, "status")]
         return [(status.state, status.connection) for status in (decode(payload, Status) for payload in payloads)]
 
 
@@ -103,7 +103,7 @@ def test_presence_is_retained_and_a_clean_stop_says_offline(any_broker: RunningB
             assert set(wait_until(late.states, "the retained status arrives")) == {("online", 1)}
 
     with serving(any_broker) as after:
-        wait_until(lambda: after.states() == [("offline", 1)], "the device is offline")
+        wait_until(lambda: after.states()[-1:] == [("offline", 1)], "the device is offline")
 
 
 def test_a_stale_last_will_is_corrected(broker: RunningBroker, outbox: Outbox) -> None:
@@ -115,6 +115,16 @@ def test_a_stale_last_will_is_corrected(broker: RunningBroker, outbox: Outbox) -
         server.say(topics.topic(DEVICE, "status"), will, retain=True)
 
         wait_until(lambda: [state for state, _ in server.states()][-1] == "online", "the device corrects it")
+
+
+def test_a_status_that_an_erasure_cleared_is_said_again(broker: RunningBroker, outbox: Outbox) -> None:
+    """A live device whose retained status was deleted is known again at once."""
+    with serving(broker) as server, linked(broker, outbox):
+        wait_until(server.states, "the device is online")
+
+        server.client.publish(topics.topic(DEVICE, "status"), b"", qos=1, retain=True)
+
+        wait_until(lambda: len(server.states()) == 2, "the device says it again")
 
 
 def test_nothing_is_sent_before_someone_confirms(broker: RunningBroker, outbox: Outbox) -> None:
