@@ -27,6 +27,10 @@ format: .venv-test/ready
 	.venv-test/bin/ruff check --fix .
 	.venv-test/bin/ruff format .
 
+# Trains the default recipe on CREMA-D; docs/training.md tells more.
+train: .venv-test/ready
+	.venv-test/bin/moodwire train
+
 # What the tests use beyond Python; a machine without apt, or a user who may not, is told what is missing.
 .PHONY: system-packages
 system-packages:

@@ -1,0 +1,64 @@
+"""The documents say what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+import settings_table
+
+import moodwire
+from broker.messages import MAX_BATCH, MAX_PAYLOAD_BYTES, MAX_SEQ
+from broker.topics import FROM_DEVICE
+from device.courier import MAX_UNCONFIRMED
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
+
+
+def test_the_settings_page_is_that_of_the_code() -> None:
+    """Every setting stands there with its default and its meaning."""
+    assert settings_table.PAGE.read_text() == settings_table.page(), "python tests/support/settings_table.py writes it"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    """No link to a file of the project is broken."""
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
+        if "://" not in target:
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_in_documents_exist(document: Path) -> None:
+    """Each `moodwire …` and `make …` in a document is a command that there is."""
+    text = document.read_text()
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for words in re.findall(r"`(?:[A-Z_]+=\S+ )*moodwire ([a-z]+(?: [a-z]+)?)", text):
+        assert words in moodwire.COMMANDS or words.partition(" ")[0] in moodwire.COMMANDS, f"moodwire {words}"
+    for target in re.findall(r"`make ([a-z-]+)", text):
+        assert target in targets, f"make {target}"
+
+
+def test_the_wire_is_documented_as_it_is() -> None:
+    """Topics and limits of the contract's page are those of the code."""
+    text = (ROOT / "broker" / "README.md").read_text()
+
+    for kind in FROM_DEVICE:
+        assert f"`moodwire/v1/<id>/{kind}`" in text
+    for number in (MAX_PAYLOAD_BYTES, MAX_SEQ, MAX_BATCH, MAX_UNCONFIRMED):
+        assert f"{number:,}" in text or str(number) in text, number
+
+
+def test_the_readme_names_the_two_commands_and_the_warnings() -> None:
+    """What every reader must find is there."""
+    text = " ".join((ROOT / "README.md").read_text().split())
+
+    for phrase in (
+        "make demo",
+        "make test",
+        "as actors portray it",
+        "Article 5(1)(f)",
+        "Article 50(3)",
+        "means nothing",
+    ):
+        assert phrase in text, phrase
