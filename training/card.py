@@ -24,7 +24,8 @@ def _what(manifest: Manifest, measured: dict[str, Any]) -> str:
     front_end = manifest.front_end
     return f"""# {manifest.name}
 
-A depthwise-separable CNN of five convolutional layers that says which of {_names(manifest.labels)} a voice portrays.
+A depthwise-separable CNN of five convolutional layers that says which of these a voice portrays:
+{_names(manifest.labels)}.
 It hears {manifest.window_ms / 1000:g} s of speech at {front_end.sample_rate_hz / 1000:g} kHz as \
 {manifest.window_frames} frames of {front_end.n_mels} log-mel bands, every {manifest.hop_ms / 1000:g} s.
 Weights and activations are int8, {manifest.sparsity:.0%} of the weights are pruned.
@@ -129,7 +130,7 @@ def _limits(measured: dict[str, Any]) -> str:
     return f"""## What it does not know
 
 - It was taught by actors. It hears emotion as portrayed, not as felt.{agreement}
-- English only, twelve fixed sentences, read in one quiet studio by adults in the United States.
+- English only, twelve fixed sentences, adult actors, clean recordings.
 - It has no class for anything but the labels above: noise, music and other emotions get one of them too.
 - A clear voice near the microphone is assumed; far or noisy speech was not measured."""
 

@@ -12,7 +12,7 @@ LABELS = ("ANG", "HAP", "NEU")
 
 def assert_disjoint(clips: list[Clip], test_block: int) -> None:
     """Check that a split loses no clip and shares neither a speaker nor identical audio."""
-    split = splits.by_speaker(clips, test_block, LABELS)
+    split = splits.by_speaker(clips, test_block)
     parts = (split.train, split.dev, split.test)
 
     assert sum(len(part) for part in parts) == len(clips)
@@ -36,7 +36,7 @@ def test_split_of_the_real_corpus_shares_no_speaker(real_data_dir: Path, test_bl
 
 def test_dev_is_half_of_the_next_block(recordings_dir: Path) -> None:
     """Calibration speakers come from the block after the one held out, which is the first after the last."""
-    split = splits.by_speaker(corpora.read_clips(recordings_dir, LABELS), 4, LABELS)
+    split = splits.by_speaker(corpora.read_clips(recordings_dir, LABELS), 4)
 
     assert splits.speakers(split.test) == [1055, 1056]
     assert splits.speakers(split.dev) == [1001]
@@ -48,4 +48,4 @@ def test_missing_block_is_refused(recordings_dir: Path) -> None:
     clips = [clip for clip in corpora.read_clips(recordings_dir, LABELS) if clip.speaker < 1055]
 
     with pytest.raises(CorpusError, match="no clips to test on when block 4 is held out"):
-        splits.by_speaker(clips, 4, LABELS)
+        splits.by_speaker(clips, 4)
