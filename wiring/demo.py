@@ -80,7 +80,7 @@ class _Plan:
     def __init__(self, settings: DemoSettings) -> None:
         self._settings = settings
         self.folder = settings.data_dir.absolute()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # who spoke when is nobody else's business
         self.device = identity.device_id("hardware", self.folder / "device")
         self._keys = Keys(self.folder / "secrets")
         self._keys.add_device(self.device)
