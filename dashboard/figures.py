@@ -10,6 +10,8 @@ import plotly.graph_objects as go
 Emotions = dict[str, dict[str, str]]
 """Full name and colour by label, as `/meta` gives them."""
 
+SERIES = "timeseries_"
+"""What the names of a device's series begin with; the label follows."""
 INK = "#22303c"
 FAINT = "#e3e8ec"
 SPANS = {"silence": "rgba(120,140,155,0.10)", "offline": "rgba(60,60,60,0.18)"}
@@ -22,9 +24,10 @@ def timeline(device: dict[str, Any], emotions: Emotions, zone: tzinfo) -> go.Fig
     """Return the mean score of each emotion over time; where nothing was heard the line breaks."""
     figure = _figure("Score over time", "score")
     times = [datetime.fromtimestamp(ms / 1000, zone) for ms in device["timestamps"]]
-    for label in device["labels"]:
-        name, colour = _look(label, emotions)
-        scores = device[f"timeseries_{label}"]
+    for key, scores in device.items():
+        if not key.startswith(SERIES):
+            continue
+        name, colour = _look(key.removeprefix(SERIES), emotions)
         alone = [_alone(scores, i) for i in range(len(scores))]
         figure.add_scatter(
             x=times,

@@ -1,0 +1,66 @@
+"""The three pictures, from what the REST API answers."""
+
+from datetime import UTC
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from dashboard import figures
+
+EMOTIONS = {"ANG": {"name": "Anger", "colour": "#c00"}, "NEU": {"name": "Neutral", "colour": "#555"}}
+DEVICE: dict[str, Any] = {
+    "mac_address": "aa:bb:cc:dd:ee:ff",
+    "labels": ["ANG", "NEU"],
+    "start": "2026-07-01T10:00:00.000Z",
+    "end": "2026-07-01T10:10:00.000Z",
+    "timestamps": [1_782_900_000_000, 1_782_900_060_000, 1_782_900_120_000],
+    "timeseries_ANG": [0.2, None, 0.4],
+    "timeseries_NEU": [0.8, None, 0.6],
+    "spans": [
+        {"kind": "offline", "start": "2026-07-01T10:01:00.000Z", "end": "2026-07-01T10:02:00.000Z"},
+        {"kind": "of a later version", "start": "2026-07-01T10:01:00.000Z", "end": "2026-07-01T10:02:00.000Z"},
+    ],
+}
+
+
+def test_gaps_stay_gaps_and_lone_points_are_seen() -> None:
+    """Null is not bridged, and a value without neighbours gets a marker."""
+    anger = figures.timeline(DEVICE, EMOTIONS, UTC).data[0]
+
+    assert anger.name == "Anger"
+    assert list(anger.y) == [0.2, None, 0.4]
+    assert anger.connectgaps is False
+    assert list(anger.marker.size) == [5, 0, 5]
+
+
+def test_known_spans_are_shaded_and_named_and_unknown_ones_are_left_out() -> None:
+    """`offline` is drawn and stands in the legend; a kind of a newer server does no harm."""
+    figure = figures.timeline(DEVICE, EMOTIONS, UTC)
+
+    assert len(figure.layout.shapes) == 1
+    assert [trace.name for trace in figure.data] == ["Anger", "Neutral", "offline"]
+
+
+def test_times_are_those_of_the_viewer() -> None:
+    """In Rome in July, ten o'clock UTC is twelve."""
+    figure = figures.timeline(DEVICE, EMOTIONS, ZoneInfo("Europe/Rome"))
+
+    assert figure.data[0].x[0].hour == 12
+    assert figure.layout.xaxis.range[0].hour == 12
+
+
+def test_a_label_that_the_device_no_longer_has_is_still_drawn() -> None:
+    """Series of an earlier model keep their label as name."""
+    figure = figures.timeline(DEVICE | {"timeseries_SAD": [0.1, 0.1, 0.1]}, EMOTIONS, UTC)
+
+    assert "SAD" in [trace.name for trace in figure.data]
+
+
+def test_an_empty_range_draws_empty_pictures() -> None:
+    """No readings is no error."""
+    nothing = {"mean_confidence": None, "histogram": {"edges": [0.0, 0.5, 1.0], "won": [0, 0], "all": [0, 0]}}
+    summary = {"labels": {"ANG": nothing}, "overall": {"mean_confidence": None}}
+    empty = DEVICE | {"timestamps": [], "timeseries_ANG": [], "timeseries_NEU": [], "spans": []}
+
+    assert list(figures.timeline(empty, EMOTIONS, UTC).data[0].y) == []
+    assert list(figures.histogram(summary, EMOTIONS).data[0].y) == [0, 0]
+    assert list(figures.means(summary, EMOTIONS).data[0].text) == ["no readings", "no readings"]
