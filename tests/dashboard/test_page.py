@@ -47,7 +47,7 @@ def test_without_the_key_nothing_is_shown(world: World, browser: webdriver.Chrom
 
     browser.find_element(By.ID, "key").send_keys("wrong")
     browser.find_element(By.TAG_NAME, "button").click()
-    assert "That is not the key" in text(browser, "[role=alert]")
+    wait_until(lambda: "That is not the key" in text(browser, "[role=alert]"), "the wrong key is refused")
 
     browser.find_element(By.ID, "key").send_keys(KEY)
     browser.find_element(By.TAG_NAME, "button").click()
