@@ -1,7 +1,6 @@
 """The page in a real browser: login, devices, moving lines, and sentences where something is wrong."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from pages import KEY, World
@@ -30,14 +29,18 @@ def text(page: webdriver.Chrome, css: str) -> str:
     return shown
 
 
-def drawn(page: webdriver.Chrome, graph: str) -> list[dict[str, Any]]:
-    """Return name and values of each trace that plotly has drawn."""
+def drawn(page: webdriver.Chrome, graph: str) -> dict[str, list[float | None]]:
+    """Return the values of each trace that plotly has drawn, by its name; nothing while it draws anew."""
     script = (
         "const plot = document.querySelector(arguments[0] + ' .js-plotly-plot');"
-        "return plot && plot._fullData ? plot._fullData.map(t => ({name: t.name, y: Array.from(t.y || [])})) : []"
+        "return plot && plot._fullData ? plot._fullData.map(t => [t.name, Array.from(t.y || [])]) : []"
     )
-    traces: list[dict[str, Any]] = page.execute_script(script, f"#{graph}")
-    return traces
+    return dict(page.execute_script(script, f"#{graph}"))
+
+
+def values(page: webdriver.Chrome, graph: str, trace: str) -> list[float]:
+    """Return the values that one trace shows."""
+    return [value for value in drawn(page, graph).get(trace, []) if value is not None]
 
 
 def test_without_the_key_nothing_is_shown(world: World, browser: webdriver.Chrome) -> None:
@@ -69,25 +72,22 @@ def test_a_new_device_appears_and_its_lines_move(world: World, page: webdriver.C
     world.announce()
     world.speak(30)
     wait_until(lambda: "Kitchen" in text(page, ".devices"), "the device is listed")
-    wait_until(lambda: len(drawn(page, "timeline")) >= 3, "three lines are drawn")
-    before = sum(value is not None for value in drawn(page, "timeline")[0]["y"])
+    wait_until(lambda: len(values(page, "timeline", "Anger")) >= 10, "its line is drawn")
 
     world.speak(1, ANG=0.05, HAP=0.9, NEU=0.05)
 
-    def histogram() -> dict[str, int]:
-        return {trace["name"]: sum(trace["y"]) for trace in drawn(page, "histogram")}
-
-    def highest(trace: dict[str, Any]) -> float:
-        return max((value for value in trace["y"] if value is not None), default=0.0)
-
-    wait_until(lambda: highest(drawn(page, "timeline")[1]) > 0.5, "the line moves")
-    wait_until(lambda: histogram() == {"Anger": 30, "Happiness": 1, "Neutral": 0}, "the histogram counts it")
+    wait_until(lambda: max(values(page, "timeline", "Happiness"), default=0) > 0.5, "the line moves")
+    counts = {"Anger": 30, "Happiness": 1, "Neutral": 0}
+    wait_until(
+        lambda: {name: sum(values(page, "histogram", name)) for name in drawn(page, "histogram")} == counts,
+        "the histogram counts it",
+    )
     wait_until(lambda: "Happiness" in text(page, ".devices"), "the list shows it")
     wait_until(lambda: "31 readings in this range" in text(page, "#facts"), "the facts count it")
-    assert [trace["name"] for trace in drawn(page, "timeline")][:3] == ["Anger", "Happiness", "Neutral"]
-    assert before >= 10
-    (means,) = drawn(page, "means")
-    assert means["y"] == pytest.approx([0.7, 0.9, None, 0.7065], abs=1e-3, nan_ok=True)
+    wait_until(lambda: drawn(page, "means"), "the means are drawn")
+    (means,) = drawn(page, "means").values()
+    assert means == pytest.approx([0.7, 0.9, None, 0.7065], abs=1e-3)
+    assert list(drawn(page, "timeline")) == ["Anger", "Happiness", "Neutral"]
 
 
 def test_ranges_can_be_chosen(world: World, page: webdriver.Chrome) -> None:
