@@ -35,37 +35,35 @@ class WireError(ValueError):
     """A message is not what the contract says; the text says why."""
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What the classifier thought of one window of speech."""
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What every record has that goes through the outbox and is confirmed."""
 
     v: Literal[1] = 1
     boot: Boot
     seq: Seq
+    """Counts records of all kinds together."""
     gen: Count
-    """The erase generation that the reading belongs to."""
+    """The erase generation that the record belongs to."""
     at: UnixMs
-    """End of the window."""
+    """End of the span."""
     span_ms: Annotated[int, Meta(ge=1, le=600_000)]
-    """Length of the window."""
+
+
+class Reading(Record, frozen=True, kw_only=True):
+    """What the classifier thought of one window of speech."""
+
     state: Literal["speech", "uncertain"]
     scores: Annotated[dict[Label, Probability], Meta(min_length=1, max_length=16)]
     """Calibrated probabilities of this window, unsmoothed."""
     level_dbfs: Decibel
+    """Of the window."""
     model: ShortText
     clock_synced: bool
 
 
-class Heard(msgspec.Struct, frozen=True, kw_only=True):
+class Heard(Record, frozen=True, kw_only=True):
     """One record a minute of what the device listened to, so that silence and absence can be told apart later."""
 
-    v: Literal[1] = 1
-    boot: Boot
-    seq: Seq
-    """From the same counter as readings."""
-    gen: Count
-    at: UnixMs
-    """End of the span."""
-    span_ms: Annotated[int, Meta(ge=1, le=600_000)]
     windows: Count
     silent: Count
     speech: Count
@@ -141,9 +139,7 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     state: Literal["online", "offline"]
 
 
-Record = Reading | Heard
-"""What goes through the outbox and is confirmed."""
-Message = Record | Status | Health | Stored | Generation | ServerStatus
+Message = Reading | Heard | Status | Health | Stored | Generation | ServerStatus
 M = TypeVar("M", Reading, Heard, Status, Health, Stored, Generation, ServerStatus)
 
 

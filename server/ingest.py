@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import paho.mqtt.client as mqtt
 
 from broker import messages, topics
-from broker.messages import Generation, Heard, Reading, WireError
+from broker.messages import Generation, Record, WireError
 from server.answers import Answers
 from server.intake import Taken, take
 from server.link import Arrived, Link
@@ -138,7 +138,7 @@ class Ingest:
         for waiting in self._waiting:
             device, results = waiting.taken.device, [next(outcomes) for _ in waiting.taken.records]
             for record, outcome in zip(waiting.taken.records, results, strict=True):
-                if outcome is not None and isinstance(record, Reading | Heard):
+                if outcome is not None and isinstance(record, Record):
                     answers.add(device, record.boot, record.seq, outcome)
             for identity, reason in waiting.taken.refused:
                 answers.add(device, identity.boot, identity.seq, Outcome("refused", reason))
