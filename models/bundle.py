@@ -1,6 +1,6 @@
 """A model bundle: the folder that training writes and the device reads.
 
-`model.tflite` takes one window of standardised log-mel frames and gives one logit per label; `manifest.json` says
+`model.tflite` takes one window of normalised log-mel frames and gives one logit per label; `manifest.json` says
 everything needed to feed it and to read it; `golden.npz` holds a synthetic clip with its features and scores, so that
 the hand-over can be tested anywhere; `CARD.md` is the model card for people.
 """

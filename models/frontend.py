@@ -12,6 +12,12 @@ Frames = NDArray[np.float32]
 """Log-mel energies in dB, shape (frames, n_mels)."""
 
 
+LOUD_PERCENTILE = 99.0
+"""A window is as loud as all but one of a hundred of its values."""
+RANGE_DB = 50.0
+"""How far below its loud part a window is heard."""
+
+
 class FrontEnd(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """Log-mel spectrogram: Hann window, power spectrum, Slaney mel bands, decibel.
 
@@ -72,17 +78,17 @@ class LogMelStream:
         return frames
 
 
-def standardise(frames: Frames) -> Frames:
-    """Return one window's frames with mean 0 and standard deviation 1 over the whole window.
+def normalise(frames: Frames) -> Frames:
+    """Return one window's frames relative to its own loud part: 0 is `RANGE_DB` or more below it, 1 is as loud.
 
-    So the model hears how the energy is spread, not how loud the microphone is set. A window without any
-    variation (digital silence) gives zeros.
+    So the model hears neither how loud the microphone is set nor what lies in the pauses, as long as that is quiet. A
+    window without any variation (digital silence) gives zeros.
     """
-    deviation = frames.std(dtype=np.float64)
-    if deviation == 0:
+    loud = np.percentile(frames, LOUD_PERCENTILE)
+    if loud == frames.min():
         return np.zeros_like(frames)
-    standard: Frames = ((frames - frames.mean(dtype=np.float64)) / deviation).astype(np.float32)
-    return standard
+    relative: Frames = np.maximum(0.0, (frames - loud) / RANGE_DB + 1).astype(np.float32)
+    return relative
 
 
 def mel_filters(sample_rate_hz: int, n_fft: int, n_mels: int, f_min_hz: float, f_max_hz: float) -> NDArray[np.float64]:

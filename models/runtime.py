@@ -7,7 +7,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from models.bundle import Bundle, BundleError
-from models.frontend import Frames, Samples, standardise
+from models.frontend import Frames, Samples, normalise
 
 Scores = NDArray[np.float64]
 """One probability per label, in the manifest's order; they sum to 1."""
@@ -49,7 +49,7 @@ class Classifier:
 
     def logits(self, frames: Frames) -> NDArray[np.float64]:
         """Return the model's raw outputs for one window, shape (labels,)."""
-        window = standardise(frames)[None, :, :, None]
+        window = normalise(frames)[None, :, :, None]
         self._interpreter.set_tensor(self._input["index"], _quantise(window, self._input))
         self._interpreter.invoke()
         return _dequantise(self._interpreter.get_tensor(self._output["index"])[0], self._output)

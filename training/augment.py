@@ -7,30 +7,39 @@ from models.frontend import Frames
 from training.recipe import Augment
 
 
-def distort(frames: Frames, augment: Augment, rng: np.random.Generator) -> Frames:
-    """Return a window in dB as another microphone in a noisier room might hear it."""
+def distort(frames: Frames, beside: NDArray[np.bool_], augment: Augment, rng: np.random.Generator) -> Frames:
+    """Return a window in dB as another microphone in another room might hear it.
+
+    Args:
+        frames: a clip amid digital silence, shape (frames, mels), dB.
+        beside: which frames lie beside the clip, wholly or in part, shape (frames,).
+        augment: what to do.
+        rng: source of chance.
+    """
     bands = np.linspace(-0.5, 0.5, frames.shape[1])
-    frames = frames + rng.uniform(-augment.tilt_db, augment.tilt_db) * bands
-    if rng.random() < augment.noise_share:
-        frames = add_noise(frames, rng.uniform(*augment.snr_db), rng.uniform(-20, 10) * bands, rng)
-    return frames.astype(np.float32)
+    if rng.random() < augment.background_share:
+        heard = np.ones_like(beside) if rng.random() < augment.under_share else beside
+        power = 10 ** (frames / 10)
+        noise_power = power[~beside].mean() / 10 ** (rng.uniform(*augment.snr_db) / 10)
+        power[heard] += steady_noise(noise_power, rng.uniform(*augment.slope_db) * bands, int(heard.sum()), rng)
+        frames = 10 * np.log10(power)
+    return (frames + rng.uniform(-augment.tilt_db, augment.tilt_db) * bands).astype(np.float32)
 
 
-def add_noise(frames: Frames, snr_db: float, colour_db: NDArray[np.float64], rng: np.random.Generator) -> Frames:
-    """Return a window with steady noise of this colour added in the power domain.
+def steady_noise(
+    power: float, colour_db: NDArray[np.float64], length: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return so many frames of noise with this mean power and this colour, shape (length, mels), power.
 
     A noise's power in one band and frame is exponentially distributed around its mean, as the sum of the squares of
     two normal variables is. The few frequency bins of a band are taken as one.
     """
-    signal = 10 ** (frames / 10)
-    noise = 10 ** (colour_db / 10) * rng.exponential(size=frames.shape)
-    noise *= signal.mean() / noise.mean() / 10 ** (snr_db / 10)
-    mixed: Frames = (10 * np.log10(signal + noise)).astype(np.float32)
-    return mixed
+    colour = 10 ** (colour_db / 10)
+    return rng.exponential(colour * (power / colour.mean()), (length, len(colour)))
 
 
 def mask(window: Frames, augment: Augment, rng: np.random.Generator) -> Frames:
-    """Return a standardised window with stripes of it set to its mean, 0 (Park et al. 2019, SpecAugment)."""
+    """Return a normalised window with stripes of it silent (Park et al. 2019, SpecAugment)."""
     window = window.copy()
     for axis, masks, widest in (
         (0, augment.time_masks, augment.time_mask_frames),

@@ -3,6 +3,7 @@
 from typing import Any
 
 from models.bundle import Manifest
+from training.backgrounds import BACKGROUNDS
 from training.corpora import EMOTIONS
 
 
@@ -73,6 +74,9 @@ def _results(manifest: Manifest, measured: dict[str, Any]) -> str:
         f"| {label} | {measured['recall'][label]:.1%} | {' | '.join(str(count) for count in row)} |"
         for label, row in zip(manifest.labels, measured["confusion"], strict=True)
     )
+    by_background = measured["uar_by_background"]
+    worst = min(by_background, key=by_background.get)
+    backgrounds = "\n".join(f"| {BACKGROUNDS[name].title} | {value:.1%} |" for name, value in by_background.items())
     by_sex = ", ".join(f"{sex.lower()} {value:.1%}" for sex, value in measured["uar_by_sex"].items())
     sure = measured["sure"]
     accuracy = "" if sure["accuracy"] is None else f" and are right in {sure['accuracy']:.1%}"
@@ -83,6 +87,7 @@ def _results(manifest: Manifest, measured: dict[str, Any]) -> str:
 | | |
 |---|---|
 | unweighted average recall (UAR) | **{measured["uar"]:.1%}** (95 % interval {low:.1%} to {high:.1%}, over speakers) |
+| the worst background | {by_background[worst]:.1%}, {BACKGROUNDS[worst].title} |
 | the same before quantisation | {measured["float_uar"]:.1%} |
 | accuracy | {measured["accuracy"]:.1%} |
 | macro F1 | {measured["macro_f1"]:.1%} |
@@ -94,7 +99,13 @@ the others are `uncertain`.
 
 | portrayed | recall | {" | ".join(f"heard as {label}" for label in manifest.labels)} |
 |---|---|{"---|" * len(manifest.labels)}
-{recall}"""
+{recall}
+
+| beside the clip | UAR |
+|---|---|
+{backgrounds}
+
+The model was trained amid noise made in another way, none of it hum."""
 
 
 def _listeners(listeners: dict[str, Any] | None) -> str:
@@ -132,7 +143,9 @@ def _limits(measured: dict[str, Any]) -> str:
 - It was taught by actors. It hears emotion as portrayed, not as felt.{agreement}
 - English only, twelve fixed sentences, adult actors, clean recordings.
 - It has no class for anything but the labels above: noise, music and other emotions get one of them too.
-- A clear voice near the microphone is assumed; far or noisy speech was not measured."""
+- A clear voice near the microphone is assumed: louder noise than the backgrounds above, echoes and far speech were
+  not measured.
+- A device's windows slide over speech. Those that hold a part of an utterance score lower than these."""
 
 
 def _names(labels: tuple[str, ...]) -> str:

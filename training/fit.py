@@ -8,8 +8,8 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 from numpy.typing import NDArray
 
-from models.frontend import Frames, standardise
-from training import augment, network
+from models.frontend import Frames, normalise
+from training import augment, features, network
 from training.recipe import Recipe
 
 
@@ -21,6 +21,7 @@ class Batches(tf_keras.utils.Sequence):
         """Padded frames of all clips, for each speed."""
         self._truth = np.eye(len(recipe.labels), dtype=np.float32)[truth]
         self._recipe = recipe
+        self._margin = features.margin_frames(recipe)
         self._rng = np.random.default_rng(recipe.seed)
         self._order = self._rng.permutation(len(truth))
 
@@ -43,10 +44,13 @@ class Batches(tf_keras.utils.Sequence):
 
     def _window(self, clip: int) -> Frames:
         frames = self._variants[self._rng.integers(len(self._variants))][clip]
-        start = self._rng.integers(0, len(frames) - self._recipe.window_frames + 1)
-        frames = frames[start : start + self._recipe.window_frames]
-        frames = augment.distort(frames, self._recipe.augment, self._rng)
-        return augment.mask(standardise(frames), self._recipe.augment, self._rng)
+        beside = np.ones(len(frames), bool)
+        beside[self._margin : len(frames) - self._margin] = False
+        last = len(frames) - self._recipe.window_frames
+        start = round(self._rng.triangular(0, last / 2, last))  # mostly the whole clip, sometimes a part of it
+        window = slice(start, start + self._recipe.window_frames)
+        distorted = augment.distort(frames[window], beside[window], self._recipe.augment, self._rng)
+        return augment.mask(normalise(distorted), self._recipe.augment, self._rng)
 
 
 def fit(variants: Sequence[Sequence[Frames]], truth: NDArray[np.intp], recipe: Recipe, verbose: int = 2) -> Any:

@@ -12,7 +12,7 @@ def to_int8(model: Any, windows: NDArray[np.float32]) -> bytes:
 
     Args:
         model: the trained Keras model.
-        windows: standardised training windows that show which values occur, shape (n, frames, mels, 1).
+        windows: normalised training windows that show which values occur, shape (n, frames, mels, 1).
     """
     # A batch left open keeps some runtimes from their fast kernels.
     call = tf.function(lambda window: model(window, training=False))

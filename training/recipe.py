@@ -33,9 +33,14 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     speeds: tuple[float, ...] = (1.0,)
     """Each clip is also heard faster and slower, pitch included."""
-    noise_share: Share = 0.0
-    """Share of windows that noise is added to."""
-    snr_db: tuple[float, float] = (10.0, 40.0)
+    background_share: Share = 0.0
+    """Share of windows with steady noise beside the clip; the others have digital silence there."""
+    under_share: Share = 0.0
+    """Share of those in which the noise lies under the clip too."""
+    snr_db: tuple[float, float] = (10.0, 60.0)
+    """How far the noise is below the clip."""
+    slope_db: tuple[float, float] = (-30.0, 10.0)
+    """The noise's colour: how much louder its highest mel band is than its lowest."""
     tilt_db: float = 0.0
     """Largest slope of an imagined microphone's response, from the lowest band to the highest."""
     time_masks: int = 0

@@ -17,6 +17,9 @@ BLOCKS = {
 Recipes are compared with blocks 1 to 3 held out; block 4 is kept for the score of what is shipped.
 """
 
+DEV_STEP = 6
+"""One of so many speakers of each other block calibrates."""
+
 
 class Split(msgspec.Struct, frozen=True):
     """Clips to learn from, to calibrate on, and to score on; no speaker is in two of them."""
@@ -27,15 +30,18 @@ class Split(msgspec.Struct, frozen=True):
 
 
 def by_speaker(clips: Sequence[Clip], test_block: int) -> Split:
-    """Hold out one block of speakers for the score and half of the next block for calibration.
+    """Hold out one block of speakers for the score, and a sixth of each other block for calibration.
 
     Raises:
         CorpusError: one of the three would have no clips.
     """
-    next_block = test_block % len(BLOCKS) + 1
+    dev_speakers = [
+        speaker
+        for number, block in BLOCKS.items()
+        if number != test_block
+        for speaker in _of_both_sexes([clip for clip in clips if clip.speaker in block])[::DEV_STEP]
+    ]
     test = [clip for clip in clips if clip.speaker in BLOCKS[test_block]]
-    neighbours = speakers(clip for clip in clips if clip.speaker in BLOCKS[next_block])
-    dev_speakers = neighbours[: (len(neighbours) + 1) // 2]
     dev = [clip for clip in clips if clip.speaker in dev_speakers]
     train = [clip for clip in clips if clip.speaker not in dev_speakers and clip.speaker not in BLOCKS[test_block]]
     for name, part in (("train", train), ("dev", dev), ("test", test)):
@@ -45,6 +51,11 @@ def by_speaker(clips: Sequence[Clip], test_block: int) -> Split:
                 f"the corpus must have speakers of every block, 1001 to 1072"
             )
     return Split(train, dev, test)
+
+
+def _of_both_sexes(clips: Iterable[Clip]) -> list[int]:
+    """Return who speaks, women first, so that speakers at equal steps are of both sexes."""
+    return [speaker for _, speaker in sorted({(clip.sex, clip.speaker) for clip in clips})]
 
 
 def speakers(clips: Iterable[Clip]) -> list[int]:

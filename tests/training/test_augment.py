@@ -9,34 +9,60 @@ from training import augment
 from training.recipe import Augment
 
 FRAMES = FrontEnd().log_mel(synthetic_clip(48_000))
+FRAMES[100:] = -100
+BESIDE = np.arange(147) >= 100
+"""A clip of 100 frames, and digital silence behind it."""
 
 
-def test_noise_has_the_wanted_snr() -> None:
-    """At 10 dB, a tenth of the signal's power is added."""
-    noisy = augment.add_noise(FRAMES, 10, np.zeros(64), np.random.default_rng(1))
+@pytest.mark.parametrize("under_share", [0.0, 1.0], ids=["only beside the clip", "under it too"])
+def test_background_has_the_wanted_snr(under_share: float) -> None:
+    """At 10 dB, the noise has a tenth of the clip's power, and it lies where it should."""
+    chosen = Augment(background_share=1, under_share=under_share, snr_db=(10, 10))
 
-    added = (10 ** (noisy.astype(float) / 10)).mean() / (10 ** (FRAMES.astype(float) / 10)).mean() - 1
-    assert added == pytest.approx(0.1, rel=0.01)
+    noisy = augment.distort(FRAMES, BESIDE, chosen, np.random.default_rng(1))
+
+    added = 10 ** (noisy / 10).astype(float) - 10 ** (FRAMES / 10).astype(float)
+    clip_power = (10 ** (FRAMES[:100] / 10).astype(float)).mean()
+    assert added[100:].mean() / clip_power == pytest.approx(0.1, rel=0.05)
+    assert added[:100].mean() / clip_power == pytest.approx(0.1 * under_share, rel=0.05, abs=1e-6)
+
+
+def test_noise_has_the_wanted_power_and_colour() -> None:
+    """Steady noise has its mean power over all bands, and the wanted slope from the lowest to the highest."""
+    noise = augment.steady_noise(4.0, np.linspace(-5, 5, 64), 20_000, np.random.default_rng(1))
+
+    assert noise.mean() == pytest.approx(4, rel=0.01)
+    assert 10 * np.log10(noise[:, -1].mean() / noise[:, 0].mean()) == pytest.approx(10, abs=0.2)
+
+
+def test_silence_beside_the_clip_stays_where_no_background_is_wanted() -> None:
+    """Only the wanted share of windows gets a background."""
+    rng = np.random.default_rng(1)
+    chosen = Augment(background_share=0.25)
+
+    silent = [(augment.distort(FRAMES, BESIDE, chosen, rng)[100:] == -100).all() for _ in range(400)]
+
+    assert np.mean(silent) == pytest.approx(0.75, abs=0.06)
 
 
 def test_nothing_is_done_by_default() -> None:
     """A recipe that asks for no augmentation gets the window as it is."""
     rng = np.random.default_rng(1)
 
-    np.testing.assert_array_equal(augment.distort(FRAMES, Augment(), rng), FRAMES)
+    np.testing.assert_array_equal(augment.distort(FRAMES, BESIDE, Augment(), rng), FRAMES)
     np.testing.assert_array_equal(augment.mask(FRAMES, Augment(), rng), FRAMES)
 
 
 def test_tilt_turns_around_the_middle_band() -> None:
     """A tilted window is louder at one end of the spectrum by what it is quieter at the other."""
-    tilted = augment.distort(FRAMES, Augment(tilt_db=6), np.random.default_rng(1)) - FRAMES
+    tilted = augment.distort(FRAMES, BESIDE, Augment(tilt_db=6), np.random.default_rng(1)) - FRAMES
 
     assert tilted[0, 0] == pytest.approx(-tilted[0, -1], abs=1e-4)
     assert 0 < abs(tilted[0, 0]) <= 3
 
 
 def test_masks_are_no_wider_than_asked() -> None:
-    """At most so many frames and bands are set to the window's mean."""
+    """At most so many frames and bands are set to silence."""
     chosen = Augment(time_masks=2, time_mask_frames=10, mel_masks=1, mel_mask_bands=6)
     rng = np.random.default_rng(1)
 

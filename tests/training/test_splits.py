@@ -34,13 +34,24 @@ def test_split_of_the_real_corpus_shares_no_speaker(real_data_dir: Path, test_bl
     assert_disjoint(corpora.read_clips(real_data_dir, LABELS), test_block)
 
 
-def test_dev_is_half_of_the_next_block(recordings_dir: Path) -> None:
-    """Calibration speakers come from the block after the one held out, which is the first after the last."""
+def test_dev_is_a_sixth_of_each_other_block(recordings_dir: Path) -> None:
+    """Calibration speakers come from every block but the one held out, at least one of each."""
     split = splits.by_speaker(corpora.read_clips(recordings_dir, LABELS), 4)
 
     assert splits.speakers(split.test) == [1055, 1056]
-    assert splits.speakers(split.dev) == [1001]
-    assert splits.speakers(split.train) == [1002, 1019, 1020, 1037, 1038]
+    assert splits.speakers(split.dev) == [1001, 1019, 1037]
+    assert splits.speakers(split.train) == [1002, 1020, 1038]
+
+
+@pytest.mark.parametrize("test_block", splits.BLOCKS)
+def test_dev_of_the_real_corpus_is_of_both_sexes(real_data_dir: Path, test_block: int) -> None:
+    """Three speakers of each other block calibrate, women and men among them."""
+    dev = splits.by_speaker(corpora.read_clips(real_data_dir, LABELS), test_block).dev
+
+    for number, block in splits.BLOCKS.items():
+        of_block = [clip for clip in dev if clip.speaker in block]
+        assert len(splits.speakers(of_block)) == (0 if number == test_block else 3)
+        assert {clip.sex for clip in of_block} == (set() if number == test_block else {"Female", "Male"})
 
 
 def test_missing_block_is_refused(recordings_dir: Path) -> None:

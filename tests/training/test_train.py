@@ -7,6 +7,7 @@ import pytest
 
 from models import bundle
 from models.runtime import Classifier
+from training.backgrounds import BACKGROUNDS
 from training.commands import train
 from training.settings import TrainSettings
 
@@ -37,14 +38,15 @@ def test_training_ends_in_a_verified_bundle(
     measured = made.manifest.measured
     assert made.manifest.labels == ("ANG", "HAP", "NEU")
     assert 0.15 < made.manifest.sparsity < 0.5
-    assert measured["speakers"] == {"train": [1002, 1019, 1020, 1037, 1038], "dev": [1001], "test": [1055, 1056]}
+    assert measured["speakers"] == {"train": [1002, 1020, 1038], "dev": [1001, 1019, 1037], "test": [1055, 1056]}
     assert [fold["speakers"] for fold in measured["cross_validation"]["folds"]] == [
         "1001-1018",
         "1019-1036",
         "1037-1054",
         "1055-1072",
     ]
-    assert np.sum(measured["confusion"]) == 6
+    assert np.sum(measured["confusion"]) == 6 * len(BACKGROUNDS)
+    assert np.mean(list(measured["uar_by_background"].values())) == pytest.approx(measured["uar"])
     assert f"**{measured['uar']:.1%}**" in (tmp_path / "tiny" / "CARD.md").read_text()
 
     capfd.readouterr()

@@ -1,0 +1,90 @@
+"""What stands beside a clip that is scored: the right noise, at the right level, the same each time."""
+
+import numpy as np
+import pytest
+
+from models.runtime import synthetic_clip
+from training import backgrounds
+from training.backgrounds import BACKGROUNDS, Background
+
+WINDOW = 48_000
+CLIP = synthetic_clip(20_001)
+
+
+def rng() -> np.random.Generator:
+    """Return a fresh source of chance, seeded alike."""
+    return np.random.default_rng(1)
+
+
+def octave_power(noise: np.ndarray, low_hz: float) -> float:
+    """Return the power of the octave above a frequency."""
+    power = np.abs(np.fft.rfft(noise)) ** 2
+    low = int(low_hz * len(noise) / backgrounds.RATE_HZ)
+    return float(power[low : 2 * low].sum())
+
+
+@pytest.mark.parametrize("name", BACKGROUNDS)
+def test_clip_stands_in_the_middle_of_each_background(name: str) -> None:
+    """A window is as long as asked, holds the clip in its middle, and is made alike again."""
+    background = BACKGROUNDS[name]
+
+    window = backgrounds.centred(CLIP, WINDOW, background, rng())
+
+    before = (WINDOW - len(CLIP)) // 2
+    beside = window.copy()
+    beside[before : before + len(CLIP)] -= CLIP
+    assert window.dtype == np.int16
+    assert len(window) == WINDOW
+    np.testing.assert_array_equal(window, backgrounds.centred(CLIP, WINDOW, background, rng()))
+    assert beside[before : before + len(CLIP)].any() == background.under
+    assert beside[:before].any() == beside[-before:].any() == (name != "silence")
+
+
+def test_a_clip_longer_than_the_window_gives_its_middle() -> None:
+    """Of a long clip the middle is heard."""
+    clip = np.arange(10, dtype=np.int16)
+
+    assert backgrounds.centred(clip, 4, BACKGROUNDS["silence"], rng()).tolist() == [3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("name", ["pink", "hum"])
+def test_backgrounds_under_the_clip_have_the_stated_snr(name: str) -> None:
+    """The power of a background that lies under the clip is 30 dB below the clip's."""
+    noise = BACKGROUNDS[name].make(CLIP, 160_000, rng())
+
+    assert 20 * np.log10(CLIP.std() / noise.std()) == pytest.approx(backgrounds.SNR_DB, abs=0.1)
+
+
+def test_pink_noise_has_as_much_power_in_each_octave() -> None:
+    """The octave above 200 Hz is as loud as that above 3.2 kHz."""
+    noise = backgrounds.pink(CLIP, 160_000, rng())
+
+    assert octave_power(noise, 200) == pytest.approx(octave_power(noise, 3_200), rel=0.2)
+
+
+def test_own_background_has_the_level_and_colour_of_the_clips_quiet_parts() -> None:
+    """Noise made from a clip is as loud as the clip's quietest parts, in low and high frequencies alike."""
+    hiss = np.convolve(rng().normal(0, 100, 64_001), [0.5, 0.5], "valid")
+    voice = np.where(np.arange(64_000) % 16_000 < 8_000, 5_000 * np.sin(np.arange(64_000) / 5), 0)
+    clip = np.rint(hiss + voice).astype(np.int16)
+
+    noise, level = backgrounds.own(clip, 64_000, rng()), backgrounds.white(clip, 64_000, rng())
+
+    for low_hz in (200, 3_200):
+        assert octave_power(noise, low_hz) == pytest.approx(octave_power(hiss, low_hz), rel=0.25)
+    assert level.std() == pytest.approx(hiss.std(), rel=0.1)
+
+
+def test_background_of_silence_is_silence() -> None:
+    """A clip without any sound has no background to imitate."""
+    assert not backgrounds.own(np.zeros(8_000, np.int16), 1_000, rng()).any()
+
+
+def test_faint_noise_is_as_loud_as_its_title_says() -> None:
+    """White noise at -72 dBFS."""
+    background: Background = BACKGROUNDS["faint"]
+
+    noise = background.make(CLIP, 160_000, rng())
+
+    assert background.title == "white noise at -72 dBFS"
+    assert 20 * np.log10(noise.std() / 32_768) == pytest.approx(-72, abs=0.5)

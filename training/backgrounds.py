@@ -1,0 +1,111 @@
+"""What a microphone hears beside the words: the backgrounds that a model is calibrated and scored with.
+
+It is trained with others, which `augment` makes of mel energies: no generator of noise serves both sides.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.frontend import Samples
+
+RATE_HZ = 16_000
+FAINT = 8.0
+"""RMS of the hiss of a good microphone in a quiet room, in int16 steps: -72 dBFS."""
+SNR_DB = 30.0
+"""How far the backgrounds that lie under the clip are below it."""
+
+Noise = NDArray[np.float64]
+"""Shape (samples,), in int16 steps."""
+
+
+class Background(NamedTuple):
+    """One kind of background."""
+
+    title: str
+    """For the model card."""
+    make: Callable[[Samples, int, np.random.Generator], Noise]
+    """Takes the clip and the number of samples wanted."""
+    under: bool = False
+    """Whether it lies under the clip too, not only beside it."""
+
+
+def centred(samples: Samples, window: int, background: Background, rng: np.random.Generator) -> Samples:
+    """Return a window with the whole clip in its middle amid a background, or with the middle of a longer clip."""
+    cut = max(0, len(samples) - window) // 2
+    samples = samples[cut : cut + window]
+    before = (window - len(samples)) // 2
+    clip = slice(before, before + len(samples))
+    sound = background.make(samples, window, rng)
+    sound[clip] = sound[clip] + samples if background.under else samples
+    return np.rint(sound).clip(-32_768, 32_767).astype(np.int16)
+
+
+def own(samples: Samples, length: int, rng: np.random.Generator) -> Noise:
+    """Return noise with the spectrum of the clip's quietest parts."""
+    return _coloured(_quiet_spectrum(samples), length, rng)
+
+
+def white(samples: Samples, length: int, rng: np.random.Generator) -> Noise:
+    """Return white noise as loud as the clip's quietest parts."""
+    return rng.normal(0, np.sqrt(_quiet_spectrum(samples).mean()), length)
+
+
+def faint(_samples: Samples, length: int, rng: np.random.Generator) -> Noise:
+    """Return white noise far below any clip."""
+    return rng.normal(0, FAINT, length)
+
+
+def silence(_samples: Samples, length: int, _rng: np.random.Generator) -> Noise:
+    """Return digital silence."""
+    return np.zeros(length)
+
+
+def pink(samples: Samples, length: int, rng: np.random.Generator) -> Noise:
+    """Return pink noise: as much power in each octave."""
+    spectrum = 1 / np.maximum(np.linspace(0, RATE_HZ / 2, length // 2 + 1), 20)
+    return _below(samples, _coloured(spectrum, length, rng))
+
+
+def hum(samples: Samples, length: int, rng: np.random.Generator) -> Noise:
+    """Return mains hum of 50 Hz with nine harmonics, and faint hiss."""
+    time_s = np.arange(length) / RATE_HZ
+    tones = [np.sin(2 * np.pi * (50 * k * time_s + rng.random())) / k for k in range(1, 11)]
+    return _below(samples, np.sum(tones, axis=0)) + rng.normal(0, FAINT, length)
+
+
+BACKGROUNDS = {
+    "own": Background("noise with the level and the colour of the clip's own background", own),
+    "white": Background("white noise with the level of the clip's own background", white),
+    "faint": Background("white noise at -72 dBFS", faint),
+    "silence": Background("digital silence", silence),
+    "pink": Background(f"pink noise {SNR_DB:g} dB below the clip, under it too", pink, under=True),
+    "hum": Background(f"mains hum {SNR_DB:g} dB below the clip, under it too", hum, under=True),
+}
+
+
+def _quiet_spectrum(samples: Samples, frame: int = 512) -> NDArray[np.float64]:
+    """Return the power spectrum of the clip's quietest tenth, per sample, from 0 Hz to the Nyquist frequency."""
+    frames = samples[: len(samples) // frame * frame].reshape(-1, frame).astype(np.float64)
+    levels = frames.std(axis=1)
+    sounding = frames[levels > 0]  # some clips begin or end in digital silence
+    if len(sounding) == 0:
+        return np.zeros(frame // 2 + 1)
+    quietest = sounding[np.argsort(levels[levels > 0])[: max(1, len(sounding) // 10)]]
+    hann = np.hanning(frame)
+    spectrum: NDArray[np.float64] = (np.abs(np.fft.rfft(quietest * hann)) ** 2).mean(axis=0) / (hann**2).sum()
+    return spectrum
+
+
+def _coloured(spectrum: NDArray[np.float64], length: int, rng: np.random.Generator) -> Noise:
+    """Return normal noise with this power spectrum, which is evenly spaced from 0 Hz to the Nyquist frequency."""
+    places = np.linspace(0, 1, length // 2 + 1)
+    magnitude = np.sqrt(np.interp(places, np.linspace(0, 1, len(spectrum)), spectrum))
+    return np.fft.irfft(np.fft.rfft(rng.standard_normal(length)) * magnitude, length)
+
+
+def _below(samples: Samples, noise: Noise) -> Noise:
+    """Return noise at `SNR_DB` below the clip."""
+    return noise * (samples.std(dtype=np.float64) / noise.std() / 10 ** (SNR_DB / 20))
