@@ -61,20 +61,20 @@ class Outbox:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=1.0, check_same_thread=False, isolation_level=None)
-            self._prepare()
         except (OSError, sqlite3.Error) as error:
+            raise OutboxError(f"outbox {path} cannot be opened: {error}") from error
+        try:
+            self._prepare(device)
+        except sqlite3.Error as error:
+            self._db.close()
             if "locked" in str(error):
                 raise OutboxError(
                     f"outbox {path} is in use: another moodwire device runs with this state_dir"
                 ) from error
             raise OutboxError(f"outbox {path} cannot be opened: {error}") from error
-        owner = self._meta("device", device)
-        if owner != device:
+        except OutboxError:
             self._db.close()
-            raise OutboxError(
-                f"outbox {path} belongs to device {owner}, this is device {device}; "
-                "was the card cloned or swapped? Give this device a state_dir of its own"
-            )
+            raise
         self.generation = int(self._meta("generation", "0"))
         """Erase generation that new records belong to."""
         (self._count,) = self._db.execute("SELECT count(*) FROM rows").fetchone()
@@ -147,7 +147,7 @@ class Outbox:
         with self._lock:
             self._db.close()
 
-    def _prepare(self) -> None:
+    def _prepare(self, device: str) -> None:
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")  # few fsyncs: an SD card wears out
@@ -157,6 +157,12 @@ class Outbox:
             self._db.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
         elif version != _SCHEMA_VERSION:
             raise OutboxError(f"outbox {self._path} has schema {version}; this moodwire knows {_SCHEMA_VERSION}")
+        owner = self._meta("device", device)
+        if owner != device:
+            raise OutboxError(
+                f"outbox {self._path} belongs to device {owner}, this is device {device}; "
+                "was the card cloned or swapped? Give this device a state_dir of its own"
+            )
 
     def _delete(self, condition: str, *values: object) -> int:
         """Delete rows and return how many went; `condition` is one of this file's own texts."""

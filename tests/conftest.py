@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 from brokers import BROKERS, RunningBroker, running_broker
+from hypothesis import settings
 from services import STORES, RunningStore, running_store
+
+# How long an example takes says more about the machine, which is shared, than about the code.
+settings.register_profile("moodwire", deadline=None)
+settings.load_profile("moodwire")
 
 
 @pytest.fixture(scope="session", params=STORES)

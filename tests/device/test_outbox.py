@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,21 @@ DEVICE = "aabbccddeeff"
 BOOT = "0123456789abcdef"
 
 
+OPEN: list[Outbox] = []
+
+
+@pytest.fixture(autouse=True)
+def close_outboxes() -> Iterator[None]:
+    """Close what a test has opened."""
+    yield
+    while OPEN:
+        OPEN.pop().close()
+
+
 def open_outbox(folder: Path, device: str = DEVICE, max_rows: int = 1_000, max_age_s: float = 3_600) -> Outbox:
-    """Open the outbox of a folder."""
-    return Outbox(folder / "outbox.sqlite", device, max_rows=max_rows, max_age_s=max_age_s)
+    """Open the outbox of a folder until the test ends."""
+    OPEN.append(Outbox(folder / "outbox.sqlite", device, max_rows=max_rows, max_age_s=max_age_s))
+    return OPEN[-1]
 
 
 def put(outbox: Outbox, seq: int, at_ms: int | None = None) -> None:
@@ -32,20 +46,20 @@ def numbers(outbox: Outbox) -> list[int]:
     return [row.seq for row in outbox.oldest(10_000)]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 10)), max_size=10))
 def test_exactly_the_confirmed_rows_leave(confirmed: list[tuple[int, int]]) -> None:
     """After any confirmations, in any order, what waits is what was not named."""
-    outbox = Outbox(Path(":memory:"), DEVICE, max_rows=1_000, max_age_s=3_600)
-    for seq in range(40):
-        put(outbox, seq)
+    with closing(Outbox(Path(":memory:"), DEVICE, max_rows=1_000, max_age_s=3_600)) as outbox:
+        for seq in range(40):
+            put(outbox, seq)
 
-    ranges = [(first, first + length) for first, length in confirmed]
-    outbox.settle(BOOT, ranges)
+        ranges = [(first, first + length) for first, length in confirmed]
+        outbox.settle(BOOT, ranges)
 
-    named = {seq for first, last in ranges for seq in range(first, last + 1)}
-    assert numbers(outbox) == [seq for seq in range(40) if seq not in named]
-    assert outbox.waiting()[0] == len(numbers(outbox))
+        named = {seq for first, last in ranges for seq in range(first, last + 1)}
+        assert numbers(outbox) == [seq for seq in range(40) if seq not in named]
+        assert outbox.waiting()[0] == len(numbers(outbox))
 
 
 def test_another_boot_is_not_touched(tmp_path: Path) -> None:

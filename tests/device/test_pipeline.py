@@ -33,7 +33,7 @@ def in_blocks(sound: Samples, sizes: list[int], end_ms: int = 1_000_000) -> Iter
         start = end
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.integers(1, 20_000), min_size=1, max_size=5))
 def test_the_answer_does_not_depend_on_the_block_size(sizes: list[int]) -> None:
     """However the sound is cut, windows, scores, levels and times are the same."""

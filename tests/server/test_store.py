@@ -225,7 +225,7 @@ def _as_record(now: int, fields: Any) -> Reading | Heard:
     return reading(seq, at, boot=boot, scores=scores, state="speech" if speech else "uncertain")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=st.lists(st.lists(_RECORD, min_size=1, max_size=30), min_size=1, max_size=4))
 def test_the_store_agrees_with_a_plain_model(any_store: RunningStore, batches: list[list[Any]]) -> None:
     """Records in any order, repeated, late, from 1970 or next week: each identity counts once, in every view."""
