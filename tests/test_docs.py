@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import settings_table
 
+import models.bundle
 import moodwire
 from broker.messages import MAX_BATCH, MAX_PAYLOAD_BYTES, MAX_SEQ
 from broker.topics import FROM_DEVICE
@@ -62,3 +63,23 @@ def test_the_readme_names_the_two_commands_and_the_warnings() -> None:
         "means nothing",
     ):
         assert phrase in text, phrase
+
+
+def test_the_readme_quotes_the_shipped_model() -> None:
+    """The figures on the front page are those of the manifest beside the file."""
+    text = (ROOT / "README.md").read_text()
+    manifest = models.bundle.load(models.bundle.find(models.bundle.DEFAULT)).manifest
+    measured = manifest.measured
+    low, high = measured["uar_interval"]
+
+    quoted = [
+        manifest.name,
+        f"{measured['uar']:.1%} (95 % interval {low:.1%} to {high:.1%})",
+        f"| {min(measured['uar_by_background'].values()):.1%} |",
+        f"| {measured['listeners']['uar']:.1%} |",
+        f"| {measured['ece']:.3f} |",
+        f"{manifest.sparsity:.0%} of the weights pruned | {measured['bytes']:,} bytes, {measured['bytes_deflated']:,}",
+        f"in {measured['recall']['HAP']:.0%} of its clips",
+    ]
+    for figure in quoted:
+        assert figure.replace("%", " %").replace("95  %", "95 %") in text, figure
