@@ -15,7 +15,8 @@ SERIES = "timeseries_"
 INK = "#22303c"
 FAINT = "#e3e8ec"
 SPANS = {"silence": "rgba(120,140,155,0.10)", "offline": "rgba(60,60,60,0.18)"}
-OVERALL = "#6b7b88"
+OTHER = "#6b7b88"
+"""Of a label that the API does not know."""
 EMPTY = go.Figure(layout={"xaxis": {"visible": False}, "yaxis": {"visible": False}, "template": "plotly_white"})
 """Before there is anything to draw."""
 
@@ -77,7 +78,7 @@ def means(summary: dict[str, Any], emotions: Emotions) -> go.Figure:
     """Return the mean confidence of each emotion where it won, and over all."""
     figure = _figure("Mean confidence where it won", "mean confidence")
     bars = [(*_look(label, emotions), facts["mean_confidence"]) for label, facts in summary["labels"].items()]
-    bars.append(("Overall", OVERALL, summary["overall"]["mean_confidence"]))
+    bars.append(("Overall", INK, summary["overall"]["mean_confidence"]))
     figure.add_bar(
         x=[name for name, _, _ in bars],
         y=[mean for _, _, mean in bars],
@@ -112,7 +113,7 @@ def _edges(span: dict[str, Any], zone: tzinfo) -> tuple[datetime, datetime]:
 
 
 def _look(label: str, emotions: Emotions) -> tuple[str, str]:
-    known = emotions.get(label, {"name": label, "colour": OVERALL})
+    known = emotions.get(label, {"name": label, "colour": OTHER})
     return known["name"], known["colour"]
 
 

@@ -152,7 +152,7 @@ def _card(device: dict[str, Any], emotions: figures.Emotions) -> html.Div:
     top: Children = []
     if latest and time.time() - latest["at"] / 1000 < 60:
         label = max(latest["scores"], key=latest["scores"].get)
-        emotion = emotions.get(label, {"name": label, "colour": figures.OVERALL})
+        emotion = emotions.get(label, {"name": label, "colour": figures.OTHER})
         text = emotion["name"] if latest["state"] == "speech" else f"{emotion['name']}?"
         top = [html.Span(text, className="top", style={"backgroundColor": emotion["colour"]})]
     return html.Div(
