@@ -1,25 +1,10 @@
 """What is sent when: bounded, oldest first, again after a growing pause."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
+from outboxes import open_outbox
 
 from device.courier import FIRST_RETRY_S, LONGEST_RETRY_S, MAX_UNCONFIRMED, Courier
-from device.outbox import Outbox
 
 BOOT = "0123456789abcdef"
-
-
-OPEN: list[Outbox] = []
-
-
-@pytest.fixture(autouse=True)
-def close_outboxes() -> Iterator[None]:
-    """Close what a test has opened."""
-    yield
-    while OPEN:
-        OPEN.pop().close()
 
 
 class World:
@@ -27,8 +12,7 @@ class World:
 
     def __init__(self, rows: int, payload: bytes = b"{}") -> None:
         self.now_s = 0.0
-        self.outbox = Outbox(Path(":memory:"), "aabbccddeeff", max_rows=10_000, max_age_s=1e9)
-        OPEN.append(self.outbox)
+        self.outbox = open_outbox(None, max_rows=10_000, max_age_s=1e9)
         self.courier = Courier(self.outbox, lambda: self.now_s)
         for seq in range(rows):
             self.outbox.put("reading", BOOT, seq, 0, payload)

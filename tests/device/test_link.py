@@ -8,6 +8,7 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 import pytest
 from brokers import ACCOUNTS, DEVICE, RunningBroker
+from outboxes import open_outbox
 from records import heard, reading
 from services import wait_until
 
@@ -68,11 +69,9 @@ def serving(broker: RunningBroker) -> Iterator[Server]:
 
 
 @pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[Outbox]:
+def outbox(tmp_path: Path) -> Outbox:
     """Return an empty outbox."""
-    made = Outbox(tmp_path / "outbox.sqlite", DEVICE, max_rows=1_000, max_age_s=3_600)
-    yield made
-    made.close()
+    return open_outbox(tmp_path)
 
 
 @contextmanager

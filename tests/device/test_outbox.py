@@ -5,35 +5,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from brokers import DEVICE
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from outboxes import open_outbox
 
 from device.outbox import Outbox, OutboxError
 
-DEVICE = "aabbccddeeff"
 BOOT = "0123456789abcdef"
-
-
-OPEN: list[Outbox] = []
-
-
-@pytest.fixture(autouse=True)
-def close_outboxes() -> Iterator[None]:
-    """Close what a test has opened."""
-    yield
-    while OPEN:
-        OPEN.pop().close()
-
-
-def open_outbox(folder: Path, device: str = DEVICE, max_rows: int = 1_000, max_age_s: float = 3_600) -> Outbox:
-    """Open the outbox of a folder until the test ends."""
-    OPEN.append(Outbox(folder / "outbox.sqlite", device, max_rows=max_rows, max_age_s=max_age_s))
-    return OPEN[-1]
 
 
 def put(outbox: Outbox, seq: int, at_ms: int | None = None) -> None:
