@@ -47,9 +47,10 @@ define install
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and \
 		"moodwire needs Python 3.11, 3.12 or 3.13, this is " + sys.version.split()[0] + "; make PYTHON=python3.12 names another")'
 	@echo "Setting up $(1); this takes a minute or two the first time."
-	@$(PYTHON) -m venv $(1)
-	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/$(2).txt
-	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@start=$$(date +%s) && $(PYTHON) -m venv $(1) && \
+		$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/$(2).txt && \
+		$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . && \
+		echo "Set up $(1) in $$(($$(date +%s) - start)) s."
 	@touch $@
 endef
 

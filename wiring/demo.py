@@ -61,11 +61,11 @@ def demo(settings: DemoSettings) -> int:
         print(error, file=sys.stderr)
         return 2
     print(NOTICE, end="\n\n")
-    started_ms = time.time_ns() // 1_000_000
+    started_ms, started_s = time.time_ns() // 1_000_000, time.monotonic()
     with Children(plan.children) as children:
         if not _wait_ready(plan, children, stop):
             return 0 if stop.is_set() else 1
-        print(plan.welcome(), flush=True)
+        print(plan.welcome(time.monotonic() - started_s), flush=True)
         deadline_s = time.monotonic() + settings.for_s if settings.for_s else float("inf")
         while not stop.is_set() and time.monotonic() < deadline_s:
             if not children.keep_running():
@@ -91,7 +91,7 @@ class _Plan:
         self.dashboard = f"http://{HOST}:{settings.dashboard_port}"
         self.children = self._children()
 
-    def welcome(self) -> str:
+    def welcome(self, after_s: float) -> str:
         """Return what the user needs to know once everything runs."""
         token = self._keys.value("operator-token")
         source = "listens to the microphone" if self._settings.mic else f"plays {self._settings.wav}"
@@ -99,7 +99,7 @@ class _Plan:
             f"Stops after {self._settings.for_s:.0f} s." if self._settings.for_s else "Ctrl-C stops it; the data stays."
         )
         return f"""
-moodwire is ready: device {mac_address(self.device)} {source}.
+moodwire is ready after {after_s:.1f} s: device {mac_address(self.device)} {source}.
 
   Dashboard  {self.dashboard}/login?key={self._keys.value("dashboard-key")}
   REST API   {self.api}/api/v1/docs
