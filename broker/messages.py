@@ -96,7 +96,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     v: Literal[1] = 1
     boot: Boot
     inference_p50_ms: float
-    """Front end and classifier, one window."""
+    """Classifier, one window."""
     inference_p95_ms: float
     cpu_ratio: float
     """Share of one core that the process used since the last record."""

@@ -6,6 +6,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -121,11 +122,10 @@ def _listen(heard: Iterator[Window], source: Source, recorder: Recorder, link: L
     last: Window | None = None
     first_reading = True
     for last in heard:
-        try:
+        reading = None
+        with _unwritable_is_said():
             reading = recorder.add(last, source.dropped_blocks, clock_synced=clock.synced())
-        except sqlite3.Error as error:
-            log.error("a record is lost, the outbox cannot be written: %s", error)  # noqa: TRY400 - no traceback at a user
-            continue
+            monitor.tick()
         if reading and first_reading:
             first_reading = False
             log.info(
@@ -135,10 +135,19 @@ def _listen(heard: Iterator[Window], source: Source, recorder: Recorder, link: L
             )
         if reading:
             link.notify()
-        monitor.tick()
     if last:
-        recorder.close_minute(last.at_ms, source.dropped_blocks)
+        with _unwritable_is_said():
+            recorder.close_minute(last.at_ms, source.dropped_blocks)
         link.notify()
+
+
+@contextmanager
+def _unwritable_is_said() -> Iterator[None]:
+    """Let the device listen on when its disk is full or broken."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        log.error("the outbox cannot be written, so what was just heard is lost: %s", error)  # noqa: TRY400 - no traceback at a user
 
 
 def _blocks(source: Source) -> Iterator[Block]:

@@ -15,7 +15,7 @@ _STATM = Path("/proc/self/statm")
 
 
 class Timings:
-    """Durations of the latest windows, front end and classifier together."""
+    """How long the classifier took for each of the latest windows."""
 
     def __init__(self) -> None:
         self._latest_ms: deque[float] = deque(maxlen=KEPT_TIMINGS)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import paho.mqtt.client as mqtt
+from msgspec.structs import replace
 from paho.mqtt.enums import CallbackAPIVersion
 
 from broker import topics
@@ -24,7 +25,7 @@ from broker.messages import (
     join,
 )
 from device.courier import Courier
-from device.outbox import Outbox
+from device.outbox import Outbox, Row
 from device.settings import DeviceSettings
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 RESEND_CHECK_S = 1.0
 """How often to look whether a confirmation is overdue."""
 LONGEST_RECONNECT_S = 60
+GOODBYE_S = 2.0
 
 
 class Link:
@@ -95,15 +97,16 @@ class Link:
             self._stopping = True
             self._wake.notify_all()
         self._sender.join()
-        if self._connected:
-            self._publish_status("offline").wait_for_publish(timeout=2.0)
+        goodbye = self._publish_status("offline")
+        if goodbye.rc == mqtt.MQTT_ERR_SUCCESS:  # else the connection is gone, and the last will says it
+            goodbye.wait_for_publish(GOODBYE_S)
         self._client.disconnect()
         self._client.loop_stop()
 
     def _before_connect(self, _client: mqtt.Client, _userdata: Any) -> None:
         """Number the connection, so that the last will of an older one is recognised as stale."""
-        self._status = _with(self._status, connection=self._status.connection + 1)
-        will = encode(_with(self._status, state="offline"))
+        self._status = replace(self._status, connection=self._status.connection + 1)
+        will = encode(replace(self._status, state="offline"))
         self._client.will_set(topics.topic(self._device, "status"), will, qos=1, retain=True)
 
     def _on_connect(self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
@@ -142,7 +145,7 @@ class Link:
             self._announced_loss = True
 
     def _publish_status(self, state: str) -> mqtt.MQTTMessageInfo:
-        payload = encode(_with(self._status, state=state))
+        payload = encode(replace(self._status, state=state))
         return self._client.publish(topics.topic(self._device, "status"), payload, qos=1, retain=True)
 
     def _on_message(self, _client: Any, _userdata: Any, message: mqtt.MQTTMessage) -> None:
@@ -203,18 +206,22 @@ class Link:
             with self._wake:
                 if self._stopping:
                     return
-                rows = self._courier.next_batch() if self._connected and self._server_online else []
+                rows = self._next_rows()
                 if not rows:
                     self._wake.wait(RESEND_CHECK_S)
                     continue
             payload = join([row.payload for row in rows])
             self._client.publish(topics.topic(self._device, rows[0].kind), payload, qos=1)
 
-
-def _with(status: Status, **changes: Any) -> Status:
-    """Return the status with some fields changed."""
-    fields = {name: getattr(status, name) for name in status.__struct_fields__}
-    return Status(**(fields | changes))
+    def _next_rows(self) -> list[Row]:
+        """Return what to send now; nothing while nobody confirms, or while the outbox cannot be read."""
+        if not (self._connected and self._server_online):
+            return []
+        try:
+            return self._courier.next_batch()
+        except sqlite3.Error as error:
+            log.error("the outbox cannot be read: %s; trying again", error)  # noqa: TRY400 - the sentence says it all
+            return []
 
 
 def _tls(ca_file: str) -> ssl.SSLContext:

@@ -3,7 +3,8 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -35,7 +36,6 @@ class OutboxError(Exception):
 class Row(NamedTuple):
     """One record that waits."""
 
-    id: int
     kind: Kind
     boot: str
     seq: int
@@ -97,27 +97,24 @@ class Outbox:
         with self._lock:
             self.dropped += self._delete("at_ms < ?", oldest_ms)
 
-    def oldest(self, limit: int, after_id: int = 0) -> list[Row]:
+    def oldest(self, limit: int) -> list[Row]:
         """Return waiting rows, oldest first."""
         with self._lock:
             found = self._db.execute(
-                "SELECT id, kind, boot, seq, payload FROM rows WHERE id > ? ORDER BY id LIMIT ?",
-                (after_id, limit),
+                "SELECT kind, boot, seq, payload FROM rows ORDER BY id LIMIT ?",
+                (limit,),
             ).fetchall()
         return [Row(*row) for row in found]
 
     def settle(self, boot: str, ranges: Iterable[tuple[int, int]]) -> None:
         """Forget rows whose fate the server has confirmed; ranges include both ends."""
-        with self._lock:
-            self._db.execute("BEGIN")
+        with self._transaction():
             for first, last in ranges:
                 self._delete("boot = ? AND seq BETWEEN ? AND ?", boot, first, last)
-            self._db.execute("COMMIT")
 
     def refuse(self, boot: str, first: int, last: int, why: str) -> None:
         """Set rows aside that the server will never take."""
-        with self._lock:
-            self._db.execute("BEGIN")
+        with self._transaction():
             self._db.execute(
                 "INSERT INTO refused SELECT boot, seq, payload, ? FROM rows WHERE boot = ? AND seq BETWEEN ? AND ?",
                 (why, boot, first, last),
@@ -128,13 +125,14 @@ class Outbox:
 
     def raise_generation(self, generation: int) -> int:
         """Erase what belongs to older generations and go on with this one; return how many rows went."""
-        with self._lock:
-            if generation <= self.generation:
-                return 0
-            self.generation = generation
+        if generation <= self.generation:
+            return 0
+        with self._transaction():
             self._db.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (str(generation),))
             self._db.execute("DELETE FROM refused")
-            return self._delete("gen < ?", generation)
+            erased = self._delete("gen < ?", generation)
+            self.generation = generation
+        return erased
 
     def waiting(self) -> tuple[int, float]:
         """Return how many rows wait, and the age of the oldest in seconds."""
@@ -163,6 +161,19 @@ class Outbox:
                 f"outbox {self._path} belongs to device {owner}, this is device {device}; "
                 "was the card cloned or swapped? Give this device a state_dir of its own"
             )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Hold the lock and change all or nothing: a full disk must leave no transaction half done."""
+        with self._lock:
+            count = self._count
+            try:
+                with self._db:  # commits, or rolls back what an error left
+                    self._db.execute("BEGIN")
+                    yield
+            except sqlite3.Error:
+                self._count = count
+                raise
 
     def _delete(self, condition: str, *values: object) -> int:
         """Delete rows and return how many went; `condition` is one of this file's own texts."""

@@ -173,6 +173,17 @@ def test_after_the_broker_was_killed_everything_unconfirmed_goes_again(
             wait_until(lambda: ("online", 2) in server.states(), "the device is online by its second connection")
 
 
+def test_a_device_can_stop_when_the_broker_is_dead(broker: RunningBroker, outbox: Outbox) -> None:
+    """Without a broker there is nobody to say goodbye to, and that is no error; what waits stays."""
+    with linked(broker, outbox):
+        with serving(broker) as server:
+            wait_until(server.states, "the device is online")
+        broker.kill()
+        put(outbox, 0)
+
+    assert outbox.waiting()[0] == 1
+
+
 def test_an_erasure_purges_what_waits(broker: RunningBroker, outbox: Outbox) -> None:
     """When someone deleted the device's data, older records go and new ones carry the new generation."""
     put(outbox, 0, 1)

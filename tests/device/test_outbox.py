@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -132,6 +133,26 @@ def test_a_new_generation_erases_what_waits_and_outlives_the_process(tmp_path: P
     reopened = open_outbox(tmp_path)
     assert reopened.generation == 3
     assert numbers(reopened) == [1]
+
+
+def test_a_full_disk_changes_nothing_and_is_over_when_there_is_room(tmp_path: Path) -> None:
+    """A write that fails leaves no half-done transaction: what waited still waits, and the next write works."""
+    outbox = open_outbox(tmp_path)
+    for seq in range(20):
+        put(outbox, seq)
+    (pages,) = outbox._db.execute("PRAGMA page_count").fetchone()
+    outbox._db.execute(f"PRAGMA max_page_count = {pages}")
+
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        outbox.refuse(BOOT, 0, 19, "x" * 100_000)
+
+    assert numbers(outbox) == list(range(20))
+    assert outbox.waiting()[0] == 20
+    outbox._db.execute("PRAGMA max_page_count = 1000000")
+    outbox.settle(BOOT, [(0, 18)])
+    put(outbox, 20)
+    assert numbers(outbox) == [19, 20]
+    assert outbox.waiting()[0] == 2
 
 
 def test_the_outbox_of_another_device_is_not_used(tmp_path: Path) -> None:
