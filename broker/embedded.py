@@ -84,8 +84,13 @@ def prepare_amqtt(folder: Path, host: str, port: int, accounts: dict[str, str]) 
 
 def _may_publish(user: str) -> list[str]:
     if user == SERVER_ACCOUNT:
-        return [f"{topics.ROOT}/#"]
-    return [topics.topic(user, kind) for kind in topics.FROM_DEVICE]
+        return [f"{topics.ROOT}/#", topics.home_assistant("+")]
+    return [
+        *(topics.topic(user, kind) for kind in topics.FROM_DEVICE),
+        topics.topic(user, "state"),
+        *(topics.command_response(user, name) for name in topics.COMMANDS),
+        topics.home_assistant(user),
+    ]
 
 
 def _may_subscribe(user: str) -> list[str]:
@@ -95,7 +100,9 @@ def _may_subscribe(user: str) -> list[str]:
         topics.topic(user, "status"),
         topics.topic(user, "stored"),
         topics.topic(user, "generation"),
+        *(topics.command(user, name) for name in topics.COMMANDS),
         topics.SERVER_STATUS,
+        topics.HOME_ASSISTANT_STATUS,
     ]
 
 

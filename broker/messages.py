@@ -74,6 +74,10 @@ class Heard(Record, frozen=True, kw_only=True):
     """Mean level of the span."""
     clipping: Probability
     """Share of samples at full scale."""
+    snr_db: Annotated[float, Meta(ge=0, le=120)] | None = None
+    """How far speech stood above the background; None when there was no speech to compare."""
+    paused: bool = False
+    """Someone paused the device: the microphone was closed, and `windows` is 0 for that reason."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +113,19 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     source: ShortText
     """Microphone or folder that is being listened to."""
     clock_synced: bool
+    capture: Literal["ok", "zeros", "flat", "stalled", "missing", "paused"] = "ok"
+    """Whether sound comes in; else what is wrong with it: exact zeros, one value all the time, no callbacks from a
+    microphone that is there, no microphone, or someone paused the device."""
+    overruns: Count = 0
+    """Blocks of sound that were lost since the start of the process."""
+    reopened: Count = 0
+    """How often the microphone had to be opened again since the start of the process."""
+    outbox: Literal["ok", "full"] = "ok"
+    """`full`: the disk takes nothing, so records wait in memory only."""
+    refused_rows: Count = 0
+    """Records set aside because the server will never take them; `moodwire device doctor` shows them."""
+    disk_free_bytes: Count | None = None
+    """On the file system of the outbox."""
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +149,56 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     gen: Count
 
 
+class Live(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device hears now, for home automation: retained, at most every ten seconds, and never a record."""
+
+    v: Literal[1] = 1
+    at: UnixMs
+    """End of the latest window."""
+    state: Literal["speech", "uncertain", "silent", "paused"]
+    top: Label | None
+    """Emotion with the highest smoothed probability; None unless `state` is `speech`."""
+    scores: dict[Label, Probability]
+    """Smoothed probabilities; empty when nobody speaks."""
+    level_dbfs: Decibel
+
+
+Transaction = Annotated[str, Meta(min_length=1, max_length=64)]
+"""Chosen by who asks; the answer carries it, and a command that comes twice is carried out once."""
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator asks of a device: the whole of `pause` and `resume`, and what all commands begin with."""
+
+    v: Literal[1] = 1
+    transaction: Transaction
+
+
+class SetCommand(Command, frozen=True, kw_only=True):
+    """Changes settings that a device can change while it runs; kept over restarts. What is None stays."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    gate_dbfs: Annotated[float, Meta(ge=-100, le=0)] | None = None
+
+
+class ModelCommand(Command, frozen=True, kw_only=True):
+    """Switches to a signed bundle, or back to the model before; exactly one of the two is given."""
+
+    source: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
+    """https:// or http:// URL, or path on the device, of a packed bundle (`moodwire bundle pack`)."""
+    rollback: bool = False
+
+
+class CommandResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """How a command ended."""
+
+    v: Literal[1] = 1
+    transaction: Transaction
+    status: Literal["ok", "error"]
+    error: str | None = None
+    """One sentence when it failed."""
+
+
 class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Whether an ingest is there to confirm; retained, and ingest's last will."""
 
@@ -139,8 +206,21 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     state: Literal["online", "offline"]
 
 
-Message = Reading | Heard | Status | Health | Stored | Generation | ServerStatus
-M = TypeVar("M", Reading, Heard, Status, Health, Stored, Generation, ServerStatus)
+Message = (
+    Reading
+    | Heard
+    | Status
+    | Health
+    | Live
+    | Command
+    | SetCommand
+    | ModelCommand
+    | CommandResponse
+    | Stored
+    | Generation
+    | ServerStatus
+)
+M = TypeVar("M", bound=Message)
 
 
 class Identity(msgspec.Struct, frozen=True):

@@ -6,8 +6,14 @@ from typing import Literal, NamedTuple
 ROOT = "moodwire/v1"
 SERVER_STATUS = f"{ROOT}/server/status"
 
+HOME_ASSISTANT_STATUS = "homeassistant/status"
+"""Where Home Assistant says that it has started."""
+
 FromDevice = Literal["reading", "heard", "status", "health"]
+"""What the server listens to."""
 ToDevice = Literal["stored", "generation"]
+CommandName = Literal["pause", "resume", "set", "model"]
+COMMANDS: tuple[CommandName, ...] = ("pause", "resume", "set", "model")
 FROM_DEVICE: tuple[FromDevice, ...] = ("reading", "heard", "status", "health")
 
 _DEVICE_ID = re.compile(r"[0-9a-f]{12}")
@@ -22,9 +28,24 @@ class Address(NamedTuple):
     kind: FromDevice
 
 
-def topic(device: str, kind: FromDevice | ToDevice) -> str:
-    """Return the topic of one device's messages of one kind."""
+def topic(device: str, kind: FromDevice | ToDevice | Literal["state"]) -> str:
+    """Return the topic of one device's messages of one kind; `state` is for home automation."""
     return f"{ROOT}/{device}/{kind}"
+
+
+def command(device: str, name: CommandName) -> str:
+    """Return the topic on which a device takes one command."""
+    return f"{ROOT}/{device}/cmd/{name}"
+
+
+def command_response(device: str, name: CommandName) -> str:
+    """Return the topic on which a device answers that command."""
+    return f"{command(device, name)}/response"
+
+
+def home_assistant(device: str) -> str:
+    """Return the topic of a device's announcement to Home Assistant (MQTT device discovery)."""
+    return f"homeassistant/device/moodwire_{device}/config"
 
 
 def subscription(kind: FromDevice) -> str:

@@ -55,7 +55,7 @@ class Clips:
         wait_s = self._start_s + self._played / SAMPLE_RATE_HZ - time.monotonic()
         if self._closed.wait(max(0.0, wait_s)):
             return None
-        return Block(block, clock.now_ms())
+        return Block(block, clock.monotonic_ms())
 
     def close(self) -> None:
         """Stop playing."""

@@ -137,7 +137,7 @@ def _listen(heard: Iterator[Window], source: Source, recorder: Recorder, link: L
             link.notify()
     if last:
         with _unwritable_is_said():
-            recorder.close_minute(last.at_ms, source.dropped_blocks)
+            recorder.close_minute(last.end_ms, source.dropped_blocks)
         link.notify()
 
 

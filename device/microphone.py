@@ -101,7 +101,7 @@ class Microphone:
         if status:
             self.dropped_blocks += 1
         try:
-            self._blocks.put_nowait(Block(samples[:, 0].copy(), clock.now_ms()))
+            self._blocks.put_nowait(Block(samples[:, 0].copy(), clock.monotonic_ms()))
         except queue.Full:
             self.dropped_blocks += 1
 

@@ -27,8 +27,8 @@ Classify = Callable[[Frames], Scores]
 class Window(NamedTuple):
     """What was heard in one window."""
 
-    at_ms: int
-    """Unix time of its end."""
+    end_ms: int
+    """Time of its end, by the clock of its blocks."""
     state: State
     scores: Scores | None
     """Calibrated probabilities of this window alone; None when silent."""
@@ -95,7 +95,7 @@ def windows(blocks: Iterable[Block], manifest: Manifest, classify: Classify, gat
                 continue
             state, scores, top = _judge(frames.values, speech.values, manifest, classify, smoother)
             yield Window(
-                at_ms=hop.end_ms,
+                end_ms=hop.end_ms,
                 state=state,
                 scores=scores,
                 top=top,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from broker.messages import MAX_SEQ, Heard, Reading, encode
+from device import clock
 from device.outbox import Outbox
 from device.pipeline import Window
 from models.bundle import Manifest
@@ -39,7 +40,7 @@ class Recorder:
 
     def add(self, window: Window, dropped_blocks: int, *, clock_synced: bool) -> Reading | None:
         """Take one window, and return the reading if it was speech; it is then in the outbox."""
-        minute = self._minute or _Minute(window.at_ms - self._manifest.hop_ms, dropped_before=dropped_blocks)
+        minute = self._minute or _Minute(window.end_ms - self._manifest.hop_ms, dropped_before=dropped_blocks)
         self._minute = minute
         minute.windows += 1
         minute.silent += window.state == "silent"
@@ -48,11 +49,11 @@ class Recorder:
         minute.level_sum_db += window.level_dbfs
         minute.clipping_sum += window.clipping
         reading = self._reading(window, clock_synced=clock_synced)
-        if window.at_ms - minute.start_ms >= HEARD_MS:
-            self.close_minute(window.at_ms, dropped_blocks)
+        if window.end_ms - minute.start_ms >= HEARD_MS:
+            self.close_minute(window.end_ms, dropped_blocks)
         return reading
 
-    def close_minute(self, at_ms: int, dropped_blocks: int) -> None:
+    def close_minute(self, end_ms: int, dropped_blocks: int) -> None:
         """Keep a `heard` record of what has been heard since the last one, if anything."""
         minute, self._minute = self._minute, None
         if minute is None:
@@ -61,8 +62,8 @@ class Recorder:
             boot=self._boot,
             seq=self._take_seq(),
             gen=self._outbox.generation,
-            at=at_ms,
-            span_ms=min(max(1, at_ms - minute.start_ms), 10 * HEARD_MS),  # a clock that jumps must not make nonsense
+            at=clock.unix_ms(end_ms),
+            span_ms=min(max(1, end_ms - minute.start_ms), 10 * HEARD_MS),
             windows=minute.windows,
             silent=minute.silent,
             speech=minute.speech,
@@ -80,7 +81,7 @@ class Recorder:
             boot=self._boot,
             seq=self._take_seq(),
             gen=self._outbox.generation,
-            at=window.at_ms,
+            at=clock.unix_ms(window.end_ms),
             span_ms=self._manifest.window_ms,
             state=window.state,
             scores={

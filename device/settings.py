@@ -13,6 +13,16 @@ def _state_dir() -> Path:
     return Path(base) / "moodwire"
 
 
+_RANGES = {
+    "gate_dbfs": (-100, 0),
+    "clock_wait_s": (0, 600),
+    "outbox_max_rows": (1, 100_000_000),
+    "outbox_max_mb": (1, 1_000_000),
+    "outbox_max_age_days": (0.01, 3_650),
+}
+_CHOICES = {"mqtt_version": ("3.1.1", "5"), "confirm": ("server", "broker")}
+
+
 @ts.settings(frozen=True)
 class DeviceSettings:
     """Settings of `moodwire device`."""
@@ -36,7 +46,21 @@ class DeviceSettings:
         default="hardware", help="device id: the hardware's MAC address; `random`: made once and kept; or a MAC address"
     )
     state_dir: Path = ts.option(default=_state_dir(), help="folder of the outbox and of a random identity")
+    mqtt_cert_file: str = ts.option(default="", help="file with this device's certificate, for mutual TLS")
+    mqtt_key_file: str = ts.option(default="", help="file with the key of that certificate")
+    mqtt_version: str = ts.option(default="3.1.1", help="MQTT version to speak: 3.1.1 or 5")
+    confirm: str = ts.option(
+        default="server",
+        help="who confirms a record: `server`, once it is on disk; `broker`, for use without a moodwire server",
+    )
+    home_assistant: bool = ts.option(default=False, help="announce this device to Home Assistant through the broker")
+    model_key: str = ts.option(default="", help="public key of who may send models to this device; empty: nobody may")
+    clock_wait_s: float = ts.option(
+        default=600.0,
+        help="how long records wait for the clock's first synchronisation, 0 to 600; 0: trust it as it is",
+    )
     outbox_max_rows: int = ts.option(default=500_000, help="records kept while they cannot be sent; then oldest go")
+    outbox_max_mb: float = ts.option(default=256.0, help="space that they may take, megabytes; then oldest go")
     outbox_max_age_days: float = ts.option(default=30.0, help="records older than this are dropped")
 
     def __attrs_post_init__(self) -> None:
@@ -47,11 +71,15 @@ class DeviceSettings:
         """
         if not 1 <= len(self.name) <= 64:
             raise ValueError(f"name {self.name!r} has {len(self.name)} characters; 1 to 64 are right")
-        if not -100 <= self.gate_dbfs <= 0:
-            raise ValueError(f"gate_dbfs is {self.gate_dbfs}; -100 to 0 is right")
-        if self.outbox_max_rows < 1:
-            raise ValueError(f"outbox_max_rows is {self.outbox_max_rows}; 1 or more is right")
-        if self.outbox_max_age_days <= 0:
-            raise ValueError(f"outbox_max_age_days is {self.outbox_max_age_days}; more than 0 is right")
+        for name, (least, most) in _RANGES.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise ValueError(f"{name} is {value}; {least:g} to {most:g} is right")
+        for name, allowed in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ValueError(f"{name} is {value!r}; {' or '.join(allowed)} is right")
+        if bool(self.mqtt_cert_file) != bool(self.mqtt_key_file):
+            raise ValueError("mqtt_cert_file and mqtt_key_file go together; only one of them is set")
         if self.clips and self.mic:
             raise ValueError("both clips and mic are set; a device listens to one of them")

@@ -16,7 +16,7 @@ class Block(NamedTuple):
 
     samples: Samples
     end_ms: int
-    """Unix time of the end of its last sample."""
+    """Time of the end of its last sample, by `clock.monotonic_ms`."""
 
 
 class Source(Protocol):

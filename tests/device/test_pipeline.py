@@ -41,12 +41,12 @@ def test_the_answer_does_not_depend_on_the_block_size(sizes: list[int]) -> None:
 
     cut = list(windows(in_blocks(VOICE, sizes), MANIFEST, CLASSIFIER.scores, GATE_DBFS))
 
-    assert [window._replace(scores=None, at_ms=0) for window in cut] == [
-        window._replace(scores=None, at_ms=0) for window in whole
+    assert [window._replace(scores=None, end_ms=0) for window in cut] == [
+        window._replace(scores=None, end_ms=0) for window in whole
     ]
     for one, other in zip(cut, whole, strict=True):
         np.testing.assert_array_equal(one.scores, other.scores)
-        assert abs(one.at_ms - other.at_ms) <= 1, "a block of odd size rounds to the millisecond"
+        assert abs(one.end_ms - other.end_ms) <= 1, "a block of odd size rounds to the millisecond"
 
 
 def test_a_window_is_judged_as_the_classifier_judges_the_same_samples() -> None:
@@ -64,7 +64,7 @@ def test_windows_come_each_hop_once_a_whole_one_is_heard() -> None:
     """Eight seconds hold six windows of three seconds, one second apart, the last ending with the sound."""
     found = list(windows([Block(VOICE, 90_000)], MANIFEST, CLASSIFIER.scores, GATE_DBFS))
 
-    assert [window.at_ms for window in found] == [85_000, 86_000, 87_000, 88_000, 89_000, 90_000]
+    assert [window.end_ms for window in found] == [85_000, 86_000, 87_000, 88_000, 89_000, 90_000]
     assert {round(window.level_dbfs) for window in found} <= set(range(-30, -10))
 
 
@@ -139,4 +139,4 @@ def test_hop_ends_follow_each_other() -> None:
     """Windows of a real-time source are a hop apart whatever the blocks."""
     found = list(windows(in_blocks(VOICE, [1_600]), MANIFEST, CLASSIFIER.scores, GATE_DBFS))
 
-    assert {later.at_ms - earlier.at_ms for earlier, later in pairwise(found)} == {1_000}
+    assert {later.end_ms - earlier.end_ms for earlier, later in pairwise(found)} == {1_000}
