@@ -63,6 +63,7 @@ def test_every_reading_is_found_once_though_ingest_is_killed(
                 mqtt_url=mqtt.url,
                 mqtt_password=ACCOUNTS[DEVICE],
                 state_dir=tmp_path / "device",
+                clock_wait_s=0,
             ) as device,
         ):
             _wait_for_readings(rest, 3, device)

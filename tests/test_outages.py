@@ -25,7 +25,16 @@ def test_rooms_wait_for_what_is_not_there_and_catch_up_when_it_was_gone(
     with (
         Room(tmp_path, "server", "ingest", **services, **login) as ingest,
         Room(tmp_path, "server", "run", **services, viewer_token=VIEWER, api_port=rest.url.rpartition(":")[2]) as api,
-        Room(tmp_path, "device", "run", **account, clips=ROOT / "samples", loop="true", state_dir=tmp_path) as device,
+        Room(
+            tmp_path,
+            "device",
+            "run",
+            **account,
+            clips=ROOT / "samples",
+            loop="true",
+            state_dir=tmp_path,
+            clock_wait_s=0,
+        ) as device,
     ):
         device.says("the broker cannot be reached; readings wait in the outbox, trying again")
         ingest.says("does not answer")

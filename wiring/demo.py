@@ -169,6 +169,7 @@ moodwire is ready after {after_s:.1f} s: device {mac_address(self.device)} {sour
             "API_URL": self.api,
         }
         device = {"MQTT_URL": mqtt_url, "STATE_DIR": str(self.folder / "device"), "NAME": "Demo"} | device_account
+        device["CLOCK_WAIT_S"] = "0"  # device and server share this machine's clock, synchronised or not
         if not settings.mic:
             device |= {"CLIPS": str(Path(settings.wav).absolute()), "LOOP": "true"}
         return [
