@@ -11,7 +11,7 @@ import soundfile
 import soxr
 
 from device import clock
-from device.sound import SAMPLE_RATE_HZ, Block, SourceError
+from device.sound import SAMPLE_RATE_HZ, Block, Capture, SourceError
 from models.frontend import Samples
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ class Clips:
     """
 
     dropped_blocks = 0
+    capture: Capture = "ok"
+    reopened = 0
 
     def __init__(self, path: Path, *, loop: bool) -> None:
         self.name = path.name

@@ -1,10 +1,12 @@
 """The speech gate: which 30 ms frames are speech."""
 
+from typing import NamedTuple
+
 import numpy as np
 import webrtcvad
 from numpy.typing import NDArray
 
-from device.sound import SAMPLE_RATE_HZ, level_dbfs
+from device.sound import SAMPLE_RATE_HZ, decibel, powers
 from models.frontend import Samples
 
 FRAME_MS = 30
@@ -13,6 +15,16 @@ HYSTERESIS_DB = 6.0
 """Once open, the gate closes only this far below the level that opened it."""
 VAD_AGGRESSIVENESS = 2
 """WebRTC's scale from 0 (hears speech easily) to 3."""
+
+Powers = NDArray[np.float64]
+"""Mean square of each frame relative to full scale, shape (frames,)."""
+
+
+class Gated(NamedTuple):
+    """What is known of some consecutive frames."""
+
+    speech: NDArray[np.bool_]
+    powers: Powers
 
 
 class SpeechGate:
@@ -28,17 +40,19 @@ class SpeechGate:
         self._vad = webrtcvad.Vad(VAD_AGGRESSIVENESS)
         self._pending: Samples = np.empty(0, np.int16)
 
-    def push(self, samples: Samples) -> NDArray[np.bool_]:
-        """Take the next samples and return one decision per frame that they complete."""
+    def push(self, samples: Samples) -> Gated:
+        """Take the next samples and return decision and power of each frame that they complete."""
         pending = np.concatenate((self._pending, samples))
         count = len(pending) // FRAME_SAMPLES
         frames = pending[: count * FRAME_SAMPLES].reshape(count, FRAME_SAMPLES)
         self._pending = pending[count * FRAME_SAMPLES :]
-        return np.array([self._is_speech(frame) for frame in frames], dtype=np.bool_)
+        found = powers(frames)
+        speech = [self._is_speech(frame, float(power)) for frame, power in zip(frames, found, strict=True)]
+        return Gated(np.array(speech, dtype=np.bool_), found)
 
-    def _is_speech(self, frame: Samples) -> bool:
+    def _is_speech(self, frame: Samples, power: float) -> bool:
         threshold = self._open_dbfs - HYSTERESIS_DB if self._open else self._open_dbfs
-        self._open = level_dbfs(frame) >= threshold
+        self._open = decibel(power) >= threshold
         # The detector adapts to the noise it hears, so it must hear every frame.
         voiced: bool = self._vad.is_speech(frame.tobytes(), SAMPLE_RATE_HZ)
         return self._open and voiced

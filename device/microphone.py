@@ -8,7 +8,7 @@ from typing import Any
 import soxr
 
 from device import clock
-from device.sound import SAMPLE_RATE_HZ, Block, SourceError
+from device.sound import SAMPLE_RATE_HZ, Block, Capture, SourceError
 from models.frontend import Samples
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ class Microphone:
         self._blocks: queue.Queue[Block | None] = queue.Queue(QUEUE_BLOCKS)
         self._closed = threading.Event()
         self.dropped_blocks = 0
+        self.reopened = 0
+        self.capture: Capture = "ok"
         self._resampler: soxr.ResampleStream | None = None
         self._stream: Any = None
         self.name = ""

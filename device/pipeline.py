@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from device.background import Background
 from device.gate import FRAME_MS, FRAME_SAMPLES, SpeechGate
 from device.sound import SAMPLE_RATE_HZ, Block, clipped, level_dbfs
 from models.bundle import Manifest
@@ -38,6 +39,8 @@ class Window(NamedTuple):
     """Of the whole window."""
     clipping: float
     """Share of samples at full scale in the newest hop."""
+    snr_db: float | None
+    """How far its speech frames stand above the background, 0 to 120; None when silent."""
 
 
 class Smoother:
@@ -84,12 +87,17 @@ def windows(blocks: Iterable[Block], manifest: Manifest, classify: Classify, gat
     samples: Recent = Recent(manifest.window_samples)
     frames: Recent = Recent(manifest.window_frames)
     speech: Recent = Recent(manifest.window_samples // FRAME_SAMPLES)
+    powers: Recent = Recent(manifest.window_samples // FRAME_SAMPLES)
+    background = Background()
     heard = 0
     for block in blocks:
         for hop in hops.push(block):
             samples.push(hop.samples)
             frames.push(log_mel.push(hop.samples))
-            speech.push(gate.push(hop.samples))
+            gated = gate.push(hop.samples)
+            speech.push(gated.speech)
+            powers.push(gated.powers)
+            background.push(gated.powers)
             heard += len(hop.samples)
             if heard < manifest.window_samples:
                 continue
@@ -101,6 +109,7 @@ def windows(blocks: Iterable[Block], manifest: Manifest, classify: Classify, gat
                 top=top,
                 level_dbfs=level_dbfs(samples.values),
                 clipping=clipped(hop.samples) / len(hop.samples),
+                snr_db=None if state == "silent" else background.snr_db(powers.values[speech.values]),
             )
 
 

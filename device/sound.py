@@ -1,14 +1,19 @@
 """What every source of sound yields, and facts about its level."""
 
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.frontend import Samples
 
 SAMPLE_RATE_HZ = 16_000
 FLOOR_DBFS = -120.0
 """Level of digital silence: a floor, so that it is never mistaken for full scale."""
+
+Capture = Literal["ok", "zeros", "flat", "stalled", "missing"]
+"""Whether sound comes in; else what is wrong: exact zeros, one value all the time, a device that is there but delivers
+nothing, or no device."""
 
 
 class Block(NamedTuple):
@@ -30,6 +35,14 @@ class Source(Protocol):
     def dropped_blocks(self) -> int:
         """Blocks that were lost because nobody took them in time."""
 
+    @property
+    def capture(self) -> Capture:
+        """Whether sound comes in."""
+
+    @property
+    def reopened(self) -> int:
+        """How often the device had to be opened again."""
+
     def read(self) -> Block | None:
         """Wait for the next block and return it; None when there will be no more."""
 
@@ -43,10 +56,17 @@ class SourceError(Exception):
 
 def level_dbfs(samples: Samples) -> float:
     """Return the RMS level in dB relative to a full-scale square wave, at least -120."""
-    if len(samples) == 0:
-        return FLOOR_DBFS
-    mean_square = float(np.mean(np.square(samples, dtype=np.float64))) / 32_768**2
-    return max(FLOOR_DBFS, 10 * float(np.log10(mean_square))) if mean_square > 0 else FLOOR_DBFS
+    return decibel(float(powers(samples))) if len(samples) else FLOOR_DBFS
+
+
+def powers(samples: Samples) -> NDArray[np.float64]:
+    """Return the mean square of the last axis relative to full scale, 0 to 1."""
+    return np.asarray(np.mean(np.square(samples, dtype=np.float64), axis=-1) / 32_768**2)
+
+
+def decibel(power: float) -> float:
+    """Return a mean square relative to full scale in dB, at least -120."""
+    return max(FLOOR_DBFS, 10 * float(np.log10(power))) if power > 0 else FLOOR_DBFS
 
 
 def clipped(samples: Samples) -> int:
