@@ -230,9 +230,16 @@ class Identity(msgspec.Struct, frozen=True):
     seq: Seq
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """The part of a command that names it; enough to answer a command that is otherwise malformed."""
+
+    transaction: Transaction
+
+
 _encoder = msgspec.json.Encoder()
 _raw_list = msgspec.json.Decoder(Annotated[list[msgspec.Raw], Meta(max_length=MAX_BATCH)])
 _identity = msgspec.json.Decoder(Identity)
+_asked = msgspec.json.Decoder(Asked)
 _decoders: dict[type, msgspec.json.Decoder[object]] = {}
 
 
@@ -283,6 +290,14 @@ def identify(payload: bytes) -> Identity | None:
     """Return boot and sequence number of a record that is otherwise malformed, or None if not even those are there."""
     try:
         return _identity.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def transaction(payload: bytes) -> str | None:
+    """Return the transaction of a command that is otherwise malformed, or None if not even that is there."""
+    try:
+        return _asked.decode(payload).transaction
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 

@@ -44,8 +44,11 @@ def command_response(device: str, name: CommandName) -> str:
 
 
 def home_assistant(device: str) -> str:
-    """Return the topic of a device's announcement to Home Assistant (MQTT device discovery)."""
-    return f"homeassistant/device/moodwire_{device}/config"
+    """Return the topic of a device's announcement to Home Assistant (MQTT device discovery, with node id).
+
+    The id has a level of its own, because access rules of Mosquitto replace `%u` in later versions only there.
+    """
+    return f"homeassistant/device/moodwire/{device}/config"
 
 
 def subscription(kind: FromDevice) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import models.bundle
 from broker.messages import Health, Status
 from broker.notice import NOTICE
-from broker.topics import mac_address
+from broker.topics import CommandName, mac_address
 from device import clock, health, identity, microphone
 from device.clips import Clips
 from device.link import Link
@@ -58,7 +58,7 @@ def run(settings: DeviceSettings) -> int:
             model=bundle.manifest.name,
             version=version("moodwire"),
         )
-        link = Link(settings, device, status, outbox)
+        link = Link(settings, device, status, outbox, on_command=_not_yet)
     except UNUSABLE as error:
         print(error, file=sys.stderr)
         return 2
@@ -85,6 +85,10 @@ def run(settings: DeviceSettings) -> int:
     if waiting:
         log.info("%d records wait in the outbox for the next start", waiting)
     return 0
+
+
+def _not_yet(name: CommandName, _payload: bytes) -> None:
+    log.warning("the command %s is not carried out by this version", name)
 
 
 def mics(_settings: DeviceSettings) -> int:

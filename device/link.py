@@ -1,21 +1,21 @@
-"""The connection to the broker: status and last will, sending from the outbox, and what the server answers."""
+"""What a device says and hears at the broker: status, records from the outbox, confirmations, commands."""
 
 import logging
 import sqlite3
-import ssl
 import threading
-from collections.abc import Callable
-from typing import Any
+import time
+from collections.abc import Callable, Iterable
+from typing import Literal
 
-import paho.mqtt.client as mqtt
 from msgspec.structs import replace
-from paho.mqtt.enums import CallbackAPIVersion
 
 from broker import topics
-from broker.endpoint import parse as parse_endpoint
 from broker.messages import (
+    CommandResponse,
     Generation,
     Health,
+    Live,
+    Seq,
     ServerStatus,
     Status,
     Stored,
@@ -24,55 +24,73 @@ from broker.messages import (
     encode,
     join,
 )
+from broker.topics import CommandName
+from device.connection import Connection
 from device.courier import Courier
+from device.home_assistant import HomeAssistant
 from device.outbox import Outbox, Row
 from device.settings import DeviceSettings
 
 log = logging.getLogger(__name__)
 
 RESEND_CHECK_S = 1.0
-"""How often to look whether a confirmation is overdue."""
-LONGEST_RECONNECT_S = 60
+"""How often to look whether a confirmation is overdue, or a live state waits."""
 GOODBYE_S = 2.0
+MAX_UNACKNOWLEDGED = 20
+"""Messages that the broker may leave unanswered before no more are handed over; bounds the queue in memory."""
 
 
 class Link:
-    """One device's connection, kept up in the background from `start` to `stop`.
+    """One device's conversation, kept up in the background from `start` to `stop`.
+
+    Args:
+        settings: Where the broker is, how to log in, who confirms.
+        device: The device's id.
+        status: What to say of the device at first; `set_status` changes it.
+        outbox: What is to be sent.
+        on_command: Takes a command's name and payload; called in the network thread, so it must only enqueue.
 
     Raises:
-        ValueError: the broker's URL or the CA file cannot be used.
+        ValueError: the broker's URL or a certificate cannot be used.
     """
 
-    def __init__(self, settings: DeviceSettings, device: str, status: Status, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        settings: DeviceSettings,
+        device: str,
+        status: Status,
+        outbox: Outbox,
+        on_command: Callable[[CommandName, bytes], None],
+    ) -> None:
         self._device = device
         self._status = status
         self._outbox = outbox
+        self._on_command = on_command
         self._courier = Courier(outbox)
-        self._wake = threading.Condition()
+        self._wake = threading.Condition()  # nothing is published while it is held: see Connection._on_publish
         self._connected = False
         self._server_online = False
         self._stopping = False
-        self._announced_loss = False
-        self._endpoint = parse_endpoint(settings.mqtt_url)
+        self._broker_confirms = settings.confirm == "broker"
+        self._on_way: dict[int, list[Row]] = {}
+        self._home_assistant = HomeAssistant(device, on=settings.home_assistant, state_dir=settings.state_dir)
         # A client id of its own per boot: two devices that share an id by mistake must not throw each other out.
-        self._client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, client_id=f"moodwire-{device}-{status.boot[:8]}", clean_session=True
-        )
-        self._client.username_pw_set(settings.mqtt_username or device, settings.mqtt_password or None)
-        if self._endpoint.tls:
-            self._client.tls_set_context(_tls(settings.mqtt_ca_file))
-        self._client.reconnect_delay_set(1, LONGEST_RECONNECT_S)
-        self._client.on_pre_connect = self._before_connect
-        self._client.on_connect = self._on_connect
-        self._client.on_connect_fail = self._on_connect_fail
-        self._client.on_disconnect = self._on_disconnect
-        self._client.on_message = self._on_message
+        client_id = f"moodwire-{device}-{status.boot[:8]}"
+        self._connection = Connection(settings, client_id, settings.mqtt_username or device, self)
+        self._handlers: dict[str, Callable[[bytes], None]] = {
+            topics.topic(device, "stored"): self._on_stored,
+            topics.topic(device, "generation"): self._on_generation,
+            topics.topic(device, "status"): self._on_own_status,
+            topics.SERVER_STATUS: self._on_server_status,
+        }
+        if settings.home_assistant:
+            self._handlers[topics.HOME_ASSISTANT_STATUS] = self._on_home_assistant
+        self._commands: dict[str, CommandName] = {topics.command(device, name): name for name in topics.COMMANDS}
         self._sender = threading.Thread(target=self._send, name="sender", daemon=True)
 
     def start(self) -> None:
         """Connect, and go on trying while that fails."""
-        self._client.connect_async(self._endpoint.host, self._endpoint.port)
-        self._client.loop_start()
+        self._connection.start()
         self._sender.start()
 
     def notify(self) -> None:
@@ -83,10 +101,37 @@ class Link:
     def publish_health(self, health: Health) -> None:
         """Publish how the device is, if connected; the next minute brings the next one."""
         if self._connected:
-            self._client.publish(topics.topic(self._device, "health"), encode(health), qos=0, retain=True)
+            self._connection.publish(topics.topic(self._device, "health"), encode(health), qos=0, retain=True)
+
+    def publish_live(self, live: Live) -> None:
+        """Take what is heard now, for home automation; it goes out at most every ten seconds, and only if wanted.
+
+        Call it for every window, and every few seconds while the device is paused: what nobody repeats expires.
+        """
+        self._home_assistant.hear(live)
+
+    def set_status(
+        self,
+        *,
+        state: Literal["online", "paused"] | None = None,
+        name: str | None = None,
+        labels: tuple[str, ...] | None = None,
+        model: str | None = None,
+    ) -> None:
+        """Change what is said of this device, now if connected, and at every connect; what is None stays."""
+        asked = {"state": state, "name": name, "labels": labels, "model": model}
+        with self._wake:
+            before = self._status
+            self._status = replace(before, **{field: value for field, value in asked.items() if value is not None})
+        if self._connected and self._status != before:
+            self._say_status()
+
+    def answer(self, name: CommandName, response: CommandResponse) -> None:
+        """Publish how a command ended; later when there is no connection now."""
+        self._connection.publish(topics.command_response(self._device, name), encode(response))
 
     def drain(self, timeout_s: float) -> int:
-        """Wait until the server has confirmed everything, and return how many rows still wait."""
+        """Wait until everything is confirmed, and return how many rows still wait."""
         with self._wake:
             self._wake.wait_for(lambda: self._outbox.waiting()[0] == 0, timeout_s)
         return self._outbox.waiting()[0]
@@ -97,71 +142,56 @@ class Link:
             self._stopping = True
             self._wake.notify_all()
         self._sender.join()
-        goodbye = self._publish_status("offline")
-        if goodbye.rc == mqtt.MQTT_ERR_SUCCESS:  # else the connection is gone, and the last will says it
-            goodbye.wait_for_publish(GOODBYE_S)
-        self._client.disconnect()
-        self._client.loop_stop()
+        if self._connected:  # else the last will has said it
+            goodbye = encode(replace(self._status, state="offline"))
+            self._connection.say_goodbye(topics.topic(self._device, "status"), goodbye, GOODBYE_S)
+        self._connection.stop()
 
-    def _before_connect(self, _client: mqtt.Client, _userdata: Any) -> None:
+    def will(self) -> tuple[str, bytes]:
         """Number the connection, so that the last will of an older one is recognised as stale."""
-        self._status = replace(self._status, connection=self._status.connection + 1)
-        will = encode(replace(self._status, state="offline"))
-        self._client.will_set(topics.topic(self._device, "status"), will, qos=1, retain=True)
+        with self._wake:
+            self._status = replace(self._status, connection=self._status.connection + 1)
+        return topics.topic(self._device, "status"), encode(replace(self._status, state="offline"))
 
-    def _on_connect(self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        if reason.is_failure:
-            self._say_lost(f"the broker refuses this device: {reason}")
-            return
-        log.info("connected to the broker at %s:%d", self._endpoint.host, self._endpoint.port)
-        self._announced_loss = False
-        self._client.subscribe(
-            [
-                (topics.topic(self._device, "stored"), 1),
-                (topics.topic(self._device, "generation"), 1),
-                (topics.topic(self._device, "status"), 1),
-                (topics.SERVER_STATUS, 1),
-            ]
-        )
-        self._publish_status("online")
+    def begin(self) -> None:
+        """Say that the device is there, and listen."""
+        self._say_status()  # first, so that what is heard on the own topic is what was just said
+        self._connection.subscribe([*self._handlers, *self._commands])
+        self._home_assistant.begin()
         with self._wake:
             self._courier.start_over()
             self._connected = True
             self._wake.notify_all()
 
-    def _on_connect_fail(self, _client: Any, _userdata: Any) -> None:
-        self._say_lost("the broker cannot be reached")
-
-    def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+    def end(self) -> None:
+        """Send nothing until the connection is back."""
+        self._home_assistant.end(time.monotonic())
         with self._wake:
             self._connected = False
             self._server_online = False
-        if not self._stopping:
-            self._say_lost(f"the connection to the broker is lost: {reason}")
 
-    def _say_lost(self, what: str) -> None:
-        if not self._announced_loss:
-            log.warning("%s; readings wait in the outbox, trying again", what)
-            self._announced_loss = True
-
-    def _publish_status(self, state: str) -> mqtt.MQTTMessageInfo:
-        payload = encode(replace(self._status, state=state))
-        return self._client.publish(topics.topic(self._device, "status"), payload, qos=1, retain=True)
-
-    def _on_message(self, _client: Any, _userdata: Any, message: mqtt.MQTTMessage) -> None:
-        handlers: dict[str, Callable[[bytes], None]] = {
-            topics.topic(self._device, "stored"): self._on_stored,
-            topics.topic(self._device, "generation"): self._on_generation,
-            topics.topic(self._device, "status"): self._on_own_status,
-            topics.SERVER_STATUS: self._on_server_status,
-        }
+    def hear(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        """Pass a message on to who knows what it means."""
+        if topic in self._commands:
+            if retained:
+                log.warning("ignored a retained message on %s: a command is for once, not for every connect", topic)
+            else:
+                self._on_command(self._commands[topic], payload)
+            return
         try:
-            handlers[message.topic](bytes(message.payload))
+            self._handlers[topic](payload)
         except WireError as error:
-            log.warning("ignored a message on %s: %s", message.topic, error)
+            log.warning("ignored a message on %s: %s", topic, error)
         except sqlite3.Error as error:
             # The rows stay, go out again later, and the server answers again.
-            log.error("the outbox cannot be written (%s); a message on %s has no effect", error, message.topic)  # noqa: TRY400 - the sentence says it all
+            log.error("the outbox cannot be written (%s); a message on %s has no effect", error, topic)  # noqa: TRY400 - the sentence says it all
+
+    def acknowledged(self) -> None:
+        """Let the sender look at what the broker has answered."""
+        self.notify()
+
+    def _say_status(self) -> None:
+        self._connection.publish(topics.topic(self._device, "status"), encode(self._status), retain=True)
 
     def _on_stored(self, payload: bytes) -> None:
         answer = decode(payload, Stored)
@@ -171,8 +201,11 @@ class Link:
             log.warning("the server refuses records %d to %d of boot %s: %s", first, last, answer.boot, why)
             self._outbox.refuse(answer.boot, first, last, why)
             settled.append((first, last))
+        self._forget(answer.boot, settled)
+
+    def _forget(self, boot: str, settled: Iterable[tuple[Seq, Seq]]) -> None:
         with self._wake:
-            self._courier.settled(answer.boot, settled)
+            self._courier.settled(boot, settled)
             self._wake.notify_all()
 
     def _on_generation(self, payload: bytes) -> None:
@@ -183,17 +216,25 @@ class Link:
                 log.info("someone deleted this device's data; %d waiting records erased", erased)
 
     def _on_own_status(self, payload: bytes) -> None:
-        """Say `online` again when an earlier connection's last will arrives late, or an erasure cleared the status."""
+        """Say again what was said when the broker holds something else.
+
+        That is the case when an earlier connection's or process's last will arrives late, and when an erasure has
+        cleared the status, and with it what Home Assistant was told.
+        """
         if self._stopping or not self._connected:
             return
         seen = decode(payload, Status) if payload else None
-        if seen is None or (seen.boot == self._status.boot and seen.state == "offline"):
-            log.info("the retained status says nothing of this device, or offline; saying that it is online")
-            self._publish_status("online")
+        if seen is None:
+            self._home_assistant.begin()
+            self.notify()
+        elif seen.state != "offline" and (seen.boot != self._status.boot or seen == self._status):
+            return
+        log.info("the retained status is not this device's; saying again that it is %s", self._status.state)
+        self._say_status()
 
     def _on_server_status(self, payload: bytes) -> None:
         online = bool(payload) and decode(payload, ServerStatus).state == "online"
-        if online != self._server_online:
+        if online != self._server_online and not self._broker_confirms:
             log.info("the server is %s", "online" if online else "away; readings wait in the outbox")
         with self._wake:
             if not online:
@@ -201,21 +242,35 @@ class Link:
             self._server_online = online
             self._wake.notify_all()
 
+    def _on_home_assistant(self, payload: bytes) -> None:
+        if payload == b"online":
+            self._home_assistant.begin()
+            self.notify()
+
     def _send(self) -> None:
         while True:
+            self._take_acknowledgements()
+            if self._connected:
+                for topic, payload in self._home_assistant.due(self._status, time.monotonic()):
+                    self._connection.publish(topic, payload, retain=True)
             with self._wake:
                 if self._stopping:
                     return
                 rows = self._next_rows()
                 if not rows:
-                    self._wake.wait(RESEND_CHECK_S)
+                    if not self._connection.has_acknowledgements:
+                        self._wake.wait(RESEND_CHECK_S)
                     continue
             payload = join([row.payload for row in rows])
-            self._client.publish(topics.topic(self._device, rows[0].kind), payload, qos=1)
+            mid = self._connection.publish(topics.topic(self._device, rows[0].kind), payload)
+            if self._broker_confirms:
+                self._on_way[mid] = rows
 
     def _next_rows(self) -> list[Row]:
         """Return what to send now; nothing while nobody confirms, or while the outbox cannot be read."""
-        if not (self._connected and self._server_online):
+        if not self._connected or self._connection.unacknowledged >= MAX_UNACKNOWLEDGED:
+            return []
+        if not (self._server_online or self._broker_confirms):
             return []
         try:
             return self._courier.next_batch()
@@ -223,9 +278,17 @@ class Link:
             log.error("the outbox cannot be read: %s; trying again", error)  # noqa: TRY400 - the sentence says it all
             return []
 
-
-def _tls(ca_file: str) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file or None)
-    except OSError as error:
-        raise ValueError(f"mqtt_ca_file {ca_file!r} cannot be used: {error}") from error
+    def _take_acknowledgements(self) -> None:
+        """Forget what the broker has, where the broker is who confirms."""
+        for answer in self._connection.acknowledgements():
+            rows = self._on_way.pop(answer.mid, [])
+            if answer.refused:
+                continue
+            self._home_assistant.acknowledged(answer.topic)
+            for row in rows:
+                span = [(row.seq, row.seq)]
+                try:
+                    self._outbox.settle(row.boot, span)
+                except sqlite3.Error as error:
+                    log.error("the outbox cannot be written (%s); a record will be sent twice", error)  # noqa: TRY400 - the sentence says it all
+                self._forget(row.boot, span)

@@ -1,9 +1,10 @@
 """The device's connection on real brokers: presence, sending, confirmations, erasures."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -14,6 +15,7 @@ from services import wait_until
 
 from broker import topics
 from broker.messages import Generation, Message, Reading, ServerStatus, Status, Stored, decode, encode, split
+from broker.topics import CommandName
 from device.link import Link
 from device.outbox import Outbox
 from device.settings import DeviceSettings
@@ -74,11 +76,20 @@ def outbox(tmp_path: Path) -> Outbox:
     return open_outbox(tmp_path)
 
 
+def ignore(_name: CommandName, _payload: bytes) -> None:
+    """Take no commands."""
+
+
 @contextmanager
-def linked(broker: RunningBroker, outbox: Outbox) -> Iterator[Link]:
+def linked(
+    broker: RunningBroker,
+    outbox: Outbox,
+    on_command: Callable[[CommandName, bytes], None] = ignore,
+    **changes: Any,
+) -> Iterator[Link]:
     """Run a device's link."""
-    settings = DeviceSettings(mqtt_url=broker.url, mqtt_password=ACCOUNTS[DEVICE])
-    link = Link(settings, DEVICE, STATUS, outbox)
+    settings = DeviceSettings(mqtt_url=broker.url, mqtt_password=ACCOUNTS[DEVICE], **changes)
+    link = Link(settings, DEVICE, STATUS, outbox, on_command)
     link.start()
     try:
         yield link
@@ -222,10 +233,10 @@ def test_kinds_go_to_their_own_topics(broker: RunningBroker, outbox: Outbox) -> 
 
 def test_a_refused_login_is_said_once(broker: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
     """A wrong password is named as the reason, and trying again is quiet."""
-    link = Link(DeviceSettings(mqtt_url=broker.url, mqtt_password="wrong"), DEVICE, STATUS, outbox)
+    link = Link(DeviceSettings(mqtt_url=broker.url, mqtt_password="wrong"), DEVICE, STATUS, outbox, ignore)
     link.start()
     try:
-        wait_until(lambda: "the broker refuses this device: Not authorized" in caplog.text, "the reason is logged")
+        wait_until(lambda: "refuses this device: Not authorized" in caplog.text, "the reason is logged")
     finally:
         link.stop()
 

@@ -1,0 +1,55 @@
+"""Ed25519 keys and signatures, by which a device knows who made a bundle."""
+
+import os
+from pathlib import Path
+
+from nacl.exceptions import BadSignatureError
+from nacl.signing import SigningKey, VerifyKey
+
+SIGNATURE_BYTES = 64
+_KEY_BYTES = 32
+
+
+def make_key(path: Path) -> None:
+    """Write a new private key, 64 hex digits, into a file that only its owner can read.
+
+    Raises:
+        OSError: the file is there already, or cannot be written.
+    """
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(bytes(SigningKey.generate()).hex() + "\n")
+
+
+def public_key(private: bytes) -> str:
+    """Return the public key of a private one as 64 hex digits."""
+    return bytes(SigningKey(private).verify_key).hex()
+
+
+def read_key(path: Path) -> bytes:
+    """Return the private key of a file that `make_key` wrote, 32 bytes.
+
+    Raises:
+        ValueError: it holds something else.
+        OSError: it cannot be read.
+    """
+    try:
+        key = bytes.fromhex(path.read_text().strip())
+    except ValueError as error:
+        raise ValueError(f"{path} holds no private key; moodwire bundle keygen makes one") from error
+    if len(key) != _KEY_BYTES:
+        raise ValueError(f"{path} holds {len(key)} bytes, and a private key has {_KEY_BYTES}")
+    return key
+
+
+def sign(message: bytes, private: bytes) -> bytes:
+    """Return the signature of a message, 64 bytes."""
+    return SigningKey(private).sign(message).signature
+
+
+def is_signed(message: bytes, signature: bytes, public: str) -> bool:
+    """Return whether the signature is that of the holder of a public key, 64 hex digits."""
+    try:
+        VerifyKey(bytes.fromhex(public)).verify(message, signature)
+    except BadSignatureError:
+        return False
+    return True
