@@ -19,6 +19,8 @@ from broker import topics
 
 SERVER_ACCOUNT = "server"
 """Account of ingest; a device's account is its id."""
+HOME_ASSISTANT_ACCOUNT = "homeassistant"
+"""Account of Home Assistant or another home automation, which reads."""
 
 _HERE = Path(__file__).parent
 _PBKDF2_ROUNDS = 101
@@ -36,7 +38,7 @@ class BrokerStart(NamedTuple):
 def prepare(folder: Path, host: str, port: int, accounts: dict[str, str]) -> BrokerStart:
     """Write configuration, accounts and access rules into a folder and return what to run.
 
-    `accounts` maps user names to passwords: `server`, and one device id per device.
+    `accounts` maps user names to passwords: `server`, perhaps `homeassistant`, and one device id per device.
     """
     binary = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
     if binary is None:
@@ -47,6 +49,7 @@ def prepare(folder: Path, host: str, port: int, accounts: dict[str, str]) -> Bro
 def write_mosquitto(folder: Path, host: str, port: int, accounts: dict[str, str]) -> Path:
     """Write Mosquitto's configuration into a folder and return its main file."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / "conf.d").mkdir(exist_ok=True, mode=0o700)
     template = Template((_HERE / "mosquitto.conf").read_text())
     # Started as root, Mosquitto would become another user, who cannot read this folder.
     conf = template.substitute(port=port, host=host, folder=folder.absolute(), user=getpass.getuser())
@@ -85,6 +88,8 @@ def prepare_amqtt(folder: Path, host: str, port: int, accounts: dict[str, str]) 
 def _may_publish(user: str) -> list[str]:
     if user == SERVER_ACCOUNT:
         return [f"{topics.ROOT}/#", topics.home_assistant("+")]
+    if user == HOME_ASSISTANT_ACCOUNT:
+        return [topics.HOME_ASSISTANT_STATUS]
     return [
         *(topics.topic(user, kind) for kind in topics.FROM_DEVICE),
         topics.topic(user, "state"),
@@ -96,6 +101,8 @@ def _may_publish(user: str) -> list[str]:
 def _may_subscribe(user: str) -> list[str]:
     if user == SERVER_ACCOUNT:
         return [f"{topics.ROOT}/#"]
+    if user == HOME_ASSISTANT_ACCOUNT:
+        return ["homeassistant/#", *(topics.topic("+", kind) for kind in ("state", "status", "health"))]
     return [
         topics.topic(user, "status"),
         topics.topic(user, "stored"),

@@ -1,6 +1,7 @@
 """What a user can set on a device; `moodwire.py` fills it from defaults, TOML file, environment and flags."""
 
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -30,7 +31,8 @@ class DeviceSettings:
     name: str = ts.option(default=socket.gethostname()[:64], help="name that people see, 64 characters at most")
     mic: str = ts.option(
         default="",
-        help="microphone: index or part of the name that `moodwire device mics` lists; empty: the default",
+        help="microphone: a stable id, index or part of the name, as `moodwire device mics` lists them; "
+        "empty: the default",
     )
     clips: str = ts.option(default="", help="play this audio file or folder in real time instead of listening")
     loop: bool = ts.option(default=False, help="play the clips again and again")
@@ -81,5 +83,9 @@ class DeviceSettings:
                 raise ValueError(f"{name} is {value!r}; {' or '.join(allowed)} is right")
         if bool(self.mqtt_cert_file) != bool(self.mqtt_key_file):
             raise ValueError("mqtt_cert_file and mqtt_key_file go together; only one of them is set")
+        if self.model_key and not re.fullmatch("[0-9a-f]{64}", self.model_key):
+            raise ValueError(
+                f"model_key {self.model_key!r} is no public key: the 64 hex digits that bundle keygen prints are right"
+            )
         if self.clips and self.mic:
             raise ValueError("both clips and mic are set; a device listens to one of them")

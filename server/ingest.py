@@ -176,12 +176,17 @@ class Ingest:
         self._stopping.wait(longest_s * random.uniform(0.5, 1.0))  # noqa: S311 -- spreads tries, protects nothing
 
     def _carry_out(self, job: Job) -> None:
-        """Tell a device that its data was erased, and forget what the broker keeps of it."""
+        """Tell a device that its data was erased, and forget what the broker keeps of it.
+
+        The status goes last: a live device that sees it cleared says everything again, and must not be overtaken.
+        """
         generation = messages.encode(Generation(gen=job.generation))
         sent = [
             self._link.publish(topics.topic(job.device, "generation"), generation, retain=True),
-            self._link.publish(topics.topic(job.device, "status"), b"", retain=True),
+            self._link.publish(topics.home_assistant(job.device), b"", retain=True),
+            self._link.publish(topics.topic(job.device, "state"), b"", retain=True),
             self._link.publish(topics.topic(job.device, "health"), b"", retain=True),
+            self._link.publish(topics.topic(job.device, "status"), b"", retain=True),
         ]
         if all(_is_published(info) for info in sent):
             self._store.finish(job)

@@ -148,7 +148,7 @@ moodwire is ready after {after_s:.1f} s: device {mac_address(self.device)} {sour
         server_account: dict[str, str] = {}
         device_account: dict[str, str] = {}
         if not mqtt_url:
-            accounts = keys.accounts(broker.embedded.SERVER_ACCOUNT)
+            accounts = keys.accounts(broker.embedded.SERVER_ACCOUNT, broker.embedded.HOME_ASSISTANT_ACCOUNT)
             start = broker.embedded.prepare(self.folder / "broker", HOST, settings.mqtt_port, accounts)
             children.append(self._child("broker", start.name, start.argv))
             mqtt_url = f"mqtt://{HOST}:{settings.mqtt_port}"

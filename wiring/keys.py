@@ -9,6 +9,7 @@ from pathlib import Path
 
 NAMES = ("server-password", "viewer-token", "operator-token", "dashboard-key")
 _DEVICE = "device-password-"
+_HOME_ASSISTANT = "homeassistant-password"
 
 
 class Keys:
@@ -37,11 +38,18 @@ class Keys:
         """Make a password for a device that has none."""
         self._make(self.device_path(device).name)
 
-    def accounts(self, server: str) -> dict[str, str]:
-        """Return user names and passwords for the broker: the server's, and each device's."""
+    def add_home_assistant(self) -> Path:
+        """Make a password for home automation if there is none, and return its file."""
+        self._make(_HOME_ASSISTANT)
+        return self._folder / _HOME_ASSISTANT
+
+    def accounts(self, server: str, home_assistant: str) -> dict[str, str]:
+        """Return user names and passwords for the broker: server, devices, home automation if made."""
         devices = {path.name.removeprefix(_DEVICE): path for path in sorted(self._folder.glob(f"{_DEVICE}*"))}
+        home = self._folder / _HOME_ASSISTANT
+        others = devices | ({home_assistant: home} if home.exists() else {})
         return {server: self.value("server-password")} | {
-            device: path.read_text().strip() for device, path in devices.items()
+            user: path.read_text().strip() for user, path in others.items()
         }
 
     def _make(self, name: str) -> None:

@@ -16,6 +16,7 @@ class SetupSettings:
 
     folder: Path = ts.option(default=Path("config"), help="folder for secrets/ and broker/; what is there stays")
     device: str = ts.option(default="", help="MAC address of a device that shall get an account at the broker")
+    home_assistant: bool = ts.option(default=False, help="make an account at the broker for Home Assistant as well")
     listen: str = ts.option(default="127.0.0.1", help="address that the broker listens on")
     port: int = ts.option(default=1883, help="port that the broker listens on")
 
@@ -30,11 +31,14 @@ def setup(settings: SetupSettings) -> int:
     keys = Keys(settings.folder / "secrets")
     if device:
         keys.add_device(device)
+    home = keys.add_home_assistant() if settings.home_assistant else None
     folder = settings.folder / "broker"
-    accounts = keys.accounts(broker.embedded.SERVER_ACCOUNT)
+    accounts = keys.accounts(broker.embedded.SERVER_ACCOUNT, broker.embedded.HOME_ASSISTANT_ACCOUNT)
     broker.embedded.write_mosquitto(folder, settings.listen, settings.port, accounts)
     print(f"Mosquitto: mosquitto -c {folder / 'mosquitto.conf'} (reloads accounts on SIGHUP)")
     print(f"Secrets:   {settings.folder / 'secrets'}")
     if device:
         print(f"The device's password, for its MOODWIRE_MQTT_PASSWORD: see {keys.device_path(device)}")
+    if home:
+        print(f"Home Assistant logs in as {broker.embedded.HOME_ASSISTANT_ACCOUNT}; its password: see {home}")
     return 0

@@ -33,6 +33,30 @@ def test_a_device_speaks_and_hears_under_its_own_id_only(any_broker: RunningBrok
     assert at_device == [(topics.topic(DEVICE, "stored"), b"for you")]
 
 
+def test_home_automation_reads_what_is_for_it_and_the_server_clears_it(any_broker: RunningBroker) -> None:
+    """A device's announcement and live state reach home automation, and the server may take both back."""
+    at_home: list[tuple[str, bytes]] = []
+    own = [topics.home_assistant(DEVICE), topics.topic(DEVICE, "state")]
+    with (
+        any_broker.client("server") as server,
+        any_broker.client("homeassistant", lambda *message: at_home.append(message)) as home,
+        any_broker.client(DEVICE) as device,
+    ):
+        _subscribe(home, "homeassistant/#")
+        _subscribe(home, "moodwire/v1/+/state")
+        for topic in own:
+            device.publish(topic, b"here", qos=1, retain=True).wait_for_publish(10)
+        wait_until(lambda: len(at_home) == 2, "both are heard")
+        for topic in own:
+            server.publish(topic, b"", qos=1, retain=True).wait_for_publish(10)
+        wait_until(lambda: len(at_home) == 4, "both are cleared")
+        device.publish(topics.home_assistant(OTHER_DEVICE), b"foreign", qos=1).wait_for_publish(10)
+        server.publish(topics.topic(DEVICE, "state"), b"last", qos=1)
+        wait_until(lambda: at_home[-1][1] == b"last", "nothing else comes")
+
+    assert sorted(at_home) == sorted([(t, p) for t in own for p in (b"here", b"")] + [(own[1], b"last")])
+
+
 @pytest.mark.parametrize(("user", "password"), [(DEVICE, "wrong"), ("stranger", "x"), (None, None)])
 def test_strangers_are_not_let_in(any_broker: RunningBroker, user: str | None, password: str | None) -> None:
     """Without the right password there is no connection."""
@@ -56,7 +80,7 @@ def test_no_password_is_kept_in_the_clear(tmp_path: Path) -> None:
     embedded.write_mosquitto(tmp_path, "127.0.0.1", 1, ACCOUNTS)
     embedded.prepare_amqtt(tmp_path, "127.0.0.1", 1, ACCOUNTS)
 
-    for file in tmp_path.iterdir():
+    for file in filter(Path.is_file, tmp_path.iterdir()):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
         for password in ACCOUNTS.values():
             assert password not in file.read_text(), file

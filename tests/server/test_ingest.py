@@ -201,11 +201,13 @@ def test_ingest_waits_for_a_broker_and_a_store_that_are_not_there(tmp_path: Path
 def test_a_delete_reaches_the_device_and_the_broker(
     broker: RunningBroker, redis_store: RunningStore, ingest: Process
 ) -> None:
-    """After a Delete the new generation is retained for the device, and its retained status is gone."""
+    """After a Delete the new generation is retained for the device, and all else that was retained of it is gone."""
     store = opened(redis_store)
     now = store.now()
     with device(broker) as sender:
         sender._client.publish(topics.topic(DEVICE, "status"), encode(status()), qos=1, retain=True)
+        sender._client.publish(topics.topic(DEVICE, "state"), b"{}", qos=1, retain=True)
+        sender._client.publish(topics.home_assistant(DEVICE), b"{}", qos=1, retain=True)
         sender.send("reading", reading(0, now))
         wait_until(lambda: sender.confirmed() == {0}, "the reading is confirmed")
         wait_until(lambda: getattr(store.device(DEVICE), "name", "") == "Kitchen", "the status is stored")
@@ -216,11 +218,18 @@ def test_a_delete_reaches_the_device_and_the_broker(
         sender.send("reading", reading(2, now, gen=1))
         wait_until(lambda: sender.confirmed() == {0, 2}, "the new generation is taken")
     retained: dict[str, bytes] = {}
-    with broker.client(embedded.SERVER_ACCOUNT, retained.__setitem__) as client:
-        client.subscribe(f"{topics.ROOT}/#", qos=1)
-        wait_until(lambda: topics.topic(DEVICE, "generation") in retained, "the generation is retained")
+    with (
+        broker.client(embedded.SERVER_ACCOUNT, retained.__setitem__) as server,
+        broker.client(embedded.HOME_ASSISTANT_ACCOUNT, retained.__setitem__) as home,
+    ):
+        home.publish(topics.HOME_ASSISTANT_STATUS, b"online", qos=1, retain=True).wait_for_publish(10)
+        home.subscribe("homeassistant/#", qos=1)
+        server.subscribe(f"{topics.ROOT}/#", qos=1)
+        wanted = {topics.topic(DEVICE, "generation"), topics.HOME_ASSISTANT_STATUS}
+        wait_until(lambda: wanted <= retained.keys(), "the generation is retained")
     assert json.loads(retained[topics.topic(DEVICE, "generation")])["gen"] == 1
-    assert topics.topic(DEVICE, "status") not in retained
+    gone = {topics.home_assistant(DEVICE), *(topics.topic(DEVICE, kind) for kind in ("state", "status", "health"))}
+    assert not gone & retained.keys()
 
 
 def test_ingest_says_offline_when_it_goes_and_when_it_dies(

@@ -15,6 +15,7 @@ BROKERS = ("mosquitto", "amqtt")
 DEVICE = "aabbccddeeff"
 OTHER_DEVICE = "112233445566"
 ACCOUNTS = {embedded.SERVER_ACCOUNT: "server-secret", DEVICE: "device-secret", OTHER_DEVICE: "other-secret"}
+ACCOUNTS[embedded.HOME_ASSISTANT_ACCOUNT] = "home-secret"
 
 
 def free_port() -> int:
