@@ -76,7 +76,7 @@ def test_a_watchdog_of_another_process_is_not_hurried_for(
     notify = Notify({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": str(os.getpid() + 1)})
 
     for now_s in range(30):
-        notify.alive("")
+        notify.alive(f"{now_s}")
 
     assert len(heard(listener)) == 1
 
