@@ -51,6 +51,12 @@ COMMANDS = {
         "device.bench:bench",
         "time and memory of the device on this machine",
     ),
+    "device calibrate": Command(
+        "device",
+        "device.calibrate:CalibrateSettings",
+        "device.calibrate:calibrate",
+        "measure the quiet room and set the speech gate above it",
+    ),
     "server run": Command("server", "server.settings:ServerSettings", "server.commands:run", "serve the REST API"),
     "server ingest": Command(
         "server", "server.settings:ServerSettings", "server.commands:ingest", "store what the devices publish"
