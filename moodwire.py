@@ -64,6 +64,12 @@ COMMANDS = {
     "dashboard": Command(
         "dashboard", "dashboard.settings:DashboardSettings", "dashboard.commands:run", "serve the live page"
     ),
+    "bundle keygen": Command(
+        "bundle", "models.commands:BundleSettings", "models.commands:keygen", "make the key that signs models"
+    ),
+    "bundle pack": Command(
+        "bundle", "models.commands:BundleSettings", "models.commands:pack", "sign a model and pack it for devices"
+    ),
     "train": Command(
         "train", "training.settings:TrainSettings", "training.commands:train", "make a model and measure it honestly"
     ),

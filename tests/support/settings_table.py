@@ -12,7 +12,11 @@ import moodwire
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "settings.md"
-OF_THE_MACHINE = {("device", "name"): "the machine's name", ("device", "state_dir"): "`~/.local/state/moodwire`"}
+OF_THE_MACHINE = {
+    ("device", "name"): "the machine's name",
+    ("device", "state_dir"): "`~/.local/state/moodwire`",
+    ("bundle", "key_file"): "`~/.config/moodwire/bundle.key`",
+}
 """Defaults that differ from machine to machine."""
 INTRODUCTION = """# Settings
 

@@ -1,0 +1,130 @@
+"""Signed bundles: only what the holder of the key packed is ever unpacked."""
+
+import io
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import moodwire
+from models import bundle, packing, signing
+from models.bundle import BundleError
+
+PRIVATE = bytes(range(32))
+PUBLIC = signing.public_key(PRIVATE)
+PACKED = packing.pack(bundle.find(bundle.DEFAULT), PRIVATE)
+
+
+def signed(files: dict[str, bytes], *, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """Return any files, packed and signed with the right key."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", method) as packed:
+        for name, content in files.items():
+            packed.writestr(name, content)
+    body = packing._FORMAT + archive.getvalue()
+    return packing._FORMAT + signing.sign(body, PRIVATE) + archive.getvalue()
+
+
+def test_what_was_packed_comes_out_again() -> None:
+    """All four files of a bundle arrive as they were, and packing again gives the same bytes."""
+    folder = bundle.find(bundle.DEFAULT)
+
+    assert packing.unpack(PACKED, PUBLIC) == {name: (folder / name).read_bytes() for name in packing.FILES}
+    assert packing.pack(folder, PRIVATE) == PACKED
+
+
+def test_people_can_look_into_a_packed_bundle() -> None:
+    """The file is a zip archive behind the signature, which any zip program reads."""
+    with zipfile.ZipFile(io.BytesIO(PACKED)) as archive:
+        assert sorted(archive.namelist()) == sorted(packing.FILES)
+
+
+@given(st.integers(0, len(PACKED) - 1), st.integers(1, 255))
+def test_no_byte_can_be_changed(place: int, change: int) -> None:
+    """A bundle that was changed anywhere is refused before it is unpacked."""
+    changed = bytearray(PACKED)
+    changed[place] ^= change
+
+    with pytest.raises(BundleError, match=r"signature is not by the key|no packed bundle"):
+        packing.unpack(bytes(changed), PUBLIC)
+
+
+@given(st.integers(0, len(PACKED) - 1))
+def test_a_cut_bundle_is_refused(length: int) -> None:
+    """A bundle of which only a part arrived is refused."""
+    with pytest.raises(BundleError, match=r"signature is not by the key|no packed bundle"):
+        packing.unpack(PACKED[:length], PUBLIC)
+
+
+def test_another_key_is_refused() -> None:
+    """A bundle that somebody else signed is refused."""
+    with pytest.raises(BundleError, match="signature is not by the key that model_key names"):
+        packing.unpack(PACKED, signing.public_key(bytes(32)))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [*packing.FILES, "../../outbox.sqlite"],
+        ["/etc/passwd", *packing.FILES[1:]],
+        [*packing.FILES, "extra.txt"],
+        list(packing.FILES[:3]),
+        [*packing.FILES[:3], "manifest.json"],
+        [],
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_only_the_four_files_are_unpacked(names: list[str]) -> None:
+    """Even the holder of the key cannot pack a path that leads elsewhere, a file too many, twice, or too few."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        for name in names:
+            packed.writestr(name, b"x")
+    body = archive.getvalue()
+
+    with pytest.raises(BundleError, match="has exactly the files"):
+        packing.unpack(packing._FORMAT + signing.sign(packing._FORMAT + body, PRIVATE) + body, PUBLIC)
+
+
+def test_a_bundle_that_swells_is_refused() -> None:
+    """An archive that unpacks to far more than a bundle has is refused before it is unpacked."""
+    files = dict.fromkeys(packing.FILES, b"x") | {"model.tflite": bytes(packing.MAX_UNPACKED_BYTES)}
+
+    with pytest.raises(BundleError, match="is not larger than"):
+        packing.unpack(signed(files), PUBLIC)
+
+
+def test_an_archive_that_cannot_be_read_is_refused() -> None:
+    """Signed nonsense is refused in one sentence as well."""
+    for body in (b"", b"nonsense", PACKED[90:-40]):
+        with pytest.raises(BundleError, match="cannot be unpacked"):
+            packing.unpack(packing._FORMAT + signing.sign(packing._FORMAT + body, PRIVATE) + body, PUBLIC)
+
+
+def test_the_commands_make_a_key_and_a_signed_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`bundle keygen` prints the line for the device's settings, and `bundle pack` writes what that key accepts."""
+    key, out = tmp_path / "keys" / "key", tmp_path / "packed"
+
+    assert moodwire.main(["bundle", "pack", "--key-file", str(key)]) == 2
+    assert "moodwire bundle keygen makes a key" in capsys.readouterr().err
+    assert moodwire.main(["bundle", "keygen", "--key-file", str(key)]) == 0
+    line = capsys.readouterr().out
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert moodwire.main(["bundle", "keygen", "--key-file", str(key)]) == 0
+    assert capsys.readouterr().out == line, "a key that is there stays"
+    assert moodwire.main(["bundle", "pack", "--key-file", str(key), "--out", str(out)]) == 0
+
+    public = line.strip().removeprefix('model_key = "').removesuffix('"')
+    assert packing.unpack(out.read_bytes(), public).keys() == set(packing.FILES)
+
+
+@pytest.mark.parametrize("content", ["", "nonsense", "abcd", "00" * 33])
+def test_a_file_that_is_no_key_is_refused(tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Packing with another file than a key ends with a sentence that names it."""
+    (tmp_path / "key").write_text(content)
+
+    assert moodwire.main(["bundle", "pack", "--key-file", str(tmp_path / "key")]) == 2
+    assert f"{tmp_path / 'key'} holds" in capsys.readouterr().err
