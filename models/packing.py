@@ -33,8 +33,12 @@ def pack(folder: Path, private: bytes) -> bytes:
             except OSError as error:
                 raise BundleError(f"{folder / name} cannot be read: {error.strerror}") from error
             packed.writestr(zipfile.ZipInfo(name, _SAME_DATE), content, zipfile.ZIP_DEFLATED)
-    body = archive.getvalue()
-    return _FORMAT + sign(_FORMAT + body, private) + body
+    return seal(archive.getvalue(), private)
+
+
+def seal(archive: bytes, private: bytes) -> bytes:
+    """Return a zip archive behind the format's line and the signature over both."""
+    return _FORMAT + sign(_FORMAT + archive, private) + archive
 
 
 def unpack(packed: bytes, public: str) -> dict[str, bytes]:

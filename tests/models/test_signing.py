@@ -18,14 +18,13 @@ PUBLIC = signing.public_key(PRIVATE)
 PACKED = packing.pack(bundle.find(bundle.DEFAULT), PRIVATE)
 
 
-def signed(files: dict[str, bytes], *, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+def signed(files: dict[str, bytes]) -> bytes:
     """Return any files, packed and signed with the right key."""
     archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", method) as packed:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, content in files.items():
             packed.writestr(name, content)
-    body = packing._FORMAT + archive.getvalue()
-    return packing._FORMAT + signing.sign(body, PRIVATE) + archive.getvalue()
+    return packing.seal(archive.getvalue(), PRIVATE)
 
 
 def test_what_was_packed_comes_out_again() -> None:
@@ -83,10 +82,9 @@ def test_only_the_four_files_are_unpacked(names: list[str]) -> None:
     with zipfile.ZipFile(archive, "w") as packed:
         for name in names:
             packed.writestr(name, b"x")
-    body = archive.getvalue()
 
     with pytest.raises(BundleError, match="has exactly the files"):
-        packing.unpack(packing._FORMAT + signing.sign(packing._FORMAT + body, PRIVATE) + body, PUBLIC)
+        packing.unpack(packing.seal(archive.getvalue(), PRIVATE), PUBLIC)
 
 
 def test_a_bundle_that_swells_is_refused() -> None:
@@ -101,7 +99,7 @@ def test_an_archive_that_cannot_be_read_is_refused() -> None:
     """Signed nonsense is refused in one sentence as well."""
     for body in (b"", b"nonsense", PACKED[90:-40]):
         with pytest.raises(BundleError, match="cannot be unpacked"):
-            packing.unpack(packing._FORMAT + signing.sign(packing._FORMAT + body, PRIVATE) + body, PUBLIC)
+            packing.unpack(packing.seal(body, PRIVATE), PUBLIC)
 
 
 def test_the_commands_make_a_key_and_a_signed_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
