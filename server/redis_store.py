@@ -15,7 +15,7 @@ from redis.retry import Retry
 from broker import messages
 from server import layout
 from server.problems import StoreAwayError, UnusableError
-from server.store import Device, Event, HeardSpan, Job, Latest, Outcome, Receipt, Written
+from server.store import Change, Device, Event, HeardSpan, Job, Latest, Outcome, Receipt, Written
 
 _LIBRARY = Path(__file__).with_name("store.lua").read_text()
 _OLDEST_MAJOR = 7
@@ -209,6 +209,20 @@ class RedisStore:
         return [Event(int(name.split(b"-")[0]), fields[b"kind"].decode()) for name, fields in [*before, *inside]]
 
     @_reaching
+    def changes(self, device: str, start: int, end: int, after: str, limit: int) -> tuple[Change | None, list[Change]]:
+        """Return up to so many changes of a range behind the given id, in order, and the one before them."""
+        if start >= end:
+            return None, []
+        key = f"{layout.base(device)}:events"
+        passed = bool(after) and int(after.partition("-")[0]) >= start
+        first, before = (f"({after}", after) if passed else (str(start), f"({max(start, 1)}-0")
+        found, last = self._trip(
+            [("XRANGE", key, first, end - 1, "COUNT", limit), ("XREVRANGE", key, before, "-", "COUNT", 1)]
+        )
+        changes = [_change(*entry) for entry in [*last, *found]]
+        return (changes[0] if last else None), changes[len(last) :]
+
+    @_reaching
     def erase(self, device: str) -> Receipt:
         """Erase everything of a device but its next generation, and queue the job that tells the device.
 
@@ -350,6 +364,12 @@ def _outcome(reply: Any) -> Outcome | None:
     return Outcome(kind, reason)
 
 
+def _change(name: bytes, fields: dict[bytes, bytes]) -> Change:
+    """Return an entry of the stream of events."""
+    change = name.decode()
+    return Change(change, int(change.partition("-")[0]), fields[b"kind"].decode(), fields[b"model"].decode())
+
+
 def _device(device: str, meta: dict[bytes, bytes], schemas: dict[bytes, bytes]) -> Device | None:
     """Return a device from its hash and its schemas, or None if it is not listed."""
     if b"first_seen" not in meta:
@@ -378,6 +398,7 @@ def _device(device: str, meta: dict[bytes, bytes], schemas: dict[bytes, bytes]) 
         last_seen=int(meta[b"last_seen"]) if b"last_seen" in meta else None,
         readings=int(meta.get(b"readings", 0)),
         generation=int(meta.get(b"gen", 0)),
+        erased_at=int(meta[b"erased_at"]) if b"erased_at" in meta else None,
         latest=latest,
         health=json.loads(meta[b"health"]) if b"health" in meta else None,
     )

@@ -29,6 +29,17 @@ class Event(NamedTuple):
     kind: str
 
 
+class Change(NamedTuple):
+    """An entry of a device's history: it said in which state it is, and with which model."""
+
+    id: str
+    """Orders the changes of a device; given as `after`, the ones behind it follow."""
+    at: int
+    """Unix ms by the store's clock."""
+    state: str
+    model: str
+
+
 class HeardSpan(NamedTuple):
     """Part of a heard record; times in Unix ms."""
 
@@ -61,6 +72,8 @@ class Device:
     last_seen: int | None
     readings: int
     generation: int
+    erased_at: int | None
+    """When it was erased last, if ever; nothing of it is older."""
     latest: Latest | None
     health: dict[str, Any] | None
 
@@ -129,6 +142,17 @@ class Store(Protocol):
 
     def events(self, device: str, start: int, end: int) -> list[Event]:
         """Return the last event before the range and those in it, in order."""
+
+    def changes(self, device: str, start: int, end: int, after: str, limit: int) -> tuple[Change | None, list[Change]]:
+        """Return up to so many changes in start <= at < end (Unix ms) behind the given id, and the one before them.
+
+        Args:
+            device: Device id.
+            start: Unix ms, as end.
+            end: Not included.
+            after: Id of a change, or empty for all of the range.
+            limit: At least 1.
+        """
 
     def erase(self, device: str) -> Receipt:
         """Erase everything of a device but its next generation, and queue the job that tells the device."""
