@@ -211,7 +211,7 @@ class Orders:
                 folder = bundles.install(bundles.fetch(command.source), self._settings.model_key, self._sent)
             else:
                 folder = models.bundle.find(self._kept.previous_model or self._settings.model)
-                _verified(folder)
+                verified(folder)
             done = _Prepared(command.transaction, folder)
         except (BundleError, ImportError, OSError) as error:
             done = _Prepared(command.transaction, None, str(error))
@@ -257,13 +257,18 @@ def usable_model(settings: DeviceSettings, kept: Kept) -> Usable:
     for sent in (kept.model, kept.previous_model):
         if sent:
             try:
-                return _verified(Path(sent))
+                return verified(Path(sent))
             except BundleError as error:
                 log.warning("the model that was sent to this device cannot be used (%s); trying the one before", error)
-    return _verified(models.bundle.find(settings.model))
+    return verified(models.bundle.find(settings.model))
 
 
-def _verified(folder: Path) -> Usable:
+def verified(folder: Path) -> Usable:
+    """Return the bundle of a folder, ready to use.
+
+    Raises:
+        BundleError: it is not right, or its golden file gives other scores on this machine.
+    """
     bundle = models.bundle.load(folder)
     classifier = Classifier(bundle)
     classifier.verify()
