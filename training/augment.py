@@ -3,64 +3,87 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from models.frontend import Frames
 from training.recipe import Augment
 
+Windows = NDArray[np.float32]
+"""Shape (windows, frames, mels)."""
+Beside = NDArray[np.bool_]
+"""Which frames lie beside the clip, wholly or in part, shape (windows, frames)."""
 
-def distort(frames: Frames, beside: NDArray[np.bool_], augment: Augment, rng: np.random.Generator) -> Frames:
-    """Return a window in dB as another microphone in another room might hear it.
+
+def distort(windows: Windows, beside: Beside, augment: Augment, rng: np.random.Generator) -> Windows:
+    """Return windows in dB as other microphones in other rooms might hear them.
 
     Args:
-        frames: a clip amid digital silence, shape (frames, mels), dB.
-        beside: which frames lie beside the clip, wholly or in part, shape (frames,).
+        windows: clips amid digital silence, dB.
+        beside: where that silence is.
         augment: what to do.
         rng: source of chance.
     """
-    bands = np.linspace(-0.5, 0.5, frames.shape[1])
-    if rng.random() < augment.background_share:
-        heard = np.ones_like(beside) if rng.random() < augment.under_share else beside
-        power = 10 ** (frames / 10)
-        noise_power = power[~beside].mean() / 10 ** (rng.uniform(*augment.snr_db) / 10)
-        power[heard] += steady_noise(noise_power, rng.uniform(*augment.slope_db) * bands, int(heard.sum()), rng)
-        frames = 10 * np.log10(power)
-    return (frames + rng.uniform(-augment.tilt_db, augment.tilt_db) * bands).astype(np.float32)
+    count, _, mels = windows.shape
+    bands = np.linspace(-0.5, 0.5, mels)
+    noisy = rng.random(count) < augment.background_share
+    heard = beside | (rng.random(count) < augment.under_share)[:, None]
+    power = _to_power(windows)
+    speech = (power.mean(axis=2) * ~beside).sum(axis=1) / np.maximum(1, (~beside).sum(axis=1))
+    noise_power = noisy * speech / 10 ** (rng.uniform(*augment.snr_db, count) / 10)
+    colour_db = rng.uniform(*augment.slope_db, count)[:, None] * bands
+    power += steady_noise(noise_power, colour_db, windows.shape[1], rng) * heard[..., None]
+    tilt_db = rng.uniform(-augment.tilt_db, augment.tilt_db, count)[:, None] * bands
+    return _to_db(power) + tilt_db[:, None].astype(np.float32)
 
 
 def steady_noise(
-    power: float, colour_db: NDArray[np.float64], length: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Return so many frames of noise with this mean power and this colour, shape (length, mels), power.
+    power: NDArray[np.float64], colour_db: NDArray[np.float64], length: int, rng: np.random.Generator
+) -> Windows:
+    """Return so many frames of noise for each mean power and colour, shape (windows, length, mels), power.
 
     A noise's power in one band and frame is exponentially distributed around its mean, as the sum of the squares of
     two normal variables is. The few frequency bins of a band are taken as one.
+
+    Args:
+        power: mean over all bands, shape (windows,).
+        colour_db: the bands relative to each other, shape (windows, mels).
+        length: frames wanted.
+        rng: source of chance.
     """
     colour = 10 ** (colour_db / 10)
-    return rng.exponential(colour * (power / colour.mean()), (length, len(colour)))
+    level = (colour * (power / colour.mean(axis=1))[:, None]).astype(np.float32)
+    return rng.standard_exponential((len(level), length, level.shape[1]), np.float32) * level[:, None]
 
 
-def mask(window: Frames, augment: Augment, rng: np.random.Generator) -> Frames:
-    """Return a normalised window with stripes of it silent (Park et al. 2019, SpecAugment)."""
-    window = window.copy()
+def mask(windows: Windows, augment: Augment, rng: np.random.Generator) -> Windows:
+    """Return normalised windows with stripes of them silent (Park et al. 2019, SpecAugment)."""
     for axis, masks, widest in (
-        (0, augment.time_masks, augment.time_mask_frames),
-        (1, augment.mel_masks, augment.mel_mask_bands),
+        (1, augment.time_masks, augment.time_mask_frames),
+        (2, augment.mel_masks, augment.mel_mask_bands),
     ):
+        places = np.arange(windows.shape[axis])
         for _ in range(masks):
-            width = rng.integers(0, widest + 1)
-            start = rng.integers(0, window.shape[axis] - width + 1)
-            window[(slice(None),) * axis + (slice(start, start + width),)] = 0
-    return window
+            width = rng.integers(0, widest + 1, len(windows))
+            start = rng.integers(0, windows.shape[axis] - width + 1)
+            silent = (places >= start[:, None]) & (places < (start + width)[:, None])
+            windows = np.where(np.expand_dims(silent, 3 - axis), np.float32(0), windows)
+    return windows
 
 
 def mixup(
-    windows: NDArray[np.float32], truth: NDArray[np.float32], beta: float, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    windows: Windows, truth: NDArray[np.float32], beta: float, rng: np.random.Generator
+) -> tuple[Windows, NDArray[np.float32]]:
     """Blend each window and its truth with another one of the batch (Zhang et al. 2018, mixup)."""
     share = rng.beta(beta, beta, len(windows)).astype(np.float32)
     share = np.maximum(share, 1 - share)
     other = rng.permutation(len(windows))
-    wide = share[:, None, None, None]
+    wide = share[:, None, None]
     return (
         wide * windows + (1 - wide) * windows[other],
         share[:, None] * truth + (1 - share[:, None]) * truth[other],
     )
+
+
+def _to_power(decibel: Windows) -> Windows:
+    return np.exp(decibel * np.float32(np.log(10) / 10))
+
+
+def _to_db(power: Windows) -> Windows:
+    return np.log(power) * np.float32(10 / np.log(10))

@@ -10,10 +10,11 @@ import numpy as np
 
 from models import bundle
 from models.bundle import Bundle, BundleError, Manifest
-from training import corpora, recipe, splits
+from training import corpora, features, recipe, splits
 from training.corpora import Clip, CorpusError
 from training.recipe import Recipe, RecipeError
 from training.settings import TrainSettings
+from training.splits import Fold
 
 
 def train(settings: TrainSettings) -> int:
@@ -36,50 +37,52 @@ def _train(settings: TrainSettings, plan: Recipe, clips: Sequence[Clip]) -> None
 
     runs = settings.runs_dir / f"{plan.name}-{plan.sha256[:8]}"
     blocks = sorted(splits.BLOCKS) if settings.cross_validate else [plan.test_block]
-    folds: dict[int, Manifest] = {}
-    for block in blocks:
-        folder = runs / f"block-{block}"
-        folds[block] = _finished(folder, plan, clips, block) or export.train_fold(clips, plan, block, folder)
-        print(f"speakers {_span(splits.BLOCKS[block])} held out: UAR {folds[block].measured['uar']:.3f}", flush=True)
-    shipped = bundle.load(runs / f"block-{plan.test_block}")
+    folds = [Fold(block, plan.seed + number) for block in blocks for number in range(settings.seeds)]
+    material = features.Material(clips, plan)
+    done = {}
+    for fold in folds:
+        folder = runs / fold.folder
+        done[fold] = _finished(folder, plan, clips, fold) or export.train_fold(material, plan, fold, folder)
+        print(f"{fold.title}: UAR {done[fold].measured['uar']:.3f}", flush=True)
+    shipped = bundle.load(runs / Fold(plan.test_block, plan.seed).folder)
     manifest = shipped.manifest
     if settings.cross_validate:
-        measured = {**manifest.measured, "cross_validation": cross_validation(folds)}
+        measured = {**manifest.measured, "cross_validation": cross_validation(done)}
         manifest = msgspec.structs.replace(manifest, measured=measured)
     folder = settings.bundle_dir or runs / "bundle"
     export.write(Bundle(folder, manifest, shipped.model))
     print(f"wrote {folder}")
 
 
-def cross_validation(folds: dict[int, Manifest]) -> dict[str, Any]:
-    """Return the recipe's scores with each block of speakers held out in turn."""
-    uars = [fold.measured["uar"] for fold in folds.values()]
-    return {
-        "uar": float(np.mean(uars)),
-        "uar_deviation": float(np.std(uars, ddof=1)),
-        "float_uar": float(np.mean([fold.measured["float_uar"] for fold in folds.values()])),
-        "accuracy": float(np.mean([fold.measured["accuracy"] for fold in folds.values()])),
-        "folds": [
+def cross_validation(done: dict[Fold, Manifest]) -> dict[str, Any]:
+    """Return a recipe's scores with each block of speakers held out in turn: means over the seeds, then the blocks."""
+    rows = []
+    for block in splits.BLOCKS:
+        seeds = [manifest.measured for fold, manifest in done.items() if fold.block == block]
+        uars = [measured["uar"] for measured in seeds]
+        rows.append(
             {
-                "speakers": _span(splits.BLOCKS[block]),
-                "uar": fold.measured["uar"],
-                "float_uar": fold.measured["float_uar"],
+                "speakers": splits.span(block),
+                "uar": float(np.mean(uars)),
+                "uar_of_seeds": uars,
+                "float_uar": float(np.mean([measured["float_uar"] for measured in seeds])),
             }
-            for block, fold in folds.items()
-        ],
+        )
+    return {
+        "uar": float(np.mean([row["uar"] for row in rows])),
+        "uar_deviation": float(np.std([row["uar"] for row in rows], ddof=1)),
+        "float_uar": float(np.mean([row["float_uar"] for row in rows])),
+        "accuracy": float(np.mean([manifest.measured["accuracy"] for manifest in done.values()])),
+        "folds": rows,
     }
 
 
-def _finished(folder: Path, plan: Recipe, clips: Sequence[Clip], block: int) -> Manifest | None:
+def _finished(folder: Path, plan: Recipe, clips: Sequence[Clip], fold: Fold) -> Manifest | None:
     """Return the manifest of a fold that was trained before by this recipe on these recordings."""
     try:
         manifest = bundle.load(folder).manifest
     except BundleError:
         return None
-    data_sha256 = corpora.digest(splits.by_speaker(clips, block).train)
+    data_sha256 = corpora.digest(splits.by_speaker(clips, fold.block).train)
     same = manifest.recipe_sha256 == plan.sha256 and manifest.data_sha256 == data_sha256
     return manifest if same else None
-
-
-def _span(block: range) -> str:
-    return f"{block[0]}-{block[-1]}"

@@ -1,6 +1,7 @@
 """One fold from clips to a bundle: train, quantise, calibrate, score on unheard speakers, write."""
 
 import hashlib
+import shutil
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +17,13 @@ from models.frontend import Frames, normalise
 from models.runtime import Classifier, softmax
 from training import card, corpora, evaluate, features, fit, quantise, splits
 from training.backgrounds import BACKGROUNDS
+from training.batches import Batches
 from training.corpora import Clip
 from training.evaluate import Truth
+from training.features import Material
+from training.fit import Heard
 from training.recipe import Recipe
-from training.splits import Split
+from training.splits import Fold, Split
 
 PROTOCOL = (
     "Split by speaker: one block of actors is held out for the score, a sixth of each other block for calibration, "
@@ -32,18 +36,26 @@ REPRESENTATIVE_CLIPS = 50
 """Training clips shown to the quantiser, amid each background."""
 
 
-def train_fold(clips: Sequence[Clip], recipe: Recipe, test_block: int, folder: Path) -> Manifest:
+def train_fold(material: Material, recipe: Recipe, fold: Fold, folder: Path) -> Manifest:
     """Train with one block of speakers held out, write the bundle into a folder, and return its manifest.
+
+    Args:
+        material: what there is to hear, of all blocks.
+        recipe: what to do.
+        fold: whom not to hear.
+        folder: of this training alone; one that was stopped goes on from what it finds there.
 
     Raises:
         CorpusError: a block has no clips, or a recording is corrupt.
     """
-    split = splits.by_speaker(clips, test_block)
-    variants = [features.training_frames(split.train, recipe, speed) for speed in recipe.augment.speeds]
-    model = fit.fit(variants, features.targets(split.train, recipe.labels), recipe)
-    chosen = np.random.default_rng(recipe.seed).permutation(len(split.train))[:REPRESENTATIVE_CLIPS]
-    shown = [normalise(window) for window in _windows([split.train[number] for number in chosen], recipe)]
-    content = quantise.to_int8(model, np.stack(shown)[..., None])
+    split = splits.by_speaker(material.clips, fold.block)
+    _claim(folder, recipe, split)
+    chosen = np.flatnonzero([clip in split.train for clip in material.clips])
+    truth = np.eye(len(recipe.labels), dtype=np.float32)[features.targets(split.train, recipe.labels)]
+    batches = Batches(material.banks, chosen, truth, recipe, fold.seed)
+    model = fit.fit(batches, _dev(split, recipe), recipe, fold.seed, folder)
+    shown = np.random.default_rng(fold.seed).permutation(len(split.train))[:REPRESENTATIVE_CLIPS]
+    content = quantise.to_int8(model, _normalised(_windows([split.train[number] for number in shown], recipe)))
     manifest = Manifest(
         name=recipe.name,
         labels=recipe.labels,
@@ -62,6 +74,7 @@ def train_fold(clips: Sequence[Clip], recipe: Recipe, test_block: int, folder: P
     measured = _measure(Bundle(folder, manifest, content), model, split, recipe)
     manifest = msgspec.structs.replace(manifest, measured=measured)
     write(Bundle(folder, manifest, content))
+    shutil.rmtree(folder / "checkpoint")
     return manifest
 
 
@@ -76,6 +89,30 @@ def write(made: Bundle) -> None:
     np.savez_compressed(made.golden_file, clip=clip, features=frames, scores=classifier.scores(frames))
     (made.folder / "CARD.md").write_text(card.render(made.manifest), encoding="utf-8")
     Classifier(bundle.load(made.folder)).verify()
+
+
+def _claim(folder: Path, recipe: Recipe, split: Split) -> None:
+    """Write down whose checkpoints and curves these are, and drop those of other recordings or of another recipe."""
+    told = msgspec.json.format(
+        msgspec.json.encode({"data_sha256": corpora.digest(split.train), "recipe": recipe}), indent=2
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "config.json"
+    if not file.is_file() or file.read_bytes() != told:
+        shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+    if not (folder / "checkpoint").is_dir():
+        (folder / fit.CURVES).unlink(missing_ok=True)
+    file.write_bytes(told)
+
+
+def _dev(split: Split, recipe: Recipe) -> Heard:
+    """Return the calibration speakers' clips amid their own background, to watch the training with."""
+    windows = features.centred_windows(split.dev, recipe, BACKGROUNDS["own"])
+    return Heard(_normalised(windows), features.targets(split.dev, recipe.labels))
+
+
+def _normalised(windows: Sequence[Frames]) -> NDArray[np.float32]:
+    return np.stack([normalise(window) for window in windows])[..., None]
 
 
 def _windows(clips: Sequence[Clip], recipe: Recipe) -> list[Frames]:
@@ -109,7 +146,7 @@ def _measure(made: Bundle, model: Any, split: Split, recipe: Recipe) -> dict[str
     speakers = np.tile([clip.speaker for clip in split.test], len(BACKGROUNDS))
     sexes = np.tile([clip.sex for clip in split.test], len(BACKGROUNDS))
     names = np.repeat(list(BACKGROUNDS), len(split.test))
-    float_outputs = model.predict(np.stack([normalise(window) for window in windows])[..., None], verbose=0)
+    float_outputs = model.predict(_normalised(windows), verbose=0)
     return {
         "protocol": PROTOCOL,
         "speakers": {

@@ -1,13 +1,16 @@
 """Clips to log-mel frames, through the one front end."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
+import msgspec
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from models.frontend import Frames, Samples
+from models.frontend import Frames, FrontEnd, Samples
 from training import backgrounds, corpora
+from training.augment import Beside, Windows
 from training.backgrounds import Background
 from training.corpora import Clip
 from training.recipe import Recipe
@@ -16,23 +19,66 @@ LEAST_SPEECH_S = 1.0
 """A training window holds at least so much of its clip, as sliding windows cut into words."""
 
 
-def training_frames(clips: Sequence[Clip], recipe: Recipe, speed: float = 1.0) -> list[Frames]:
-    """Return the log-mel frames of each clip amid digital silence, shape (frames, n_mels), dB.
+class Bank(msgspec.Struct, frozen=True):
+    """The log-mel frames of many clips, computed once for all folds, seeds and epochs."""
 
-    Every window of them holds `LEAST_SPEECH_S` of a clip that is that long. The silence stands for a background that
-    `augment` adds, another one each time.
-    """
-    silence = np.zeros(margin_frames(recipe) * recipe.front_end.hop_length, np.int16)
-    return [
-        recipe.front_end.log_mel(np.concatenate((silence, samples, silence)))
-        for samples in _heard(clips, recipe.front_end.sample_rate_hz, speed)
+    frames: NDArray[np.float16]
+    """One clip after another, and last a frame of digital silence, shape (frames + 1, n_mels), dB."""
+    begins: NDArray[np.intp]
+    """Where each clip begins, and where the last one ends, shape (clips + 1,)."""
+    edge: int
+    """How many frames at either end of a clip lie partly beside it."""
+
+    def lengths(self, clips: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return how many frames these clips have, shape (clips,)."""
+        return self.begins[clips + 1] - self.begins[clips]
+
+    def windows(self, clips: NDArray[np.intp], starts: NDArray[np.intp], length: int) -> tuple[Windows, Beside]:
+        """Return a window for each of these clips amid digital silence, and which of its frames lie beside the clip.
+
+        Args:
+            clips: numbers of the clips, shape (n,).
+            starts: frame of the clip with which its window begins; less than 0 is before the clip.
+            length: frames in a window.
+        """
+        places = starts[:, None] + np.arange(length)
+        lengths = self.lengths(clips)[:, None]
+        outside = (places < 0) | (places >= lengths)
+        chosen = np.where(outside, len(self.frames) - 1, self.begins[clips][:, None] + places)
+        beside = (places < self.edge) | (places >= lengths - self.edge)
+        return self.frames[chosen].astype(np.float32), beside
+
+
+def bank(clips: Sequence[Clip], front_end: FrontEnd, speed: float = 1.0) -> Bank:
+    """Return the frames of each clip, those at either end lying partly in digital silence."""
+    edge = (front_end.n_fft - 1) // front_end.hop_length
+    silence = np.zeros(edge * front_end.hop_length, np.int16)
+    frames = [
+        front_end.log_mel(np.concatenate((silence, samples, silence))).astype(np.float16)
+        for samples in _heard(clips, front_end.sample_rate_hz, speed)
     ]
+    begins = np.concatenate(([0], np.cumsum([len(clip) for clip in frames])))
+    nothing = front_end.log_mel(np.zeros(front_end.n_fft, np.int16)).astype(np.float16)
+    return Bank(np.concatenate([*frames, nothing]), begins, edge)
+
+
+class Material:
+    """All that a recipe's folds learn from and are scored on."""
+
+    def __init__(self, clips: Sequence[Clip], recipe: Recipe) -> None:
+        self.clips = clips
+        self._recipe = recipe
+
+    @cached_property
+    def banks(self) -> list[Bank]:
+        """The frames of all clips, for each speed: computed when first asked for."""
+        return [bank(self.clips, self._recipe.front_end, speed) for speed in self._recipe.augment.speeds]
 
 
 def margin_frames(recipe: Recipe) -> int:
-    """Return how many of the training frames at each end of a clip hold silence, wholly or in part."""
-    front_end = recipe.front_end
-    return max(0, recipe.window_samples - int(LEAST_SPEECH_S * front_end.sample_rate_hz)) // front_end.hop_length
+    """Return how many frames beside its clip a training window may at most hold at one end."""
+    least = int(LEAST_SPEECH_S * recipe.front_end.sample_rate_hz)
+    return max(0, recipe.window_samples - least) // recipe.front_end.hop_length
 
 
 def centred_windows(clips: Sequence[Clip], recipe: Recipe, background: Background) -> list[Frames]:

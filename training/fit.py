@@ -1,87 +1,77 @@
-"""Trains a network and prunes it on the way."""
+"""Trains a network and prunes it on the way. A training that was stopped goes on where it was."""
 
-from collections.abc import Sequence
+import time
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
+import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
 from numpy.typing import NDArray
 
-from models.frontend import Frames, normalise
-from training import augment, features, network
+from training import evaluate, network
+from training.batches import Batches
 from training.recipe import Recipe
 
-
-class Batches(tf_keras.utils.Sequence):
-    """One epoch of training batches: each clip once, at a random speed and place, augmented."""
-
-    def __init__(self, variants: Sequence[Sequence[Frames]], truth: NDArray[np.intp], recipe: Recipe) -> None:
-        self._variants = variants
-        """Padded frames of all clips, for each speed."""
-        self._truth = np.eye(len(recipe.labels), dtype=np.float32)[truth]
-        self._recipe = recipe
-        self._margin = features.margin_frames(recipe)
-        self._rng = np.random.default_rng(recipe.seed)
-        self._order = self._rng.permutation(len(truth))
-
-    def __len__(self) -> int:
-        """Return the number of batches; the clips of an incomplete one wait for another epoch."""
-        return max(1, len(self._truth) // self._recipe.batch)
-
-    def __getitem__(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return windows, shape (batch, frames, mels, 1), and truth, shape (batch, labels)."""
-        chosen = self._order[number * self._recipe.batch :][: self._recipe.batch]
-        windows = np.stack([self._window(clip) for clip in chosen])[..., None]
-        truth = self._truth[chosen]
-        if self._recipe.augment.mixup:
-            return augment.mixup(windows, truth, self._recipe.augment.mixup, self._rng)
-        return windows, truth
-
-    def on_epoch_end(self) -> None:
-        """Shuffle."""
-        self._order = self._rng.permutation(len(self._truth))
-
-    def _window(self, clip: int) -> Frames:
-        frames = self._variants[self._rng.integers(len(self._variants))][clip]
-        beside = np.ones(len(frames), bool)
-        beside[self._margin : len(frames) - self._margin] = False
-        last = len(frames) - self._recipe.window_frames
-        start = round(self._rng.triangular(0, last / 2, last))  # mostly the whole clip, sometimes a part of it
-        window = slice(start, start + self._recipe.window_frames)
-        distorted = augment.distort(frames[window], beside[window], self._recipe.augment, self._rng)
-        return augment.mask(normalise(distorted), self._recipe.augment, self._rng)
+CURVES = "curves.jsonl"
 
 
-def fit(variants: Sequence[Sequence[Frames]], truth: NDArray[np.intp], recipe: Recipe, verbose: int = 2) -> Any:
+class Heard(msgspec.Struct, frozen=True):
+    """Windows whose truth is known, to watch a training with."""
+
+    windows: NDArray[np.float32]
+    """Normalised, shape (n, frames, mels, 1)."""
+    truth: evaluate.Truth
+
+
+def fit(batches: Batches, dev: Heard, recipe: Recipe, seed: int, folder: Path) -> Any:
     """Return a trained and pruned Keras model, after the recipe's number of epochs.
 
+    Each epoch adds a line to `curves.jsonl` in the folder, and replaces the checkpoint from which the training goes on.
+
     Args:
-        variants: padded frames of all training clips, for each speed.
-        truth: class of each clip, shape (clips,).
+        batches: what to learn.
+        dev: what is looked at after each epoch; it decides nothing.
         recipe: what to do.
-        verbose: 2 prints one line for each epoch, 0 nothing.
+        seed: of all chance but that of the batches.
+        folder: of this training alone.
     """
-    tf_keras.utils.set_random_seed(recipe.seed)
-    batches = Batches(variants, truth, recipe)
+    tf_keras.utils.set_random_seed(seed)
     steps = recipe.epochs * len(batches)
     shape = (recipe.window_frames, recipe.front_end.n_mels, 1)
     model = _prunable(network.build(recipe.network, shape, len(recipe.labels)), recipe, steps)
     rate = tf_keras.optimizers.schedules.CosineDecay(
-        0.0, steps, warmup_target=recipe.learning_rate, warmup_steps=steps // 20
+        0.0, steps, warmup_target=recipe.learning_rate, warmup_steps=max(1, steps // 20)
     )
-    model.compile(
-        tf_keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay),
-        tf_keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
-        metrics=["accuracy"],
-    )
-    model.fit(
-        batches,
-        epochs=recipe.epochs,
-        shuffle=False,  # Batches shuffles the clips itself
-        callbacks=[tfmot.sparsity.keras.UpdatePruningStep()],
-        verbose=verbose,
-    )
+    model.optimizer = tf_keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    model.optimizer.build(model.trainable_variables)
+    pruning = tfmot.sparsity.keras.UpdatePruningStep()
+    pruning.set_model(model)
+    loss = tf_keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+    step = _step(model, loss)
+    checkpoint = tf.train.Checkpoint(model=model, epoch=tf.Variable(0))
+    manager = tf.train.CheckpointManager(checkpoint, str(folder / "checkpoint"), max_to_keep=1)
+    checkpoint.restore(manager.latest_checkpoint)
+    pruning.on_train_begin()
+    for epoch in range(int(checkpoint.epoch), recipe.epochs):
+        started = time.monotonic()
+        losses: list[float] = []
+        for windows, truth in batches.epoch(epoch):
+            pruning.on_train_batch_begin(len(losses))
+            losses.append(float(step(windows, truth)))
+        pruning.on_epoch_end(epoch)
+        answers = model.predict(dev.windows, batch_size=128, verbose=0).argmax(axis=1)
+        _log(
+            folder / CURVES,
+            epoch=epoch + 1,
+            loss=round(float(np.mean(losses)), 4),
+            dev_uar=round(evaluate.uar(answers, dev.truth), 4),
+            seconds=round(time.monotonic() - started, 1),
+        )
+        checkpoint.epoch.assign_add(1)
+        manager.save()
     return tfmot.sparsity.keras.strip_pruning(model)
 
 
@@ -89,6 +79,25 @@ def sparsity(model: Any) -> float:
     """Return the share of all convolution and dense weights that are zero."""
     kernels = [weight.numpy() for weight in model.trainable_weights if len(weight.shape) > 1]
     return float(sum((kernel == 0).sum() for kernel in kernels) / sum(kernel.size for kernel in kernels))
+
+
+def _step(model: Any, loss: Any) -> Any:
+    @tf.function(reduce_retracing=True)
+    def step(windows: Any, truth: Any) -> Any:
+        with tf.GradientTape() as tape:
+            value = loss(truth, model(windows, training=True))
+        gradients = tape.gradient(value, model.trainable_variables)
+        model.optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        return value
+
+    return step
+
+
+def _log(file: Path, **values: float) -> None:
+    line = msgspec.json.encode(values).decode()
+    with file.open("a", encoding="utf-8") as curves:
+        curves.write(line + "\n")
+    print(line, flush=True)
 
 
 def _prunable(model: Any, recipe: Recipe, steps: int) -> Any:

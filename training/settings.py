@@ -17,6 +17,7 @@ class TrainSettings:
     bundle_dir: Path | None = ts.option(
         default=None, help="where the finished bundle goes; else into the folder of its recipe in runs_dir"
     )
+    seeds: int = ts.option(default=1, help="how many models to train for each fold; the first one makes the bundle")
     cross_validate: bool = ts.option(
         default=False, help="also score the recipe with each other block of speakers held out"
     )

@@ -1,6 +1,7 @@
 """Splits by speaker, always: a model that has heard a voice is not tested on it."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,6 +20,25 @@ Recipes are compared with blocks 1 to 3 held out; block 4 is kept for the score 
 
 DEV_STEP = 6
 """One of so many speakers of each other block calibrates."""
+
+
+class Fold(NamedTuple):
+    """One training of a cross-validation."""
+
+    block: int
+    """Whom the model never hears."""
+    seed: int
+    """Of all chance."""
+
+    @property
+    def folder(self) -> str:
+        """Name of its run folder."""
+        return f"block-{self.block}-seed-{self.seed}"
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"{span(self.block)} held out, seed {self.seed}"
 
 
 class Split(msgspec.Struct, frozen=True):
@@ -61,3 +81,8 @@ def _of_both_sexes(clips: Iterable[Clip]) -> list[int]:
 def speakers(clips: Iterable[Clip]) -> list[int]:
     """Return who speaks in these clips, ascending."""
     return sorted({clip.speaker for clip in clips})
+
+
+def span(block: int) -> str:
+    """Return the block's first and last speaker, for people."""
+    return f"{BLOCKS[block][0]}-{BLOCKS[block][-1]}"

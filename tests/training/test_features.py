@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -13,19 +12,23 @@ PLAN = recipe.load("tiny")
 FLOOR_DB = -100
 
 
-def test_every_training_window_holds_a_second_of_its_clip(recordings_dir: Path) -> None:
-    """The first and the last window of a clip's training frames hold a second of it, and silence stands beside it."""
-    margin = features.margin_frames(PLAN)
-    second = PLAN.front_end.frames_in(16_000)
+def test_a_bank_gives_the_frames_of_each_clip_amid_silence(recordings_dir: Path) -> None:
+    """A window shows the clip's own frames where the clip is, and silence before, behind and in it where it is not."""
+    clips = corpora.read_clips(recordings_dir, PLAN.labels)[:2]
+    bank = features.bank(clips, PLAN.front_end)
+    (own,) = (PLAN.front_end.log_mel(corpora.read_audio(clip, 16_000)) for clip in clips[1:])
 
-    for frames in features.training_frames(corpora.read_clips(recordings_dir, PLAN.labels), PLAN):
-        of_clip = np.zeros(len(frames), bool)
-        of_clip[margin : len(frames) - margin] = True
-        assert of_clip[: PLAN.window_frames].sum() >= second - 1
-        assert of_clip[-PLAN.window_frames :].sum() >= second - 1
-        assert (frames[of_clip] > FLOOR_DB).all()
-        assert (frames[: margin - 4] == FLOOR_DB).all()
-        assert (frames[4 - margin :] == FLOOR_DB).all()
+    windows, beside = bank.windows(np.array([0, 1]), np.array([-200, -10]), 160)
+
+    assert windows.shape == (2, 160, 64)
+    assert (windows[0] == FLOOR_DB).all()
+    assert beside[0].all()
+    inside = 10 + bank.edge
+    shown = ~beside[1]
+    assert shown.argmax() == inside
+    np.testing.assert_allclose(windows[1, shown], own[: shown.sum()], atol=0.05)
+    assert (windows[1, :10] == FLOOR_DB).all()
+    assert bank.lengths(np.array([1]))[0] == len(own) + 2 * bank.edge
 
 
 @pytest.mark.parametrize("name", BACKGROUNDS)
@@ -42,11 +45,10 @@ def test_windows_are_the_same_each_time(recordings_dir: Path, name: str) -> None
 def test_speed_shortens_the_clip(recordings_dir: Path) -> None:
     """A clip at speed 1.25 is heard in four fifths of its time."""
     clips = corpora.read_clips(recordings_dir, PLAN.labels)[:1]
-    plan = msgspec.structs.replace(PLAN, window_ms=500)
 
-    (normal,), (fast,) = features.training_frames(clips, plan), features.training_frames(clips, plan, 1.25)
+    normal, fast = (features.bank(clips, PLAN.front_end, speed).lengths(np.array([0]))[0] for speed in (1.0, 1.25))
 
-    assert len(fast) / len(normal) == pytest.approx(0.8, abs=0.02)
+    assert fast / normal == pytest.approx(0.8, abs=0.02)
 
 
 def test_classes_follow_the_recipes_order(recordings_dir: Path) -> None:

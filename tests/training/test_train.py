@@ -1,13 +1,17 @@
 """`moodwire train` from clips to a bundle that the device's runtime verifies."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from models import bundle
 from models.runtime import Classifier
 from training.backgrounds import BACKGROUNDS
+from training.batches import Batches
 from training.commands import train
 from training.settings import TrainSettings
 
@@ -49,10 +53,46 @@ def test_training_ends_in_a_verified_bundle(
     assert np.mean(list(measured["uar_by_background"].values())) == pytest.approx(measured["uar"])
     assert f"**{measured['uar']:.1%}**" in (tmp_path / "tiny" / "CARD.md").read_text()
 
+    folder = next((tmp_path / "runs").glob("tiny-0-*/block-1-seed-1"))
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "CARD.md",
+        "config.json",
+        "curves.jsonl",
+        "golden.npz",
+        "manifest.json",
+        "model.tflite",
+    ]
+    assert [msgspec.json.decode(line)["epoch"] for line in (folder / "curves.jsonl").read_text().splitlines()] == [1, 2]
+
     capfd.readouterr()
     assert train(settings) == 0
-    assert "Epoch" not in capfd.readouterr().out
+    assert "epoch" not in capfd.readouterr().out
     assert bundle.load(tmp_path / "tiny").manifest == made.manifest
+
+
+def test_a_stopped_training_goes_on(settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training that is killed in its second epoch does that epoch again and no other."""
+    plan = TrainSettings(
+        recipe="tiny", recordings_dir=settings.recordings_dir, runs_dir=tmp_path / "runs", bundle_dir=tmp_path / "b"
+    )
+    asked: list[int] = []
+    epoch = Batches.epoch
+
+    def killed_once(self: Batches, number: int) -> Iterator[Any]:
+        asked.append(number)
+        if asked == [0, 1]:
+            raise KeyboardInterrupt
+        return epoch(self, number)
+
+    monkeypatch.setattr(Batches, "epoch", killed_once)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(plan)
+    assert train(plan) == 0
+
+    curves = next((tmp_path / "runs").glob("*/block-4-seed-1")) / "curves.jsonl"
+    assert asked == [0, 1, 1]
+    assert [msgspec.json.decode(line)["epoch"] for line in curves.read_text().splitlines()] == [1, 2]
 
 
 def test_model_is_integer_only(settings: TrainSettings, tmp_path: Path) -> None:
