@@ -80,6 +80,8 @@ class Connection:
         self._unacknowledged: dict[int, str] = {}
         self._answers: deque[tuple[int, str | None]] = deque()
         self._subscribed: list[str] = []
+        self.is_listening = False
+        """Whether the broker has taken the subscriptions of this connection."""
         self._refused: set[str] = set()
         self._greeted = False
         self._said_lost = False
@@ -99,7 +101,10 @@ class Connection:
         self._client.loop_stop()
 
     def subscribe(self, names: list[str]) -> None:
-        """Ask for messages; what the broker does not let this device hear is said once."""
+        """Ask for messages; what the broker does not let this device hear is said once, if it tells.
+
+        Mosquitto 2.0 does not: it takes every subscription and then delivers nothing.
+        """
         self._subscribed = names
         self._client.subscribe([(name, 1) for name in names])
 
@@ -168,6 +173,7 @@ class Connection:
         if self._up_since_s is not None and time.monotonic() - self._up_since_s >= LONGEST_RECONNECT_S:
             self._failures = 0  # not at once: a broker that lets in and throws out must not be hammered either
         self._up_since_s = None
+        self.is_listening = False
         self._back_off()
         self._conversation.end()
         if self._stopping:
@@ -193,6 +199,7 @@ class Connection:
         for name, reason in zip(self._subscribed, reasons, strict=False):
             if reason.is_failure:
                 self._say_refused(name, f"hear {name}", str(reason))
+        self.is_listening = True
 
     def _on_publish(self, _client: Any, _userdata: Any, mid: int, reason: Any, _properties: Any) -> None:
         # paho holds a lock here that `publish` needs, so nothing here may wait for `_publishing`.
@@ -218,7 +225,10 @@ class Connection:
 
 def _because(error: BaseException | None) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f": its certificate is not trusted ({error.verify_message}); mqtt_ca_file names the CA that signed it"
+        return (
+            f": its certificate is not trusted ({error.verify_message}); mqtt_url must name the broker as its "
+            "certificate does, and mqtt_ca_file the authority that signed it"
+        )
     if isinstance(error, OSError):
         return f": {error.strerror or error}"
     return ""

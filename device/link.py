@@ -179,7 +179,7 @@ class Link:
                 self._on_command(self._commands[topic], payload)
             return
         try:
-            self._handlers[topic](payload)
+            self._handlers.get(topic, _ignore)(payload)
         except WireError as error:
             log.warning("ignored a message on %s: %s", topic, error)
         except sqlite3.Error as error:
@@ -292,3 +292,7 @@ class Link:
                 except sqlite3.Error as error:
                     log.error("the outbox cannot be written (%s); a record will be sent twice", error)  # noqa: TRY400 - the sentence says it all
                 self._forget(row.boot, span)
+
+
+def _ignore(_payload: bytes) -> None:
+    """Take what nobody asked for; a bridge or a shared account may bring it."""

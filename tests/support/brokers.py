@@ -1,16 +1,20 @@
 """Real brokers for the tests, each in a folder of its own on a free loopback port, stopped by its process id."""
 
 import socket
+import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import paho.mqtt.client as mqtt
 from services import wait_until
 
 from broker import embedded
 
+_clients = count()
 BROKERS = ("mosquitto", "amqtt")
 DEVICE = "aabbccddeeff"
 OTHER_DEVICE = "112233445566"
@@ -26,16 +30,37 @@ def free_port() -> int:
         return port
 
 
+class Tls(NamedTuple):
+    """How a broker shows who it is, and whom it lets in."""
+
+    authority: Path
+    certificate: Path
+    key: Path
+    client: tuple[Path, Path] | None
+    """Certificate and key of the tests' own clients, for a broker that wants to see some."""
+
+
 class RunningBroker:
     """A broker as a child process that can be killed and started again."""
 
-    def __init__(self, folder: Path, kind: str) -> None:
+    def __init__(self, folder: Path, kind: str, tls: Tls | None = None) -> None:
         self.port = free_port()
-        self.url = f"mqtt://127.0.0.1:{self.port}"
+        self.url = f"{'mqtts' if tls else 'mqtt'}://127.0.0.1:{self.port}"
+        self._tls = tls
         prepare = embedded.prepare if kind == "mosquitto" else embedded.prepare_amqtt
-        self._start = prepare(folder, "127.0.0.1", self.port, ACCOUNTS)
+        # With TLS there are two listeners, as broker/README.md shows it; the tests use the second.
+        self._start = prepare(folder, "127.0.0.1", free_port() if tls else self.port, ACCOUNTS)
         assert kind in self._start.name.lower(), f"{kind} is not installed"
         self._log = folder / "broker.log"
+        if tls:
+            lines = [
+                f"listener {self.port} 127.0.0.1",
+                f"cafile {tls.authority}",
+                f"certfile {tls.certificate}",
+                f"keyfile {tls.key}",
+            ]
+            lines += ["require_certificate true"] if tls.client else []
+            (folder / "conf.d" / "tls.conf").write_text("\n".join(lines) + "\n")
         self.start()
 
     def start(self) -> None:
@@ -57,8 +82,13 @@ class RunningBroker:
     @contextmanager
     def client(self, user: str, on_message: Callable[[str, bytes], None] | None = None) -> Iterator[mqtt.Client]:
         """Connect as one of the accounts and, as long as the context lasts, pass on what arrives."""
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"test-{user}-{id(self)}")
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"test-{user}-{next(_clients)}")
         client.username_pw_set(user, ACCOUNTS[user])
+        if self._tls:
+            context = ssl.create_default_context(cafile=self._tls.authority)
+            if self._tls.client:
+                context.load_cert_chain(*self._tls.client)
+            client.tls_set_context(context)
         if on_message:
             client.on_message = lambda _client, _data, message: on_message(message.topic, bytes(message.payload))
         client.connect("127.0.0.1", self.port)
@@ -77,9 +107,9 @@ class RunningBroker:
 
 
 @contextmanager
-def running_broker(folder: Path, kind: str = BROKERS[0]) -> Iterator[RunningBroker]:
+def running_broker(folder: Path, kind: str = BROKERS[0], tls: Tls | None = None) -> Iterator[RunningBroker]:
     """Run a broker in a folder for as long as the context lasts."""
-    broker = RunningBroker(folder, kind)
+    broker = RunningBroker(folder, kind, tls)
     try:
         yield broker
     finally:

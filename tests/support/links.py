@@ -1,0 +1,95 @@
+"""The device's link on a real broker, and the other side of its conversation."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from brokers import ACCOUNTS, DEVICE, RunningBroker
+from records import reading
+from services import wait_until
+
+from broker import topics
+from broker.messages import Message, Reading, ServerStatus, Status, decode, encode, split
+from broker.topics import CommandName
+from device.link import Link
+from device.outbox import Outbox
+from device.settings import DeviceSettings
+
+STATUS = Status(
+    state="online",
+    boot="0123456789abcdef",
+    connection=0,
+    name="Kitchen",
+    labels=("ANG", "HAP", "NEU"),
+    model="ang-hap-neu-1",
+    version="0.1.0",
+)
+
+
+class Server:
+    """The other side: hears everything of the device and says what the test wants."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, bytes]] = []
+        self.client: mqtt.Client
+
+    def say(self, topic: str, message: Message, *, retain: bool = False) -> None:
+        """Publish a message."""
+        self.client.publish(topic, encode(message), qos=1, retain=retain).wait_for_publish(10)
+
+    def online(self, state: str = "online") -> None:
+        """Say whether there is someone who confirms."""
+        self.say(topics.SERVER_STATUS, ServerStatus(state=state), retain=True)  # type: ignore[arg-type]
+
+    def numbers(self) -> list[int]:
+        """Return the sequence numbers of all readings heard, in their order."""
+        payloads = [payload for topic, payload in self.heard if topic.endswith("/reading")]
+        return [decode(part, Reading).seq for payload in payloads for part in split(payload)]
+
+    def states(self) -> list[tuple[str, int]]:
+        """Return the device's states with their connection numbers, in their order."""
+        payloads = [payload for topic, payload in self.heard if payload and topic == topics.topic(DEVICE, "status")]
+        return [(status.state, status.connection) for status in (decode(payload, Status) for payload in payloads)]
+
+
+@contextmanager
+def serving(broker: RunningBroker) -> Iterator[Server]:
+    """Connect the other side."""
+    server = Server()
+    with broker.client("server", lambda *message: server.heard.append(message)) as client:
+        server.client = client
+        confirmed: list[bool] = []
+        client.on_subscribe = lambda *_: confirmed.append(True)
+        client.subscribe(f"{topics.ROOT}/#", qos=1)
+        wait_until(lambda: confirmed, "the server listens")
+        yield server
+
+
+def ignore(_name: CommandName, _payload: bytes) -> None:
+    """Take no commands."""
+
+
+@contextmanager
+def linked(
+    broker: RunningBroker,
+    outbox: Outbox,
+    on_command: Callable[[CommandName, bytes], None] = ignore,
+    **changes: Any,
+) -> Iterator[Link]:
+    """Run a device's link."""
+    settings = DeviceSettings(**{"mqtt_url": broker.url, "mqtt_password": ACCOUNTS[DEVICE]} | changes)
+    link = Link(settings, DEVICE, STATUS, outbox, on_command)
+    link.start()
+    try:
+        yield link
+    finally:
+        link.stop()
+
+
+def put(outbox: Outbox, *numbers: int) -> None:
+    """Put readings with these numbers."""
+    for seq in numbers:
+        at = time.time_ns() // 1_000_000
+        outbox.put("reading", STATUS.boot, seq, at, encode(reading(seq, at, boot=STATUS.boot)))
