@@ -51,6 +51,12 @@ COMMANDS = {
         "device.bench:bench",
         "time and memory of the device on this machine",
     ),
+    "device doctor": Command(
+        "device",
+        "device.doctor:DoctorSettings",
+        "device.doctor:doctor",
+        "look at everything that a device needs, and say what to do",
+    ),
     "device calibrate": Command(
         "device",
         "device.calibrate:CalibrateSettings",

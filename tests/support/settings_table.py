@@ -3,6 +3,7 @@
 `python tests/support/settings_table.py` writes it anew.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,18 @@ def page() -> str:
     for section, commands in _sections().items():
         words = ", ".join(f"`moodwire {name}`" for name in commands)
         parts.append(f"\n## [{section}]: {words}\n\n| name | default | what |\n|---|---|---|\n")
-        parts += [_row(section, field) for field in attrs.fields(_settings(commands[0]))]
+        shared = attrs.fields(_settings(commands[0]))
+        parts += [_row(section, field) for field in shared]
+        parts += [_own(section, command, shared) for command in commands]
     return "".join(parts)
+
+
+def _own(section: str, command: str, shared: Sequence[Any]) -> str:
+    """Return the table of what one command has beyond the settings of its section; empty when it has nothing."""
+    known = {field.name for field in shared}
+    rows = [_row(section, field) for field in attrs.fields(_settings(command)) if field.name not in known]
+    head = f"\n`moodwire {command}` alone has these, as flags:\n\n| name | default | what |\n|---|---|---|\n"
+    return head + "".join(rows) if rows else ""
 
 
 def _sections() -> dict[str, list[str]]:
