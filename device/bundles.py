@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import models.bundle
-from models.bundle import BundleError
+from models.bundle import Bundle, BundleError
 from models.runtime import Classifier
 
 log = logging.getLogger(__name__)
@@ -70,12 +70,15 @@ def install(packed: bytes, key: str, folder: Path) -> Path:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        bundle = models.bundle.load(fresh)
-        Classifier(bundle).verify()
+        bundle = _tried(fresh)
         place = folder / f"{bundle.manifest.name}-{sha256(packed).hexdigest()[:8]}"
-        if place.exists():  # sent before; what lies there may have been damaged since
-            shutil.rmtree(place)
-        fresh.replace(place)
+        if place.exists():
+            try:
+                _tried(place)
+            except BundleError:  # sent before, and damaged since
+                shutil.rmtree(place)
+        if not place.exists():
+            fresh.replace(place)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return place
@@ -86,6 +89,12 @@ def tidy(folder: Path, wanted: Collection[str | None]) -> None:
     for place in folder.glob("*"):
         if str(place) not in wanted:
             shutil.rmtree(place, ignore_errors=True)
+
+
+def _tried(folder: Path) -> Bundle:
+    bundle = models.bundle.load(folder)
+    Classifier(bundle).verify()
+    return bundle
 
 
 def _download(url: str) -> bytes:

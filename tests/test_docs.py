@@ -8,8 +8,32 @@ import settings_table
 
 import models.bundle
 import moodwire
-from broker.messages import MAX_BATCH, MAX_PAYLOAD_BYTES, MAX_SEQ
-from broker.topics import FROM_DEVICE
+from broker.messages import (
+    MAX_BATCH,
+    MAX_PAYLOAD_BYTES,
+    MAX_SEQ,
+    Command,
+    CommandResponse,
+    Health,
+    Heard,
+    Live,
+    ModelCommand,
+    Reading,
+    SetCommand,
+    Status,
+    Stored,
+    decode,
+)
+from broker.topics import (
+    COMMANDS,
+    FROM_DEVICE,
+    HOME_ASSISTANT_STATUS,
+    SERVER_STATUS,
+    command,
+    command_response,
+    home_assistant,
+    topic,
+)
 from device.courier import MAX_UNCONFIRMED
 
 ROOT = Path(__file__).parent.parent
@@ -44,10 +68,29 @@ def test_the_wire_is_documented_as_it_is() -> None:
     """Topics and limits of the contract's page are those of the code."""
     text = (ROOT / "broker" / "README.md").read_text()
 
-    for kind in FROM_DEVICE:
-        assert f"`moodwire/v1/<id>/{kind}`" in text
+    names = [topic("<id>", kind) for kind in (*FROM_DEVICE, "stored", "generation", "state")]
+    names += [home_assistant("<id>"), HOME_ASSISTANT_STATUS, SERVER_STATUS]
+    names += [name("<id>", "pause").replace("pause", "<name>") for name in (command, command_response)]
+    for name in names:
+        assert f"| `{name}` |" in text, name
+    for command_name in COMMANDS:
+        assert f"| `{command_name}` | `{{" in text, command_name
     for number in (MAX_PAYLOAD_BYTES, MAX_SEQ, MAX_BATCH, MAX_UNCONFIRMED):
         assert f"{number:,}" in text or str(number) in text, number
+
+
+def test_the_wire_s_page_names_every_field_and_its_examples_are_right() -> None:
+    """No field of a message is missing, and what is shown as a message is one."""
+    text = (ROOT / "broker" / "README.md").read_text()
+    for kind in (Reading, Heard, Status, Health, Live, Stored, SetCommand, ModelCommand, CommandResponse):
+        for field in kind.__struct_fields__:
+            assert re.search(rf'[`"]{field}[`"]', text), f"{kind.__name__}.{field}"
+
+    shown = [block.encode() for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    for payload, kind in zip(shown, (Reading, Status, Stored, Live), strict=True):
+        decode(payload, kind)
+    for name, payload in re.findall(r"^\| `(pause|resume|set|model)` \| `(.*?)` \|", text, re.MULTILINE):
+        decode(payload.encode(), {"set": SetCommand, "model": ModelCommand}.get(name, Command))
 
 
 def test_the_readme_names_the_two_commands_and_the_warnings() -> None:
