@@ -1,0 +1,34 @@
+"""`moodwire setup`: accounts that stay, for who asks for them."""
+
+from pathlib import Path
+
+from wiring.setup import SetupSettings, setup
+
+
+def accounts(folder: Path) -> dict[str, str]:
+    """Return the accounts of the written Mosquitto configuration with their password hashes."""
+    return dict(line.split(":", 1) for line in (folder / "broker" / "passwords").read_text().splitlines())
+
+
+def test_home_assistant_gets_an_account_when_asked_and_keeps_it(tmp_path: Path) -> None:
+    """Without the flag there is no such account; once made, it stays with its password."""
+    assert setup(SetupSettings(folder=tmp_path)) == 0
+    assert accounts(tmp_path).keys() == {"server"}
+
+    assert setup(SetupSettings(folder=tmp_path, home_assistant=True)) == 0
+    password = (tmp_path / "secrets" / "homeassistant-password").read_text()
+    assert setup(SetupSettings(folder=tmp_path, device="aa:bb:cc:dd:ee:ff")) == 0
+
+    assert accounts(tmp_path).keys() == {"server", "homeassistant", "aabbccddeeff"}
+    assert (tmp_path / "secrets" / "homeassistant-password").read_text() == password
+
+
+def test_what_people_add_to_the_broker_stays(tmp_path: Path) -> None:
+    """A file in conf.d, such as one with certificates, is left alone when setup runs again."""
+    assert setup(SetupSettings(folder=tmp_path)) == 0
+    added = tmp_path / "broker" / "conf.d" / "tls.conf"
+    added.write_text("listener 8883\n")
+
+    assert setup(SetupSettings(folder=tmp_path)) == 0
+
+    assert added.read_text() == "listener 8883\n"
