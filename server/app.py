@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
+from server import documents
 from server.api import make_api
 from server.auth import Guard
 from server.problems import ProblemError, StoreAwayError
@@ -44,6 +45,7 @@ def create_app(store: Store, settings: ServerSettings, guard: Guard) -> Flask:
     )
     app.json.sort_keys = False  # type: ignore[attr-defined] # as written, which reads better
     app.register_api(make_api(PREFIX, store, settings, guard))
+    app.api_doc["components"]["schemas"] = documents.schemas()
     app.register_error_handler(ProblemError, lambda error: _problem(error.status, error.detail))
     app.register_error_handler(StoreAwayError, _store_away)
     app.register_error_handler(HTTPException, _http_error)

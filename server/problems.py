@@ -1,24 +1,6 @@
 """What can go wrong, as exceptions whose text is the one sentence that a person gets to read."""
 
 from http import HTTPStatus
-from typing import Any
-
-_TEXT = {"type": "string"}
-_PROPERTIES = {"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT, "instance": _TEXT}
-OPENAPI_RESPONSES: Any = {
-    status: {
-        "description": f"{status.phrase}; `detail` says in one sentence what would be right",
-        "content": {"application/problem+json": {"schema": {"type": "object", "properties": _PROPERTIES}}},
-    }
-    for status in (
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.FORBIDDEN,
-        HTTPStatus.NOT_FOUND,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-    )
-}
-"""How OpenAPI describes the problems that any route may answer with."""
 
 
 class UnusableError(Exception):

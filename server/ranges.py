@@ -33,8 +33,8 @@ def rfc3339(at: int) -> str:
     return (_EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def parse_range(start: str | None, end: str | None, default: Range) -> Range:
-    """Return the range asked for; what is not given comes from the default, with its length.
+def parse_range(start: str, end: str, default: Range) -> Range:
+    """Return the range asked for; what is empty comes from the default, with its length.
 
     Raises:
         ProblemError: 400, a time is none, or the range has no length.
@@ -76,11 +76,11 @@ def _from_rfc3339(name: str, text: str) -> float:
     return (time - _EPOCH).total_seconds()
 
 
-def parse_step(text: str | None, asked: Range, *, raw_is_kept: bool, picked_points: int = MOST_POINTS) -> int:
+def parse_step(text: str, asked: Range, *, raw_is_kept: bool, picked_points: int = MOST_POINTS) -> int:
     """Return the step in ms: the one asked for, or the finest of a handy length that keeps the points few.
 
     Args:
-        text: Like `10s`; None lets the server pick.
+        text: Like `10s`; empty lets the server pick.
         asked: What the steps divide.
         raw_is_kept: Whether single readings reach back so far; if not, no step below a minute is picked.
         picked_points: How many points there may be when the server picks.

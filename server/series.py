@@ -10,9 +10,11 @@ import numpy as np
 from server import layout, ranges
 from server.layout import SCORE_UNITS, Floats, Ints, Readings, Rollups
 from server.ranges import Range
+from server.shapes import SpanKind
 from server.store import Store
 
 BINS = 10
+_ABSENCES: dict[str, SpanKind] = {"offline": "offline", "paused": "paused"}
 _SMALLEST_RAW_RANGE_MS = 6 * ranges.HOUR_MS
 _MOST_MINUTES_MS = 14 * layout.DAY_MS
 _MOST_HOURS_MS = 730 * layout.DAY_MS
@@ -36,7 +38,7 @@ class Grid:
 class Span(NamedTuple):
     """A stretch of time without speech, and why; Unix ms."""
 
-    kind: str
+    kind: SpanKind
     start: int
     end: int
 
@@ -142,8 +144,8 @@ def spans(store: Store, device: str, inside: Range, least_ms: int) -> list[Span]
     events = store.events(device, *inside)
     for number, event in enumerate(events):
         end = events[number + 1].at if number + 1 < len(events) else store.now()
-        if event.kind in ("offline", "paused"):
-            found.append(Span(event.kind, event.at, end))
+        if event.kind in _ABSENCES:
+            found.append(Span(_ABSENCES[event.kind], event.at, end))
     clipped = [Span(span.kind, max(span.start, inside.start), min(span.end, inside.end)) for span in found]
     return sorted((span for span in clipped if span.end - span.start >= least_ms), key=lambda span: span.start)
 

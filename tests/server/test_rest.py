@@ -7,66 +7,15 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
+from clients import MAC, OPERATOR, URL, Client
 from records import BOOT, DAY_MS, DEVICE, OTHER_BOOT, heard, reading, status
 from services import RunningStore, running_store, wait_until
 
-from server.app import create_app
 from server.auth import Guard
 from server.redis_store import RedisStore
 from server.settings import ServerSettings
-
-VIEWER, OPERATOR = "v" * 20, "o" * 20
-MAC = "01:23:45:67:89:ab"
-URL = f"/api/v1/devices/{MAC}"
-
-
-class Client:
-    """A client with a token, over an application with a store."""
-
-    def __init__(self, running: RunningStore) -> None:
-        settings = ServerSettings(viewer_token=VIEWER, operator_token=OPERATOR)
-        self.store = RedisStore(running.url, 90 * DAY_MS, 730 * DAY_MS)
-        self.store.prepare()
-        self.flask: FlaskClient = create_app(self.store, settings, Guard(settings, self.store)).test_client()
-
-    def ask(self, path: str, method: str = "GET", token: str | None = VIEWER) -> Any:
-        """Return the response to a request."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return self.flask.open(path, method=method, headers=headers)
-
-    def get(self, path: str) -> Any:
-        """Return the body of a successful answer."""
-        response = self.ask(path)
-        assert response.status_code == 200, response.text
-        return response.json
-
-    def problem(self, path: str, status_code: int, **request: Any) -> str:
-        """Return the sentence of an answer that must be a problem."""
-        response = self.ask(path, **request)
-        assert (response.status_code, response.mimetype) == (status_code, "application/problem+json"), response.text
-        assert set(response.json) == {"type", "title", "status", "detail", "instance"}
-        assert response.json["status"] == status_code
-        return str(response.json["detail"])
-
-
-@pytest.fixture
-def client(redis_store: RunningStore) -> Client:
-    """Return a client of an application over an empty store."""
-    return Client(redis_store)
-
-
-@pytest.fixture
-def now(client: Client) -> int:
-    """Store three readings of the last minute, 10 s apart, the newest uncertain, and return the time of that."""
-    now = client.store.now() // 60_000 * 60_000 - 60_000
-    records = [reading(seq, now - 20_000 + 10_000 * seq) for seq in range(2)]
-    uncertain = reading(2, now, state="uncertain", scores={"ANG": 0.4, "HAP": 0.3, "NEU": 0.3})
-    client.store.write([(DEVICE, record) for record in [status(), *records, uncertain]])
-    return now
 
 
 def test_devices_lists_what_is_known(client: Client, now: int) -> None:
@@ -98,9 +47,12 @@ def test_devices_come_page_by_page(client: Client) -> None:
     client.store.erase(ids[3])
     seen, token = [], ""
     while True:
-        page = client.get(f"/api/v1/devices?page_size=2&page_token={token}")
+        response = client.ask(f"/api/v1/devices?page_size=2&page_token={token}")
+        page = response.json
         seen += [device["mac_address"].replace(":", "") for device in page["devices"]]
         token = page["next_page_token"]
+        link = f'</api/v1/devices?page_size=2&page_token={token}>; rel="next"' if token else None
+        assert response.headers.get("Link") == link
         if not token:
             break
     assert seen == ids[:3] + ids[4:]
@@ -258,6 +210,7 @@ def test_the_documentation_lists_every_route_and_loads_nothing_from_elsewhere(cl
         "/api/v1/devices",
         "/api/v1/devices/{mac}",
         "/api/v1/devices/{mac}/summary",
+        "/api/v1/devices/{mac}/events",
         "/api/v1/devices/{mac}/plots/{plot}.{form}",
         "/api/v1/meta",
     }

@@ -1,0 +1,93 @@
+"""What requests may ask for: the parameters of the routes, as the framework checks and documents them."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PLOTS = ("timeline", "histogram", "mean")
+FORMS = ("png", "svg")
+_TIME = "RFC 3339 or Unix seconds"
+
+
+class Mac(BaseModel):
+    """One device."""
+
+    mac: Annotated[
+        str,
+        Field(
+            description="aa:bb:cc:dd:ee:ff or aabbccddeeff",
+            # Checked by `broker.topics`, whose sentence is better.
+            json_schema_extra={"pattern": "^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$|^[0-9A-Fa-f]{12}$"},
+        ),
+    ]
+
+
+class Query(BaseModel):
+    """No parameter that nobody knows: a misspelt one would silently be another question."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class DevicePage(Query):
+    """Which of the devices."""
+
+    page_size: Annotated[int, Field(ge=1, le=1000, description="devices in one answer")] = 100
+    page_token: Annotated[
+        str, Field(pattern="^([0-9a-f]{12})?$", description="next_page_token of the answer before")
+    ] = ""
+
+
+class Span(Query):
+    """A range of time."""
+
+    start: Annotated[str, Field(description=f"{_TIME}; included")] = ""
+    end: Annotated[str, Field(description=f"{_TIME}; not included")] = ""
+
+
+class Formed(Query):
+    """As what to answer."""
+
+    format: Annotated[
+        Literal["", "json", "csv"], Field(description="left out, the Accept header decides, and else JSON it is")
+    ] = ""
+
+
+class Steps(Span):
+    """A range of time in steps."""
+
+    step: Annotated[str, Field(description="like 10s, 1m, 1h; left out, the server picks one")] = ""
+
+
+class Series(Steps, Formed):
+    """A device's emotions over time."""
+
+
+class EventPage(Span, Formed):
+    """Which of a device's events."""
+
+    page_size: Annotated[int, Field(ge=1, le=1000, description="events in one answer")] = 100
+    page_token: Annotated[
+        str, Field(pattern=r"^([0-9]{1,15}-[0-9]{1,9})?$", description="next_page_token of the answer before")
+    ] = ""
+
+
+class Plot(Mac):
+    """One picture of one device."""
+
+    plot: Annotated[
+        str,
+        Field(description="timeline, histogram or mean", json_schema_extra={"enum": ["timeline", "histogram", "mean"]}),
+    ]
+    form: Annotated[str, Field(description="png or svg", json_schema_extra={"enum": ["png", "svg"]})]
+
+
+class PlotQuery(Steps):
+    """What a picture shows, and in which zone's time."""
+
+    tz: Annotated[str, Field(description="time zone of the axis: UTC, or Area/City like Europe/Berlin")] = "UTC"
+
+
+class Confirm(Query):
+    """That everything is meant."""
+
+    confirm: Annotated[str, Field(description="must be `all`")] = ""

@@ -1,0 +1,66 @@
+"""What every route about a device asks first: which device, which range, and what is kept of it."""
+
+from http import HTTPStatus
+
+from broker import topics
+from server import ranges, series
+from server.layout import DAY_MS
+from server.problems import ProblemError
+from server.ranges import Range
+from server.settings import ServerSettings
+from server.store import Device, Store
+
+
+class Lookup:
+    """Devices and ranges of a store, with problems for what is not there."""
+
+    def __init__(self, store: Store, settings: ServerSettings) -> None:
+        self.store = store
+        self._retention_ms = settings.retention_days * DAY_MS
+
+    def find(self, mac: str) -> Device:
+        """Return a device by its MAC address.
+
+        Raises:
+            ProblemError: 400, it is no address; 404, there is no such device.
+        """
+        try:
+            device_id = topics.device_id(mac)
+        except ValueError as error:
+            raise ProblemError(HTTPStatus.BAD_REQUEST, str(error)) from error
+        device = self.store.device(device_id)
+        if device is None:
+            raise ProblemError(
+                HTTPStatus.NOT_FOUND,
+                f"there is no device {topics.mac_address(device_id)}: GET /api/v1/devices lists those that are there",
+            )
+        return device
+
+    def now(self, device: Device) -> int:
+        """Return a time that no reading of a device comes after; a device's clock may be ahead of ours."""
+        now = self.store.now()
+        return max(now, device.latest.at + 1) if device.latest else now
+
+    def last_hour(self, device: Device) -> Range:
+        """Return the range that a series has by default."""
+        now = self.now(device)
+        return Range(now - ranges.HOUR_MS, now)
+
+    def everything(self, device: Device) -> Range:
+        """Return the range of all that is kept of a device's records."""
+        now = self.now(device)
+        first_day = self.store.first_day(device.id)
+        return Range(now - ranges.HOUR_MS if first_day is None else first_day, now)
+
+    def raw_is_kept(self, asked: Range) -> bool:
+        """Return whether single readings reach back to the start of a range."""
+        return asked.start >= self.store.now() - self._retention_ms
+
+    def summary(self, device: Device, start: str, end: str) -> series.Summary:
+        """Return the sums over the range asked for, or over everything.
+
+        Raises:
+            ProblemError: 400, the range is none.
+        """
+        asked = ranges.parse_range(start, end, self.everything(device))
+        return series.summary(self.store, device.id, asked, raw_is_kept=self.raw_is_kept(asked))

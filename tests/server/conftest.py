@@ -1,0 +1,22 @@
+"""A client of the REST application, and what it finds."""
+
+import pytest
+from clients import Client
+from records import DEVICE, reading, status
+from services import RunningStore
+
+
+@pytest.fixture
+def client(redis_store: RunningStore) -> Client:
+    """Return a client of an application over an empty store."""
+    return Client(redis_store)
+
+
+@pytest.fixture
+def now(client: Client) -> int:
+    """Store three readings of the last minute, 10 s apart, the newest uncertain, and return the time of that."""
+    now = client.store.now() // 60_000 * 60_000 - 60_000
+    records = [reading(seq, now - 20_000 + 10_000 * seq) for seq in range(2)]
+    uncertain = reading(2, now, state="uncertain", scores={"ANG": 0.4, "HAP": 0.3, "NEU": 0.3})
+    client.store.write([(DEVICE, record) for record in [status(), *records, uncertain]])
+    return now
