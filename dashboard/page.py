@@ -16,6 +16,13 @@ RANGES = {"5 minutes": 300, "1 hour": 3_600, "24 hours": 86_400, "7 days": 7 * 8
 POINTS = 150
 """On a line; at least two seconds apart, since readings a second apart do not keep step with a clock."""
 STATES = {"online": "online", "offline": "offline", "paused": "paused", "unknown": "not heard of"}
+CAPTURE = {
+    "zeros": "The microphone delivers nothing but zeros; is it muted?",
+    "flat": "The microphone delivers one value all the time.",
+    "stalled": "The microphone is there but delivers nothing.",
+    "missing": "The microphone is not there.",
+}
+"""What a device's health says of its microphone, for people."""
 GRAPH: Any = {"displayModeBar": False, "responsive": True}
 
 Children = list[Any]
@@ -168,7 +175,20 @@ def _headline(device: dict[str, Any]) -> Children:
     parts: Children = [html.H2(device["name"]), html.Span(f"model {device['model']}", className="quiet")]
     if device["duplicate_identity"]:
         parts.append(html.Strong("Two devices use this id at the same time.", className="problem"))
-    return parts
+    return parts + [html.Strong(warning, className="problem") for warning in _warnings(device)]
+
+
+def _warnings(device: dict[str, Any]) -> list[str]:
+    """Return what a device that is there says to be wrong with itself."""
+    health = device["health"] if device["state"] != "offline" else None
+    if not health:
+        return []
+    found = [CAPTURE[health["capture"]]] if health.get("capture") in CAPTURE else []
+    if health.get("outbox") == "full":
+        found.append("Its disk is full: readings wait in memory only.")
+    if health.get("refused_rows"):
+        found.append(f"The server refuses {health['refused_rows']:,} of its records.")
+    return found
 
 
 def _facts(device: dict[str, Any], summary: dict[str, Any]) -> Children:

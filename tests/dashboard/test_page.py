@@ -100,6 +100,18 @@ def test_ranges_can_be_chosen(world: World, page: webdriver.Chrome) -> None:
         wait_until(lambda: "3 readings in this range" in text(page, "#facts"), f"{choice.text} has its facts")
 
 
+def test_what_is_wrong_with_a_device_is_said(world: World, page: webdriver.Chrome) -> None:
+    """A microphone that gives zeros, a full disk and refused records are sentences on the page, until they are gone."""
+    world.announce()
+    world.complain(capture="zeros", outbox="full", refused_rows=3)
+    for sentence in ("nothing but zeros", "Its disk is full", "refuses 3 of its records"):
+        wait_until(lambda sentence=sentence: sentence in text(page, "#headline"), f"the page says {sentence!r}")
+
+    world.complain()
+
+    wait_until(lambda: text(page, "#headline .problem") == "", "nothing is said when all is well")
+
+
 def test_the_notice_is_always_on_the_page(page: webdriver.Chrome) -> None:
     """Viewers are told what this is and where it is forbidden."""
     wait_until(lambda: "as actors portray it" in text(page, "footer"), "the notice is shown")

@@ -1,6 +1,6 @@
 """A dashboard over a REST API over a store that the test writes to."""
 
-from records import DAY_MS, DEVICE, reading, status
+from records import DAY_MS, DEVICE, health, reading, status
 from rooms import Rest
 from services import RunningStore
 
@@ -31,3 +31,7 @@ class World:
     def announce(self) -> None:
         """Let the device come online."""
         self.store.write([(DEVICE, status())])
+
+    def complain(self, **changes: object) -> None:
+        """Let the device tell how it is."""
+        self.store.write([(DEVICE, health(**changes))])

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from broker.messages import Heard, Reading, Status
+from broker.messages import Health, Heard, Reading, Status
 
 DEVICE = "0123456789ab"
 BOOT = "00000000000000aa"
@@ -54,3 +54,21 @@ def status(**changes: Any) -> Status:
         "version": "0.1.0",
     }
     return Status(**(fields | changes))
+
+
+def health(**changes: Any) -> Health:
+    """Return the health of a device that is well but for the changes."""
+    fields = {
+        "boot": BOOT,
+        "inference_p50_ms": 0.5,
+        "inference_p95_ms": 0.6,
+        "cpu_ratio": 0.003,
+        "rss_bytes": 77_000_000,
+        "temperature_c": None,
+        "outbox_rows": 0,
+        "outbox_oldest_age_s": 0.0,
+        "dropped": 0,
+        "source": "USB Audio",
+        "clock_synced": True,
+    }
+    return Health(**(fields | changes))
