@@ -16,8 +16,9 @@ from broker.notice import NOTICE
 from broker.topics import CommandName, mac_address
 from device import clock, health, identity, microphone
 from device.clips import Clips
+from device.dating import Dating
 from device.link import Link
-from device.outbox import Outbox, OutboxError
+from device.outbox import Limits, Outbox, OutboxError, Owner
 from device.pipeline import Classify, Window, windows
 from device.recorder import Recorder
 from device.settings import DeviceSettings
@@ -45,9 +46,13 @@ def run(settings: DeviceSettings) -> int:
         source = open_source(settings)
         outbox = Outbox(
             settings.state_dir / "outbox.sqlite",
-            device,
-            max_rows=settings.outbox_max_rows,
-            max_age_s=settings.outbox_max_age_days * 86_400,
+            Owner(device, identity.machine()),
+            Limits(
+                settings.outbox_max_rows,
+                payload_bytes=round(settings.outbox_max_mb * 1e6),
+                age_s=settings.outbox_max_age_days * 86_400,
+            ),
+            Dating(settings.clock_wait_s),
         )
         status = Status(
             state="online",
@@ -128,7 +133,7 @@ def _listen(heard: Iterator[Window], source: Source, recorder: Recorder, link: L
     for last in heard:
         reading = None
         with _unwritable_is_said():
-            reading = recorder.add(last, source.dropped_blocks, clock_synced=clock.synced())
+            reading = recorder.add(last, source.dropped_blocks)
             monitor.tick()
         if reading and first_reading:
             first_reading = False
@@ -191,5 +196,7 @@ class _Monitor:
                 dropped=self._outbox.dropped,
                 source=self._source.name[:64],
                 clock_synced=clock.synced(),
+                outbox=self._outbox.state,
+                refused_rows=self._outbox.refused_count,
             )
         )

@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from broker.messages import MAX_BATCH, MAX_PAYLOAD_BYTES
-from device.outbox import Outbox, Row
+from broker.messages import ranges as as_ranges
+from device.outbox import RECENT_ROWS, Outbox, Row
 
 MAX_UNCONFIRMED = 200
 """Rows that may be on their way at a time."""
+MAX_BACKLOG = MAX_UNCONFIRMED - RECENT_ROWS
+"""So many of them may be old ones, so that there is always room for what is heard now."""
 FIRST_RETRY_S = 10.0
 LONGEST_RETRY_S = 300.0
 _ENVELOPE_BYTES = 1_024
@@ -29,23 +32,23 @@ class Courier:
         self._sent: dict[tuple[str, int], _Sent] = {}
 
     def next_batch(self) -> list[Row]:
-        """Return rows of one kind to send now as one message, and count them as on their way; often none."""
-        now_s = self._clock_s()
-        batch: list[Row] = []
-        size = _ENVELOPE_BYTES
-        for row in self._outbox.oldest(MAX_UNCONFIRMED + MAX_BATCH):
-            sent = self._sent.get((row.boot, row.seq))
-            if sent and sent.again_s > now_s:
-                continue
-            if not sent and len(self._sent) >= MAX_UNCONFIRMED:
-                break
-            size += len(row.payload) + 1
-            if batch and (row.kind != batch[0].kind or size > MAX_PAYLOAD_BYTES or len(batch) == MAX_BATCH):
-                break
-            batch.append(row)
-            attempts = sent.attempts + 1 if sent else 1
-            self._sent[row.boot, row.seq] = _Sent(now_s + _pause_s(attempts), attempts)
-        return batch
+        """Return rows of one kind to send now as one message, and count them as on their way; often none.
+
+        What was put in the last seconds goes first, however long the backlog is; of the backlog the oldest.
+        """
+        recent = self._outbox.recent()
+        return self._take(recent, MAX_UNCONFIRMED) or self._take(
+            self._outbox.oldest(MAX_UNCONFIRMED + MAX_BATCH), MAX_BACKLOG
+        )
+
+    def confirmed(self, rows: Iterable[Row]) -> None:
+        """Forget the rows of one message, here and in the outbox, because a confirmation of the message is enough."""
+        numbers: dict[str, list[int]] = {}
+        for row in rows:
+            numbers.setdefault(row.boot, []).append(row.seq)
+        for boot, of_boot in numbers.items():
+            self._outbox.settle(boot, as_ranges(of_boot))
+            self.settled(boot, as_ranges(of_boot))
 
     def settled(self, boot: str, ranges: Iterable[tuple[int, int]]) -> None:
         """Take note that these are no longer on their way."""
@@ -56,6 +59,25 @@ class Courier:
     def start_over(self) -> None:
         """Forget what is on its way, because the connection it went over is gone."""
         self._sent.clear()
+
+    def _take(self, rows: list[Row], most: int) -> list[Row]:
+        """Return the first of the rows that are not on their way, as many as fit one message and the bound."""
+        now_s = self._clock_s()
+        batch: list[Row] = []
+        size = _ENVELOPE_BYTES
+        for row in rows:
+            sent = self._sent.get((row.boot, row.seq))
+            if sent and sent.again_s > now_s:
+                continue
+            if not sent and len(self._sent) >= most:
+                break
+            size += len(row.payload) + 1
+            if batch and (row.kind != batch[0].kind or size > MAX_PAYLOAD_BYTES or len(batch) == MAX_BATCH):
+                break
+            batch.append(row)
+            attempts = sent.attempts + 1 if sent else 1
+            self._sent[row.boot, row.seq] = _Sent(now_s + _pause_s(attempts), attempts)
+        return batch
 
 
 def _pause_s(attempts: int) -> float:

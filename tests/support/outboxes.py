@@ -1,18 +1,98 @@
 """Outboxes that are closed when the test ends; `tests/device/conftest.py` sees to that."""
 
+import sqlite3
 from pathlib import Path
 
 from brokers import DEVICE
 
-from device.outbox import Outbox
+from device.clock import Clock
+from device.dating import Dating
+from device.identity import Machine
+from device.outbox import RETRY_MS, Limits, Outbox, Owner
 
 OPEN: list[Outbox] = []
+MACHINE: Machine = frozenset({"serial:10000000a1b2c3d4", "mac:b827eb000001"})
+BOOT = "0123456789abcdef"
+
+
+class TestClock:
+    """A clock that moves when told: right from the start, unless a test says otherwise."""
+
+    __test__ = False
+
+    def __init__(self, now_ms: int = 1_760_000_000_000, *, synced: bool = True) -> None:
+        self.unix_ms = now_ms
+        self.since_start_ms = 20_000
+        self.right = synced
+        self.machine_start = "a"
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.unix_ms += round(seconds * 1000)
+        self.since_start_ms += round(seconds * 1000)
+
+    def now_ms(self) -> int:
+        """Return Unix milliseconds."""
+        return self.unix_ms
+
+    def monotonic_ms(self) -> int:
+        """Return milliseconds since the machine started."""
+        return self.since_start_ms
+
+    def synced(self) -> bool:
+        """Return whether the clock is synchronised."""
+        return self.right
+
+    def kernel_boot(self) -> str:
+        """Return the name of this run of the machine."""
+        return self.machine_start
 
 
 def open_outbox(
-    folder: Path | None, device: str = DEVICE, *, max_rows: int = 1_000, max_age_s: float = 3_600
+    folder: Path,
+    device: str = DEVICE,
+    machine: Machine = MACHINE,
+    *,
+    max_rows: int = 1_000,
+    max_bytes: int = 10_000_000,
+    max_age_s: float = 3_600,
+    clock: Clock | None = None,
+    wait_s: float = 0,
 ) -> Outbox:
-    """Return the outbox of a folder, or one in memory."""
-    path = folder / "outbox.sqlite" if folder else Path(":memory:")
-    OPEN.append(Outbox(path, device, max_rows=max_rows, max_age_s=max_age_s))
+    """Return the outbox of a folder."""
+    dating = Dating(wait_s, clock) if clock else Dating(wait_s)
+    limits = Limits(max_rows, max_bytes, max_age_s)
+    OPEN.append(Outbox(folder / "outbox.sqlite", Owner(device, machine), limits, dating))
     return OPEN[-1]
+
+
+def put(outbox: Outbox, seq: int, at_ms: int = 1_760_000_000_000, boot: str = BOOT, *, synced: bool = True) -> None:
+    """Put a recognisable row."""
+    outbox.put("reading", boot, seq, at_ms, f"row {seq}".encode(), synced=synced)
+
+
+def numbers(outbox: Outbox) -> list[int]:
+    """Return the sequence numbers that wait, oldest first."""
+    return [row.seq for row in outbox.oldest(10_000)]
+
+
+def reopened(outbox: Outbox, folder: Path) -> Outbox:
+    """Close an outbox and return that of the next process."""
+    outbox.close()
+    return open_outbox(folder)
+
+
+class Blocked:
+    """Lets an outbox's disk take nothing, while it can be read, until it is told otherwise."""
+
+    def __init__(self, outbox: Outbox, clock: TestClock) -> None:
+        assert outbox._disk
+        outbox._disk.db.execute("PRAGMA busy_timeout = 0")
+        self._clock = clock
+        self._other = sqlite3.connect(outbox._path, isolation_level=None)
+        self._other.execute("BEGIN IMMEDIATE")
+
+    def end(self) -> None:
+        """Let the disk work again, and let it be time to try."""
+        self._other.close()
+        self._clock.advance(RETRY_MS / 1000)
