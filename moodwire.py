@@ -63,6 +63,12 @@ COMMANDS = {
         "device.calibrate:calibrate",
         "measure the quiet room and set the speech gate above it",
     ),
+    "device install": Command(
+        "install",
+        "device.install:InstallSettings",
+        "device.install:install",
+        "make a systemd service of the device",
+    ),
     "server run": Command("server", "server.settings:ServerSettings", "server.commands:run", "serve the REST API"),
     "server ingest": Command(
         "server", "server.settings:ServerSettings", "server.commands:ingest", "store what the devices publish"

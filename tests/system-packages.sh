@@ -11,6 +11,7 @@ need redis-server redis-server
 need libportaudio.so.2 libportaudio2
 need chromium chromium
 need chromedriver chromium-driver
+need systemd-analyze systemd
 
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
