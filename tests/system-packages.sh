@@ -4,11 +4,16 @@ set -eu
 
 missing=
 need() { # program or library, Debian package
-    command -v "$1" >/dev/null 2>&1 || [ -e "/usr/sbin/$1" ] || ldconfig -p 2>/dev/null | grep -q "$1" || missing="$missing $2"
+    command -v "$1" >/dev/null 2>&1 || [ -e "/usr/sbin/$1" ] || ldconfig -p 2>/dev/null | grep -q "$1" ||
+        [ -n "$(find /usr/lib -path "*/alsa-lib/$1" 2>/dev/null)" ] || missing="$missing $2"
 }
 need mosquitto mosquitto
 need redis-server redis-server
 need libportaudio.so.2 libportaudio2
+need pulseaudio pulseaudio
+need pacat pulseaudio-utils
+need libasound_module_pcm_pulse.so libasound2-plugins
+need strace strace
 need chromium chromium
 need chromedriver chromium-driver
 need systemd-analyze systemd
