@@ -1,25 +1,29 @@
-"""The bytes of the store: names of keys, and how records are packed and read back; `store.lua` is the writing half.
+"""The bytes of the store: names of keys, and how records are packed and read back; the Lua files are the writing half.
 
 Everything of one device hangs on `mw:{<id>}`, so that a Redis Cluster keeps it on one node:
 
 | key                | type   | what                                                                             |
 |--------------------|--------|----------------------------------------------------------------------------------|
 | `mw:{id}`          | hash   | generation, counts, times, latest reading, and what the device says of itself    |
-| `…:boots`          | hash   | boot → index, first and last time, records, lowest and highest sequence number   |
+| `…:boots`          | hash   | boot → index, first and last time and arrival, records, lowest and highest number |
 | `…:seen:<index>`   | bitmap | which sequence numbers of that boot are stored                                   |
 | `…:schemas`        | hash   | model, span and labels → number of that kind of reading                          |
-| `…:r:<chunk>`      | hash   | readings of 300 s: offset, seq and boot → schema, flags, level, scores           |
-| `…:heard:<chunk>`  | hash   | heard records of 6 h                                                             |
+| `…:r:<hour>`       | list   | readings of one hour, as they came: offset, flags, schema, level, scores         |
+| `…:open`           | list   | up to 63 readings that are not yet in the rollups; whoever reads adds them       |
 | `…:m:`, `:h:`, `:d:` | hash | minutes of one hour, hours of one day, days of 64: slot and schema → rollup      |
+| `…:heard:<chunk>`  | list   | heard records of 6 h                                                             |
 | `…:days`           | zset   | days that hold anything                                                          |
 | `…:events`         | stream | online, offline, paused                                                          |
+| `mw:layout`        | string | the number of this layout                                                        |
 | `mw:devices`       | zset   | every device id ever met                                                         |
 | `mw:jobs`          | stream | what REST asks of ingest                                                         |
 | `mw:ingest`        | string | expires; there while ingest is                                                   |
 | `mw:tokens`        | hash   | role → SHA-256 of its bearer token                                               |
 """
 
+import functools
 import struct
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,25 +32,36 @@ from numpy.typing import NDArray
 
 from broker import messages
 
+VERSION = 2
+"""Of this layout; another number means that the bytes are others."""
+VERSION_KEY = "mw:layout"
 DEVICES = "mw:devices"
 JOBS = "mw:jobs"
 HEARTBEAT = "mw:ingest"
 TOKENS = "mw:tokens"
 
-CHUNK_MS = 300_000
+HOUR_MS = 3_600_000
 HEARD_CHUNK_MS = 21_600_000
 DAY_MS = 86_400_000
 SCORE_UNITS = 10_000
 """A score is kept as a whole number of ten-thousandths."""
 
+_BINS = 10
+
 _LEVEL_OFFSET_DBFS = 120.0
 _LEVEL_UNITS_PER_DB = 2
 _SPEECH = 1
 _CLOCK_SYNCED = 2
-_BOOT = struct.Struct("<IddIII")
-_HEARD = struct.Struct(">IIIIIIBH")
+_FLAG_BITS = 2
+_BOOT = struct.Struct("<IddIIIdd")
+_RECORD = ">B8sIQQ"
+"""Labels (0: a heard record), boot, sequence number, generation, at."""
+_HEARD_BODY = "IIIIIIBH"
+_HEARD = struct.Struct(f"{_RECORD}{_HEARD_BODY}")
+_HEARD_STORED = struct.Struct(f">I{_HEARD_BODY}")
 _MOST = 2**32 - 1
-_SEQ_BITS = 26
+_OPEN_BYTES = 8
+"""Before the scores of a reading that is not yet in the rollups: at, schema and flags."""
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -63,7 +78,7 @@ class Level(NamedTuple):
 
 
 MINUTE = Level("m", 60_000, 60)
-HOUR = Level("h", 3_600_000, 24)
+HOUR = Level("h", HOUR_MS, 24)
 DAY = Level("d", DAY_MS, 64)
 
 
@@ -87,6 +102,9 @@ class Boot(NamedTuple):
     records: int
     missing: int
     """Sequence numbers below the highest that are not stored."""
+    first_arrival: int
+    """Unix ms by the store's clock, like last_arrival."""
+    last_arrival: int
 
 
 @dataclass(frozen=True)
@@ -105,7 +123,7 @@ class Readings:
 
 @dataclass(frozen=True)
 class Rollups:
-    """Minutes, hours or days of one schema, in no order."""
+    """Minutes, hours or days of one schema, in no order; what belongs to one slot may be in several rows."""
 
     schema: Schema
     at: Ints
@@ -119,36 +137,47 @@ def base(device: str) -> str:
     return f"mw:{{{device}}}"
 
 
-def schema_text(reading: messages.Reading) -> str:
-    """Return the schema of a reading as the store keeps it."""
-    return "\n".join([reading.model, str(reading.span_ms), ",".join(sorted(reading.scores))])
+def function(name: str) -> str:
+    """Return the full name of one of the store's functions."""
+    return f"mw{VERSION}_{name}"
+
+
+@functools.lru_cache(maxsize=1024)
+def _packing(model: str, span_ms: int, labels: tuple[str, ...]) -> tuple[str, tuple[str, ...], struct.Struct]:
+    """Return the schema of a reading as the store keeps it, its labels in order, and how the reading is packed."""
+    ordered = tuple(sorted(labels))
+    return "\n".join([model, str(span_ms), ",".join(ordered)]), ordered, struct.Struct(f"{_RECORD}BB{len(ordered)}H")
 
 
 def schema(text: str) -> Schema:
-    """Read back what `schema_text` wrote."""
+    """Read back the text that `_packing` made."""
     model, span_ms, labels = text.rsplit("\n", 2)
     return Schema(model, int(span_ms), tuple(labels.split(",")))
 
 
-def pack_reading(reading: messages.Reading) -> bytes:
-    """Return flags, level and scores in the order of the sorted labels, as big-endian bytes."""
+def pack_reading(reading: messages.Reading) -> tuple[str, bytes]:
+    """Return the text of a reading's schema, and identity, time, flags, level and scores as big-endian bytes."""
+    scores = reading.scores
+    text, labels, packing = _packing(reading.model, reading.span_ms, tuple(scores))
     flags = _SPEECH * (reading.state == "speech") + _CLOCK_SYNCED * reading.clock_synced
     level = round((reading.level_dbfs + _LEVEL_OFFSET_DBFS) * _LEVEL_UNITS_PER_DB)
-    scores = [round(reading.scores[label] * SCORE_UNITS) for label in sorted(reading.scores)]
-    return struct.pack(f">BB{len(scores)}H", flags, level, *scores)
+    units = [round(scores[label] * SCORE_UNITS) for label in labels]
+    identity = (bytes.fromhex(reading.boot), reading.seq, reading.gen, reading.at)
+    return text, packing.pack(len(labels), *identity, flags, level, *units)
 
 
 def pack_heard(heard: messages.Heard) -> bytes:
     """Return a heard record as big-endian bytes; counts beyond 32 bits become the highest count."""
     counts = (heard.span_ms, heard.windows, heard.silent, heard.speech, heard.uncertain, heard.dropped)
     level = round((heard.level_dbfs + _LEVEL_OFFSET_DBFS) * _LEVEL_UNITS_PER_DB)
-    return _HEARD.pack(*(min(count, _MOST) for count in counts), level, round(heard.clipping * SCORE_UNITS))
+    identity = (bytes.fromhex(heard.boot), heard.seq, heard.gen, heard.at)
+    most = (min(count, _MOST) for count in counts)
+    return _HEARD.pack(0, *identity, *most, level, round(heard.clipping * SCORE_UNITS))
 
 
-def unpack_heard(chunk: int, field: bytes, value: bytes) -> tuple[int, int, int, int]:
+def unpack_heard(chunk: int, value: bytes) -> tuple[int, int, int, int]:
     """Return end (Unix ms), length (ms), windows and silent windows of one heard record."""
-    (offset,) = struct.unpack_from(">I", field)
-    span_ms, windows, silent, *_ = _HEARD.unpack(value)
+    offset, span_ms, windows, silent, *_ = _HEARD_STORED.unpack(value)
     return chunk * HEARD_CHUNK_MS + offset, span_ms, windows, silent
 
 
@@ -157,10 +186,10 @@ def unpack_boot(name: bytes, value: bytes, generation: int) -> Boot:
 
     A boot that has lived through an erasure starts with its lowest sequence number, since it counts on.
     """
-    _, first_at, last_at, records, lowest, highest = _BOOT.unpack(value)
+    _, first_at, last_at, records, lowest, highest, first_arrival, last_arrival = _BOOT.unpack(value)
     start = lowest if generation else 0
     missing = highest + 1 - start - records if records else 0
-    return Boot(name.hex(), int(first_at), int(last_at), records, missing)
+    return Boot(name.hex(), int(first_at), int(last_at), records, missing, int(first_arrival), int(last_arrival))
 
 
 def unpack_latest(value: bytes) -> tuple[int, int, bool, float, list[float]]:
@@ -171,30 +200,93 @@ def unpack_latest(value: bytes) -> tuple[int, int, bool, float, list[float]]:
     return int(at), number, bool(flags & _SPEECH), _level_dbfs(level), [float(score) for score in scores]
 
 
-def unpack_readings(kind: Schema, entries: list[tuple[int, bytes, bytes]]) -> Readings:
-    """Return readings of one schema from (chunk, field, value) entries."""
-    packed = np.dtype([("schema", "u1"), ("flags", "u1"), ("level", "u1"), ("scores", ">u2", (len(kind.labels),))])
-    table = np.frombuffer(b"".join(value for _, _, value in entries), packed)
-    at = [chunk * CHUNK_MS + (int.from_bytes(field[:6], "big") >> _SEQ_BITS) for chunk, field, _ in entries]
+def unpack_readings(kind: Schema, parts: Iterable[tuple[int, bytes]]) -> Readings:
+    """Return readings of one schema from (hour, values one after the other)."""
+    packed = np.dtype([("when", "u1", 3), ("schema", "u1"), ("level", "u1"), ("scores", ">u2", (len(kind.labels),))])
+    hours, values = zip(*parts, strict=True)
+    table = np.frombuffer(b"".join(values), packed)
+    when = table["when"] @ np.array([65536, 256, 1], np.int64)
+    start = np.repeat(np.asarray(hours, np.int64) * HOUR_MS, [len(value) // packed.itemsize for value in values])
     return Readings(
         kind,
-        np.asarray(at, dtype=np.int64),
-        (table["flags"] & _SPEECH).astype(bool),
+        start + (when >> _FLAG_BITS),
+        (when & _SPEECH).astype(bool),
         table["level"] / _LEVEL_UNITS_PER_DB - _LEVEL_OFFSET_DBFS,
         table["scores"] / SCORE_UNITS,
     )
 
 
-def unpack_rollups(kind: Schema, level: Level, entries: list[tuple[int, bytes, bytes]]) -> Rollups:
-    """Return rollups of one schema from (group, field, value) entries."""
-    total, count = ("<u4", "<u2") if level == MINUTE else ("<f8", "<u4")
+def cover(start: int, end: int, levels: tuple[Level, ...] = (DAY, HOUR, MINUTE)) -> list[tuple[Level, int, int]]:
+    """Return days, hours and minutes (level, start, end) that make up a range of whole minutes, as few as possible."""
+    level, *finer = levels
+    first, last = -(-start // level.slot_ms) * level.slot_ms, end // level.slot_ms * level.slot_ms
+    if start >= end:
+        return []
+    if not finer:
+        return [(level, start, end)]
+    if first >= last:
+        return cover(start, end, tuple(finer))
+    return [*cover(start, first, tuple(finer)), (level, first, last), *cover(last, end, tuple(finer))]
+
+
+def unpack_rollups(kind: Schema, at: Ints, values: Sequence[bytes]) -> Rollups:
+    """Return rollups of one schema from the starts of their slots (Unix ms) and their bytes, as `rollups.lua` packs."""
+    numbers, firsts = _numbers(values)
+    labels = len(kind.labels)
+    head = 2 + 5 * labels
+    heads = firsts[:, None] + np.arange(head)
+    sums = numbers[heads][:, 2:].reshape(-1, labels, 5)
+    full = (sums[:, :, 4:] >> np.arange(2 * _BINS) & 1).astype(bool)
+    counts = np.zeros(full.shape, np.int64)
+    is_count = np.ones(numbers.size, bool)
+    is_count[heads] = False
+    counts[full] = numbers[is_count]
+    table = np.zeros(len(values), _table(labels))
+    table["count"], table["uncertain"] = numbers[firsts], numbers[firsts + 1]
+    for column, name in enumerate(("sum", "won_sum", "min", "max")):
+        table["labels"][name] = sums[:, :, column]
+    table["labels"]["all"], table["labels"]["won"] = counts[:, :, :_BINS], counts[:, :, _BINS:]
+    return Rollups(kind, at, table)
+
+
+def roll_up(kind: Schema, level: Level, values: Sequence[bytes]) -> Rollups:
+    """Return readings of one schema that wait in `open`, each as a rollup of its own."""
+    packed = np.dtype([("at", ">u2"), ("at_low", ">u4"), ("schema", "u1"), ("flags", "u1")])
+    heads = np.frombuffer(b"".join(value[:_OPEN_BYTES] for value in values), packed)
+    scores = np.frombuffer(b"".join(value[_OPEN_BYTES:] for value in values), ">u2").reshape(len(values), -1)
+    units = scores.astype(np.int64)
+    at = (heads["at"].astype(np.int64) << 32) + heads["at_low"]
+    speech = (heads["flags"] & _SPEECH).astype(bool)
+    won = (units.argmax(axis=1)[:, None] == np.arange(units.shape[1])) & speech[:, None]
+    bins = np.minimum(units // (SCORE_UNITS // _BINS), _BINS - 1)[:, :, None] == np.arange(_BINS)
+    table = np.zeros(len(values), _table(units.shape[1]))
+    table["count"], table["uncertain"] = 1, ~speech
+    sums = table["labels"]
+    sums["sum"], sums["won_sum"], sums["min"], sums["max"] = units, units * won, units, units
+    sums["all"], sums["won"] = bins, bins & won[:, :, None]
+    return Rollups(kind, at // level.slot_ms * level.slot_ms, table)
+
+
+def _table(labels: int) -> np.dtype[np.void]:
+    """Return the columns of rollups."""
+    bins = (_BINS,)
     label = np.dtype(
-        [("sum", total), ("won_sum", total), ("min", "<u2"), ("max", "<u2"), ("all", count, 10), ("won", count, 10)]
+        [("sum", "i8"), ("won_sum", "i8"), ("min", "u2"), ("max", "u2"), ("all", "i8", bins), ("won", "i8", bins)]
     )
-    packed = np.dtype([("count", "<u4"), ("uncertain", "<u4"), ("labels", label, (len(kind.labels),))])
-    at = [(group * level.slots + field[0]) * level.slot_ms for group, field, _ in entries]
-    table = np.frombuffer(b"".join(value for _, _, value in entries), packed)
-    return Rollups(kind, np.asarray(at, dtype=np.int64), table)
+    return np.dtype([("count", "i8"), ("uncertain", "i8"), ("labels", label, (labels,))])
+
+
+def _numbers(values: Sequence[bytes]) -> tuple[Ints, Ints]:
+    """Return all numbers of 7 bits a byte, lowest first, and where those of each value begin."""
+    parts = np.frombuffer(b"".join(values), np.uint8).astype(np.int64)
+    is_last = parts < 128
+    ends = np.flatnonzero(is_last) + 1
+    starts = np.concatenate([[0], ends[:-1]])
+    place = np.arange(parts.size) - np.repeat(starts, ends - starts)
+    numbers = np.add.reduceat((parts & 127) << 7 * place, starts)
+    lengths = np.fromiter(map(len, values), np.int64, len(values))
+    bytes_before = np.cumsum(lengths) - lengths
+    return numbers, np.searchsorted(starts, bytes_before)
 
 
 def _level_dbfs(level: int) -> float:

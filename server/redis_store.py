@@ -2,29 +2,38 @@
 
 import functools
 import json
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import numpy as np
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from broker import messages
-from server import layout
+from server import layout, writing
 from server.problems import StoreAwayError, UnusableError
 from server.store import Change, Device, Event, HeardSpan, Job, Latest, Outcome, Receipt, Written
+from server.writing import Word
 
-_LIBRARY = Path(__file__).with_name("store.lua").read_text()
+_LIBRARY = f"#!lua name=moodwire_{layout.VERSION}\n" + "".join(
+    Path(__file__).with_name(name).read_text() for name in ("rollups.lua", "store.lua")
+)
 _OLDEST_MAJOR = 7
 _WAIT_FOR_DISK_MS = 3000
 """Longer than the second that `appendfsync everysec` may take."""
 _TIMEOUT_S = 10.0
 _KEYS_PER_TRIP = 2000
+_INDEX_AGAIN_S = 60.0
+"""How often the index of devices is told of a device that goes on sending."""
 _TEXTS = frozenset([b"name", b"state", b"labels", b"model", b"version"])
 
+_SCHEMA_AT = 3
+"""Which byte of a reading is its schema's number, and below the same while it is not yet in the rollups."""
+_OPEN_SCHEMA_AT = 6
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -59,6 +68,8 @@ class RedisStore:
     """The URL without user and password, for people."""
     _client: redis.Redis = field(init=False, repr=False)
     _waits_for_disk: bool = field(init=False, default=False)
+    _indexed: set[str] = field(init=False, repr=False, default_factory=set)
+    _index_again_s: float = field(init=False, repr=False, default=0.0)
 
     def __post_init__(self) -> None:
         """Make the client; nothing is sent yet."""
@@ -84,7 +95,9 @@ class RedisStore:
         version = str(info.get("valkey_version") or info["redis_version"])
         if int(version.partition(".")[0]) < _OLDEST_MAJOR:
             raise UnusableError(f"the store at {self.place} is Redis {version}: 7 or newer, or Valkey, is needed")
+        self._check_layout()
         self._do("FUNCTION LOAD", "REPLACE", _LIBRARY)
+        self._indexed.clear()
         self._waits_for_disk = bool(self._do("COMMAND LIST", "FILTERBY", "PATTERN", "waitaof"))
         keeps = {"appendonly": "?", "appendfsync": "?"}
         try:
@@ -101,6 +114,17 @@ class RedisStore:
                 f"{' or '.join(enough)} are needed"
             )
 
+    def _check_layout(self) -> None:
+        """Mark an empty store with our layout; refuse one that holds another."""
+        if self._do("EXISTS", layout.DEVICES, layout.VERSION_KEY) == 0:
+            self._do("SET", layout.VERSION_KEY, layout.VERSION)
+        found = int(self._do("GET", layout.VERSION_KEY) or 1)
+        if found != layout.VERSION:
+            raise UnusableError(
+                f"the store at {self.place} holds data in layout {found}, and this version reads and writes layout "
+                f"{layout.VERSION}: use an empty store, or the version that wrote it"
+            )
+
     @_reaching
     def now(self) -> int:
         """Return the store's clock, Unix ms."""
@@ -110,24 +134,41 @@ class RedisStore:
     @_reaching
     def write(self, batch: Sequence[tuple[str, Written]]) -> list[Outcome | None]:
         """Write (device, message) pairs in one trip and wait until they are on disk."""
-        pipe = self._client.pipeline(transaction=False)
-        for device in {device for device, _ in batch}:
-            _queue(pipe, "ZADD", layout.DEVICES, 0, device)
-        for device, message in batch:
-            _queue(pipe, "FCALL", *self._call(device, message))
-        if self._waits_for_disk:
-            _queue(pipe, "WAITAOF", 1, 0, _WAIT_FOR_DISK_MS)
-        replies = pipe.execute(raise_on_error=False)
-        if self._waits_for_disk:
-            on_disk = replies.pop()
-            if isinstance(on_disk, Exception):
-                raise on_disk
-            if on_disk[0] < 1:
-                raise StoreAwayError(f"the store at {self.place} did not write to disk in {_WAIT_FOR_DISK_MS} ms")
-        outcomes = [_outcome(reply) for reply in replies[-len(batch) :]]
+        calls = writing.calls(batch, self.retention_ms, self.rollup_retention_ms)
+        if time.monotonic() >= self._index_again_s:
+            self._indexed.clear()
+            self._index_again_s = time.monotonic() + _INDEX_AGAIN_S
+        fresh = {device for device, _ in batch} - self._indexed
+        index: list[Sequence[Word]] = [("ZADD", layout.DEVICES, 0, device) for device in fresh]
+        replies = self._written([*index, *(call.words for call in calls)])
+        outcomes = writing.outcomes(calls, replies[len(fresh) :], len(batch))
         if not any(outcomes):
             raise next(reply for reply in replies if isinstance(reply, Exception))
+        self._indexed |= fresh
         return outcomes
+
+    def _written(self, commands: list[Sequence[Word]]) -> list[Any]:
+        """Carry out commands in one transaction and return their replies, errors among them, once all is on disk.
+
+        A transaction is synchronised once. Commands by themselves would be once for each 16 KiB that come in.
+        """
+        connection: Any = self._client.connection_pool.get_connection()
+        try:
+            waits = [("WAITAOF", 1, 0, _WAIT_FOR_DISK_MS)] if self._waits_for_disk else []
+            connection.send_packed_command(connection.pack_commands([("MULTI",), *commands, ("EXEC",), *waits]))
+            replies = [_reply(connection) for _ in range(len(commands) + 2 + len(waits))]
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            self._client.connection_pool.release(connection)
+        for reply in replies[len(commands) + 1 :]:
+            if isinstance(reply, Exception):
+                raise reply
+        if waits and replies.pop()[0] < 1:
+            raise StoreAwayError(f"the store at {self.place} did not write to disk in {_WAIT_FOR_DISK_MS} ms")
+        answers: list[Any] = replies[-1]
+        return answers
 
     @_reaching
     def devices(self, after: str, limit: int) -> list[Device]:
@@ -164,37 +205,49 @@ class RedisStore:
     @_reaching
     def readings(self, device: str, start: int, end: int) -> list[layout.Readings]:
         """Return readings of start <= at < end (Unix ms), one table for each schema."""
+        if start >= end:
+            return []
+        key = layout.base(device)
+        hours = self._chunks(device, layout.HOUR_MS, start, end)
+        schemas, *replies = self._trip(
+            [("HGETALL", f"{key}:schemas"), *(("LRANGE", f"{key}:r:{hour}", 0, -1) for hour in hours)]
+        )
+        parts: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
+        for hour, values in zip(hours, replies, strict=True):
+            for number in {value[_SCHEMA_AT] for value in values}:
+                own = [value for value in values if value[_SCHEMA_AT] == number] if len(schemas) > 1 else values
+                parts[number].append((hour, b"".join(own)))
         tables = []
-        for schema, entries in self._entries(device, "r", layout.CHUNK_MS, start, end, schema_at=0).items():
-            table = layout.unpack_readings(schema, entries)
-            inside = (table.at >= start) & (table.at < end)
-            tables.append(
-                layout.Readings(
-                    schema, table.at[inside], table.speech[inside], table.level_dbfs[inside], table.scores[inside]
+        for number, schema in _kinds(schemas).items():
+            if number in parts:
+                table = layout.unpack_readings(schema, parts[number])
+                inside = (table.at >= start) & (table.at < end)
+                tables.append(
+                    layout.Readings(
+                        schema, table.at[inside], table.speech[inside], table.level_dbfs[inside], table.scores[inside]
+                    )
                 )
-            )
         return tables
 
     @_reaching
     def rollups(self, device: str, level: layout.Level, start: int, end: int) -> list[layout.Rollups]:
-        """Return rollups whose slots begin in start <= at < end (Unix ms), one table for each schema."""
-        tables = []
-        width = level.slot_ms * level.slots
-        for schema, entries in self._entries(device, level.name, width, start, end, schema_at=None).items():
-            table = layout.unpack_rollups(schema, level, entries)
-            inside = (table.at >= start) & (table.at < end)
-            tables.append(layout.Rollups(schema, table.at[inside], table.table[inside]))
-        return tables
+        """Return rollups whose slots begin in start <= at < end (Unix ms), in tables of one schema each."""
+        return self._rollups(device, [(level, start, end)])
+
+    @_reaching
+    def totals(self, device: str, start: int, end: int) -> list[layout.Rollups]:
+        """Return the days, hours and minutes that make up a range of whole minutes (Unix ms)."""
+        return self._rollups(device, layout.cover(start, end))
 
     @_reaching
     def heard(self, device: str, start: int, end: int) -> list[HeardSpan]:
         """Return the heard spans that end in start < end <= end (Unix ms), in order."""
         chunks = self._chunks(device, layout.HEARD_CHUNK_MS, start, end + 1)
-        replies = self._trip([("HGETALL", f"{layout.base(device)}:heard:{chunk}") for chunk in chunks])
+        replies = self._trip([("LRANGE", f"{layout.base(device)}:heard:{chunk}", 0, -1) for chunk in chunks])
         spans = []
         for chunk, reply in zip(chunks, replies, strict=True):
-            for name, value in reply.items():
-                at, span_ms, windows, silent = layout.unpack_heard(chunk, name, value)
+            for value in reply:
+                at, span_ms, windows, silent = layout.unpack_heard(chunk, value)
                 if start < at <= end:
                     spans.append(HeardSpan(at - span_ms, at, windows, silent))
         return sorted(spans)
@@ -228,7 +281,7 @@ class RedisStore:
 
         If the second step fails, ingest still tells the device, when it answers the next record of the old generation.
         """
-        generation, records, erased_at = self._do("FCALL", "mw1_erase", 1, layout.base(device))
+        generation, records, erased_at = self._do("FCALL", layout.function("erase"), 1, layout.base(device))
         job = self._do("XADD", layout.JOBS, "*", "device", device, "generation", generation)
         return Receipt(device, generation, records, erased_at, job.decode())
 
@@ -280,29 +333,6 @@ class RedisStore:
             replies.extend(pipe.execute())
         return replies
 
-    def _call(self, device: str, message: Written) -> list[str | int | bytes]:
-        """Return the arguments of FCALL for one message."""
-        key = layout.base(device)
-        match message:
-            case messages.Status():
-                labels = ",".join(message.labels)
-                about = (message.name, labels, message.model, message.version)
-                boot = bytes.fromhex(message.boot)
-                return ["mw1_status", 1, key, boot, message.connection, message.state, *about]
-            case messages.Health():
-                return ["mw1_health", 1, key, messages.encode(message)]
-            case messages.Reading():
-                kind: list[str | int | bytes] = [
-                    "reading",
-                    layout.schema_text(message),
-                    len(message.scores),
-                    layout.pack_reading(message),
-                ]
-            case messages.Heard():
-                kind = ["heard", layout.pack_heard(message)]
-        identity = (bytes.fromhex(message.boot), message.seq, message.gen, message.at)
-        return ["mw1_record", 1, key, *identity, self.retention_ms, self.rollup_retention_ms, *kind]
-
     def _devices(self, ids: list[str]) -> list[Device | None]:
         """Return each device, or None for one that is not listed."""
         commands = [
@@ -322,33 +352,42 @@ class RedisStore:
             chunks.update(range(first // width_ms, (first + layout.DAY_MS - 1) // width_ms + 1))
         return sorted(chunk for chunk in chunks if start // width_ms <= chunk <= (end - 1) // width_ms)
 
-    def _entries(  # noqa: PLR0913 -- one call, and every argument has its name there
-        self, device: str, name: str, width_ms: int, start: int, end: int, *, schema_at: int | None
-    ) -> dict[layout.Schema, list[tuple[int, bytes, bytes]]]:
-        """Return (chunk, field, value) entries by schema.
+    def _rollups(self, device: str, wanted: list[tuple[layout.Level, int, int]]) -> list[layout.Rollups]:
+        """Return rollups of slots that begin in ranges (level, start, end), and the readings that wait to join them.
 
-        Args:
-            device: Device id.
-            name: Part of the keys' names.
-            width_ms: Length of one chunk.
-            start: Unix ms, as end.
-            end: Not included.
-            schema_at: Where the value has the schema's number; None: it is the second byte of the field.
+        All is read in one transaction, so a reading is in its rollups or waits, and never both.
         """
-        if start >= end:
-            return {}
         key = layout.base(device)
-        chunks = self._chunks(device, width_ms, start, end)
-        schemas, *replies = self._trip(
-            [("HGETALL", f"{key}:schemas"), *(("HGETALL", f"{key}:{name}:{chunk}") for chunk in chunks)]
-        )
-        kinds = {int(number): layout.schema(text.decode()) for text, number in schemas.items()}
-        entries: dict[layout.Schema, list[tuple[int, bytes, bytes]]] = defaultdict(list)
-        for chunk, reply in zip(chunks, replies, strict=True):
-            for part, value in reply.items():
-                number = part[1] if schema_at is None else value[schema_at]
-                entries[kinds[number]].append((chunk, part, value))
-        return entries
+        wanted = [part for part in wanted if part[1] < part[2]]
+        groups = [
+            (level, group, start, end)
+            for level, start, end in wanted
+            for group in self._chunks(device, level.slot_ms * level.slots, start, end)
+        ]
+        pipe = self._client.pipeline(transaction=True)
+        _queue(pipe, "HGETALL", f"{key}:schemas")
+        _queue(pipe, "LRANGE", f"{key}:open", 0, -1)
+        for level, group, _, _ in groups:
+            _queue(pipe, "HGETALL", f"{key}:{level.name}:{group}")
+        schemas, waiting, *replies = pipe.execute()
+        slots: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
+        for (level, group, start, end), reply in zip(groups, replies, strict=True):
+            for name, value in reply.items():
+                at = (group * level.slots + name[0]) * level.slot_ms
+                if start <= at < end:
+                    slots[name[1]].append((at, value))
+        kinds = _kinds(schemas)
+        tables = []
+        for number, found in slots.items():
+            starts, values = zip(*found, strict=True)
+            tables.append(layout.unpack_rollups(kinds[number], np.asarray(starts, np.int64), values))
+        for number in {value[_OPEN_SCHEMA_AT] for value in waiting}:
+            own = [value for value in waiting if value[_OPEN_SCHEMA_AT] == number]
+            for level, start, end in wanted:
+                rows = layout.roll_up(kinds[number], level, own)
+                inside = (rows.at >= start) & (rows.at < end)
+                tables.append(layout.Rollups(rows.schema, rows.at[inside], rows.table[inside]))
+        return tables
 
 
 def _queue(pipe: Any, *command: str | int | bytes) -> None:
@@ -356,12 +395,17 @@ def _queue(pipe: Any, *command: str | int | bytes) -> None:
     pipe.execute_command(*command)
 
 
-def _outcome(reply: Any) -> Outcome | None:
-    """Return what the store's answer to one message says, or None if it is an error."""
-    if isinstance(reply, Exception):
-        return None
-    kind, _, reason = reply.decode().partition(" ")
-    return Outcome(kind, reason)
+def _reply(connection: Any) -> Any:
+    """Return what the store answers next, be it an error."""
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
+
+
+def _kinds(schemas: dict[bytes, bytes]) -> dict[int, layout.Schema]:
+    """Return schemas by their numbers."""
+    return {int(number): layout.schema(text.decode()) for text, number in schemas.items()}
 
 
 def _change(name: bytes, fields: dict[bytes, bytes]) -> Change:
@@ -376,7 +420,7 @@ def _device(device: str, meta: dict[bytes, bytes], schemas: dict[bytes, bytes]) 
         return None
     text = {name.decode(): value.decode() for name, value in meta.items() if name in _TEXTS}
     latest = None
-    kinds = {int(number): layout.schema(text.decode()) for text, number in schemas.items()}
+    kinds = _kinds(schemas)
     labels: Iterable[str] = text["labels"].split(",") if "labels" in text else ()
     model = text.get("model", "")
     if b"latest" in meta:

@@ -1,23 +1,15 @@
-#!lua name=moodwire_1
 -- The writing half of the store: every function changes all keys of one device, or none, in one atomic call.
 -- keys[1] is the device's hash `mw:{<id>}`; the other keys are that name with a suffix, so they share one slot.
--- `server/layout.py` is the reading half and describes the same bytes.
+-- `layout.py` is the reading half and describes the same bytes. Loaded as one library with `rollups.lua`, which comes first.
 
-local CHUNK_MS = 300000
 local HEARD_CHUNK_MS = 21600000
-local DAY_MS = 86400000
 local AHEAD_MS = 300000
 local MOST_EVENTS = 10000
-local SEQ_VALUES = 67108864
-local BOOT = '<I4ddI4I4I4' -- index, first at, last at, records, lowest and highest sequence number
+local MOST_OPEN = 64 -- readings that wait to be added to minute, hour and day
+local BOOT = '<I4ddI4I4I4dd' -- index, first and last at, records, lowest and highest sequence number, first and last arrival
 local NO_SEQ = 4294967295
-
--- name, length of one slot, slots of one key, types of a sum and of a histogram bin, the most a bin holds
-local LEVELS = {
-  {name = 'm', slot_ms = 60000, slots = 60, sum = 'I4', bin = 'H', most = 65535},
-  {name = 'h', slot_ms = 3600000, slots = 24, sum = 'd', bin = 'I4', most = 4294967295},
-  {name = 'd', slot_ms = DAY_MS, slots = 64, sum = 'd', bin = 'I4', most = 4294967295},
-}
+local RECORD = '>Bc8I4I8I8' -- labels (0: a heard record), boot, sequence number, generation, at
+local RECORD_BYTES = 29
 
 local function clock_ms()
   local time = redis.call('TIME')
@@ -31,65 +23,24 @@ local function boot_entry(base, boot)
     return {struct.unpack(BOOT, packed)}
   end
   local made = tonumber(redis.call('HGET', base, 'boots') or 0)
-  return {made + 1, 0, 0, 0, NO_SEQ, 0, fresh = true}
+  return {made + 1, 0, 0, 0, NO_SEQ, 0, 0, 0, fresh = true}
 end
 
 local function save_boot(base, boot, entry)
   if entry.fresh then
     redis.call('HSET', base, 'boots', entry[1])
+    entry.fresh = nil
   end
-  redis.call('HSET', base .. ':boots', boot, struct.pack(BOOT, entry[1], entry[2], entry[3], entry[4], entry[5], entry[6]))
+  redis.call('HSET', base .. ':boots', boot, struct.pack(BOOT, unpack(entry, 1, 8)))
 end
 
-local function index_bytes(index)
-  if index < 256 then
-    return string.char(index)
+-- Appends to a list, and lets it expire if that has made it.
+local function append(key, values, expires_ms)
+  local length = redis.call('RPUSH', key, unpack(values))
+  if length == #values then
+    redis.call('PEXPIREAT', key, expires_ms)
   end
-  return struct.pack('>I2', index)
-end
-
--- Adds one reading to its minute, hour or day.
-local function roll_up(base, level, at, schema, scores, winner, keep_ms)
-  local slot = math.floor(at / level.slot_ms)
-  local group = math.floor(slot / level.slots)
-  local key = base .. ':' .. level.name .. ':' .. group
-  local field = string.char(slot % level.slots, schema)
-  local format = '<I4I4' .. string.rep(level.sum .. level.sum .. 'HH' .. string.rep(level.bin, 20), #scores)
-  local packed = redis.call('HGET', key, field)
-  local v
-  if packed then
-    v = {struct.unpack(format, packed)}
-  else
-    v = {0, 0}
-    for _ = 1, #scores do
-      v[#v + 1] = 0
-      v[#v + 1] = 0
-      v[#v + 1] = 65535
-      for _ = 1, 21 do
-        v[#v + 1] = 0
-      end
-    end
-  end
-  v[1] = v[1] + 1
-  if not winner then
-    v[2] = v[2] + 1
-  end
-  for i, score in ipairs(scores) do
-    local o = 2 + (i - 1) * 24
-    local bin = math.min(math.floor(score / 1000), 9)
-    v[o + 1] = v[o + 1] + score
-    v[o + 3] = math.min(v[o + 3], score)
-    v[o + 4] = math.max(v[o + 4], score)
-    v[o + 5 + bin] = math.min(v[o + 5 + bin] + 1, level.most)
-    if i == winner then
-      v[o + 2] = v[o + 2] + score
-      v[o + 15 + bin] = math.min(v[o + 15 + bin] + 1, level.most)
-    end
-  end
-  redis.call('HSET', key, field, struct.pack(format, unpack(v)))
-  if not packed and redis.call('HLEN', key) == 1 then
-    redis.call('PEXPIREAT', key, (group + 1) * level.slots * level.slot_ms + keep_ms)
-  end
+  return length
 end
 
 -- Once a day and device: forgets what retention has taken, where no key expires by itself.
@@ -106,117 +57,167 @@ local function prune(base, current, before_ms)
   end
 end
 
--- Writes one record: args are boot, seq, generation, at, retention of records and of rollups in ms, the kind, and
--- for a reading its schema, number of labels and packed value, for a heard record its packed value.
+-- Returns the number of a kind of reading, or nil if there are too many.
+local function schema_number(call, text)
+  if not call.schemas[text] then
+    local key = call.base .. ':schemas'
+    local number = redis.call('HGET', key, text)
+    if not number then
+      number = redis.call('HLEN', key) + 1
+      if number > 255 then
+        return nil
+      end
+      redis.call('HSET', key, text, number)
+    end
+    call.schemas[text] = tonumber(number)
+  end
+  return call.schemas[text]
+end
+
+local function later(call, key, value, expires_ms)
+  local list = call.lists[key]
+  if not list then
+    list = {values = {}, expires_ms = expires_ms}
+    call.lists[key] = list
+  end
+  list.values[#list.values + 1] = value
+end
+
+-- Takes one record: its bit is set, and what else it changes is noted in `call`.
 -- Returns 'stored', 'repeat', 'expired', 'erased', or 'refused' with the reason behind a blank.
-local function record(keys, args)
-  local base = keys[1]
-  local boot, seq, gen, at = args[1], tonumber(args[2]), tonumber(args[3]), tonumber(args[4])
-  local keep_ms, keep_rollups_ms, kind = tonumber(args[5]), tonumber(args[6]), args[7]
-  local now = clock_ms()
-  local meta = redis.call('HMGET', base, 'gen', 'readings', 'latest', 'first_seen')
-  local known_gen = tonumber(meta[1] or 0)
-  if gen < known_gen then
+local function take(call, text, packed)
+  local base, now = call.base, call.now
+  local labels, boot, seq, gen, at = struct.unpack(RECORD, packed)
+  if gen < call.gen then
     return 'erased'
   end
-  if at < now - keep_ms then
+  if at < now - call.keep_ms then
     return 'expired'
   end
   if at > now + AHEAD_MS then
     return 'refused at lies ' .. math.ceil((at - now) / 1000) .. ' s ahead of the server; up to 300 s are taken'
   end
-  local entry = boot_entry(base, boot)
-  if entry[1] > 65535 then
-    return 'refused the device has more than 65535 boots'
+  local entry = call.boots[boot]
+  if not entry then
+    entry = boot_entry(base, boot)
+    if entry[1] > 65535 then
+      return 'refused the device has more than 65535 boots'
+    end
   end
   local schema
-  if kind == 'reading' then
-    schema = redis.call('HGET', base .. ':schemas', args[8])
+  if labels > 0 then
+    schema = schema_number(call, text)
     if not schema then
-      schema = redis.call('HLEN', base .. ':schemas') + 1
-      if schema > 255 then
-        return 'refused the device has more than 255 kinds of readings (model, labels and span)'
-      end
-      redis.call('HSET', base .. ':schemas', args[8], schema)
+      return 'refused the device has more than 255 kinds of readings (model, labels and span)'
     end
-    schema = tonumber(schema)
   end
   local seen = base .. ':seen:' .. entry[1]
   if redis.call('SETBIT', seen, seq, 1) == 1 then
     return 'repeat'
   end
+  if entry.fresh then
+    save_boot(base, boot, entry) -- so that another new boot of this call gets another index
+  end
+  call.boots[boot] = entry
 
-  local fields = {'last_seen', now}
-  if kind == 'reading' then
-    local packed = args[10]
-    local value = string.char(schema) .. packed
-    local scores = {struct.unpack('>' .. string.rep('H', tonumber(args[9])), packed, 3)}
-    scores[#scores] = nil -- unpack adds the next position
-    local winner
-    if packed:byte(1) % 2 == 1 then
-      winner = 1
-      for i, score in ipairs(scores) do
-        if score > scores[winner] then
-          winner = i
-        end
-      end
-    end
-    local chunk = math.floor(at / CHUNK_MS)
-    local number = (at - chunk * CHUNK_MS) * SEQ_VALUES + seq
-    local field = struct.pack('>I3I3', math.floor(number / 16777216), number % 16777216) .. index_bytes(entry[1])
-    local key = base .. ':r:' .. chunk
-    redis.call('HSET', key, field, value)
-    if redis.call('HLEN', key) == 1 then
-      redis.call('PEXPIREAT', key, (chunk + 1) * CHUNK_MS + keep_ms)
-    end
-    for _, level in ipairs(LEVELS) do
-      roll_up(base, level, at, schema, scores, winner, keep_rollups_ms)
-    end
-    fields[#fields + 1] = 'readings'
-    fields[#fields + 1] = tonumber(meta[2] or 0) + 1
-    if not meta[3] or at >= struct.unpack('<d', meta[3]) then
-      fields[#fields + 1] = 'latest'
-      fields[#fields + 1] = struct.pack('<d', at) .. value
+  if labels > 0 then
+    local flags = packed:byte(RECORD_BYTES + 1)
+    local hour = math.floor(at / HOUR_MS)
+    local level_and_scores = packed:sub(RECORD_BYTES + 2)
+    local value = struct.pack('>I3B', (at - hour * HOUR_MS) * 4 + flags, schema) .. level_and_scores
+    later(call, base .. ':r:' .. hour, value, (hour + 1) * HOUR_MS + call.keep_ms)
+    call.open[#call.open + 1] = struct.pack('>I6BB', at, schema, flags) .. packed:sub(RECORD_BYTES + 3)
+    call.readings = call.readings + 1
+    if at >= call.latest_at then
+      call.latest_at = at
+      call.latest = struct.pack('<dBB', at, schema, flags) .. level_and_scores
     end
   else
     local chunk = math.floor(at / HEARD_CHUNK_MS)
-    local key = base .. ':heard:' .. chunk
-    local field = struct.pack('>I4I4', at - chunk * HEARD_CHUNK_MS, seq) .. index_bytes(entry[1])
-    redis.call('HSET', key, field, args[8])
-    if redis.call('HLEN', key) == 1 then
-      redis.call('PEXPIREAT', key, (chunk + 1) * HEARD_CHUNK_MS + keep_ms)
-    end
+    local value = struct.pack('>I4', at - chunk * HEARD_CHUNK_MS) .. packed:sub(RECORD_BYTES + 1)
+    later(call, base .. ':heard:' .. chunk, value, (chunk + 1) * HEARD_CHUNK_MS + call.keep_ms)
   end
-  if not meta[4] then
-    fields[#fields + 1] = 'first_seen'
-    fields[#fields + 1] = now
-  end
-  if gen > known_gen then
-    fields[#fields + 1] = 'gen'
-    fields[#fields + 1] = gen
-  end
-  redis.call('HSET', base, unpack(fields))
 
+  local day = math.floor(at / DAY_MS)
   local first = entry[4] == 0
   -- A repeat of any of the boot's records is too old before the bitmap goes.
-  if first or math.floor(at / DAY_MS) > math.floor(entry[3] / DAY_MS) then
-    redis.call('PEXPIREAT', seen, (math.floor(at / DAY_MS) + 2) * DAY_MS + keep_ms)
+  if first or day > math.floor(entry[3] / DAY_MS) then
+    redis.call('PEXPIREAT', seen, (day + 2) * DAY_MS + call.keep_ms)
+  end
+  if first or day ~= math.floor(entry[3] / DAY_MS) then
+    call.days[day] = true
   end
   entry[2] = first and at or math.min(entry[2], at)
   entry[3] = math.max(entry[3], at)
   entry[4] = entry[4] + 1
   entry[5] = math.min(entry[5], seq)
   entry[6] = math.max(entry[6], seq)
-  save_boot(base, boot, entry)
-  local day = math.floor(at / DAY_MS)
-  if redis.call('ZADD', base .. ':days', day, day) == 1 then
-    prune(base, boot, now - keep_rollups_ms)
-  end
+  entry[7] = first and now or entry[7]
+  entry[8] = now
+  call.gen = gen
+  call.stored = boot
   return 'stored'
 end
 
--- Takes over what a device says of itself: args are boot, connection, state, name, labels, model, version.
--- A last will that is older than what is known changes nothing and returns 'stale'.
+-- Writes what the records of one call have changed.
+local function finish(call, known_gen, first_seen)
+  local base = call.base
+  for key, list in pairs(call.lists) do
+    append(key, list.values, list.expires_ms)
+  end
+  local fields = {'last_seen', call.now}
+  if #call.open > 0 then
+    if append(base .. ':open', call.open, call.now + call.keep_rollups_ms) >= MOST_OPEN then
+      fold(base, call.keep_rollups_ms)
+    end
+    fields[3], fields[4] = 'readings', call.readings
+    if call.latest then
+      fields[5], fields[6] = 'latest', call.latest
+    end
+  end
+  if not first_seen then
+    fields[#fields + 1] = 'first_seen'
+    fields[#fields + 1] = call.now
+  end
+  if call.gen > known_gen then
+    fields[#fields + 1] = 'gen'
+    fields[#fields + 1] = call.gen
+  end
+  redis.call('HSET', base, unpack(fields))
+  for boot, entry in pairs(call.boots) do
+    save_boot(base, boot, entry)
+  end
+  for day in pairs(call.days) do
+    if redis.call('ZADD', base .. ':days', day, day) == 1 then
+      prune(base, call.stored, call.now - call.keep_rollups_ms)
+    end
+  end
+end
+
+-- Writes records of one device: args are the retention of records and of rollups in ms, and for each record the text
+-- of its kind (empty for a heard record) and its packed value. Returns what became of each.
+local function write(keys, args)
+  local base = keys[1]
+  local meta = redis.call('HMGET', base, 'gen', 'readings', 'latest', 'first_seen')
+  local known_gen = tonumber(meta[1] or 0)
+  local call = {
+    base = base, now = clock_ms(), gen = known_gen, readings = tonumber(meta[2] or 0),
+    latest_at = meta[3] and struct.unpack('<d', meta[3]) or -1,
+    keep_ms = tonumber(args[1]), keep_rollups_ms = tonumber(args[2]),
+    boots = {}, schemas = {}, lists = {}, open = {}, days = {},
+  }
+  local answers = {}
+  for i = 3, #args, 2 do
+    answers[#answers + 1] = take(call, args[i], args[i + 1])
+  end
+  if call.stored then
+    finish(call, known_gen, meta[4])
+  end
+  return answers
+end
+
+-- Takes over what a device says of itself: args are boot, connection, state, name, labels, model, version and the
+-- retention of rollups in ms. A last will that is older than what is known changes nothing and returns 'stale'.
 local function status(keys, args)
   local base = keys[1]
   local boot, connection, state, model = args[1], tonumber(args[2]), args[3], args[6]
@@ -231,6 +232,9 @@ local function status(keys, args)
   end
   if entry.fresh then
     save_boot(base, boot, entry)
+  end
+  if state == 'offline' then
+    fold(base, tonumber(args[8])) -- who knows when the next reading comes
   end
   local now = clock_ms()
   redis.call('HSET', base, 'status_boot', boot, 'connection', connection, 'state', state, 'name', args[4],
@@ -274,10 +278,8 @@ local function erase(keys, _)
   for _, member in ipairs(redis.call('ZRANGE', base .. ':days', 0, -1)) do
     local day = tonumber(member)
     local names = {base .. ':h:' .. day, base .. ':d:' .. math.floor(day / 64)}
-    for chunk = day * 288, day * 288 + 287 do
-      names[#names + 1] = base .. ':r:' .. chunk
-    end
     for hour = day * 24, day * 24 + 23 do
+      names[#names + 1] = base .. ':r:' .. hour
       names[#names + 1] = base .. ':m:' .. hour
     end
     for quarter = day * 4, day * 4 + 3 do
@@ -285,12 +287,12 @@ local function erase(keys, _)
     end
     redis.call('UNLINK', unpack(names))
   end
-  redis.call('UNLINK', base, base .. ':boots', base .. ':schemas', base .. ':days', base .. ':events')
+  redis.call('UNLINK', base, base .. ':boots', base .. ':schemas', base .. ':days', base .. ':events', base .. ':open')
   redis.call('HSET', base, 'gen', gen, 'erased_at', now)
   return {gen, records, now}
 end
 
-redis.register_function('mw1_record', record)
-redis.register_function('mw1_status', status)
-redis.register_function('mw1_health', health)
-redis.register_function('mw1_erase', erase)
+redis.register_function('mw2_write', write)
+redis.register_function('mw2_status', status)
+redis.register_function('mw2_health', health)
+redis.register_function('mw2_erase', erase)

@@ -135,7 +135,10 @@ class Store(Protocol):
         """Return readings of start <= at < end (Unix ms), one table for each schema."""
 
     def rollups(self, device: str, level: layout.Level, start: int, end: int) -> list[layout.Rollups]:
-        """Return rollups whose slots begin in start <= at < end (Unix ms), one table for each schema."""
+        """Return rollups whose slots begin in start <= at < end (Unix ms), in tables of one schema each."""
+
+    def totals(self, device: str, start: int, end: int) -> list[layout.Rollups]:
+        """Return the days, hours and minutes that make up a range of whole minutes (Unix ms)."""
 
     def heard(self, device: str, start: int, end: int) -> list[HeardSpan]:
         """Return the heard spans that end in start < end <= end (Unix ms), in order."""

@@ -117,7 +117,7 @@ def test_erasing_leaves_only_the_generation(any_store: RunningStore) -> None:
     receipt = store.erase(DEVICE)
     assert (receipt.generation, receipt.records) == (1, 101)
     keys = set(any_store.client.keys("*"))
-    assert keys == {b"mw:{0123456789ab}", b"mw:devices", b"mw:jobs"}
+    assert keys == {b"mw:{0123456789ab}", b"mw:devices", b"mw:jobs", b"mw:layout"}
     assert set(any_store.client.hgetall("mw:{0123456789ab}")) == {b"gen", b"erased_at"}
     assert store.device(DEVICE) is None
     assert store.devices("", 10) == []
@@ -203,7 +203,7 @@ def test_a_url_that_is_none_is_refused() -> None:
 
 _RECORD = st.tuples(
     st.sampled_from([BOOT, OTHER_BOOT]),
-    st.integers(0, 40),
+    st.integers(0, 99),
     st.sampled_from(["now", "late", "1970", "next week"]),
     st.integers(0, 10_000),
     st.booleans(),
@@ -226,7 +226,7 @@ def _as_record(now: int, fields: Any) -> Reading | Heard:
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(batches=st.lists(st.lists(_RECORD, min_size=1, max_size=30), min_size=1, max_size=4))
+@given(batches=st.lists(st.lists(_RECORD, min_size=1, max_size=90), min_size=1, max_size=4))
 def test_the_store_agrees_with_a_plain_model(any_store: RunningStore, batches: list[list[Any]]) -> None:
     """Records in any order, repeated, late, from 1970 or next week: each identity counts once, in every view."""
     any_store.client.flushall()
@@ -257,8 +257,13 @@ def test_the_store_agrees_with_a_plain_model(any_store: RunningStore, batches: l
         assert (boot.records, boot.missing) == (len(numbers), max(numbers) + 1 - len(numbers))
     from_raw = _facts(store, everything, None)
     assert from_raw["readings"] == len(expected)
-    for level in (layout.MINUTE, layout.HOUR, layout.DAY):
-        assert _facts(store, everything, level) == from_raw
+    for state in ("online", "offline"):  # the second adds what waits to the rollups
+        kinds(store, status(state=state))
+        for level in (layout.MINUTE, layout.HOUR, layout.DAY):
+            assert _facts(store, everything, level) == from_raw
+        minutes = Range(everything.start // 60_000 * 60_000, everything.end // 60_000 * 60_000 + 60_000)
+        assert _sums(store.totals(DEVICE, *minutes), everything) == from_raw
+    assert any_store.client.llen(f"{layout.base(DEVICE)}:open") == 0
     won = [r.scores["ANG"] for r in expected if r.state == "speech" and r.scores["ANG"] >= r.scores["NEU"]]
     if expected:
         assert from_raw["labels"]["ANG"]["count"] == len(won)
@@ -267,11 +272,61 @@ def test_the_store_agrees_with_a_plain_model(any_store: RunningStore, batches: l
 
 def _facts(store: RedisStore, asked: Range, level: layout.Level | None) -> dict[str, Any]:
     """Return the summary made from single readings, or from one level of rollups."""
-    result = series.Summary(asked)
     if level:
-        for rolled in store.rollups(DEVICE, level, asked.start // DAY_MS * DAY_MS, asked.end):
-            series._add_rollups(result, rolled)
-    else:
-        for raw in store.readings(DEVICE, *asked):
-            series._add_readings(result, raw)
+        return _sums(store.rollups(DEVICE, level, asked.start // DAY_MS * DAY_MS, asked.end), asked)
+    result = series.Summary(asked)
+    for raw in store.readings(DEVICE, *asked):
+        series._add_readings(result, raw)
     return facts(result)
+
+
+def _sums(tables: list[layout.Rollups], asked: Range) -> dict[str, Any]:
+    """Return the summary made from rollups."""
+    result = series.Summary(asked)
+    for rolled in tables:
+        series._add_rollups(result, rolled)
+    return facts(result)
+
+
+def test_a_day_of_readings_is_the_same_in_every_level(store: RedisStore) -> None:
+    """Readings that come one by one and in arrays, over hours and with two models, give the same sums everywhere."""
+    now = store.now()
+    made = [
+        reading(
+            seq,
+            now - 79_000 * seq,
+            scores={"ANG": seq % 101 / 100, "HAP": seq % 7 / 10, "NEU": seq % 89 / 88}
+            if seq % 5
+            else dict.fromkeys("ABCDEFGHIJKLMNOP", seq % 11 / 10),
+            state="speech" if seq % 3 else "uncertain",
+        )
+        for seq in range(900)
+    ]
+    for first, together in ((0, 1), (100, 100), (200, 700)):
+        for start in range(first, 100 if together == 1 else first + together, together):
+            assert set(kinds(store, *made[start : start + together])) == {"stored"}
+    asked = Range(now - DAY_MS, now + 1)
+    from_raw = _facts(store, asked, None)
+    assert from_raw["readings"] == 900
+    for level in (layout.MINUTE, layout.HOUR, layout.DAY):
+        assert _facts(store, asked, level) == from_raw
+
+
+@given(start=st.integers(0, 2**38), length=st.integers(0, 2**38))
+def test_a_range_is_covered_once_by_few_slots(start: int, length: int) -> None:
+    """Days, hours and minutes join without gap or overlap, and there are less than two days of the smaller ones."""
+    start, end = start // 60_000 * 60_000, (start + length) // 60_000 * 60_000
+    parts = layout.cover(start, end)
+    assert all(low % level.slot_ms == high % level.slot_ms == 0 and low < high for level, low, high in parts)
+    joints = [start, *(at for _, low, high in parts for at in (low, high)), end]
+    assert joints[::2] == joints[1::2]
+    for most, small in ((48, layout.HOUR), (120, layout.MINUTE)):
+        assert sum(high - low for level, low, high in parts if level == small) < most * small.slot_ms
+
+
+def test_a_store_with_another_layout_is_refused(any_store: RunningStore) -> None:
+    """Data of an older layout is named and left alone."""
+    any_store.client.zadd("mw:devices", {DEVICE: 0})
+    with pytest.raises(UnusableError, match="holds data in layout 1, and this version reads and writes layout 2"):
+        opened(any_store)
+    assert any_store.client.keys("*") == [b"mw:devices"]
