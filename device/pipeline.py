@@ -79,38 +79,58 @@ class Recent:
 
 
 def windows(blocks: Iterable[Block], manifest: Manifest, classify: Classify, gate_dbfs: float) -> Iterator[Window]:
-    """Yield one `Window` per hop, the first as soon as a whole window has been heard."""
-    hops = _Hops(manifest.hop_samples)
-    gate = SpeechGate(gate_dbfs)
-    log_mel = LogMelStream(manifest.front_end)
-    smoother = Smoother()
-    samples: Recent = Recent(manifest.window_samples)
-    frames: Recent = Recent(manifest.window_frames)
-    speech: Recent = Recent(manifest.window_samples // FRAME_SAMPLES)
-    powers: Recent = Recent(manifest.window_samples // FRAME_SAMPLES)
+    """Yield one `Window` per hop, the first as soon as a whole window has been heard without a gap."""
     background = Background()
-    heard = 0
+    stretch = _Stretch(manifest, classify, gate_dbfs, background)
     for block in blocks:
-        for hop in hops.push(block):
-            samples.push(hop.samples)
-            frames.push(log_mel.push(hop.samples))
-            gated = gate.push(hop.samples)
-            speech.push(gated.speech)
-            powers.push(gated.powers)
-            background.push(gated.powers)
-            heard += len(hop.samples)
-            if heard < manifest.window_samples:
-                continue
-            state, scores, top = _judge(frames.values, speech.values, manifest, classify, smoother)
-            yield Window(
-                end_ms=hop.end_ms,
-                state=state,
-                scores=scores,
-                top=top,
-                level_dbfs=level_dbfs(samples.values),
-                clipping=clipped(hop.samples) / len(hop.samples),
-                snr_db=None if state == "silent" else background.snr_db(powers.values[speech.values]),
-            )
+        if block.after_gap:
+            stretch = _Stretch(manifest, classify, gate_dbfs, background)
+        yield from stretch.push(block)
+
+
+class _Stretch:
+    """Sound without a gap; the next stretch begins anew, so that no window holds what lies on both sides of a hole.
+
+    Only the background is shared by all, as the order of its frames means nothing.
+    """
+
+    def __init__(self, manifest: Manifest, classify: Classify, gate_dbfs: float, background: Background) -> None:
+        self._manifest = manifest
+        self._classify = classify
+        self._background = background
+        self._hops = _Hops(manifest.hop_samples)
+        self._gate = SpeechGate(gate_dbfs)
+        self._log_mel = LogMelStream(manifest.front_end)
+        self._smoother = Smoother()
+        self._samples = Recent(manifest.window_samples)
+        self._frames = Recent(manifest.window_frames)
+        self._speech = Recent(manifest.window_samples // FRAME_SAMPLES)
+        self._powers = Recent(manifest.window_samples // FRAME_SAMPLES)
+
+    def push(self, block: Block) -> Iterator[Window]:
+        """Take the next block and yield the windows that it completes."""
+        for hop in self._hops.push(block):
+            self._samples.push(hop.samples)
+            self._frames.push(self._log_mel.push(hop.samples))
+            gated = self._gate.push(hop.samples)
+            self._speech.push(gated.speech)
+            self._powers.push(gated.powers)
+            self._background.push(gated.powers)
+            if len(self._samples.values) == self._manifest.window_samples:
+                yield self._window(hop)
+
+    def _window(self, hop: Block) -> Window:
+        speech = self._speech.values
+        state, scores, top = _judge(self._frames.values, speech, self._manifest, self._classify, self._smoother)
+        return Window(
+            end_ms=hop.end_ms,
+            state=state,
+            scores=scores,
+            top=top,
+            level_dbfs=level_dbfs(self._samples.values),
+            clipping=clipped(hop.samples) / len(hop.samples),
+            snr_db=None if state == "silent" else self._background.snr_db(self._powers.values[speech]),
+        )
 
 
 def _judge(

@@ -22,6 +22,8 @@ class Block(NamedTuple):
     samples: Samples
     end_ms: int
     """Time of the end of its last sample, by `clock.monotonic_ms`."""
+    after_gap: bool = False
+    """Whether sound is missing between the block before and this one."""
 
 
 class Source(Protocol):
@@ -44,7 +46,11 @@ class Source(Protocol):
         """How often the device had to be opened again."""
 
     def read(self) -> Block | None:
-        """Wait for the next block and return it; None when there will be no more."""
+        """Wait for the next block and return it; None when there will be no more.
+
+        Raises:
+            SourceError: no more sound can come until the process starts again.
+        """
 
     def close(self) -> None:
         """Stop; a waiting `read` returns None."""

@@ -1,6 +1,6 @@
 """From blocks of sound to windows: gate, states, smoothing, and independence of the block size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import cycle, pairwise
 
 import msgspec
@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import models.bundle
-from device.pipeline import Smoother, windows
+from device.background import Background
+from device.pipeline import Smoother, Window, windows
 from device.sound import FLOOR_DBFS, Block, clipped, level_dbfs
-from models.frontend import Frames, Samples
+from models.frontend import Frames, FrontEnd, Samples
 from models.runtime import Classifier, Scores, synthetic_clip
 
 BUNDLE = models.bundle.load(models.bundle.find(models.bundle.DEFAULT))
@@ -20,6 +21,21 @@ MANIFEST = BUNDLE.manifest
 CLASSIFIER = Classifier(BUNDLE)
 VOICE = synthetic_clip(8 * 16_000)
 GATE_DBFS = -50.0
+
+
+def hiss(deviation: float, seconds: float) -> Samples:
+    """Return white noise."""
+    noise = np.random.default_rng(1).normal(0, deviation, round(seconds * 16_000))
+    return np.rint(noise).astype(np.int16)
+
+
+MIXED = np.clip(np.concatenate((4 * VOICE[:64_000].astype(int), hiss(8, 4), VOICE[:64_000])), -32_768, 32_767).astype(
+    np.int16
+)
+"""Speech that clips, then silence, then speech."""
+_LOUD = [frame for frame in synthetic_clip(24 * 16_000).reshape(-1, 480) if level_dbfs(frame) > -25]
+NEVER_SILENT = np.concatenate(_LOUD)
+"""A voice without any pause."""
 
 
 def in_blocks(sound: Samples, sizes: list[int], end_ms: int = 1_000_000) -> Iterator[Block]:
@@ -33,13 +49,26 @@ def in_blocks(sound: Samples, sizes: list[int], end_ms: int = 1_000_000) -> Iter
         start = end
 
 
+def heard(blocks: Iterable[Block]) -> tuple[list[Window], list[Frames]]:
+    """Return the windows, and the log-mel frames that the classifier was given."""
+    seen: list[Frames] = []
+
+    def classify(frames: Frames) -> Scores:
+        seen.append(frames)
+        return CLASSIFIER.scores(frames)
+
+    return list(windows(blocks, MANIFEST, classify, GATE_DBFS)), seen
+
+
 @settings(max_examples=25)
 @given(st.lists(st.integers(1, 20_000), min_size=1, max_size=5))
 def test_the_answer_does_not_depend_on_the_block_size(sizes: list[int]) -> None:
-    """However the sound is cut, windows, scores, levels and times are the same."""
-    whole = list(windows([Block(VOICE, 1_000_000)], MANIFEST, CLASSIFIER.scores, GATE_DBFS))
+    """However the sound is cut, states, scores, levels, SNR, clipping, times and log-mel frames are the same."""
+    whole, whole_frames = heard([Block(MIXED, 1_000_000)])
+    assert {window.state for window in whole} == {"silent", "speech", "uncertain"}
+    assert max(window.clipping for window in whole) > 0
 
-    cut = list(windows(in_blocks(VOICE, sizes), MANIFEST, CLASSIFIER.scores, GATE_DBFS))
+    cut, cut_frames = heard(in_blocks(MIXED, sizes))
 
     assert [window._replace(scores=None, end_ms=0) for window in cut] == [
         window._replace(scores=None, end_ms=0) for window in whole
@@ -47,6 +76,99 @@ def test_the_answer_does_not_depend_on_the_block_size(sizes: list[int]) -> None:
     for one, other in zip(cut, whole, strict=True):
         np.testing.assert_array_equal(one.scores, other.scores)
         assert abs(one.end_ms - other.end_ms) <= 1, "a block of odd size rounds to the millisecond"
+    np.testing.assert_array_equal(cut_frames, whole_frames)
+
+
+def test_overlapping_windows_share_their_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No frame of the sound is computed twice, though each is in three windows."""
+    computed = []
+    log_mel = FrontEnd.log_mel
+
+    def counted(front_end: FrontEnd, samples: Samples) -> Frames:
+        frames = log_mel(front_end, samples)
+        computed.append(len(frames))
+        return frames
+
+    monkeypatch.setattr(FrontEnd, "log_mel", counted)
+    found, _ = heard(in_blocks(VOICE, [1_600]))
+
+    assert len(found) == 6
+    assert sum(computed) == MANIFEST.front_end.frames_in(len(VOICE))
+
+
+@pytest.mark.parametrize("first_s", [2, 5])
+def test_no_window_reaches_across_a_gap(first_s: int) -> None:
+    """What follows a gap is judged as if nothing had been heard before, only the background is still known."""
+    first = Block(VOICE[: first_s * 16_000], 100_000)
+    second = Block(VOICE[2 * 16_000 + 5 :], 200_000, after_gap=True)
+
+    after, after_frames = heard([second])
+    both, both_frames = heard([first, second])
+
+    before = max(0, first_s - 2)
+    assert [window._replace(scores=None, snr_db=None) for window in both[before:]] == [
+        window._replace(scores=None, snr_db=None) for window in after
+    ]
+    np.testing.assert_array_equal(both_frames[-len(after_frames) :], after_frames)
+    assert all(window.end_ms <= 100_000 for window in both[:before])
+
+
+def test_the_background_outlasts_a_gap() -> None:
+    """A hum that was heard before a gap is still known after it, when someone speaks at once and without a pause."""
+    speech = windows(in_blocks(NEVER_SILENT, [1_600]), MANIFEST, CLASSIFIER.scores, GATE_DBFS)
+    assert max(window.snr_db or 0 for window in speech) < 12, "nothing but the voice itself to compare"
+
+    blocks = [Block(hiss(100, 10), 0), *in_blocks(NEVER_SILENT, [1_600])]
+    blocks[1] = blocks[1]._replace(after_gap=True)
+    found = list(windows(blocks, MANIFEST, CLASSIFIER.scores, GATE_DBFS))
+
+    assert found[-1].snr_db is not None
+    assert found[-1].snr_db > 20
+
+
+@pytest.mark.parametrize(("deviation", "gate_dbfs"), [(8, -50), (30, -50), (100, -50), (300, -35), (1_000, -28)])
+def test_snr_is_how_far_speech_stands_above_the_background(deviation: float, gate_dbfs: float) -> None:
+    """Within 2 dB of the truth, whatever the background's level."""
+    voice = np.concatenate((np.zeros(32_000, np.int16), synthetic_clip(48_000), np.zeros(32_000, np.int16)))
+    noise = hiss(deviation, len(voice) / 16_000)
+    noisy = np.clip(voice.astype(int) + noise, -32_768, 32_767).astype(np.int16)
+    loud = np.concatenate([frame for frame in synthetic_clip(48_000).reshape(-1, 480) if level_dbfs(frame) > gate_dbfs])
+
+    found = [
+        window.snr_db
+        for window in windows([Block(noisy, 0)], MANIFEST, CLASSIFIER.scores, gate_dbfs)
+        if window.snr_db is not None
+    ]
+
+    assert found
+    assert found[-1] == pytest.approx(level_dbfs(loud) - level_dbfs(noise), abs=2)
+
+
+def test_snr_ignores_exact_zeros_and_is_bounded() -> None:
+    """A muted microphone does not make the room seem quiet, and no sound gives a figure that is none."""
+    background = Background()
+    background.push(np.zeros(100))
+    assert background.snr_db(np.array([0.1])) == 0, "nothing to compare yet"
+
+    background.push(np.concatenate((np.full(100, 1e-4), np.zeros(500))))
+    assert background.snr_db(np.array([1e-2])) == pytest.approx(20)
+    assert background.snr_db(np.array([1e-9])) == 0
+    background.push(np.full(10_000, 1e-15))
+    assert background.snr_db(np.array([1.0])) == 120
+
+
+def test_the_background_follows_the_room_within_twenty_seconds() -> None:
+    """A fan that is switched on or off is the background soon after, and one click is not."""
+    background = Background()
+    quiet, fan = np.full(700, 1e-6), np.full(700, 1e-4)
+    background.push(quiet)
+    assert background.snr_db(np.array([1e-2])) == pytest.approx(40)
+    background.push(fan)
+    assert background.snr_db(np.array([1e-2])) == pytest.approx(20)
+    background.push(quiet[:70])
+    assert background.snr_db(np.array([1e-2])) > 20
+    background.push(np.array([1e-12]))
+    assert background.snr_db(np.array([1e-2])) < 45
 
 
 def test_a_window_is_judged_as_the_classifier_judges_the_same_samples() -> None:

@@ -1,0 +1,92 @@
+"""A real sound server with one null sink: what is played into it is what its microphone hears, in real time."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from services import wait_until
+
+from models.frontend import Samples
+
+MICROPHONE = "pulsemic"
+PROGRAMS = ("pulseaudio", "pactl", "pacat")
+
+
+class SoundServer:
+    """PulseAudio as a child process, with a sink whose monitor is the only microphone; it can go and come back."""
+
+    def __init__(self, folder: Path) -> None:
+        missing = [program for program in PROGRAMS if shutil.which(program) is None]
+        if missing:
+            pytest.skip(f"not installed: {', '.join(missing)} (Debian: apt install pulseaudio pulseaudio-utils)")
+        runtime = folder / "run"
+        runtime.mkdir(mode=0o700)
+        self._log = folder / "pulse.log"
+        self._sound = folder / "played.raw"
+        self.environment = os.environ | {"HOME": str(folder), "XDG_RUNTIME_DIR": str(runtime)}
+        (folder / ".asoundrc").write_text(
+            f'pcm.{MICROPHONE} {{ type pulse  device "spk.monitor"  hint {{ show on description "{MICROPHONE}" }} }}\n'
+        )
+        self.start()
+
+    def start(self) -> None:
+        """Start it and wait until it answers: the microphone is plugged in."""
+        argv = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"]
+        modules = [
+            "module-native-protocol-unix auth-anonymous=1",
+            "module-null-sink sink_name=spk rate=16000 channels=1 format=s16le",
+        ]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*argv, *(part for module in modules for part in ("-L", module))],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(self._answers, "PulseAudio answers")
+
+    def stop(self) -> None:
+        """End it as a crash would: the microphone is unplugged."""
+        self._process.kill()
+        self._process.wait()
+
+    def freeze(self) -> None:
+        """Let it stand still: the microphone is there but delivers nothing, and closing it hangs."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._process.send_signal(signal.SIGCONT)
+
+    @contextmanager
+    def playing(self, sound: Samples) -> Iterator[None]:
+        """Play 16 kHz mono sound into the sink, until it ends or the context is left."""
+        self._sound.write_bytes(sound.tobytes())
+        argv = ["pacat", "--playback", "--raw", "--rate=16000", "--channels=1", "--format=s16le", "--device=spk"]
+        with subprocess.Popen(
+            [*argv, str(self._sound)], env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as player:
+            try:
+                yield
+            finally:
+                player.kill()
+
+    def _answers(self) -> bool:
+        assert self._process.poll() is None, self._log.read_text()
+        found = subprocess.run(["pactl", "info"], env=self.environment, capture_output=True, timeout=10, check=False)
+        return found.returncode == 0
+
+
+@contextmanager
+def sound_server(folder: Path) -> Iterator[SoundServer]:
+    """Run a sound server in a folder for as long as the context lasts."""
+    server = SoundServer(folder)
+    try:
+        yield server
+    finally:
+        server.stop()
