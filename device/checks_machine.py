@@ -2,18 +2,19 @@
 
 import os
 import shutil
-import sqlite3
 import stat
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import models.bundle
-from device import clock
+from device import clock, outbox_file
 from device.findings import Finding
+from device.outbox_file import OutboxError
 from device.settings import DeviceSettings
 from models.bundle import BundleError
 from models.runtime import Classifier
@@ -21,6 +22,8 @@ from models.runtime import Classifier
 OLDEST_YEAR = 2025
 """A clock that says less was never set."""
 LITTLE_FREE_MB = 50
+LONG_WAIT_S = 3_600.0
+"""Longer than any pause between two tries of a device whose server is there."""
 SOUND_NODES = Path("/dev/snd")
 _MOUNTS = Path("/proc/self/mountinfo")
 
@@ -77,37 +80,58 @@ def disk(settings: DeviceSettings) -> Finding:
 
 
 def outbox(settings: DeviceSettings) -> Finding:
-    """Look into the outbox without changing anything; a running device lets nobody else in."""
+    """Look into the outbox without changing anything; a running device goes on using it."""
     path = settings.state_dir / "outbox.sqlite"
-    if not path.is_file():
-        return Finding("outbox", "skip", f"{path} is not there: no device has run with this state_dir yet")
     try:
-        rows, oldest_ms, refused = _look_into(path)
-    except sqlite3.Error as error:
-        if "locked" in str(error):
-            return Finding("outbox", "ok", "in use by a running device, whose health message tells what waits in it")
-        todo = "look whether the disk is full or broken; the device makes a new one if you move this one away"
-        return Finding("outbox", "fail", f"{path} cannot be read: {error}", todo)
-    age_h = (time.time() - oldest_ms / 1000) / 3_600 if rows else 0.0
-    seen = f"{rows} records wait, the oldest {age_h:.1f} h old" if rows else "nothing waits"
-    if refused:
-        why = "; ".join(f"{count} because {reason}" for reason, count in refused)
-        todo = "they are lost for the server; if the reason is the clock or the version, mend that"
-        return Finding("outbox", "warn", f"{seen}, and the server has refused {why}", todo)
-    if rows and age_h > 1:
-        return Finding("outbox", "warn", seen, "look at broker and server above, and whether the device runs")
-    return Finding("outbox", "ok", seen)
+        if not path.is_file():
+            return Finding("outbox", "skip", f"{path} is not there: no device has run with this state_dir yet")
+        facts = outbox_file.peek(path)
+    except PermissionError:
+        return Finding("outbox", "fail", f"{path} may not be read by this user", "run this as the device's user")
+    except OutboxError as error:
+        todo = "look whether the disk is full or broken; the device begins a new one if you move this one away"
+        return Finding("outbox", "fail", str(error), todo)
+    return _judge(facts, settings.state_dir, outbox_file.kept_aside(path))
 
 
-def _look_into(path: Path) -> tuple[int, int, list[tuple[str, int]]]:
-    """Return how many rows wait, the time of the oldest, and how many were refused for which reasons."""
-    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0.5)
+def _judge(facts: outbox_file.Facts, folder: Path, aside: list[Path]) -> Finding:
+    """Say what is in an outbox, and what beside it was set aside."""
+    running = "; a running device uses it" if _is_in_use(folder) else ""
+    age_s = max(0.0, time.time() - facts.oldest_at_ms / 1000) if facts.oldest_at_ms is not None else 0.0
+    held = f", {facts.held} of them for the clock" if facts.held else ""
+    waiting = f"{facts.rows} records wait{held}, the oldest for {_duration(age_s)}" if facts.rows else "nothing waits"
+    if facts.refused:
+        why = Counter(one.why for one in facts.refused)
+        reasons = "; ".join(f"{reason} ({count})" for reason, count in why.most_common(3))
+        seen = f"{waiting}, and the server has refused {len(facts.refused)}: {reasons}{running}"
+        return Finding("outbox", "warn", seen, "these are lost; mend the reason (the clock? different versions?)")
+    if aside:
+        names = ", ".join(file.name for file in aside)
+        todo = "the log of the device says why; delete them when you need them no more"
+        return Finding("outbox", "warn", f"{waiting}{running}; set aside are {names}", todo)
+    if age_s > LONG_WAIT_S:
+        todo = "look at broker and server above, and whether the device runs"
+        return Finding("outbox", "warn", f"{waiting}{running}", todo)
+    return Finding("outbox", "ok", f"{waiting}{running}")
+
+
+def _is_in_use(folder: Path) -> bool:
+    """Return whether a device that runs has the folder; holds it for a moment when none has."""
     try:
-        rows, oldest_ms = database.execute("SELECT count(*), coalesce(min(at_ms), 0) FROM rows").fetchone()
-        refused = database.execute("SELECT why, count(*) FROM refused GROUP BY why ORDER BY 2 DESC LIMIT 3").fetchall()
-    finally:
-        database.close()
-    return rows, oldest_ms, refused
+        os.close(outbox_file.lock(folder))
+    except OutboxError:
+        return True
+    return False
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7_200
+        else f"{seconds / 3_600:.0f} h"
+    )
 
 
 def permissions(settings: DeviceSettings) -> Finding:

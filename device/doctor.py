@@ -109,9 +109,9 @@ def _device(settings: DeviceSettings) -> str | None:
     Raises:
         ValueError: `identity` is not usable.
     """
-    if settings.identity == "random" and not settings.state_dir.joinpath("device-id").is_file():
-        return None
     try:
+        if settings.identity == "random" and not settings.state_dir.joinpath("device-id").is_file():
+            return None
         return identity.device_id(settings.identity, settings.state_dir)
     except OSError:
         return None

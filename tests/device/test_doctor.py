@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,14 +15,16 @@ import numpy as np
 import pytest
 import soundfile
 from brokers import ACCOUNTS, DEVICE, OTHER_DEVICE, RunningBroker, free_port, running_broker
+from outboxes import BOOT, open_outbox, put
 from rooms import ROOT, Room
 from services import RunningStore, running_store, wait_until
 
 import models.bundle
 import moodwire
 from broker import topics
-from device import clock
+from device import checks_machine, clock
 from device.checks_sound import Holder, holders
+from device.settings import DeviceSettings
 from models.frontend import Samples
 from models.runtime import synthetic_clip
 
@@ -146,7 +149,7 @@ def test_a_device_that_runs_is_not_disturbed(
         said, told = device.log, list(seen)
 
     assert (found.results["broker"], found.results["server"], found.results["outbox"]) == ("ok", "ok", "ok")
-    assert "in use by a running device" in found.told["outbox"]
+    assert "a running device uses it" in found.told["outbox"]
     assert told == []
     assert "refuses" not in said
     assert "lost" not in said
@@ -295,6 +298,40 @@ def test_a_state_folder_that_cannot_be_used_is_named(tmp_path: Path, capsys: pyt
     assert (broken.results["disk"], missing.results["disk"]) == ("fail", "warn")
     assert missing.results["outbox"] == missing.results["broker"] == "skip"
     assert not (tmp_path / "later").exists()
+
+
+def test_what_waits_and_what_was_refused_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Waiting records are counted with their age; refused ones are listed by reason; a broken file is a fault."""
+    outbox = open_outbox(tmp_path / "state", max_age_s=86_400)
+    for seq in range(3):
+        put(outbox, seq, clock.now_ms() - 7_300_000)
+    outbox.refuse(BOOT, 0, 0, "from more than five minutes ahead")
+    outbox.close()
+    refused = examine(capsys)
+    (tmp_path / "state" / "outbox.sqlite").write_bytes(bytes(8_192))
+    broken = examine(capsys)
+
+    assert (refused.results["outbox"], broken.results["outbox"]) == ("warn", "fail")
+    assert "2 records wait, the oldest for 2 h" in refused.told["outbox"]
+    assert "refused 1: from more than five minutes ahead (1)" in refused.told["outbox"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user for a moment")
+def test_a_state_folder_of_another_user_is_named() -> None:
+    """Whoever may not look into the folder of the service is told to become its user."""
+    with tempfile.TemporaryDirectory() as folder:  # not below pytest's, into which nobody else may look at all
+        settings = DeviceSettings(state_dir=Path(folder))
+        os.seteuid(65_534)
+        try:
+            found = [
+                check(settings) for check in (checks_machine.outbox, checks_machine.disk, checks_machine.permissions)
+            ]
+        finally:
+            os.seteuid(0)
+
+    assert [finding.result for finding in found] == ["fail", "fail", "warn"]
+    assert "may not be read by this user" in found[0].seen
+    assert "belongs to user 0" in found[2].seen
 
 
 def test_little_space_is_said(capsys: pytest.CaptureFixture[str]) -> None:
