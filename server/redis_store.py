@@ -1,22 +1,19 @@
 """The store in Redis (7 or newer) or Valkey, with core data types only; `layout` and `store.lua` say how."""
 
 import functools
-import json
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import numpy as np
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from server import layout, writing
+from server import layout, replies, writing
 from server.problems import StoreAwayError, UnusableError
-from server.store import Change, Device, Event, HeardSpan, Job, Latest, Outcome, Receipt, Written
+from server.store import Change, Device, Event, HeardSpan, Job, Outcome, Receipt, Written
 from server.writing import Word
 
 _LIBRARY = f"#!lua name=moodwire_{layout.VERSION}\n" + "".join(
@@ -29,11 +26,6 @@ _TIMEOUT_S = 10.0
 _KEYS_PER_TRIP = 2000
 _INDEX_AGAIN_S = 60.0
 """How often the index of devices is told of a device that goes on sending."""
-_TEXTS = frozenset([b"name", b"state", b"labels", b"model", b"version"])
-
-_SCHEMA_AT = 3
-"""Which byte of a reading is its schema's number, and below the same while it is not yet in the rollups."""
-_OPEN_SCHEMA_AT = 6
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -140,10 +132,10 @@ class RedisStore:
             self._index_again_s = time.monotonic() + _INDEX_AGAIN_S
         fresh = {device for device, _ in batch} - self._indexed
         index: list[Sequence[Word]] = [("ZADD", layout.DEVICES, 0, device) for device in fresh]
-        replies = self._written([*index, *(call.words for call in calls)])
-        outcomes = writing.outcomes(calls, replies[len(fresh) :], len(batch))
+        answers = self._written([*index, *(call.words for call in calls)])
+        outcomes = writing.outcomes(calls, answers[len(fresh) :], len(batch))
         if not any(outcomes):
-            raise next(reply for reply in replies if isinstance(reply, Exception))
+            raise next(reply for reply in answers if isinstance(reply, Exception))
         self._indexed |= fresh
         return outcomes
 
@@ -156,18 +148,18 @@ class RedisStore:
         try:
             waits = [("WAITAOF", 1, 0, _WAIT_FOR_DISK_MS)] if self._waits_for_disk else []
             connection.send_packed_command(connection.pack_commands([("MULTI",), *commands, ("EXEC",), *waits]))
-            replies = [_reply(connection) for _ in range(len(commands) + 2 + len(waits))]
+            found = [_reply(connection) for _ in range(len(commands) + 2 + len(waits))]
         except BaseException:
             connection.disconnect()
             raise
         finally:
             self._client.connection_pool.release(connection)
-        for reply in replies[len(commands) + 1 :]:
+        for reply in found[len(commands) + 1 :]:
             if isinstance(reply, Exception):
                 raise reply
-        if waits and replies.pop()[0] < 1:
+        if waits and found.pop()[0] < 1:
             raise StoreAwayError(f"the store at {self.place} did not write to disk in {_WAIT_FOR_DISK_MS} ms")
-        answers: list[Any] = replies[-1]
+        answers: list[Any] = found[-1]
         return answers
 
     @_reaching
@@ -209,25 +201,10 @@ class RedisStore:
             return []
         key = layout.base(device)
         hours = self._chunks(device, layout.HOUR_MS, start, end)
-        schemas, *replies = self._trip(
+        schemas, *lists = self._trip(
             [("HGETALL", f"{key}:schemas"), *(("LRANGE", f"{key}:r:{hour}", 0, -1) for hour in hours)]
         )
-        parts: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
-        for hour, values in zip(hours, replies, strict=True):
-            for number in {value[_SCHEMA_AT] for value in values}:
-                own = [value for value in values if value[_SCHEMA_AT] == number] if len(schemas) > 1 else values
-                parts[number].append((hour, b"".join(own)))
-        tables = []
-        for number, schema in _kinds(schemas).items():
-            if number in parts:
-                table = layout.unpack_readings(schema, parts[number])
-                inside = (table.at >= start) & (table.at < end)
-                tables.append(
-                    layout.Readings(
-                        schema, table.at[inside], table.speech[inside], table.level_dbfs[inside], table.scores[inside]
-                    )
-                )
-        return tables
+        return replies.readings(schemas, hours, lists, start, end)
 
     @_reaching
     def rollups(self, device: str, level: layout.Level, start: int, end: int) -> list[layout.Rollups]:
@@ -243,9 +220,9 @@ class RedisStore:
     def heard(self, device: str, start: int, end: int) -> list[HeardSpan]:
         """Return the heard spans that end in start < end <= end (Unix ms), in order."""
         chunks = self._chunks(device, layout.HEARD_CHUNK_MS, start, end + 1)
-        replies = self._trip([("LRANGE", f"{layout.base(device)}:heard:{chunk}", 0, -1) for chunk in chunks])
+        lists = self._trip([("LRANGE", f"{layout.base(device)}:heard:{chunk}", 0, -1) for chunk in chunks])
         spans = []
-        for chunk, reply in zip(chunks, replies, strict=True):
+        for chunk, reply in zip(chunks, lists, strict=True):
             for value in reply:
                 at, span_ms, windows, silent = layout.unpack_heard(chunk, value)
                 if start < at <= end:
@@ -272,7 +249,7 @@ class RedisStore:
         found, last = self._trip(
             [("XRANGE", key, first, end - 1, "COUNT", limit), ("XREVRANGE", key, before, "-", "COUNT", 1)]
         )
-        changes = [_change(*entry) for entry in [*last, *found]]
+        changes = [replies.change(*entry) for entry in [*last, *found]]
         return (changes[0] if last else None), changes[len(last) :]
 
     @_reaching
@@ -325,21 +302,21 @@ class RedisStore:
 
     def _trip(self, commands: Sequence[tuple[str | int | bytes, ...]]) -> list[Any]:
         """Send commands in as few trips as is wise and return their replies."""
-        replies: list[Any] = []
+        found: list[Any] = []
         for first in range(0, len(commands), _KEYS_PER_TRIP):
             pipe = self._client.pipeline(transaction=False)
             for command in commands[first : first + _KEYS_PER_TRIP]:
                 _queue(pipe, *command)
-            replies.extend(pipe.execute())
-        return replies
+            found.extend(pipe.execute())
+        return found
 
     def _devices(self, ids: list[str]) -> list[Device | None]:
         """Return each device, or None for one that is not listed."""
         commands = [
             ("HGETALL", key) for device in ids for key in (layout.base(device), f"{layout.base(device)}:schemas")
         ]
-        replies = self._trip(commands)
-        return [_device(device, *replies[2 * i : 2 * i + 2]) for i, device in enumerate(ids)]
+        found = self._trip(commands)
+        return [replies.device(device, *found[2 * i : 2 * i + 2]) for i, device in enumerate(ids)]
 
     def _chunks(self, device: str, width_ms: int, start: int, end: int) -> list[int]:
         """Return the numbers of the chunks of a width that touch a range and lie in days that hold anything."""
@@ -360,34 +337,17 @@ class RedisStore:
         key = layout.base(device)
         wanted = [part for part in wanted if part[1] < part[2]]
         groups = [
-            (level, group, start, end)
+            replies.Group(level, group, start, end)
             for level, start, end in wanted
             for group in self._chunks(device, level.slot_ms * level.slots, start, end)
         ]
         pipe = self._client.pipeline(transaction=True)
         _queue(pipe, "HGETALL", f"{key}:schemas")
         _queue(pipe, "LRANGE", f"{key}:open", 0, -1)
-        for level, group, _, _ in groups:
-            _queue(pipe, "HGETALL", f"{key}:{level.name}:{group}")
-        schemas, waiting, *replies = pipe.execute()
-        slots: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
-        for (level, group, start, end), reply in zip(groups, replies, strict=True):
-            for name, value in reply.items():
-                at = (group * level.slots + name[0]) * level.slot_ms
-                if start <= at < end:
-                    slots[name[1]].append((at, value))
-        kinds = _kinds(schemas)
-        tables = []
-        for number, found in slots.items():
-            starts, values = zip(*found, strict=True)
-            tables.append(layout.unpack_rollups(kinds[number], np.asarray(starts, np.int64), values))
-        for number in {value[_OPEN_SCHEMA_AT] for value in waiting}:
-            own = [value for value in waiting if value[_OPEN_SCHEMA_AT] == number]
-            for level, start, end in wanted:
-                rows = layout.roll_up(kinds[number], level, own)
-                inside = (rows.at >= start) & (rows.at < end)
-                tables.append(layout.Rollups(rows.schema, rows.at[inside], rows.table[inside]))
-        return tables
+        for group in groups:
+            _queue(pipe, "HGETALL", f"{key}:{group.level.name}:{group.number}")
+        schemas, waiting, *hashes = pipe.execute()
+        return replies.rollups(schemas, wanted, waiting, zip(groups, hashes, strict=True))
 
 
 def _queue(pipe: Any, *command: str | int | bytes) -> None:
@@ -401,48 +361,3 @@ def _reply(connection: Any) -> Any:
         return connection.read_response()
     except redis.ResponseError as error:
         return error
-
-
-def _kinds(schemas: dict[bytes, bytes]) -> dict[int, layout.Schema]:
-    """Return schemas by their numbers."""
-    return {int(number): layout.schema(text.decode()) for text, number in schemas.items()}
-
-
-def _change(name: bytes, fields: dict[bytes, bytes]) -> Change:
-    """Return an entry of the stream of events."""
-    change = name.decode()
-    return Change(change, int(change.partition("-")[0]), fields[b"kind"].decode(), fields[b"model"].decode())
-
-
-def _device(device: str, meta: dict[bytes, bytes], schemas: dict[bytes, bytes]) -> Device | None:
-    """Return a device from its hash and its schemas, or None if it is not listed."""
-    if b"first_seen" not in meta:
-        return None
-    text = {name.decode(): value.decode() for name, value in meta.items() if name in _TEXTS}
-    latest = None
-    kinds = _kinds(schemas)
-    labels: Iterable[str] = text["labels"].split(",") if "labels" in text else ()
-    model = text.get("model", "")
-    if b"latest" in meta:
-        at, number, speech, level_dbfs, scores = layout.unpack_latest(meta[b"latest"])
-        kind = kinds[number]
-        latest = Latest(
-            at, "speech" if speech else "uncertain", dict(zip(kind.labels, scores, strict=True)), level_dbfs
-        )
-        # A device that was erased while it was there says its labels again only when it connects.
-        labels, model = labels or kind.labels, model or kind.model
-    return Device(
-        id=device,
-        name=text.get("name", ""),
-        state=text.get("state", "unknown"),
-        labels=tuple(labels),
-        model=model,
-        version=text.get("version", ""),
-        first_seen=int(meta[b"first_seen"]),
-        last_seen=int(meta[b"last_seen"]) if b"last_seen" in meta else None,
-        readings=int(meta.get(b"readings", 0)),
-        generation=int(meta.get(b"gen", 0)),
-        erased_at=int(meta[b"erased_at"]) if b"erased_at" in meta else None,
-        latest=latest,
-        health=json.loads(meta[b"health"]) if b"health" in meta else None,
-    )
