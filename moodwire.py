@@ -47,7 +47,7 @@ COMMANDS = {
     "device mics": Command("device", "device.settings:DeviceSettings", "device.commands:mics", "list the microphones"),
     "device bench": Command(
         "device",
-        "device.settings:DeviceSettings",
+        "device.bench:BenchSettings",
         "device.bench:bench",
         "time and memory of the device on this machine",
     ),
