@@ -60,6 +60,14 @@ def heard(blocks: Iterable[Block]) -> tuple[list[Window], list[Frames]]:
     return list(windows(blocks, MANIFEST, classify, GATE_DBFS)), seen
 
 
+def facts(found: list[Window], without: str) -> list[dict[str, object]]:
+    """Return all fields of windows but one, to be compared exactly."""
+    return [
+        {name: np.asarray(value).tolist() for name, value in window._asdict().items() if name != without}
+        for window in found
+    ]
+
+
 @settings(max_examples=25)
 @given(st.lists(st.integers(1, 20_000), min_size=1, max_size=5))
 def test_the_answer_does_not_depend_on_the_block_size(sizes: list[int]) -> None:
@@ -70,11 +78,8 @@ def test_the_answer_does_not_depend_on_the_block_size(sizes: list[int]) -> None:
 
     cut, cut_frames = heard(in_blocks(MIXED, sizes))
 
-    assert [window._replace(scores=None, end_ms=0) for window in cut] == [
-        window._replace(scores=None, end_ms=0) for window in whole
-    ]
+    assert facts(cut, "end_ms") == facts(whole, "end_ms")
     for one, other in zip(cut, whole, strict=True):
-        np.testing.assert_array_equal(one.scores, other.scores)
         assert abs(one.end_ms - other.end_ms) <= 1, "a block of odd size rounds to the millisecond"
     np.testing.assert_array_equal(cut_frames, whole_frames)
 
@@ -106,9 +111,7 @@ def test_no_window_reaches_across_a_gap(first_s: int) -> None:
     both, both_frames = heard([first, second])
 
     before = max(0, first_s - 2)
-    assert [window._replace(scores=None, snr_db=None) for window in both[before:]] == [
-        window._replace(scores=None, snr_db=None) for window in after
-    ]
+    assert facts(both[before:], "snr_db") == facts(after, "snr_db")
     np.testing.assert_array_equal(both_frames[-len(after_frames) :], after_frames)
     assert all(window.end_ms <= 100_000 for window in both[:before])
 
