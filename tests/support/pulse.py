@@ -14,6 +14,8 @@ from services import wait_until
 from models.frontend import Samples
 
 MICROPHONE = "pulsemic"
+PLUGIN = "lib*/**/alsa-lib/libasound_module_pcm_pulse.so"
+"""By which ALSA, and so PortAudio, reaches PulseAudio; below /usr."""
 PROGRAMS = ("pulseaudio", "pactl", "pacat")
 
 
@@ -22,8 +24,10 @@ class SoundServer:
 
     def __init__(self, folder: Path) -> None:
         missing = [program for program in PROGRAMS if shutil.which(program) is None]
+        missing += [] if any(Path("/usr").glob(PLUGIN)) else [Path(PLUGIN).name]
         if missing:
-            pytest.skip(f"not installed: {', '.join(missing)} (Debian: apt install pulseaudio pulseaudio-utils)")
+            packages = "pulseaudio pulseaudio-utils libasound2-plugins"
+            pytest.skip(f"not installed: {', '.join(missing)} (Debian: apt install {packages})")
         runtime = folder / "run"
         runtime.mkdir(mode=0o700)
         self._log = folder / "pulse.log"
