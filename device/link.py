@@ -4,7 +4,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Literal
 
 from msgspec.structs import replace
@@ -15,7 +15,6 @@ from broker.messages import (
     Generation,
     Health,
     Live,
-    Seq,
     ServerStatus,
     Status,
     Stored,
@@ -201,11 +200,8 @@ class Link:
             log.warning("the server refuses records %d to %d of boot %s: %s", first, last, answer.boot, why)
             self._outbox.refuse(answer.boot, first, last, why)
             settled.append((first, last))
-        self._forget(answer.boot, settled)
-
-    def _forget(self, boot: str, settled: Iterable[tuple[Seq, Seq]]) -> None:
         with self._wake:
-            self._courier.settled(boot, settled)
+            self._courier.settled(answer.boot, settled)
             self._wake.notify_all()
 
     def _on_generation(self, payload: bytes) -> None:
@@ -285,13 +281,9 @@ class Link:
             if answer.refused:
                 continue
             self._home_assistant.acknowledged(answer.topic)
-            for row in rows:
-                span = [(row.seq, row.seq)]
-                try:
-                    self._outbox.settle(row.boot, span)
-                except sqlite3.Error as error:
-                    log.error("the outbox cannot be written (%s); a record will be sent twice", error)  # noqa: TRY400 - the sentence says it all
-                self._forget(row.boot, span)
+            with self._wake:
+                self._courier.confirmed(rows)
+                self._wake.notify_all()
 
 
 def _ignore(_payload: bytes) -> None:

@@ -100,7 +100,8 @@ def test_after_the_broker_was_killed_everything_unconfirmed_goes_again(
         with serving(any_broker) as server:
             server.online()
             wait_until(lambda: {0, 1} <= set(server.numbers()), "both records arrive")
-            wait_until(lambda: ("online", 2) in server.states(), "the device is online by its second connection")
+            # Each try has a number, and some come too early for a broker that takes seconds to start.
+            wait_until(lambda: server.states() and server.states()[-1] > ("online", 1), "it is online by a later one")
 
 
 def test_a_device_can_stop_when_the_broker_is_dead(broker: RunningBroker, outbox: Outbox) -> None:

@@ -93,7 +93,7 @@ def test_without_a_server_the_broker_confirms(broker: RunningBroker, outbox: Out
         put(outbox, 250)
         link.notify()
         assert link.drain(20) == 0
-        wait_until(lambda: server.numbers() == list(range(251)), "all have arrived, once")
+        wait_until(lambda: sorted(server.numbers()) == list(range(251)), "all have arrived, once")
 
 
 def test_unconfirmed_rows_stay_without_a_broker(broker: RunningBroker, outbox: Outbox) -> None:
@@ -118,6 +118,21 @@ def test_mqtt_5_tells_what_is_refused(broker: RunningBroker, outbox: Outbox, cap
 
     sentence = "does not let this device publish on moodwire/v1/elsewhere/reading: Not authorized"
     assert caplog.text.count(sentence) == 1
+
+
+def test_a_refused_row_is_not_confirmed(
+    broker: RunningBroker, outbox: Outbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With MQTT 5 and `confirm = "broker"`, a record that the access rules forbid stays in the outbox."""
+    put(outbox, 0)
+    broker.stop()
+    rules = tmp_path / "broker" / "acl"
+    rules.write_text(rules.read_text().replace("pattern write moodwire/v1/%u/reading\n", ""))
+    broker.start()
+    with linked(broker, outbox, confirm="broker", mqtt_version="5") as link:
+        wanted = f"does not let this device publish on {topics.topic(DEVICE, 'reading')}"
+        wait_until(lambda: wanted in caplog.text, "the device says so")
+        assert link.drain(0) == 1
 
 
 def test_what_a_device_may_not_hear_is_said(tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
