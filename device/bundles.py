@@ -1,10 +1,13 @@
 """Bundles that are sent to a device: fetched, checked, installed beside the others, and tidied away."""
 
+import http.client
 import logging
 import os
 import shutil
 import ssl
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
@@ -95,11 +98,6 @@ def _tried(folder: Path) -> Bundle:
 
 
 def _download(url: str) -> bytes:
-    # What only a download needs costs the start of a device nothing.
-    import http.client  # noqa: PLC0415
-    import urllib.error  # noqa: PLC0415
-    import urllib.request  # noqa: PLC0415
-
     opener = urllib.request.OpenerDirector()
     # Only what is listed here can be opened, also by a redirect: no file://, no ftp://, no data:.
     for handler in (
