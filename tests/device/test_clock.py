@@ -164,6 +164,26 @@ def test_what_waits_in_memory_is_dated_too(tmp_path: Path) -> None:
     assert dates(outbox) == [(TRUE_MS, True)]
 
 
+def test_what_is_held_on_a_disk_that_comes_back_is_let_go(tmp_path: Path) -> None:
+    """The wait may be over before the file can be opened; what it holds goes out then."""
+    wall = TestClock(7_000, synced=False)
+    outbox = open_outbox(tmp_path, clock=wall, wait_s=WAIT_S)
+    put(outbox, 0)
+    outbox.close()
+    (tmp_path / "outbox.sqlite").rename(tmp_path / "kept")
+    (tmp_path / "outbox.sqlite").mkdir()
+    wall.machine_start = "b"
+    outbox = open_outbox(tmp_path, clock=wall, wait_s=WAIT_S)
+    assert outbox.state == "full"
+    assert dates(outbox) == []
+
+    (tmp_path / "outbox.sqlite").rmdir()
+    (tmp_path / "kept").rename(tmp_path / "outbox.sqlite")
+    wall.advance(60)
+
+    assert dates(outbox) == [(7_000, False)]
+
+
 class World:
     """A device whose clock jumps, is set late, or never; and whose process or machine starts again."""
 
