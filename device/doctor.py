@@ -15,7 +15,7 @@ from device import checks_machine, checks_network, checks_sound, identity, kept
 from device.findings import Finding, Report, table, worst
 from device.settings import DeviceSettings
 
-PATIENCE_S = 14.0
+PATIENCE_S = 13.0
 """After that, what has not answered is reported as such: PortAudio and name servers can hang."""
 
 

@@ -1,5 +1,6 @@
 """The doctor on real parts: healthy, and with each fault provoked."""
 
+import ctypes.util
 import json
 import os
 import shutil
@@ -195,8 +196,34 @@ def test_a_machine_without_a_microphone_is_told_what_to_do(tmp_path: Path) -> No
 
     assert ended.returncode == 1
     assert "FAIL  microphone" in ended.stdout
-    assert "-> " in ended.stdout
     assert "ok    model" in ended.stdout
+
+
+@pytest.mark.skipif(
+    ctypes.util.find_library("portaudio") is None,
+    reason="PortAudio is not installed (Debian: apt install libportaudio2)",
+)
+def test_a_microphone_that_hangs_holds_nothing_up(tmp_path: Path) -> None:
+    """Opening this one never returns, because nobody writes to its pipe; the doctor says so, and ends."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / ".asoundrc").write_text(
+        f'pcm.hanging {{ type file slave.pcm "null" file "/dev/null" infile "{tmp_path / "pipe"}" format "raw"\n'
+        '  hint { show on description "hanging" } }\n'
+    )
+    program = "import sys, moodwire, device.doctor as it; it.PATIENCE_S = 2; sys.exit(moodwire.main(sys.argv[1:]))"
+    environment = {name: value for name, value in os.environ.items() if name != "MOODWIRE_CLIPS"}
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "device", "doctor", "--mic", "hanging"],
+        env=environment | {"HOME": str(tmp_path)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 1, ended.stderr
+    assert "FAIL  microphone   no answer within 2 s" in ended.stdout
 
 
 def test_the_process_that_holds_a_microphone_is_named(tmp_path: Path) -> None:
