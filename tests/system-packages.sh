@@ -8,6 +8,7 @@ need() { # program or library, Debian package
         [ -n "$(find /usr/lib -path "*/alsa-lib/$1" 2>/dev/null)" ] || missing="$missing $2"
 }
 need mosquitto mosquitto
+need openssl openssl
 need redis-server redis-server
 need libportaudio.so.2 libportaudio2
 need pulseaudio pulseaudio
