@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from broker import topics
 from broker.notice import NOTICE
-from server import asked, documents, history, ranges, series, shapes, tables
+from server import asked, delivery, documents, history, ranges, series, shapes, tables
 from server.auth import Guard, Role
 from server.emotions import EMOTIONS
 from server.lookup import Lookup
@@ -25,6 +25,9 @@ from server.settings import ServerSettings
 from server.store import Device, Store
 
 audit = logging.getLogger("moodwire.audit")
+
+_META_S = 3600
+"""How long a client may keep names and colours; they change with the server's version."""
 
 
 class Api:
@@ -48,74 +51,50 @@ class Api:
         range_ = ranges.parse_range(query.start, query.end, self._lookup.last_hour(device))
         step_ms = ranges.parse_step(query.step, range_, raw_is_kept=self._lookup.raw_is_kept(range_))
         grid = series.grid(self._store, device.id, range_, step_ms)
-        if tables.wants_csv(request, query.format):
-            return _series_table(device, grid)
-        boots = self._boots(device.id, grid.range)
-        least_ms = step_ms if step_ms > ranges.HOUR_MS // 60 else 1
-        spans = series.spans(self._store, device.id, grid.range, least_ms)
-        return _answer(
-            shapes.SingleDevice(
-                **_device(device),
-                health=device.health,
-                boots=[
-                    shapes.Boot(
-                        boot=boot.boot,
-                        first_at=rfc3339(boot.first_at),
-                        last_at=rfc3339(boot.last_at),
-                        records=boot.records,
-                        missing=boot.missing,
-                    )
-                    for boot in boots
-                ],
-                duplicate_identity=series.overlapping(boots),
-                start=rfc3339(grid.range.start),
-                end=rfc3339(grid.range.end),
-                step_s=step_ms // 1000,
-                timestamps=grid.timestamps.tolist(),
-                **_columns(device, grid),
-                readings_per_step=grid.readings.tolist(),
-                uncertain_per_step=grid.uncertain.tolist(),
-                spans=[shapes.Span(kind=span.kind, start=rfc3339(span.start), end=rfc3339(span.end)) for span in spans],
-            )
-        )
+        csv = tables.wants_csv(request, query.format)
+        response = _series_table(device, grid) if csv else _answer(self._single(device, grid))
+        response.vary.add("Accept")
+        return self._kept(response, grid.range)
 
     def summary(self, path: asked.Mac, query: asked.Span) -> Response:
         """Summary: means, shares and histograms over a range; over everything kept if none is asked for."""
         device = self._lookup.find(path.mac)
-        result = self._lookup.summary(device, query.start, query.end)
+        range_ = ranges.parse_range(query.start, query.end, self._lookup.everything(device))
+        result = self._lookup.summary(device, range_)
         boots = self._boots(device.id, result.range)
         received, missing = sum(boot.records for boot in boots), sum(boot.missing for boot in boots)
-        return _answer(
-            shapes.Summary(
-                mac_address=topics.mac_address(device.id),
-                start=rfc3339(result.range.start),
-                end=rfc3339(result.range.end),
-                **series.facts(result),
-                completeness=shapes.Completeness(
-                    received=received,
-                    missing=missing,
-                    ratio=round(received / (received + missing), 6) if received else None,
-                ),
-            )
+        body = shapes.Summary(
+            mac_address=topics.mac_address(device.id),
+            start=rfc3339(result.range.start),
+            end=rfc3339(result.range.end),
+            **series.facts(result),
+            completeness=shapes.Completeness(
+                received=received,
+                missing=missing,
+                ratio=round(received / (received + missing), 6) if received else None,
+            ),
         )
+        return self._kept(_answer(body), result.range)
 
     def events(self, path: asked.Mac, query: asked.EventPage) -> Response:
         """Events: when a device came, went, was paused, changed its model or was erased; page by page."""
         device = self._lookup.find(path.mac)
         range_ = ranges.parse_range(query.start, query.end, Range(0, self._lookup.now(device) + 1))
         events, token = history.page(self._store, device, range_, query.page_token, query.page_size)
-        mac = topics.mac_address(device.id)
         if tables.wants_csv(request, query.format):
             rows = [(event.at, event.kind, event.model, event.previous_model) for event in events]
-            return _paged(tables.table(f"{device.id}-events", list(shapes.Event.model_fields), rows), token)
-        body = shapes.Events(
-            mac_address=mac,
-            start=rfc3339(range_.start),
-            end=rfc3339(range_.end),
-            events=events,
-            next_page_token=token,
-        )
-        return _paged(_answer(body), token)
+            response = tables.table(f"{device.id}-events", list(shapes.Event.model_fields), rows)
+        else:
+            body = shapes.Events(
+                mac_address=topics.mac_address(device.id),
+                start=rfc3339(range_.start),
+                end=rfc3339(range_.end),
+                events=events,
+                next_page_token=token,
+            )
+            response = _answer(body)
+        response.vary.add("Accept")
+        return self._kept(_paged(response, token), range_)
 
     def delete(self, path: asked.Mac) -> Response:
         """Delete: erase everything of one device, here and in its outbox."""
@@ -139,7 +118,38 @@ class Api:
         emotions = {
             label: shapes.EmotionName(name=shown.name, colour=shown.colour) for label, shown in EMOTIONS.items()
         }
-        return _answer(shapes.Meta(emotions=emotions, notice=NOTICE))
+        return delivery.lasting(_answer(shapes.Meta(emotions=emotions, notice=NOTICE)), _META_S)
+
+    def _single(self, device: Device, grid: Grid) -> shapes.SingleDevice:
+        boots = self._boots(device.id, grid.range)
+        spans = self._lookup.spans(device, grid)
+        return shapes.SingleDevice(
+            **_device(device),
+            health=device.health,
+            boots=[
+                shapes.Boot(
+                    boot=boot.boot,
+                    first_at=rfc3339(boot.first_at),
+                    last_at=rfc3339(boot.last_at),
+                    records=boot.records,
+                    missing=boot.missing,
+                )
+                for boot in boots
+            ],
+            duplicate_identity=series.overlapping(boots),
+            start=rfc3339(grid.range.start),
+            end=rfc3339(grid.range.end),
+            step_s=grid.step_ms // 1000,
+            timestamps=grid.timestamps.tolist(),
+            **_columns(device, grid),
+            readings_per_step=grid.readings.tolist(),
+            uncertain_per_step=grid.uncertain.tolist(),
+            spans=[shapes.Span(kind=span.kind, start=rfc3339(span.start), end=rfc3339(span.end)) for span in spans],
+        )
+
+    def _kept(self, response: Response, inside: Range) -> Response:
+        """Let a client keep an answer about the past."""
+        return delivery.revalidated(response) if self._lookup.is_past(inside) else response
 
     def _boots(self, device: str, inside: Range) -> list[Any]:
         boots = self._store.boots(device)

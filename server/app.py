@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
-from server import documents
+from server import delivery, documents
 from server.api import make_api
 from server.auth import Guard
 from server.problems import ProblemError, StoreAwayError
@@ -23,13 +23,6 @@ log = logging.getLogger(__name__)
 PREFIX = "/api/v1"
 _RETRY_S = 5
 _BEARER = {"type": "http", "scheme": "bearer"}
-_ANSWER_POLICY = "default-src 'none'; frame-ancestors 'none'"
-_IMAGE_POLICY = f"{_ANSWER_POLICY}; style-src 'unsafe-inline'"
-"""SVG carries its styles with it."""
-_DOCS_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; frame-ancestors 'none'"
-)
 _DOCS = f"{PREFIX}/swagger"
 
 
@@ -45,12 +38,20 @@ def create_app(store: Store, settings: ServerSettings, guard: Guard) -> Flask:
     )
     app.json.sort_keys = False  # type: ignore[attr-defined] # as written, which reads better
     app.register_api(make_api(PREFIX, store, settings, guard))
+
+    delivery.deliver_well(app, _DOCS)  # first, so that it sees answers last
+
+    @app.after_request
+    def let_documentation_be_kept(response: Response) -> Response:
+        if request.path == f"{PREFIX}/openapi.json":
+            response.headers["Cache-Control"] = "no-cache"
+        return response
+
     app.api_doc["components"]["schemas"] = documents.schemas()
     app.register_error_handler(ProblemError, lambda error: _problem(error.status, error.detail))
     app.register_error_handler(StoreAwayError, _store_away)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unforeseen)
-    app.after_request(_add_headers)
 
     @app.route(f"{PREFIX}/docs")
     def docs() -> BaseResponse:
@@ -117,17 +118,3 @@ def _unforeseen(error: Exception) -> Response:
     """Log what nobody foresaw and say no more than that."""
     log.error("%s %s failed", request.method, request.path, exc_info=error)
     return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the server failed at this request; its log says why")
-
-
-def _add_headers(response: Response) -> Response:
-    """Add what keeps browsers from doing more with an answer than showing it."""
-    policy = _ANSWER_POLICY
-    if request.path.startswith(_DOCS):
-        policy = _DOCS_POLICY
-    elif response.mimetype == "image/svg+xml":
-        policy = _IMAGE_POLICY
-    response.headers["Content-Security-Policy"] = policy
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response

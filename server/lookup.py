@@ -4,11 +4,13 @@ from http import HTTPStatus
 
 from broker import topics
 from server import ranges, series
-from server.layout import DAY_MS
+from server.layout import DAY_MS, MINUTE
 from server.problems import ProblemError
 from server.ranges import Range
 from server.settings import ServerSettings
 from server.store import Device, Store
+
+_A_WHILE_MS = 10_000
 
 
 class Lookup:
@@ -56,11 +58,16 @@ class Lookup:
         """Return whether single readings reach back to the start of a range."""
         return asked.start >= self.store.now() - self._retention_ms
 
-    def summary(self, device: Device, start: str, end: str) -> series.Summary:
-        """Return the sums over the range asked for, or over everything.
+    def spans(self, device: Device, grid: series.Grid) -> list[series.Span]:
+        """Return what explains the gaps of a series."""
+        least_ms = grid.step_ms if grid.step_ms > MINUTE.slot_ms else 1
+        since = self.store.now() - self._retention_ms
+        return series.spans(self.store, device.id, grid.range, least_ms, grid.evidence(since))
 
-        Raises:
-            ProblemError: 400, the range is none.
-        """
-        asked = ranges.parse_range(start, end, self.everything(device))
-        return series.summary(self.store, device.id, asked, raw_is_kept=self.raw_is_kept(asked))
+    def is_past(self, inside: Range) -> bool:
+        """Return whether a range has ended a while ago, so that it changes only by what arrives late."""
+        return inside.end <= self.store.now() - _A_WHILE_MS
+
+    def summary(self, device: Device, inside: Range) -> series.Summary:
+        """Return the sums over a range."""
+        return series.summary(self.store, device.id, inside, raw_is_kept=self.raw_is_kept(inside))

@@ -1,5 +1,9 @@
 """The routes' work that draws: which plot, of which data, in which zone's time."""
 
+import functools
+import hashlib
+import importlib.metadata
+import pickle
 import threading
 import zoneinfo
 from datetime import UTC, tzinfo
@@ -9,10 +13,17 @@ from flask import Response
 from matplotlib.figure import Figure
 
 from broker import topics
-from server import asked, plots, ranges, series
+from server import asked, delivery, plots, ranges, series
+from server.layout import MINUTE
 from server.lookup import Lookup
 from server.problems import ProblemError
+from server.series import Summary
 from server.store import Device
+
+_MINUTE_MS = 60_000
+
+_Draw = functools.partial[Figure]
+_VERSION = importlib.metadata.version("moodwire")
 
 
 class Pictures:
@@ -24,30 +35,51 @@ class Pictures:
 
     def plot(self, path: asked.Plot, query: asked.PlotQuery) -> Response:
         """Plot: confidence over time, its histogram, or its means, for each emotion."""
-        draw = {"timeline": self._timeline, "histogram": self._histogram, "mean": self._mean}.get(path.plot)
-        if draw is None or path.form not in asked.FORMS:
+        prepare = {"timeline": self._timeline, "histogram": self._histogram, "mean": self._mean}.get(path.plot)
+        if prepare is None or path.form not in asked.FORMS:
             raise ProblemError(
                 HTTPStatus.NOT_FOUND,
                 f"there is no plot {path.plot}.{path.form}: timeline, histogram and mean are there, as png and svg",
             )
         form: plots.Form = "png" if path.form == "png" else "svg"
         device, zone = self._lookup.find(path.mac), _zone(query.tz)
+        draw = prepare(device, query, zone)
+        etag = _etag(form, draw)
+        if delivery.is_known(etag):
+            return delivery.not_changed(etag)  # without drawing, which is what takes the time
         with self._drawing:  # matplotlib does not promise to be safe in threads
-            image = plots.render(draw(device, query, zone), form)
-        return Response(image, mimetype="image/png" if form == "png" else "image/svg+xml")
+            image = plots.render(draw(), form)
+        response = Response(image, mimetype="image/png" if form == "png" else "image/svg+xml")
+        response.set_etag(etag, weak=True)
+        return delivery.revalidated(response)
 
-    def _timeline(self, device: Device, query: asked.PlotQuery, zone: tzinfo) -> Figure:
+    def _timeline(self, device: Device, query: asked.PlotQuery, zone: tzinfo) -> _Draw:
         range_ = ranges.parse_range(query.start, query.end, self._lookup.last_hour(device))
         raw_is_kept = self._lookup.raw_is_kept(range_)
         step_ms = ranges.parse_step(query.step, range_, raw_is_kept=raw_is_kept, picked_points=plots.POINTS)
+        if not query.end:  # so that the picture is the same until it has a new step
+            range_ = ranges.widen(range_, step_ms)
         grid = series.grid(self._lookup.store, device.id, range_, step_ms)
-        return plots.timeline(_called(device), grid, range_, zone)
+        spans = self._lookup.spans(device, grid)
+        return functools.partial(plots.timeline, _called(device), grid, spans, range_, zone)
 
-    def _histogram(self, device: Device, query: asked.PlotQuery, zone: tzinfo) -> Figure:
-        return plots.histogram(_called(device), self._lookup.summary(device, query.start, query.end), zone)
+    def _histogram(self, device: Device, query: asked.PlotQuery, zone: tzinfo) -> _Draw:
+        return functools.partial(plots.histogram, _called(device), self._summary(device, query), zone)
 
-    def _mean(self, device: Device, query: asked.PlotQuery, zone: tzinfo) -> Figure:
-        return plots.mean(_called(device), self._lookup.summary(device, query.start, query.end), zone)
+    def _mean(self, device: Device, query: asked.PlotQuery, zone: tzinfo) -> _Draw:
+        return functools.partial(plots.mean, _called(device), self._summary(device, query), zone)
+
+    def _summary(self, device: Device, query: asked.PlotQuery) -> Summary:
+        range_ = ranges.parse_range(query.start, query.end, self._lookup.everything(device))
+        if not query.end:
+            range_ = ranges.widen(range_, MINUTE.slot_ms)
+        return self._lookup.summary(device, range_)
+
+
+def _etag(form: str, draw: _Draw) -> str:
+    """Return a tag of all that a picture is made of."""
+    made_of = (_VERSION, form, draw.func.__name__, draw.args)
+    return hashlib.sha256(pickle.dumps(made_of)).hexdigest()[:32]
 
 
 def _called(device: Device) -> str:
@@ -57,7 +89,7 @@ def _called(device: Device) -> str:
 
 
 def _zone(name: str) -> tzinfo:
-    if name == "UTC":
+    if name.upper() == "UTC":
         return UTC
     try:
         return zoneinfo.ZoneInfo(name)

@@ -2,7 +2,7 @@
 
 import io
 from datetime import datetime, tzinfo
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from server.emotions import emotion
+from server.layout import DAY_MS
 from server.ranges import Range
-from server.series import BINS, Grid, Summary
+from server.series import BINS, Grid, Span, Summary
+from server.shapes import SpanKind
 
 Form = Literal["png", "svg"]
 POINTS = 300
@@ -22,6 +24,23 @@ POINTS = 300
 _SIZE_INCHES = (10.0, 5.0)
 _DPI = 120
 _PALE = 0.35
+
+
+class _Shade(NamedTuple):
+    name: str
+    colour: str
+    ink: str
+    """Of the hatch."""
+    hatch: str | None = None
+
+
+_SHADES: dict[SpanKind, _Shade] = {
+    "silence": _Shade("Silence", "#e9edf2", "#e9edf2"),
+    "uncertain": _Shade("Uncertain", "#fbeec2", "#fbeec2"),
+    "paused": _Shade("Paused", "#dcd6ea", "#b8aed3", ".."),
+    "offline": _Shade("Offline", "#d3d8de", "#aeb6bf", "//"),
+    "missing": _Shade("Nothing received", "#f6d9d5", "#dfa69f", "xx"),
+}
 _INK, _QUIET, _LINES = "#22272e", "#5b6570", "#dfe3e8"
 mpl.rcParams.update(
     {
@@ -32,30 +51,43 @@ mpl.rcParams.update(
 )
 
 
-def timeline(name: str, grid: Grid, asked: Range, zone: tzinfo) -> Figure:
-    """Return a line of mean confidence over time for each emotion; time without readings is a gap."""
+def timeline(name: str, grid: Grid, spans: list[Span], asked: Range, zone: tzinfo) -> Figure:
+    """Return a line of mean confidence over time for each emotion, with gaps, and what explains these as shades."""
     figure, axes = _figure(name, "Confidence over time", asked, zone)
-    if not grid.timestamps.size:
-        return _nothing(figure, axes)
-    middle = (grid.timestamps + grid.step_ms // 2) / 1000
-    times = np.array([datetime.fromtimestamp(at, zone) for at in middle])
+    days = (grid.timestamps + grid.step_ms / 2) / DAY_MS  # matplotlib counts days since 1970
     for place, (label, means) in enumerate(grid.means.items()):
         shown = emotion(label, place)
-        axes.plot(times, means, color=shown.colour, label=shown.name, linewidth=1.6, solid_capstyle="round")
+        axes.plot(days, means, color=shown.colour, label=shown.name, linewidth=1.6, solid_capstyle="round")
         alone = _alone(np.isnan(means))
-        axes.plot(times[alone], means[alone], "o", color=shown.colour, markersize=3)
+        axes.plot(days[alone], means[alone], "o", color=shown.colour, markersize=3)
+    if grid.timestamps.size:
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=6, frameon=False)
+    else:
+        _say_nothing(axes)
+    _shade(figure, axes, spans)
     ticks = AutoDateLocator(tz=zone)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(ticks)
     words = ConciseDateFormatter(ticks, tz=zone, show_offset=False)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(words)
-    # matplotlib takes times here as it does in plot, but does not say so to the type checker.
-    axes.set_xlim(*(datetime.fromtimestamp(at / 1000, zone) for at in asked))  # type: ignore[arg-type]
+    axes.set_xlim(asked.start / DAY_MS, asked.end / DAY_MS)
     axes.set_xlabel(f"Time ({_zone_name(asked, zone)})")
     axes.set_ylabel(f"Mean confidence per {_length(grid.step_ms)}")
     axes.set_ylim(0, 1)
     axes.grid(axis="y", color=_LINES, linewidth=0.8)
-    _legend(axes)
     return figure
+
+
+def _shade(figure: Figure, axes: Axes, spans: list[Span]) -> None:
+    """Draw spans behind the lines, and a legend of the kinds that there are."""
+    shades = []
+    for kind, shade in _SHADES.items():
+        stretches = [(span.start / DAY_MS, (span.end - span.start) / DAY_MS) for span in spans if span.kind == kind]
+        if stretches:
+            drawn = axes.broken_barh(stretches, (0, 1), facecolor=shade.colour, hatch=shade.hatch, zorder=0)
+            drawn.set(edgecolor=shade.ink, linewidth=0, label=shade.name)
+            shades.append(drawn)
+    if shades:
+        figure.legend(handles=shades, loc="lower center", ncols=len(_SHADES), frameon=False)
 
 
 def histogram(name: str, result: Summary, zone: tzinfo) -> Figure:
@@ -63,11 +95,10 @@ def histogram(name: str, result: Summary, zone: tzinfo) -> Figure:
     labels = sorted(result.labels)
     if not result.readings:
         return _nothing(*_figure(name, "Histogram of confidence", result.range, zone))
-    figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI, layout="constrained")
-    _title(figure, name, "Histogram of confidence", result.range, zone)
+    figure = _page(name, "Histogram of confidence", result.range, zone)
     columns = min(len(labels), 3)
     panels = figure.subplots(-(-len(labels) // columns), columns, sharex=True, sharey=True, squeeze=False)
-    edges = np.arange(BINS) / BINS
+    edges = np.arange(BINS + 1) / BINS
     for place, axes in enumerate(panels.flat):
         _quiet(axes)
         if place >= len(labels):
@@ -75,16 +106,17 @@ def histogram(name: str, result: Summary, zone: tzinfo) -> Figure:
             continue
         label = labels[place]
         shown, tally = emotion(label, place), result.labels[label]
-        axes.bar(edges, tally.all, 1 / BINS, align="edge", color=shown.colour, alpha=_PALE)
-        axes.bar(edges, tally.won, 1 / BINS, align="edge", color=shown.colour)
+        axes.stairs(tally.all, edges, fill=True, color=shown.colour, alpha=_PALE)
+        axes.stairs(tally.won, edges, fill=True, color=shown.colour)
         axes.set_title(shown.name, color=shown.colour, fontsize=12, fontweight="bold")
         axes.set_xlim(0, 1)
+        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.grid(axis="y", color=_LINES, linewidth=0.8)
     kinds = [Patch(color=_QUIET, alpha=_PALE), Patch(color=_QUIET)]
-    figure.legend(kinds, ["all readings", "strongest, in speech"], loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(kinds, ["all readings", "strongest, in speech"], loc="lower center", ncols=2, frameon=False)
     for axes in panels[-1]:
         axes.set_xlabel("Confidence (0 to 1)")
-    figure.supylabel("Readings", color=_QUIET, fontsize=11)
+    figure.supylabel("Readings", color=_QUIET, fontsize=11, x=0.01)
     return figure
 
 
@@ -129,18 +161,21 @@ def render(figure: Figure, form: Form) -> bytes:
 
 
 def _figure(name: str, what: str, asked: Range, zone: tzinfo) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI, layout="constrained")
-    _title(figure, name, what, asked, zone)
+    figure = _page(name, what, asked, zone)
     axes = figure.subplots()
     _quiet(axes)
     return figure, axes
 
 
-def _title(figure: Figure, name: str, what: str, asked: Range, zone: tzinfo) -> None:
+def _page(name: str, what: str, asked: Range, zone: tzinfo) -> Figure:
+    """Return a figure with a title and fixed margins; letting matplotlib find them takes longer than all the rest."""
+    figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI)
+    figure.subplots_adjust(left=0.08, right=0.97, top=0.82, bottom=0.18, wspace=0.08, hspace=0.35)
     since, until = (datetime.fromtimestamp(at / 1000, zone) for at in asked)
     end = f"{until:%H:%M}" if since.date() == until.date() else f"{until:%Y-%m-%d %H:%M}"
     text = f"{what}: {name}\n{since:%Y-%m-%d %H:%M} to {end} {_zone_name(asked, zone)}"
-    figure.suptitle(text, color=_INK, fontsize=12)
+    figure.suptitle(text, color=_INK, fontsize=12, y=0.97)
+    return figure
 
 
 def _quiet(axes: Axes) -> None:
@@ -153,15 +188,25 @@ def _quiet(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def _legend(axes: Axes) -> None:
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=6, frameon=False)
-
-
 def _nothing(figure: Figure, axes: Axes) -> Figure:
     """Say that there is nothing to show."""
     axes.set_axis_off()
-    axes.text(0.5, 0.5, "no readings in this range", ha="center", va="center", color=_QUIET, fontsize=14)
+    _say_nothing(axes)
     return figure
+
+
+def _say_nothing(axes: Axes) -> None:
+    axes.text(
+        0.5,
+        0.5,
+        "no readings in this range",
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        color=_QUIET,
+        fontsize=14,
+        bbox={"color": "white", "pad": 8},
+    )
 
 
 def _alone(missing: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -8,13 +8,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from server import layout, ranges
+from server.intervals import Interval, clip, join, runs, without
 from server.layout import SCORE_UNITS, Floats, Ints, Readings, Rollups
 from server.ranges import Range
 from server.shapes import SpanKind
 from server.store import Store
 
 BINS = 10
-_ABSENCES: dict[str, SpanKind] = {"offline": "offline", "paused": "paused"}
+_SLACK_MS = 1000
+_UNHEARD_MS = 150_000
+"""A device says each minute what it heard; if it has not for so long, a record is missing and not only late."""
+_ARRIVES_WITHIN_MS = 180_000
+"""Younger records may still be on their way."""
 _SMALLEST_RAW_RANGE_MS = 6 * ranges.HOUR_MS
 _MOST_MINUTES_MS = 14 * layout.DAY_MS
 _MOST_HOURS_MS = 730 * layout.DAY_MS
@@ -34,9 +39,27 @@ class Grid:
     readings: Ints
     uncertain: Ints
 
+    def evidence(self, since: int) -> "Evidence":
+        """Return what the steps tell about absence, from a time on (Unix ms) of which all is kept."""
+        if not self.timestamps.size:
+            return Evidence(since, [], [])
+        first = int(self.timestamps[0])
+        mostly = self.uncertain * 2 > self.readings
+        return Evidence(since, runs(self.readings > 0, first, self.step_ms), runs(mostly, first, self.step_ms))
+
+
+class Evidence(NamedTuple):
+    """Steps that hold readings, as intervals in Unix ms."""
+
+    since: int
+    """Earlier records may be gone by their age."""
+    readings: list[Interval]
+    uncertain: list[Interval]
+    """Steps in which most readings were uncertain."""
+
 
 class Span(NamedTuple):
-    """A stretch of time without speech, and why; Unix ms."""
+    """A stretch of time without a clear emotion, and why; Unix ms."""
 
     kind: SpanKind
     start: int
@@ -131,23 +154,47 @@ def _parts(store: Store, device: str, level: layout.Level | None, inside: Range)
                 yield _Part(rolled.schema.labels, rolled.at, table["count"], table["uncertain"], sums)
 
 
-def spans(store: Store, device: str, inside: Range, least_ms: int) -> list[Span]:
-    """Return when the device heard only silence, was paused or was offline, without what is shorter than asked."""
-    found: list[Span] = []
-    for heard in store.heard(device, *inside):
-        if heard.windows == 0 or heard.silent < heard.windows:
-            continue
-        if found and heard.start - found[-1].end <= 1000:  # records follow each other by the clock of the device
-            found[-1] = Span("silence", found[-1].start, heard.end)
-        else:
-            found.append(Span("silence", heard.start, heard.end))
+def spans(store: Store, device: str, inside: Range, least_ms: int, evidence: Evidence | None = None) -> list[Span]:
+    """Return when nothing was said and why, in order of time, without what is shorter than asked.
+
+    Args:
+        store: What knows.
+        device: Device id.
+        inside: Where to look.
+        least_ms: Of a span.
+        evidence: What else is known; without it neither `uncertain` nor `missing` is told.
+    """
+    heard = store.heard(device, *inside)
+    # Records follow each other by the clock of the device, which may be corrected by a little between two.
+    listened = join(((record.start, record.end) for record in heard), _SLACK_MS)
+    silent = ((record.start, record.end) for record in heard if record.windows and record.silent >= record.windows)
+    now = store.now()
     events = store.events(device, *inside)
-    for number, event in enumerate(events):
-        end = events[number + 1].at if number + 1 < len(events) else store.now()
-        if event.kind in _ABSENCES:
-            found.append(Span(_ABSENCES[event.kind], event.at, end))
-    clipped = [Span(span.kind, max(span.start, inside.start), min(span.end, inside.end)) for span in found]
-    return sorted((span for span in clipped if span.end - span.start >= least_ms), key=lambda span: span.start)
+    ends = [*(event.at for event in events[1:]), now]  # one too many where there is no event
+    states = {
+        state: [(event.at, end) for event, end in zip(events, ends, strict=False) if event.kind == state]
+        for state in ("online", "offline", "paused")
+    }
+    kinds: dict[SpanKind, list[Interval]] = {
+        "silence": join(silent, _SLACK_MS),
+        "paused": states["paused"],
+        # What a device heard while it had no connection has arrived since.
+        "offline": without(states["offline"], listened),
+    }
+    if evidence:
+        kinds["uncertain"] = evidence.uncertain
+        judged = clip(states["online"], evidence.since, now - _ARRIVES_WITHIN_MS)
+        absent = without(clip(judged, *inside), join([*listened, *evidence.readings]))
+        kinds["missing"] = [(start, end) for start, end in absent if end - start >= _UNHEARD_MS]
+    return sorted(
+        (
+            Span(kind, start, end)
+            for kind, intervals in kinds.items()
+            for start, end in clip(intervals, *inside)
+            if end - start >= least_ms
+        ),
+        key=lambda span: span.start,
+    )
 
 
 def summary(store: Store, device: str, asked: Range, *, raw_is_kept: bool) -> Summary:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Time = Annotated[str, Field(description="RFC 3339, UTC", json_schema_extra={"format": "date-time"})]
 Ms = Annotated[int, Field(description="Unix milliseconds")]
 Ratio = Annotated[float, Field(ge=0, le=1)]
-SpanKind = Literal["silence", "paused", "offline"]
+SpanKind = Literal["silence", "uncertain", "paused", "offline", "missing"]
 MacAddress = Annotated[str, Field(description="aa:bb:cc:dd:ee:ff")]
 
 
@@ -59,9 +59,15 @@ class Boot(Answer):
 
 
 class Span(Answer):
-    """A stretch of time without speech, and why."""
+    """A stretch of time without a clear emotion, and why."""
 
-    kind: SpanKind
+    kind: Annotated[
+        SpanKind,
+        Field(
+            description="silence: listened, heard nothing; uncertain: most readings were; missing: said to be online, "
+            "but nothing tells what it heard"
+        ),
+    ]
     start: Time
     end: Time
 

@@ -1,0 +1,64 @@
+"""Answers are kept where that helps, compressed where that is much, and each says so."""
+
+import gzip
+import json
+
+import pytest
+from clients import URL, Client
+from records import DEVICE, reading
+
+
+def test_an_answer_about_the_past_is_revalidated(client: Client, now: int) -> None:
+    """A range that has ended is 304 with its tag until a late reading falls into it; none is kept unasked."""
+    for path in (f"{URL}/summary", f"{URL}/events", URL):
+        past = f"{path}?start={now / 1000 - 600}&end={now / 1000 + 1}"
+        first = client.ask(past)
+        assert first.headers["Cache-Control"] == "private, no-cache", path
+        again = client.ask(past, if_none_match=first.headers["ETag"])
+        assert (again.status_code, again.data) == (304, b"")
+    past = f"{URL}/summary?start={now / 1000 - 600}&end={now / 1000 + 1}"
+    tag = client.ask(past).headers["ETag"]
+    client.store.write([(DEVICE, reading(9, now - 30_000))])
+    assert client.ask(past, if_none_match=tag).json["readings"] == 4
+
+
+def test_an_answer_about_now_is_kept_nowhere(client: Client, now: int) -> None:
+    """What may change in the next second is neither stored nor tagged."""
+    for path in ("/api/v1/devices", URL, f"{URL}/summary"):
+        headers = client.ask(path).headers
+        assert headers["Cache-Control"] == "no-store"
+        assert "ETag" not in headers
+
+
+@pytest.mark.parametrize(
+    ("path", "policy"), [("/api/v1/meta", "private, max-age=3600"), ("/api/v1/openapi.json", "no-cache")]
+)
+def test_what_changes_with_the_version_is_tagged(client: Client, path: str, policy: str) -> None:
+    """Names and documentation are 304 with their tag."""
+    first = client.ask(path)
+    assert first.headers["Cache-Control"] == policy
+    assert client.ask(path, if_none_match=first.headers["ETag"]).status_code == 304
+
+
+def test_a_large_answer_is_compressed_for_who_takes_it(client: Client, now: int) -> None:
+    """With gzip accepted the same body is a fraction of the bytes; both say that they depend on it."""
+    plain = client.ask("/api/v1/openapi.json")
+    packed = client.ask("/api/v1/openapi.json", accept_encoding="gzip, br")
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert int(packed.headers["Content-Length"]) == len(packed.data) < len(plain.data) / 4
+    assert json.loads(gzip.decompress(packed.data)) == plain.json
+    assert "Content-Encoding" not in plain.headers
+    assert "Content-Encoding" not in client.ask("/api/v1/openapi.json", accept_encoding="gzip;q=0").headers
+    assert packed.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
+
+
+def test_a_picture_and_a_small_answer_are_not_compressed(client: Client, now: int) -> None:
+    """PNG is compressed already, and a small body fits into one packet."""
+    for path in (f"{URL}/plots/mean.png", "/livez"):
+        assert "Content-Encoding" not in client.ask(path, accept_encoding="gzip").headers
+
+
+def test_an_answer_of_two_forms_says_that_it_depends_on_what_is_accepted(client: Client, now: int) -> None:
+    """A cache must not give the table to whom wants JSON."""
+    for path in (URL, f"{URL}/events"):
+        assert "Accept" in client.ask(path).headers["Vary"].split(", ")
