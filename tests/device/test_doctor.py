@@ -65,6 +65,8 @@ def a_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "mqtt_password": ACCOUNTS[DEVICE],
     }
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr("device.doctor.PATIENCE_S", 60.0)  # a busy machine answers late
+    monkeypatch.setattr("device.checks_network.ANSWER_S", 25.0)
     for name, value in settings.items():
         monkeypatch.setenv(f"MOODWIRE_{name.upper()}", str(value))
 
@@ -128,19 +130,12 @@ def test_a_device_that_runs_is_not_disturbed(
     hospital: Hospital, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Neither its connection nor its retained status changes, and its outbox stays its own."""
-    settings = {"mqtt_url": hospital.broker.url, "state_dir": tmp_path / "state", "identity": DEVICE}
+    settings = {"mqtt_url": hospital.broker.url, "mqtt_password": ACCOUNTS[DEVICE], "identity": DEVICE}
+    sound = {"clips": ROOT / "samples", "loop": True}
     seen: list[tuple[str, bytes]] = []
     with (
         hospital.broker.client("server", lambda topic, payload: seen.append((topic, payload))) as client,
-        Room(
-            tmp_path,
-            "device",
-            "run",
-            **settings,
-            mqtt_password=ACCOUNTS[DEVICE],
-            clips=ROOT / "samples",
-            loop=True,
-        ) as device,
+        Room(tmp_path, "device", "run", **settings, **sound, state_dir=tmp_path / "state") as device,
     ):
         client.subscribe(topics.topic(DEVICE, "status"), 1)
         wait_until(lambda: [payload for _, payload in seen if b'"online"' in payload], f"it is online: {device.log}")
