@@ -12,7 +12,7 @@ import pytest
 from outboxes import BOOT, Blocked, TestClock, numbers, open_outbox, put, reopened
 
 from device.outbox import RETRY_MS, Limits
-from device.outbox_file import kept_aside
+from device.outbox_file import kept_aside, set_aside
 
 SUPPORT = Path(__file__).parents[1] / "support"
 
@@ -207,11 +207,12 @@ def test_a_place_that_is_no_folder_is_a_disk_that_cannot_be_written(tmp_path: Pa
     assert outbox.dropped == 1
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into any folder; the small file system tests it")
 def test_a_read_only_folder_is_a_disk_that_cannot_be_written(tmp_path: Path) -> None:
     """Without permission the outbox works in memory, and uses the folder once it may."""
     clock = TestClock()
     tmp_path.chmod(0o500)
+    if os.access(tmp_path, os.W_OK):
+        pytest.skip("root may write into any folder; the test on a read-only file system takes this one's place")
     outbox = open_outbox(tmp_path, clock=clock)
     put(outbox, 0)
     assert outbox.state == "full"
@@ -239,6 +240,18 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begins(tmp_path: Path, caplog
 
     names = [path.name for path in kept_aside(tmp_path / "outbox.sqlite")]
     assert names == ["outbox-damaged-3.sqlite", "outbox-damaged-4.sqlite", "outbox-damaged-5.sqlite"]
+
+
+def test_a_file_is_set_aside_with_its_log(tmp_path: Path) -> None:
+    """A log that SQLite could not write back belongs to the old file, and must not meet the new one."""
+    for name in ("outbox.sqlite", "outbox.sqlite-wal", "outbox.sqlite-shm"):
+        (tmp_path / name).write_text(name)
+
+    kept = set_aside(tmp_path / "outbox.sqlite", "damaged")
+
+    assert kept.read_text() == "outbox.sqlite"
+    assert (tmp_path / f"{kept.name}-wal").read_text() == "outbox.sqlite-wal"
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_file_that_breaks_while_it_is_used_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
