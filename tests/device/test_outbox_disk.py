@@ -95,9 +95,12 @@ def test_an_erasure_on_a_full_disk_is_carried_out_when_it_works_again(tmp_path: 
     assert numbers(again) == [2]
 
 
-def test_memory_is_bounded_while_the_disk_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limits", [Limits(5, 1_000, 0), Limits(1_000, 26, 0)], ids=["records", "bytes"])
+def test_memory_is_bounded_while_the_disk_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: Limits
+) -> None:
     """The oldest in memory go, counted; what is on the disk stays."""
-    monkeypatch.setattr("device.outbox.IN_MEMORY", Limits(5, 1_000, 0))
+    monkeypatch.setattr("device.outbox.IN_MEMORY", limits)
     clock = TestClock()
     outbox = open_outbox(tmp_path, clock=clock)
     put(outbox, 0)
