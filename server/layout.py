@@ -18,6 +18,7 @@ Everything of one device hangs on `mw:{<id>}`, so that a Redis Cluster keeps it 
 | `mw:devices`       | zset   | every device id ever met                                                         |
 | `mw:jobs`          | stream | what REST asks of ingest                                                         |
 | `mw:ingest`        | string | expires; there while ingest is                                                   |
+| `mw:written`       | hash   | outcome → records that ended so, for the metrics                                 |
 | `mw:tokens`        | hash   | role → SHA-256 of its bearer token                                               |
 """
 
@@ -39,6 +40,7 @@ DEVICES = "mw:devices"
 JOBS = "mw:jobs"
 HEARTBEAT = "mw:ingest"
 TOKENS = "mw:tokens"
+WRITTEN = "mw:written"
 
 HOUR_MS = 3_600_000
 HEARD_CHUNK_MS = 21_600_000

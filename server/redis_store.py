@@ -2,6 +2,7 @@
 
 import functools
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +12,10 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from broker import messages
 from server import layout, replies, writing
 from server.problems import StoreAwayError, UnusableError
-from server.store import Change, Device, Event, HeardSpan, Job, Outcome, Receipt, Written
+from server.store import Change, Device, Event, Fleet, HeardSpan, Job, Outcome, Receipt, Written
 from server.writing import Word
 
 _LIBRARY = f"#!lua name=moodwire_{layout.VERSION}\n" + "".join(
@@ -62,6 +64,8 @@ class RedisStore:
     _waits_for_disk: bool = field(init=False, default=False)
     _indexed: set[str] = field(init=False, repr=False, default_factory=set)
     _index_again_s: float = field(init=False, repr=False, default=0.0)
+    _written_as: Counter[str] = field(init=False, repr=False, default_factory=Counter)
+    """Outcomes of records that `beat` has not yet passed on."""
 
     def __post_init__(self) -> None:
         """Make the client; nothing is sent yet."""
@@ -137,6 +141,9 @@ class RedisStore:
         if not any(outcomes):
             raise next(reply for reply in answers if isinstance(reply, Exception))
         self._indexed |= fresh
+        for (_, message), outcome in zip(batch, outcomes, strict=True):
+            if outcome and isinstance(message, messages.Record):
+                self._written_as[outcome.kind] += 1
         return outcomes
 
     def _written(self, commands: list[Sequence[Word]]) -> list[Any]:
@@ -282,8 +289,34 @@ class RedisStore:
 
     @_reaching
     def beat(self, lifetime_s: int) -> None:
-        """Say that ingest is there, for so long."""
-        self._do("SET", layout.HEARTBEAT, "1", "EX", lifetime_s)
+        """Say that ingest is there, for so long, and what became of the records that were written since."""
+        counts = {kind: count for kind, count in self._written_as.items() if count}
+        self._trip(
+            [
+                ("SET", layout.HEARTBEAT, "1", "EX", lifetime_s),
+                *(("HINCRBY", layout.WRITTEN, kind, count) for kind, count in counts.items()),
+            ]
+        )
+        self._written_as.subtract(counts)
+
+    @_reaching
+    def fleet(self) -> Fleet:
+        """Return all listed devices in numbers."""
+        states: Counter[str] = Counter()
+        readings = 0
+        ids = [member.decode() for member in self._do("ZRANGE", layout.DEVICES, 0, -1)]
+        for first_seen, state, count in self._trip(
+            [("HMGET", layout.base(device), "first_seen", "state", "readings") for device in ids]
+        ):
+            if first_seen is not None:
+                states[(state or b"unknown").decode()] += 1
+                readings += int(count or 0)
+        return Fleet(dict(states), readings)
+
+    @_reaching
+    def written(self) -> dict[str, int]:
+        """Return how many records have ever ended as what, by the kind of their outcome."""
+        return {kind.decode(): int(count) for kind, count in self._do("HGETALL", layout.WRITTEN).items()}
 
     @_reaching
     def ingest_is_there(self) -> bool:

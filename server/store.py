@@ -79,6 +79,16 @@ class Device:
 
 
 @dataclass(frozen=True)
+class Fleet:
+    """All listed devices in numbers."""
+
+    states: dict[str, int]
+    """Devices by what they said last: online, offline, paused; unknown for those that have said nothing."""
+    readings: int
+    """That are stored; falls when some are erased."""
+
+
+@dataclass(frozen=True)
 class Receipt:
     """An erasure that has happened."""
 
@@ -170,7 +180,13 @@ class Store(Protocol):
         """Return the erase generation of a device; 0 for an unknown one."""
 
     def beat(self, lifetime_s: int) -> None:
-        """Say that ingest is there, for so long."""
+        """Say that ingest is there, for so long, and what became of the records that were written since."""
+
+    def fleet(self) -> Fleet:
+        """Return all listed devices in numbers."""
+
+    def written(self) -> dict[str, int]:
+        """Return how many records have ever ended as what, by the kind of their outcome; seconds behind `write`."""
 
     def ingest_is_there(self) -> bool:
         """Return whether ingest has said lately that it is there."""
