@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from server import delivery, documents
 from server.api import make_api
 from server.auth import Guard
+from server.health import add_health
 from server.problems import ProblemError, StoreAwayError
 from server.settings import ServerSettings
 from server.store import Store
@@ -38,7 +39,6 @@ def create_app(store: Store, settings: ServerSettings, guard: Guard) -> Flask:
     )
     app.json.sort_keys = False  # type: ignore[attr-defined] # as written, which reads better
     app.register_api(make_api(PREFIX, store, settings, guard))
-
     delivery.deliver_well(app, _DOCS)  # first, so that it sees answers last
 
     @app.after_request
@@ -57,19 +57,7 @@ def create_app(store: Store, settings: ServerSettings, guard: Guard) -> Flask:
     def docs() -> BaseResponse:
         return redirect(_DOCS)
 
-    @app.route("/livez")
-    def livez() -> Response:
-        return jsonify(status="alive")
-
-    @app.route("/readyz")
-    def readyz() -> Response:
-        if not store.ingest_is_there():
-            return _problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "ingest is not there, or not connected to broker and store: moodwire server ingest starts it",
-            )
-        return jsonify(status="ready")
-
+    add_health(app, store, guard)
     return app
 
 

@@ -21,8 +21,6 @@ _UNHEARD_MS = 150_000
 _ARRIVES_WITHIN_MS = 180_000
 """Younger records may still be on their way."""
 _SMALLEST_RAW_RANGE_MS = 6 * ranges.HOUR_MS
-_MOST_MINUTES_MS = 14 * layout.DAY_MS
-_MOST_HOURS_MS = 730 * layout.DAY_MS
 
 
 @dataclass(frozen=True)
@@ -198,16 +196,14 @@ def spans(store: Store, device: str, inside: Range, least_ms: int, evidence: Evi
 
 
 def summary(store: Store, device: str, asked: Range, *, raw_is_kept: bool) -> Summary:
-    """Return the sums over a range; the longer the range, the coarser the slots that it is widened to."""
-    length = asked.end - asked.start
-    if raw_is_kept and length <= _SMALLEST_RAW_RANGE_MS:
+    """Return the sums over a range; a long one is widened to whole minutes."""
+    if raw_is_kept and asked.end - asked.start <= _SMALLEST_RAW_RANGE_MS:
         result = Summary(asked)
         for raw in store.readings(device, *asked):
             _add_readings(result, raw)
         return result
-    level = layout.DAY if length > _MOST_HOURS_MS else layout.HOUR if length > _MOST_MINUTES_MS else layout.MINUTE
-    result = Summary(ranges.widen(asked, level.slot_ms))
-    for rolled in store.rollups(device, level, *result.range):
+    result = Summary(ranges.widen(asked, layout.MINUTE.slot_ms))
+    for rolled in store.totals(device, *result.range):
         _add_rollups(result, rolled)
     return result
 

@@ -1,5 +1,7 @@
 """A client of the REST application, and what it finds."""
 
+from collections.abc import Iterator
+
 import pytest
 from clients import Client
 from records import DEVICE, reading, status
@@ -7,9 +9,11 @@ from services import RunningStore
 
 
 @pytest.fixture
-def client(redis_store: RunningStore) -> Client:
+def client(redis_store: RunningStore) -> Iterator[Client]:
     """Return a client of an application over an empty store."""
-    return Client(redis_store)
+    client = Client(redis_store)
+    yield client
+    client.close()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -220,8 +221,7 @@ def test_answers_carry_security_headers(client: Client) -> None:
 
 def test_a_store_that_goes_away_is_503_until_it_is_back(tmp_path: Path) -> None:
     """While the store is away every answer is 503 with the reason, and afterwards all is as before."""
-    with running_store(tmp_path) as running:
-        client = Client(running)
+    with running_store(tmp_path) as running, closing(Client(running)) as client:
         client.store.write([(DEVICE, reading(0, client.store.now()))])
         running.kill()
         assert "does not answer" in client.problem(URL, 503)

@@ -45,3 +45,7 @@ class Client:
         assert set(response.json) == {"type", "title", "status", "detail", "instance"}
         assert response.json["status"] == status_code
         return str(response.json["detail"])
+
+    def close(self) -> None:
+        """Give the store's connections back."""
+        self.store._client.close()
