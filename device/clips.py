@@ -41,6 +41,7 @@ class Clips:
 
     def __init__(self, path: Path, *, loop: bool) -> None:
         self.name = path.name
+        self.id = str(path)
         self._clips = load(path)
         self._loop = loop
         self._closed = threading.Event()

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import sys
 import time
 from collections import deque
@@ -69,4 +70,12 @@ def temperature_c() -> float | None:
     try:
         return int(_THERMAL.read_text()) / 1000
     except (OSError, ValueError):
+        return None
+
+
+def disk_free_bytes(folder: Path) -> int | None:
+    """Return the free space of the file system that a folder is on, None where it cannot be told."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
         return None

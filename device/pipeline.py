@@ -33,6 +33,8 @@ class Window(NamedTuple):
     state: State
     scores: Scores | None
     """Calibrated probabilities of this window alone; None when silent."""
+    smoothed: Scores | None
+    """Their mean with those of the windows before; None when silent."""
     top: str | None
     """Label with the highest smoothed probability; None when silent."""
     level_dbfs: float
@@ -121,12 +123,13 @@ class _Stretch:
 
     def _window(self, hop: Block) -> Window:
         speech = self._speech.values
-        state, scores, top = _judge(self._frames.values, speech, self._manifest, self._classify, self._smoother)
+        state, scores, smoothed = _judge(self._frames.values, speech, self._manifest, self._classify, self._smoother)
         return Window(
             end_ms=hop.end_ms,
             state=state,
             scores=scores,
-            top=top,
+            smoothed=smoothed,
+            top=None if smoothed is None else self._manifest.labels[int(smoothed.argmax())],
             level_dbfs=level_dbfs(self._samples.values),
             clipping=clipped(hop.samples) / len(hop.samples),
             snr_db=None if state == "silent" else self._background.snr_db(self._powers.values[speech]),
@@ -135,15 +138,13 @@ class _Stretch:
 
 def _judge(
     frames: Frames, speech: np.ndarray, manifest: Manifest, classify: Classify, smoother: Smoother
-) -> tuple[State, Scores | None, str | None]:
+) -> tuple[State, Scores | None, Scores | None]:
     if int(speech.sum()) * FRAME_MS < MIN_SPEECH_MS:
         smoother.reset()
         return "silent", None, None
     scores = classify(frames)
     smoothed = smoother.push(scores)
-    top = int(smoothed.argmax())
-    state: State = "speech" if smoothed[top] >= manifest.uncertain_below else "uncertain"
-    return state, scores, manifest.labels[top]
+    return "speech" if smoothed.max() >= manifest.uncertain_below else "uncertain", scores, smoothed
 
 
 class _Hops:

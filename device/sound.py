@@ -34,6 +34,10 @@ class Source(Protocol):
         """What is listened to, for people."""
 
     @property
+    def id(self) -> str:
+        """What to ask for to get this very one again."""
+
+    @property
     def dropped_blocks(self) -> int:
         """Blocks that were lost because nobody took them in time."""
 

@@ -3,20 +3,31 @@
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from brokers import DEVICE, free_port
+from rooms import ROOT, Room
+from services import wait_until
 
 from device.notify import Notify
 
 
-@pytest.fixture(params=["in a folder", "abstract"])
-def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:
-    """Listen as systemd does, on either kind of socket; return the socket and its NOTIFY_SOCKET."""
-    name = str(tmp_path / "notify") if request.param == "in a folder" else f"@moodwire-test-{os.getpid()}"
+@contextmanager
+def listening(name: str) -> Iterator[socket.socket]:
+    """Listen as systemd does on a NOTIFY_SOCKET."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(name.replace("@", "\0", 1) if name.startswith("@") else name)
         listener.settimeout(0)
+        yield listener
+
+
+@pytest.fixture(params=["in a folder", "abstract"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:
+    """Return a listening socket of either kind and its NOTIFY_SOCKET."""
+    name = str(tmp_path / "notify") if request.param == "in a folder" else f"@moodwire-test-{os.getpid()}"
+    with listening(name) as listener:
         yield listener, name
 
 
@@ -79,6 +90,28 @@ def test_a_watchdog_of_another_process_is_not_hurried_for(
         notify.alive(f"{now_s}")
 
     assert len(heard(listener)) == 1
+
+
+def test_a_running_device_tells_systemd_how_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is ready at once, gives a sign of life once sound flows, and says that it ends, all without a broker."""
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("WATCHDOG_USEC", "4000000")
+    settings = {"clips": ROOT / "samples", "loop": True, "state_dir": tmp_path / "state", "identity": DEVICE}
+    told: list[str] = []
+
+    def says(what: str) -> bool:
+        told.extend(line for message in heard(listener) for line in message.splitlines())
+        return what in told
+
+    with (
+        listening(str(tmp_path / "notify")) as listener,
+        Room(tmp_path, "device", "run", **settings, mqtt_url=f"mqtt://127.0.0.1:{free_port()}") as device,
+    ):
+        wait_until(lambda: says("READY=1"), f"it is ready: {device.log}")
+        told.clear()
+        wait_until(lambda: says("WATCHDOG=1"), f"it gives a sign of life: {device.log}")
+        assert device.stop() == 0
+        assert says("STOPPING=1")
 
 
 @pytest.mark.parametrize("name", ["", "vsock:2:1234", "/nowhere/notify"])

@@ -33,7 +33,13 @@ class World:
         for _ in range(seconds):
             self.clock.advance(1)
             scores = None if state == "silent" else np.array([0.7, 0.2, 0.1])
-            usual = {"top": None, "level_dbfs": -30.0, "clipping": 0.0, "snr_db": None if scores is None else 20.0}
+            usual = {
+                "smoothed": scores,
+                "top": None,
+                "level_dbfs": -30.0,
+                "clipping": 0.0,
+                "snr_db": None if scores is None else 20.0,
+            }
             window = Window(end_ms=self.clock.monotonic_ms(), state=state, scores=scores, **(usual | facts))
             reading = self.recorder.add(window, self.dropped)
         return reading
