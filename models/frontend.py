@@ -43,8 +43,8 @@ class FrontEnd(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return (0.5 - 0.5 * np.cos(phase)) / 32_768  # periodic Hann; scales int16 to [-1, 1) on the way
 
     @cached_property
-    def _mel(self) -> NDArray[np.float64]:
-        return mel_filters(self.sample_rate_hz, self.n_fft, self.n_mels, self.f_min_hz, self.f_max_hz).T
+    def _bands(self) -> "_Bands":
+        return _Bands(mel_filters(self.sample_rate_hz, self.n_fft, self.n_mels, self.f_min_hz, self.f_max_hz))
 
     def frames_in(self, samples: int) -> int:
         """Return how many whole frames lie in so many samples."""
@@ -58,9 +58,31 @@ class FrontEnd(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         view = np.lib.stride_tricks.sliding_window_view(samples, self.n_fft)[:: self.hop_length][:count]
         spectrum = np.fft.rfft(view * self._window)
         power = spectrum.real**2 + spectrum.imag**2
-        energy = power @ self._mel
+        energy = self._bands.energies(power)
         decibel: Frames = (10.0 * np.log10(np.maximum(energy, self.floor))).astype(np.float32)
         return decibel
+
+
+class _Bands:
+    """Mel filters as sums over stretches of bins.
+
+    Nearly all weights are zero, and for so little a matrix product would wake a thread on each core. Of the filters
+    with even numbers none overlaps another, nor of those with odd ones: in each half a bin has one weight.
+    """
+
+    def __init__(self, filters: NDArray[np.float64]) -> None:
+        self._count = len(filters)
+        self._hears = filters.any(axis=1)  # a filter may be so narrow that it lies between two bins
+        first = np.where(self._hears, (filters > 0).argmax(axis=1), filters.shape[1] - 1)
+        self._first = np.minimum.accumulate(first[::-1])[::-1]
+        self._weights = filters[0::2].sum(axis=0), filters[1::2].sum(axis=0)
+
+    def energies(self, power: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the energy in each filter, shape (frames, filters), of power spectra, shape (frames, bins)."""
+        energy = np.empty((len(power), self._count))
+        for half, weights in enumerate(self._weights):
+            np.add.reduceat(power * weights, self._first[half::2], axis=1, out=energy[:, half::2])
+        return energy * self._hears
 
 
 class LogMelStream:
