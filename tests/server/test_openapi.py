@@ -1,0 +1,86 @@
+"""What the OpenAPI document says is what the server does, whatever it is asked."""
+
+from contextlib import closing
+from typing import Any
+
+import pytest
+import schemathesis
+from clients import MAC, OPERATOR, Client
+from hypothesis import HealthCheck, given, settings
+from records import DEVICE, heard, reading, status
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from services import RunningStore
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+OPERATIONS = [
+    ("/api/v1/devices", "GET"),
+    ("/api/v1/devices", "DELETE"),
+    ("/api/v1/devices/{mac}", "GET"),
+    ("/api/v1/devices/{mac}", "DELETE"),
+    ("/api/v1/devices/{mac}/summary", "GET"),
+    ("/api/v1/devices/{mac}/events", "GET"),
+    ("/api/v1/devices/{mac}/plots/{plot}.{form}", "GET"),
+    ("/api/v1/meta", "GET"),
+]
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_every_answer_is_as_documented(redis_store: RunningStore, path: str, method: str) -> None:
+    """No generated request, right or wrong, gets an answer that the document does not describe, or a 500."""
+    with closing(Client(redis_store)) as client:
+        document = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", client.flask.application)
+        operation = document[path][method]
+        modes = schemathesis.GenerationMode
+        draws = [operation.as_strategy(generation_mode=mode) for mode in (modes.POSITIVE, modes.NEGATIVE)]
+
+        def ask(case: Any) -> None:
+            case.call_and_validate(headers={"Authorization": f"Bearer {OPERATOR}"}, checks=CHECKS)
+
+        @settings(max_examples=20, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+        @given(*draws)
+        def run(right: Any, wrong: Any) -> None:
+            _fill(client)
+            for case in (right, wrong):
+                ask(case)
+            if "mac" in right.path_parameters:
+                right.path_parameters["mac"] = MAC
+                ask(right)
+
+        run()
+
+
+def test_every_route_is_documented_with_its_role(client: Client) -> None:
+    """The operations are those of this test; each names the role and every problem, and one scheme of access."""
+    document = client.ask("/api/v1/openapi.json", token=None).json
+    found = {(path, method.upper()) for path, methods in document["paths"].items() for method in methods}
+    assert found == set(OPERATIONS)
+    assert document["openapi"].startswith("3.1.")
+    assert document["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            assert operation["x-required-role"] == ("viewer" if method == "get" else "operator"), path
+            assert operation["security"] == [{"token": []}]
+            assert {"200", "400", "401", "403", "404", "413", "429", "500", "503"} == set(operation["responses"])
+            for status_code, response in operation["responses"].items():
+                assert ("application/problem+json" in response["content"]) == (status_code != "200")
+
+
+def _fill(client: Client) -> None:
+    """Have a device with something of everything, if there is none."""
+    if client.store.device(DEVICE) is None:
+        now, generation = client.store.now(), client.store.generation(DEVICE)
+        readings = [reading(number, now - 1000 * number, gen=generation) for number in range(5)]
+        silence = heard(5, now - 120_000, gen=generation)
+        client.store.write([(DEVICE, message) for message in [status(), *readings, silence]])
