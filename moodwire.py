@@ -85,6 +85,12 @@ COMMANDS = {
     "train": Command(
         "train", "training.settings:TrainSettings", "training.commands:train", "make a model and measure it honestly"
     ),
+    "evaluate": Command(
+        "train", "training.settings:EvaluateSettings", "training.commands:evaluate", "measure a model once more"
+    ),
+    "data fetch": Command(
+        "train", "training.settings:FetchSettings", "training.fetch:fetch", "download the recordings that train a model"
+    ),
 }
 
 

@@ -4,6 +4,7 @@ It is trained with others, which `augment` makes of mel energies: no generator o
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -25,17 +26,21 @@ class Background(NamedTuple):
     """One kind of background."""
 
     title: str
-    """For the model card."""
+    """For people."""
     make: Callable[[Samples, int, np.random.Generator], Noise]
     """Takes the clip and the number of samples wanted."""
     under: bool = False
     """Whether it lies under the clip too, not only beside it."""
+    echo_s: float = 0.0
+    """Time in which an echo in the clip's room falls by 60 dB."""
 
 
 def centred(samples: Samples, window: int, background: Background, rng: np.random.Generator) -> Samples:
     """Return a window with the whole clip in its middle amid a background, or with the middle of a longer clip."""
     cut = max(0, len(samples) - window) // 2
     samples = samples[cut : cut + window]
+    if background.echo_s:
+        samples = echoing(samples, background.echo_s, rng)
     before = (window - len(samples)) // 2
     clip = slice(before, before + len(samples))
     sound = background.make(samples, window, rng)
@@ -63,17 +68,35 @@ def silence(_samples: Samples, length: int, _rng: np.random.Generator) -> Noise:
     return np.zeros(length)
 
 
-def pink(samples: Samples, length: int, rng: np.random.Generator) -> Noise:
+def pink(samples: Samples, length: int, rng: np.random.Generator, snr_db: float = SNR_DB) -> Noise:
     """Return pink noise: as much power in each octave."""
     spectrum = 1 / np.maximum(np.linspace(0, RATE_HZ / 2, length // 2 + 1), 20)
-    return _below(samples, _coloured(spectrum, length, rng))
+    return _below(samples, _coloured(spectrum, length, rng), snr_db)
 
 
-def hum(samples: Samples, length: int, rng: np.random.Generator) -> Noise:
+def hum(samples: Samples, length: int, rng: np.random.Generator, snr_db: float = SNR_DB) -> Noise:
     """Return mains hum of 50 Hz with nine harmonics, and faint hiss."""
     time_s = np.arange(length) / RATE_HZ
     tones = [np.sin(2 * np.pi * (50 * k * time_s + rng.random())) / k for k in range(1, 11)]
-    return _below(samples, np.sum(tones, axis=0)) + rng.normal(0, FAINT, length)
+    return _below(samples, np.sum(tones, axis=0), snr_db) + rng.normal(0, FAINT, length)
+
+
+def voices(samples: Samples, length: int, rng: np.random.Generator, snr_db: float = SNR_DB) -> Noise:
+    """Return noise with the clip's own average spectrum, as many people make who speak at once."""
+    frame = 512
+    frames = samples[: len(samples) // frame * frame].reshape(-1, frame) * np.hanning(frame)
+    spectrum = (np.abs(np.fft.rfft(frames)) ** 2).mean(axis=0)
+    return _below(samples, _coloured(spectrum, length, rng), snr_db)
+
+
+def echoing(samples: Samples, echo_s: float, rng: np.random.Generator) -> Samples:
+    """Return a clip as it is heard from across a room: as much echo as direct sound, falling by 60 dB in `echo_s`."""
+    length = int(echo_s * RATE_HZ)
+    response = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
+    response /= np.sqrt((response**2).sum())
+    size = len(samples) + length
+    echo = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[: len(samples)]
+    return np.rint((samples + echo) / np.sqrt(2)).clip(-32_768, 32_767).astype(np.int16)
 
 
 BACKGROUNDS = {
@@ -84,6 +107,20 @@ BACKGROUNDS = {
     "pink": Background(f"pink noise {SNR_DB:g} dB below the clip, under it too", pink, under=True),
     "hum": Background(f"mains hum {SNR_DB:g} dB below the clip, under it too", hum, under=True),
 }
+
+
+NOISES = {
+    **{
+        f"{make.__name__}-{snr_db}": Background(
+            f"{title} {snr_db} dB below the clip", partial(make, snr_db=snr_db), under=True
+        )
+        for make, title in ((pink, "pink noise"), (hum, "mains hum"), (voices, "noise like many voices"))
+        for snr_db in (20, 10, 5, 0)
+    },
+    "echo-0.3": Background("a room with 0.3 s of echo", faint, echo_s=0.3),
+    "echo-0.6": Background("a room with 0.6 s of echo", faint, echo_s=0.6),
+}
+"""Harder than what a model is calibrated with: these only measure how far it bears up."""
 
 
 def _quiet_spectrum(samples: Samples, frame: int = 512) -> NDArray[np.float64]:
@@ -106,6 +143,6 @@ def _coloured(spectrum: NDArray[np.float64], length: int, rng: np.random.Generat
     return np.fft.irfft(np.fft.rfft(rng.standard_normal(length)) * magnitude, length)
 
 
-def _below(samples: Samples, noise: Noise) -> Noise:
-    """Return noise at `SNR_DB` below the clip."""
-    return noise * (samples.std(dtype=np.float64) / noise.std() / 10 ** (SNR_DB / 20))
+def _below(samples: Samples, noise: Noise, snr_db: float) -> Noise:
+    """Return noise so far below the clip."""
+    return noise * (samples.std(dtype=np.float64) / noise.std() / 10 ** (snr_db / 20))

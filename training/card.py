@@ -3,7 +3,7 @@
 from typing import Any
 
 from models.bundle import Manifest
-from training.backgrounds import BACKGROUNDS
+from training.backgrounds import BACKGROUNDS, NOISES
 from training.corpora import EMOTIONS
 
 
@@ -15,6 +15,7 @@ def render(manifest: Manifest) -> str:
         _use(),
         _data(manifest, measured),
         _results(manifest, measured),
+        _hardship(measured) if "uar_in_noise" in measured else "",
         _folds(measured["cross_validation"]) if "cross_validation" in measured else "",
         _limits(measured),
     ]
@@ -106,6 +107,32 @@ the others are `uncertain`.
 {backgrounds}
 
 The model was trained amid noise made in another way, none of it hum."""
+
+
+def _hardship(measured: dict[str, Any]) -> str:
+    coverage = "\n".join(
+        f"| {float(share):.0%} | {value:.1%} |" for share, value in measured["uar_by_coverage"].items()
+    )
+    noise = "\n".join(f"| {NOISES[name].title} | {value:.1%} |" for name, value in measured["uar_in_noise"].items())
+    by_speaker = measured["uar_by_speaker"]
+    worst = min(by_speaker, key=by_speaker.get)
+    best = max(by_speaker, key=by_speaker.get)
+    return f"""## Where it is worse, and where better
+
+Answering only the windows of which it is surest:
+
+| answered | UAR of these |
+|---|---|
+{coverage}
+
+Amid what it was neither trained nor calibrated with:
+
+| under the clip | UAR |
+|---|---|
+{noise}
+
+Of the speakers, actor {worst} is understood worst ({by_speaker[worst]:.1%}) and actor {best} best \
+({by_speaker[best]:.1%})."""
 
 
 def _listeners(listeners: dict[str, Any] | None) -> str:

@@ -1,4 +1,4 @@
-"""What `moodwire train` does."""
+"""What `moodwire train` and `moodwire evaluate` do."""
 
 import sys
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ import numpy as np
 
 from models import bundle
 from models.bundle import Bundle, BundleError, Manifest
-from training import corpora, features, recipe, splits
+from training import card, corpora, features, recipe, score, splits
 from training.corpora import Clip, CorpusError
 from training.recipe import Recipe, RecipeError
-from training.settings import TrainSettings
+from training.settings import EvaluateSettings, TrainSettings
 from training.splits import Fold
 
 
@@ -29,6 +29,21 @@ def train(settings: TrainSettings) -> int:
     except (RecipeError, CorpusError, BundleError) as error:
         print(f"moodwire train: {error}", file=sys.stderr)
         return 2
+    return 0
+
+
+def evaluate(settings: EvaluateSettings) -> int:
+    """Score a bundle on the speakers it was not to hear, and print its card; return the exit code, 2 for bad input."""
+    try:
+        made = bundle.load(bundle.find(settings.bundle))
+        clips = corpora.read_clips(settings.recordings_dir, made.manifest.labels)
+        told = made.manifest.measured["speakers"]["test"]
+        found = score.measure(made, [clip for clip in clips if clip.speaker in told])
+    except (CorpusError, BundleError) as error:
+        print(f"moodwire evaluate: {error}", file=sys.stderr)
+        return 2
+    measured = {**made.manifest.measured, **found}
+    print(card.render(msgspec.structs.replace(made.manifest, measured=measured)), end="")
     return 0
 
 

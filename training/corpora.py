@@ -1,4 +1,4 @@
-"""Reads CREMA-D (Cao et al. 2014): a table of clips, and one FLAC file for each."""
+"""Reads CREMA-D (Cao et al. 2014): a table of clips, and one file for each, FLAC or wav."""
 
 import csv
 import hashlib
@@ -58,13 +58,13 @@ def read_clips(recordings_dir: Path, labels: tuple[str, ...]) -> list[Clip]:
             clips = [clip for clip in (_clip(folder, row, table) for row in rows) if clip.label in labels]
         except KeyError as error:
             raise CorpusError(f"{table} has no column {error}: take the table that came with the recordings") from error
-    there = {path.name for path in (folder / "audio").glob("*.flac")}
-    if missing := [clip.path for clip in clips if clip.path.name not in there]:
+    there = {path.stem: path for path in (folder / "audio").glob("*") if path.suffix in {".flac", ".wav"}}
+    if missing := [clip.path for clip in clips if clip.path.stem not in there]:
         raise CorpusError(
             f"{folder} is not complete: {len(missing)} of {len(clips)} clips that {table.name} lists are missing, "
             f"the first is {missing[0].name}"
         )
-    return clips
+    return [msgspec.structs.replace(clip, path=there[clip.path.stem]) for clip in clips]
 
 
 def read_audio(clip: Clip, sample_rate_hz: int) -> Samples:
@@ -97,7 +97,7 @@ def _clip(folder: Path, row: dict[str, str], table: Path) -> Clip:
             f"{table}: {row['file']} has the unknown label {row['emotion']!r}, labels are {', '.join(EMOTIONS)}"
         )
     return Clip(
-        path=folder / "audio" / Path(row["file"]).with_suffix(".flac"),
+        path=folder / "audio" / row["file"],
         speaker=int(row["actor"]),
         sex=row["sex"],
         label=row["emotion"],

@@ -55,15 +55,20 @@ def metrics(scores: Scores, truth: Truth, labels: tuple[str, ...]) -> Metrics:
 
 
 def calibration_error(scores: Scores, truth: Truth, bins: int = 15) -> float:
-    """Return the mean gap between confidence and accuracy over bins of confidence (Naeini et al. 2015, ECE)."""
+    """Return the mean gap between confidence and accuracy over bins of equally many windows (Naeini et al. 2015)."""
     confidence = scores.max(axis=1)
     right = scores.argmax(axis=1) == truth
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = [
-        abs(right[bin_of == number].mean() - confidence[bin_of == number].mean()) * (bin_of == number).mean()
-        for number in np.unique(bin_of)
+        abs(right[members].mean() - confidence[members].mean()) * len(members)
+        for members in np.array_split(np.argsort(confidence, kind="stable"), min(bins, len(truth)))
     ]
-    return float(sum(gaps))
+    return float(sum(gaps) / len(truth))
+
+
+def uar_of_surest(scores: Scores, truth: Truth, share: float) -> float:
+    """Return the unweighted average recall over this share of the windows, those with the highest probability."""
+    surest = np.argsort(-scores.max(axis=1), kind="stable")[: max(1, round(share * len(truth)))]
+    return uar(scores[surest].argmax(axis=1), truth[surest])
 
 
 def uar(answers: NDArray[np.intp], truth: Truth) -> float:

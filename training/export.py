@@ -15,11 +15,10 @@ from models import bundle, runtime
 from models.bundle import Bundle, Manifest
 from models.frontend import Frames, normalise
 from models.runtime import Classifier, softmax
-from training import card, corpora, evaluate, features, fit, quantise, splits
+from training import card, corpora, evaluate, features, fit, quantise, score, splits
 from training.backgrounds import BACKGROUNDS
 from training.batches import Batches
 from training.corpora import Clip
-from training.evaluate import Truth
 from training.features import Material
 from training.fit import Heard
 from training.recipe import Recipe
@@ -55,7 +54,7 @@ def train_fold(material: Material, recipe: Recipe, fold: Fold, folder: Path) -> 
     batches = Batches(material.banks, chosen, truth, recipe, fold.seed)
     model = fit.fit(batches, _dev(split, recipe), recipe, fold.seed, folder)
     shown = np.random.default_rng(fold.seed).permutation(len(split.train))[:REPRESENTATIVE_CLIPS]
-    content = quantise.to_int8(model, _normalised(_windows([split.train[number] for number in shown], recipe)))
+    content = quantise.to_int8(model, _normalised(score.windows([split.train[number] for number in shown], recipe)))
     manifest = Manifest(
         name=recipe.name,
         labels=recipe.labels,
@@ -115,21 +114,9 @@ def _normalised(windows: Sequence[Frames]) -> NDArray[np.float32]:
     return np.stack([normalise(window) for window in windows])[..., None]
 
 
-def _windows(clips: Sequence[Clip], recipe: Recipe) -> list[Frames]:
-    """Return a window for each background and clip, all clips amid the first background first."""
-    return [
-        window for background in BACKGROUNDS.values() for window in features.centred_windows(clips, recipe, background)
-    ]
-
-
-def _truth(clips: Sequence[Clip], recipe: Recipe) -> Truth:
-    """Return the class of each of these windows."""
-    return np.tile(features.targets(clips, recipe.labels), len(BACKGROUNDS))
-
-
 def _calibrate(made: Bundle, dev: Sequence[Clip], recipe: Recipe) -> Manifest:
-    outputs = evaluate.logits(Classifier(made), _windows(dev, recipe))
-    temperature = evaluate.fit_temperature(outputs, _truth(dev, recipe))
+    outputs = evaluate.logits(Classifier(made), score.windows(dev, recipe))
+    temperature = evaluate.fit_temperature(outputs, score.truth(dev, recipe.labels))
     confidence = softmax(outputs / temperature).max(axis=1)
     return msgspec.structs.replace(
         made.manifest,
@@ -139,14 +126,7 @@ def _calibrate(made: Bundle, dev: Sequence[Clip], recipe: Recipe) -> Manifest:
 
 
 def _measure(made: Bundle, model: Any, split: Split, recipe: Recipe) -> dict[str, Any]:
-    windows, truth = _windows(split.test, recipe), _truth(split.test, recipe)
-    scores = softmax(evaluate.logits(Classifier(made), windows) / made.manifest.temperature)
-    answers = scores.argmax(axis=1)
-    sure = scores.max(axis=1) >= made.manifest.uncertain_below
-    speakers = np.tile([clip.speaker for clip in split.test], len(BACKGROUNDS))
-    sexes = np.tile([clip.sex for clip in split.test], len(BACKGROUNDS))
-    names = np.repeat(list(BACKGROUNDS), len(split.test))
-    float_outputs = model.predict(_normalised(windows), verbose=0)
+    outputs = model.predict(_normalised(score.windows(split.test, recipe)), verbose=0)
     return {
         "protocol": PROTOCOL,
         "speakers": {
@@ -154,23 +134,9 @@ def _measure(made: Bundle, model: Any, split: Split, recipe: Recipe) -> dict[str
             for part, clips in (("train", split.train), ("dev", split.dev), ("test", split.test))
         },
         "clips": {"train": len(split.train), "dev": len(split.dev), "test": len(split.test)},
-        **msgspec.to_builtins(evaluate.metrics(scores, truth, recipe.labels)),
-        "uar_interval": evaluate.uar_interval(answers, truth, speakers),
-        "uar_by_background": _uar_by(names, answers, truth),
-        "uar_by_sex": _uar_by(sexes, answers, truth),
-        "float_uar": evaluate.uar(float_outputs.argmax(axis=1), truth),
-        "sure": {
-            "share": float(sure.mean()),
-            "accuracy": float((answers == truth)[sure].mean()) if sure.any() else None,
-        },
-        "listeners": evaluate.listeners(split.test, recipe.labels),
+        **score.measure(made, split.test),
+        "float_uar": evaluate.uar(outputs.argmax(axis=1), score.truth(split.test, recipe.labels)),
         "parameters": model.count_params(),
         "bytes": len(made.model),
         "bytes_deflated": len(zlib.compress(made.model, 9)),
     }
-
-
-def _uar_by(groups: NDArray[np.str_], answers: NDArray[np.intp], truth: Truth) -> dict[str, float]:
-    """Return the UAR within each group of windows, in the order in which they first occur."""
-    chosen = {group: groups == group for group in dict.fromkeys(groups.tolist())}
-    return {group: evaluate.uar(answers[rows], truth[rows]) for group, rows in chosen.items()}

@@ -8,6 +8,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from models.bundle import Manifest
 from models.frontend import Frames, FrontEnd, Samples
 from training import backgrounds, corpora
 from training.augment import Beside, Windows
@@ -17,6 +18,10 @@ from training.recipe import Recipe
 
 LEAST_SPEECH_S = 1.0
 """A training window holds at least so much of its clip, as sliding windows cut into words."""
+
+
+Hearing = Recipe | Manifest
+"""Both say what a window is."""
 
 
 class Bank(msgspec.Struct, frozen=True):
@@ -81,16 +86,16 @@ def margin_frames(recipe: Recipe) -> int:
     return max(0, recipe.window_samples - least) // recipe.front_end.hop_length
 
 
-def centred_windows(clips: Sequence[Clip], recipe: Recipe, background: Background) -> list[Frames]:
+def centred_windows(clips: Sequence[Clip], hearing: Hearing, background: Background) -> list[Frames]:
     """Return one window for each clip, the clip in its middle amid a background, shape (window_frames, n_mels), dB.
 
     The backgrounds are the same each time.
     """
     return [
-        recipe.front_end.log_mel(
-            backgrounds.centred(samples, recipe.window_samples, background, np.random.default_rng(number))
+        hearing.front_end.log_mel(
+            backgrounds.centred(samples, hearing.window_samples, background, np.random.default_rng(number))
         )
-        for number, samples in enumerate(_heard(clips, recipe.front_end.sample_rate_hz))
+        for number, samples in enumerate(_heard(clips, hearing.front_end.sample_rate_hz))
     ]
 
 

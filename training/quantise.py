@@ -6,6 +6,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from training.compact import compact
+
 
 def to_int8(model: Any, windows: NDArray[np.float32]) -> bytes:
     """Return the TFLite flat buffer: batch 1, int8 weights, activations, input and output.
@@ -22,5 +24,5 @@ def to_int8(model: Any, windows: NDArray[np.float32]) -> bytes:
     converter.representative_dataset = lambda: ([window[None]] for window in windows)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
-    content: bytes = converter.convert()
+    content: bytes = compact(converter.convert())
     return content

@@ -21,3 +21,21 @@ class TrainSettings:
     cross_validate: bool = ts.option(
         default=False, help="also score the recipe with each other block of speakers held out"
     )
+
+
+@ts.settings(frozen=True)
+class EvaluateSettings:
+    """Settings of `moodwire evaluate`."""
+
+    bundle: str = ts.option(default="ang-hap-neu", help="name of a shipped bundle, or folder of any")
+    recordings_dir: Path = ts.option(default=Path("../shared/data"), help="folder that holds crema-d/")
+
+
+@ts.settings(frozen=True)
+class FetchSettings:
+    """Settings of `moodwire data fetch`."""
+
+    recordings_dir: Path = ts.option(default=Path("../shared/data"), help="folder that gets crema-d/")
+    source: str | None = ts.option(
+        default=None, help="address of a folder with the .wav files; else the authors' own servers"
+    )

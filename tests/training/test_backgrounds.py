@@ -5,7 +5,7 @@ import pytest
 
 from models.runtime import synthetic_clip
 from training import backgrounds
-from training.backgrounds import BACKGROUNDS, Background
+from training.backgrounds import BACKGROUNDS, NOISES, Background
 
 WINDOW = 48_000
 CLIP = synthetic_clip(20_001)
@@ -53,6 +53,38 @@ def test_backgrounds_under_the_clip_have_the_stated_snr(name: str) -> None:
     noise = BACKGROUNDS[name].make(CLIP, 160_000, rng())
 
     assert 20 * np.log10(CLIP.std() / noise.std()) == pytest.approx(backgrounds.SNR_DB, abs=0.1)
+
+
+@pytest.mark.parametrize("name", [name for name in NOISES if not name.startswith("echo")])
+def test_noises_have_the_snr_of_their_name(name: str) -> None:
+    """The power of a noise is as far below the clip's as its name says."""
+    noise = NOISES[name].make(CLIP, 160_000, rng())
+
+    assert 20 * np.log10(CLIP.std() / noise.std()) == pytest.approx(int(name.split("-")[1]), abs=0.1)
+
+
+def test_noise_like_voices_has_the_colour_of_the_clip() -> None:
+    """Its octaves are to each other as the clip's are."""
+    noise = backgrounds.voices(CLIP, len(CLIP), rng())
+
+    for low_hz in (200, 800):
+        ratio = octave_power(noise, low_hz) / octave_power(noise, 2 * low_hz)
+        assert ratio == pytest.approx(octave_power(CLIP, low_hz) / octave_power(CLIP, 2 * low_hz), rel=0.3)
+
+
+def test_echo_sounds_on_after_the_clip_falls_silent() -> None:
+    """A click is followed by an echo that falls by 60 dB in the stated time, and half of the power is direct."""
+    click = np.zeros(16_000, np.int16)
+    click[100] = 30_000
+
+    heard = backgrounds.echoing(click, 0.5, rng()).astype(float)
+
+    assert not heard[:100].any()
+    assert heard[100] == pytest.approx(30_000 / np.sqrt(2), rel=0.1)
+    echo = heard[101:]
+    assert (echo**2).sum() == pytest.approx(heard[100] ** 2, rel=0.2)
+    early, late = (echo[start : start + 800] ** 2 for start in (0, 4_000))
+    assert 10 * np.log10(early.mean() / late.mean()) == pytest.approx(30, abs=2)
 
 
 def test_pink_noise_has_as_much_power_in_each_octave() -> None:

@@ -66,7 +66,7 @@ def test_half_a_corpus_is_refused(recordings_dir: Path) -> None:
     for path in (recordings_dir / "crema-d" / "audio").glob("1019_*"):
         path.unlink()
 
-    with pytest.raises(CorpusError, match=r"3 of 24 clips .* missing, the first is 1019_IEO_ANG_XX.flac"):
+    with pytest.raises(CorpusError, match=r"3 of 24 clips .* missing, the first is 1019_IEO_ANG_XX.wav"):
         corpora.read_clips(recordings_dir, LABELS)
 
 

@@ -43,9 +43,20 @@ def test_uar_counts_each_class_alike() -> None:
     assert evaluate.uar(np.array([0] * 9 + [1, 0]), truth) == pytest.approx(0.45)
 
 
-def test_calibration_error_is_the_gap_weighted_by_bin() -> None:
-    """Five at 0.9 with four right, one at 0.6 wrong, two at 1.0 right: (5*0.1 + 1*0.6 + 0) / 8."""
-    assert evaluate.calibration_error(SCORES, TRUTH) == pytest.approx((5 * 0.1 + 0.6) / 8)
+def test_calibration_error_is_the_mean_gap_of_bins_of_equal_size() -> None:
+    """Of the four least sure three are right at 0.825, of the four surest three at 0.95: (0.075 + 0.2) / 2."""
+    assert evaluate.calibration_error(SCORES, TRUTH, bins=2) == pytest.approx((0.075 + 0.2) / 2)
+
+
+def test_calibration_error_of_few_windows() -> None:
+    """Fewer windows than bins are a bin each."""
+    assert evaluate.calibration_error(SCORES[-2:], TRUTH[-2:]) == 0
+
+
+def test_uar_of_the_surest_leaves_out_the_others() -> None:
+    """The two surest of eight are right; of all eight, the UAR is that of the confusion."""
+    assert evaluate.uar_of_surest(SCORES, TRUTH, 0.25) == 1
+    assert evaluate.uar_of_surest(SCORES, TRUTH, 1.0) == pytest.approx(0.75)
 
 
 def test_temperature_is_recovered() -> None:

@@ -12,8 +12,8 @@ from models import bundle
 from models.runtime import Classifier
 from training.backgrounds import BACKGROUNDS
 from training.batches import Batches
-from training.commands import train
-from training.settings import TrainSettings
+from training.commands import evaluate, train
+from training.settings import EvaluateSettings, TrainSettings
 
 
 @pytest.fixture
@@ -33,7 +33,8 @@ def test_training_ends_in_a_verified_bundle(
 ) -> None:
     """All folds are trained, pruned, quantised and scored, and the bundle passes its own golden test.
 
-    A second call finds the folds, trains nothing, and writes the same bundle.
+    Scored once more, the bundle gets the same card. A second call finds the folds, trains nothing, and writes the same
+    bundle.
     """
     assert train(settings) == 0
 
@@ -65,6 +66,9 @@ def test_training_ends_in_a_verified_bundle(
     assert [msgspec.json.decode(line)["epoch"] for line in (folder / "curves.jsonl").read_text().splitlines()] == [1, 2]
 
     capfd.readouterr()
+    assert evaluate(EvaluateSettings(str(tmp_path / "tiny"), settings.recordings_dir)) == 0
+    assert capfd.readouterr().out == (tmp_path / "tiny" / "CARD.md").read_text()
+
     assert train(settings) == 0
     assert "epoch" not in capfd.readouterr().out
     assert bundle.load(tmp_path / "tiny").manifest == made.manifest
@@ -118,3 +122,14 @@ def test_bad_input_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert errors[0].startswith("moodwire train: ")
     assert "recordings_dir must name the folder that holds crema-d/" in errors[0]
     assert "no recipe 'nope'" in errors[1]
+
+
+def test_what_cannot_be_scored_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A missing bundle and a missing corpus each give one sentence and exit code 2."""
+    assert evaluate(EvaluateSettings(bundle="nope")) == 2
+    assert evaluate(EvaluateSettings(recordings_dir=tmp_path)) == 2
+
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 2
+    assert "no bundle 'nope'" in errors[0]
+    assert "recordings_dir must name" in errors[1]
