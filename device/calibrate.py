@@ -1,12 +1,14 @@
 """`moodwire device calibrate`: listens to the quiet room and sets the gate above its noise."""
 
 import math
+import os
 import sys
+from pathlib import Path
 
 import typed_settings as ts
 from msgspec.structs import replace
 
-from device import kept
+from device import kept, outbox_file
 from device.commands import UNUSABLE, open_source
 from device.gate import HYSTERESIS_DB
 from device.listening import Sound, describe, hear
@@ -48,6 +50,8 @@ def calibrate(settings: CalibrateSettings) -> int:
     try:
         known = kept.load(settings.state_dir)
         before_dbfs = known.over(settings).gate_dbfs
+        if not settings.dry_run:
+            _must_be_alone(settings.state_dir)
         source = open_source(settings)
         print(f"Listening to {source.name} for {settings.listen_s:g} s: let nobody speak.", flush=True)
         samples = hear(source, settings.listen_s)
@@ -82,6 +86,17 @@ def calibrate(settings: CalibrateSettings) -> int:
         return 1
     print(f"Kept in {settings.state_dir}, in force before the settings from the device's next start on.")
     return 0
+
+
+def _must_be_alone(state_dir: Path) -> None:
+    """Refuse to change what a running device holds in memory and would write again.
+
+    Raises:
+        OutboxError: a device runs with this state folder.
+        OSError: the folder may not be read.
+    """
+    if state_dir.exists():
+        os.close(outbox_file.lock(state_dir))
 
 
 def propose(sound: Sound) -> float:

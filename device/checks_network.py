@@ -18,8 +18,7 @@ from broker import topics
 from broker.endpoint import Endpoint
 from broker.endpoint import parse as parse_endpoint
 from broker.messages import Heard, ServerStatus, Stored, WireError, decode, encode
-from device.connection import _VERSIONS as VERSIONS
-from device.connection import _tls as tls_context
+from device.connection import VERSIONS, tls_context
 from device.findings import Finding
 from device.identity import new_boot
 from device.settings import DeviceSettings

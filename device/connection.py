@@ -18,7 +18,7 @@ from device.settings import DeviceSettings
 log = logging.getLogger(__name__)
 
 LONGEST_RECONNECT_S = 60.0
-_VERSIONS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQTTv5}
+VERSIONS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQTTv5}
 
 
 class Acknowledged(NamedTuple):
@@ -58,7 +58,7 @@ class Connection:
     def __init__(self, settings: DeviceSettings, client_id: str, account: str, conversation: Conversation) -> None:
         self._conversation = conversation
         self._endpoint = parse_endpoint(settings.mqtt_url)
-        version = _VERSIONS[settings.mqtt_version]
+        version = VERSIONS[settings.mqtt_version]
         # MQTT 5 has no lasting session unless one asks for it; MQTT 3.1.1 has to be told.
         clean = None if version == MQTTProtocolVersion.MQTTv5 else True
         self._client = mqtt.Client(
@@ -66,7 +66,7 @@ class Connection:
         )
         self._client.username_pw_set(account, settings.mqtt_password or None)
         if self._endpoint.tls:
-            self._client.tls_set_context(_tls(settings))
+            self._client.tls_set_context(tls_context(settings))
         elif settings.mqtt_ca_file or settings.mqtt_cert_file:
             raise ValueError(f"mqtt_url {settings.mqtt_url!r} has no TLS, but a certificate is set; mqtts:// is right")
         self._client.on_pre_connect = self._on_pre_connect
@@ -234,7 +234,12 @@ def _because(error: BaseException | None) -> str:
     return ""
 
 
-def _tls(settings: DeviceSettings) -> ssl.SSLContext:
+def tls_context(settings: DeviceSettings) -> ssl.SSLContext:
+    """Return whom to trust and what to show.
+
+    Raises:
+        ValueError: a file that the settings name cannot be used.
+    """
     try:
         context = ssl.create_default_context(cafile=settings.mqtt_ca_file or None)
     except OSError as error:

@@ -1,7 +1,6 @@
 """What a device says and hears at the broker: status, records from the outbox, confirmations, commands."""
 
 import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -181,9 +180,6 @@ class Link:
             self._handlers.get(topic, _ignore)(payload)
         except WireError as error:
             log.warning("ignored a message on %s: %s", topic, error)
-        except sqlite3.Error as error:
-            # The rows stay, go out again later, and the server answers again.
-            log.error("the outbox cannot be written (%s); a message on %s has no effect", error, topic)  # noqa: TRY400 - the sentence says it all
 
     def acknowledged(self) -> None:
         """Let the sender look at what the broker has answered."""
@@ -263,16 +259,12 @@ class Link:
                 self._on_way[mid] = rows
 
     def _next_rows(self) -> list[Row]:
-        """Return what to send now; nothing while nobody confirms, or while the outbox cannot be read."""
+        """Return what to send now; nothing while nobody confirms."""
         if not self._connected or self._connection.unacknowledged >= MAX_UNACKNOWLEDGED:
             return []
         if not (self._server_online or self._broker_confirms):
             return []
-        try:
-            return self._courier.next_batch()
-        except sqlite3.Error as error:
-            log.error("the outbox cannot be read: %s; trying again", error)  # noqa: TRY400 - the sentence says it all
-            return []
+        return self._courier.next_batch()
 
     def _take_acknowledgements(self) -> None:
         """Forget what the broker has, where the broker is who confirms."""

@@ -135,6 +135,7 @@ class Run:
             self.recorder.pause(clock.monotonic_ms())
             self.link.publish_live(Live(at=clock.now_ms(), state="paused", top=None, scores={}, level_dbfs=FLOOR_DBFS))
             self.notify.alive("paused")
+        self.recorder.close_minute(clock.monotonic_ms(), 0)
 
     def _adopt(self, desired: Desired, usable: Usable) -> Usable:
         """Put in force what is desired, and tell it."""

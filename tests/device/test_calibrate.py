@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 import moodwire
-from device import kept
+from device import kept, outbox_file
 from models.frontend import Samples
 from models.runtime import synthetic_clip
 
@@ -50,6 +50,19 @@ def test_the_gate_is_set_above_the_noise_and_kept(tmp_path: Path, capsys: pytest
     assert kept.load(tmp_path / "state") == kept.Kept(name="Kitchen", gate_dbfs=-48.0)
     assert "gate before  -50 dBFS" in printed
     assert "gate after   -48 dBFS" in printed
+
+
+def test_a_running_device_is_not_calibrated_behind_its_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would write what it has in memory over the new gate; it must be stopped first."""
+    (tmp_path / "state").mkdir()
+    running = outbox_file.lock(tmp_path / "state")
+    try:
+        assert calibrate(tmp_path, noise(-60.2)) == 2
+    finally:
+        os.close(running)
+
+    assert "is in use: another moodwire device runs" in capsys.readouterr().err
+    assert kept.load(tmp_path / "state") == kept.Kept()
 
 
 def test_a_dry_run_keeps_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
