@@ -158,7 +158,7 @@ class Api:
     def _erase(self, device: str) -> shapes.Receipt:
         receipt = self._store.erase(device)
         audit.info(
-            "erased %s: %d records, generation %d, receipt %s, asked from %s",
+            "erased %s: %d records, generation %d, receipt %s, asked by the operator's token from %s",
             topics.mac_address(device),
             receipt.records,
             receipt.generation,

@@ -14,7 +14,9 @@ from werkzeug.wrappers import Response as BaseResponse
 from server import delivery, documents
 from server.api import make_api
 from server.auth import Guard
+from server.cors import add_cors
 from server.health import add_health
+from server.limits import add_limits
 from server.problems import ProblemError, StoreAwayError
 from server.settings import ServerSettings
 from server.store import Store
@@ -48,7 +50,7 @@ def create_app(store: Store, settings: ServerSettings, guard: Guard) -> Flask:
         return response
 
     app.api_doc["components"]["schemas"] = documents.schemas()
-    app.register_error_handler(ProblemError, lambda error: _problem(error.status, error.detail))
+    app.register_error_handler(ProblemError, lambda error: _problem(error.status, error.detail, error.retry_s))
     app.register_error_handler(StoreAwayError, _store_away)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unforeseen)
@@ -58,10 +60,12 @@ def create_app(store: Store, settings: ServerSettings, guard: Guard) -> Flask:
         return redirect(_DOCS)
 
     add_health(app, store, guard)
+    add_cors(app, settings.cors_origins)
+    add_limits(app, guard, settings.requests_per_minute)
     return app
 
 
-def _problem(status: HTTPStatus, detail: str) -> Response:
+def _problem(status: HTTPStatus, detail: str, retry_s: int | None = None) -> Response:
     """Return a problem as RFC 9457 writes it."""
     response = jsonify(
         type="about:blank", title=status.phrase, status=status, detail=detail, instance=request.full_path.rstrip("?")
@@ -71,7 +75,9 @@ def _problem(status: HTTPStatus, detail: str) -> Response:
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        response.headers["Retry-After"] = str(_RETRY_S)
+        retry_s = _RETRY_S
+    if retry_s is not None:
+        response.headers["Retry-After"] = str(retry_s)
     return response
 
 

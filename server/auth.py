@@ -41,6 +41,16 @@ class Guard:
                 if self._digests[role] == _digest(token):
                     print(f"{role} token, shown only this once: {token}", flush=True)
 
+    def role(self, header: str | None) -> Role | None:
+        """Return the role of the token in an Authorization header, or None if it is no good or not known yet."""
+        scheme, _, token = (header or "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            return None
+        digest = _digest(token.strip())
+        # Each is compared, and in constant time, so that how long it takes tells nothing.
+        held = [known for known in ROLES if hmac.compare_digest(digest, self._digests.get(known, ""))]
+        return held[-1] if held else None
+
     def check(self, header: str | None, role: Role) -> None:
         """Let a request pass if its Authorization header has a token of the role or of a higher one.
 
@@ -49,20 +59,18 @@ class Guard:
             StoreAwayError: the tokens are not known yet.
         """
         self.prepare()
-        scheme, _, token = (header or "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
+        held = self.role(header)
+        if held is None and (header or "").lower().startswith("bearer "):
+            raise ProblemError(
+                HTTPStatus.UNAUTHORIZED, "the token is not one of this server: a viewer or operator token is right"
+            )
+        if held is None:
             raise ProblemError(
                 HTTPStatus.UNAUTHORIZED,
                 "the request has no token: a header like 'Authorization: Bearer mw_viewer_…' is right",
             )
-        digest = _digest(token.strip())
-        held = [known for known in ROLES if hmac.compare_digest(digest, self._digests[known])]
-        if not held:
-            raise ProblemError(
-                HTTPStatus.UNAUTHORIZED, "the token is not one of this server: a viewer or operator token is right"
-            )
-        if ROLES.index(held[-1]) < ROLES.index(role):
-            raise ProblemError(HTTPStatus.FORBIDDEN, f"a {held[-1]} token may not do this: an {role} token is right")
+        if ROLES.index(held) < ROLES.index(role):
+            raise ProblemError(HTTPStatus.FORBIDDEN, f"a {held} token may not do this: an {role} token is right")
 
 
 def _digest(token: str) -> str:

@@ -17,11 +17,13 @@ class ProblemError(Exception):
     Args:
         status: HTTP status.
         detail: One sentence that names the thing, its value and what would be right.
+        retry_s: After how many seconds the same request may succeed; None where time changes nothing.
 
     Source: RFC 9457, problem details for HTTP APIs.
     """
 
-    def __init__(self, status: HTTPStatus, detail: str) -> None:
+    def __init__(self, status: HTTPStatus, detail: str, retry_s: int | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.retry_s = retry_s

@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 
 _THREADS = 8
 _RETRY_S = 2.0
+_MAX_HEADER_BYTES = 32_768
+_MAX_BODY_BYTES = 2**20
+"""A larger body is refused before it is read; a smaller one by the application, in a sentence."""
 
 
 def serve(store: Store, settings: ServerSettings) -> None:
@@ -34,6 +37,8 @@ def serve(store: Store, settings: ServerSettings) -> None:
             port=settings.api_port,
             threads=_THREADS,
             ident=None,
+            max_request_header_size=_MAX_HEADER_BYTES,
+            max_request_body_size=_MAX_BODY_BYTES,
         )
     except (OSError, OverflowError, ValueError) as error:
         raise UnusableError(

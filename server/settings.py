@@ -28,6 +28,13 @@ class ServerSettings:
     operator_token: str = ts.secret(
         default="", help="bearer token that may also delete; empty: made at first start and printed once"
     )
+    requests_per_minute: int = ts.option(
+        default=12_000, help="requests that REST takes from each token and address; 0 for no limit"
+    )
+    cors_origins: str = ts.option(
+        default="",
+        help="origins whose pages may read REST in a browser, separated by commas, like https://example.org",
+    )
     retention_days: int = ts.option(default=90, help="days that single readings are kept")
     rollup_retention_days: int = ts.option(
         default=730, help="days that minutes, hours and days are kept; at least retention_days"
