@@ -88,6 +88,9 @@ COMMANDS = {
     "evaluate": Command(
         "train", "training.settings:EvaluateSettings", "training.commands:evaluate", "measure a model once more"
     ),
+    "report": Command(
+        "train", "training.settings:ReportSettings", "training.report:report", "write the table of what was trained"
+    ),
     "data fetch": Command(
         "train", "training.settings:FetchSettings", "training.fetch:fetch", "download the recordings that train a model"
     ),

@@ -38,7 +38,8 @@ def evaluate(settings: EvaluateSettings) -> int:
         made = bundle.load(bundle.find(settings.bundle))
         clips = corpora.read_clips(settings.recordings_dir, made.manifest.labels)
         told = made.manifest.measured["speakers"]["test"]
-        found = score.measure(made, [clip for clip in clips if clip.speaker in told])
+        test = [clip for clip in clips if clip.speaker in told]
+        found = score.measure(made, test, score.answers(made, test))
     except (CorpusError, BundleError) as error:
         print(f"moodwire evaluate: {error}", file=sys.stderr)
         return 2

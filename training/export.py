@@ -70,7 +70,10 @@ def train_fold(material: Material, recipe: Recipe, fold: Fold, folder: Path) -> 
         measured={},
     )
     manifest = _calibrate(Bundle(folder, manifest, content), split.dev, recipe)
-    measured = _measure(Bundle(folder, manifest, content), model, split, recipe)
+    made = Bundle(folder, manifest, content)
+    found = score.answers(made, split.test)
+    np.savez_compressed(folder / score.FILE, **found._asdict())
+    measured = {**_facts(made, model, split, recipe), **score.measure(made, split.test, found)}
     manifest = msgspec.structs.replace(manifest, measured=measured)
     write(Bundle(folder, manifest, content))
     shutil.rmtree(folder / "checkpoint")
@@ -125,7 +128,7 @@ def _calibrate(made: Bundle, dev: Sequence[Clip], recipe: Recipe) -> Manifest:
     )
 
 
-def _measure(made: Bundle, model: Any, split: Split, recipe: Recipe) -> dict[str, Any]:
+def _facts(made: Bundle, model: Any, split: Split, recipe: Recipe) -> dict[str, Any]:
     outputs = model.predict(_normalised(score.windows(split.test, recipe)), verbose=0)
     return {
         "protocol": PROTOCOL,
@@ -134,7 +137,6 @@ def _measure(made: Bundle, model: Any, split: Split, recipe: Recipe) -> dict[str
             for part, clips in (("train", split.train), ("dev", split.dev), ("test", split.test))
         },
         "clips": {"train": len(split.train), "dev": len(split.dev), "test": len(split.test)},
-        **score.measure(made, split.test),
         "float_uar": evaluate.uar(outputs.argmax(axis=1), score.truth(split.test, recipe.labels)),
         "parameters": model.count_params(),
         "bytes": len(made.model),

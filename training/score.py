@@ -1,7 +1,7 @@
 """What a bundle is worth on speakers it never heard: measured on its file, through the runtime of the device."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 
 from models.bundle import Bundle
 from models.frontend import Frames
-from models.runtime import Classifier, softmax
+from models.runtime import Classifier, Scores, softmax
 from training import evaluate, features
 from training.backgrounds import BACKGROUNDS, NOISES, Background
 from training.corpora import Clip
 from training.evaluate import Truth
 from training.features import Hearing
 
+FILE = "answers.npz"
+"""In a run folder, so that folds can be pooled."""
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 """Shares of the windows that are answered, the surest first."""
 
@@ -30,32 +32,66 @@ def truth(clips: Sequence[Clip], labels: tuple[str, ...], amid: Mapping[str, Bac
     return np.tile(features.targets(clips, labels), len(amid))
 
 
-def measure(made: Bundle, test: Sequence[Clip]) -> dict[str, Any]:
-    """Return what is counted on these clips, for the manifest and the model card."""
-    classifier, manifest = Classifier(made), made.manifest
-    meant = truth(test, manifest.labels)
-    scores = softmax(evaluate.logits(classifier, windows(test, manifest)) / manifest.temperature)
-    answers = scores.argmax(axis=1)
-    sure = scores.max(axis=1) >= manifest.uncertain_below
-    clips = [clip for _ in BACKGROUNDS for clip in test]
-    in_noise = evaluate.logits(classifier, windows(test, manifest, NOISES)).argmax(axis=1)
+class Answers(NamedTuple):
+    """What a model says to windows whose truth is known: one row for each."""
+
+    scores: Scores
+    """Shape (n, labels)."""
+    truth: Truth
+    speakers: NDArray[np.intp]
+    sexes: NDArray[np.str_]
+    backgrounds: NDArray[np.str_]
+    """Names in `BACKGROUNDS`."""
+
+
+def answers(made: Bundle, test: Sequence[Clip]) -> Answers:
+    """Return what a bundle says to these clips amid each background."""
+    outputs = evaluate.logits(Classifier(made), windows(test, made.manifest))
+    return Answers(
+        softmax(outputs / made.manifest.temperature),
+        truth(test, made.manifest.labels),
+        np.array([clip.speaker for _ in BACKGROUNDS for clip in test]),
+        np.array([clip.sex for _ in BACKGROUNDS for clip in test]),
+        np.repeat(list(BACKGROUNDS), len(test)),
+    )
+
+
+def describe(found: Answers, labels: tuple[str, ...]) -> dict[str, Any]:
+    """Return what is counted over these answers."""
+    said = found.scores.argmax(axis=1)
     return {
-        **msgspec.to_builtins(evaluate.metrics(scores, meant, manifest.labels)),
-        "uar_interval": evaluate.uar_interval(answers, meant, np.array([clip.speaker for clip in clips])),
-        "uar_by_background": _uar_by(np.repeat(list(BACKGROUNDS), len(test)), answers, meant),
-        "uar_by_sex": _uar_by(np.array([clip.sex for clip in clips]), answers, meant),
-        "uar_by_speaker": _uar_by(np.array([str(clip.speaker) for clip in clips]), answers, meant),
-        "uar_by_coverage": {f"{share:g}": evaluate.uar_of_surest(scores, meant, share) for share in COVERAGES},
-        "uar_in_noise": _uar_by(np.repeat(list(NOISES), len(test)), in_noise, truth(test, manifest.labels, NOISES)),
-        "sure": {
-            "share": float(sure.mean()),
-            "accuracy": float((answers == meant)[sure].mean()) if sure.any() else None,
+        **msgspec.to_builtins(evaluate.metrics(found.scores, found.truth, labels)),
+        "uar_interval": evaluate.uar_interval(said, found.truth, found.speakers),
+        "uar_by_background": _uar_by(found.backgrounds, said, found.truth),
+        "uar_by_sex": _uar_by(found.sexes, said, found.truth),
+        "uar_by_speaker": _uar_by(found.speakers.astype(str), said, found.truth),
+        "uar_by_coverage": {
+            f"{share:g}": evaluate.uar_of_surest(found.scores, found.truth, share) for share in COVERAGES
         },
-        "listeners": evaluate.listeners(test, manifest.labels),
     }
 
 
-def _uar_by(groups: NDArray[np.str_], answers: NDArray[np.intp], meant: Truth) -> dict[str, float]:
+def measure(made: Bundle, test: Sequence[Clip], found: Answers) -> dict[str, Any]:
+    """Return what the manifest and the card tell of a bundle.
+
+    Args:
+        made: the bundle.
+        test: clips of speakers that it never heard.
+        found: what it says to them.
+    """
+    labels = made.manifest.labels
+    in_noise = evaluate.logits(Classifier(made), windows(test, made.manifest, NOISES)).argmax(axis=1)
+    sure = found.scores.max(axis=1) >= made.manifest.uncertain_below
+    right = found.scores.argmax(axis=1) == found.truth
+    return {
+        **describe(found, labels),
+        "uar_in_noise": _uar_by(np.repeat(list(NOISES), len(test)), in_noise, truth(test, labels, NOISES)),
+        "sure": {"share": float(sure.mean()), "accuracy": float(right[sure].mean()) if sure.any() else None},
+        "listeners": evaluate.listeners(test, labels),
+    }
+
+
+def _uar_by(groups: NDArray[np.str_], said: NDArray[np.intp], meant: Truth) -> dict[str, float]:
     """Return the UAR within each group of windows, in the order in which they first occur."""
     chosen = {group: groups == group for group in dict.fromkeys(groups.tolist())}
-    return {group: evaluate.uar(answers[rows], meant[rows]) for group, rows in chosen.items()}
+    return {group: evaluate.uar(said[rows], meant[rows]) for group, rows in chosen.items()}

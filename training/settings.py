@@ -39,3 +39,11 @@ class FetchSettings:
     source: str | None = ts.option(
         default=None, help="address of a folder with the .wav files; else the authors' own servers"
     )
+
+
+@ts.settings(frozen=True)
+class ReportSettings:
+    """Settings of `moodwire report`."""
+
+    runs_dir: Path = ts.option(default=Path("runs"), help="where the trainings are kept")
+    out: Path = ts.option(default=Path("training/RESULTS.md"), help="page to write")

@@ -13,7 +13,8 @@ from models.runtime import Classifier
 from training.backgrounds import BACKGROUNDS
 from training.batches import Batches
 from training.commands import evaluate, train
-from training.settings import EvaluateSettings, TrainSettings
+from training.report import report
+from training.settings import EvaluateSettings, ReportSettings, TrainSettings
 
 
 @pytest.fixture
@@ -57,6 +58,7 @@ def test_training_ends_in_a_verified_bundle(
     folder = next((tmp_path / "runs").glob("tiny-0-*/block-1-seed-1"))
     assert sorted(path.name for path in folder.iterdir()) == [
         "CARD.md",
+        "answers.npz",
         "config.json",
         "curves.jsonl",
         "golden.npz",
@@ -68,6 +70,14 @@ def test_training_ends_in_a_verified_bundle(
     capfd.readouterr()
     assert evaluate(EvaluateSettings(str(tmp_path / "tiny"), settings.recordings_dir)) == 0
     assert capfd.readouterr().out == (tmp_path / "tiny" / "CARD.md").read_text()
+
+    page = tmp_path / "RESULTS.md"
+    assert report(ReportSettings(tmp_path / "runs", page)) == 0
+    row = page.read_text().splitlines()[-1].split(" | ")
+    assert row[0].startswith("| tiny-0-")
+    assert "epochs 2" in row[1]
+    assert row[2:4] == ["1 2 3 4", "1"]
+    assert row[4].startswith(f"{measured['cross_validation']['uar']:.1%} ± ")
 
     assert train(settings) == 0
     assert "epoch" not in capfd.readouterr().out
@@ -125,11 +135,13 @@ def test_bad_input_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_what_cannot_be_scored_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A missing bundle and a missing corpus each give one sentence and exit code 2."""
+    """A missing bundle, a missing corpus and runs that are not there each give one sentence and exit code 2."""
     assert evaluate(EvaluateSettings(bundle="nope")) == 2
     assert evaluate(EvaluateSettings(recordings_dir=tmp_path)) == 2
+    assert report(ReportSettings(tmp_path, tmp_path / "RESULTS.md")) == 2
 
     errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 2
+    assert len(errors) == 3
+    assert "holds no finished training" in errors[2]
     assert "no bundle 'nope'" in errors[0]
     assert "recordings_dir must name" in errors[1]
