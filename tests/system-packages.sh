@@ -7,6 +7,7 @@ need() { # program or library, Debian package
     command -v "$1" >/dev/null 2>&1 || [ -e "/usr/sbin/$1" ] || ldconfig -p 2>/dev/null | grep -q "$1" ||
         [ -n "$(find /usr/lib -path "*/alsa-lib/$1" 2>/dev/null)" ] || missing="$missing $2"
 }
+need curl curl
 need mosquitto mosquitto
 need openssl openssl
 need redis-server redis-server
