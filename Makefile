@@ -1,4 +1,4 @@
-# moodwire: `make demo` tries it, `make test` tests it. Both set up what they need in .venv and .venv-test.
+# moodwire: `make demo` tries it, `make device` sets up a device, `make test` tests it; each has an environment of its own.
 
 PYTHON ?= python3
 FOR ?= 0
@@ -9,7 +9,7 @@ API_PORT ?= 8080
 DASHBOARD_PORT ?= 8050
 MQTT_PORT ?= 18830
 
-.PHONY: demo test check format train lock clean
+.PHONY: demo device test check format train lock clean
 
 demo: .venv/ready
 	@.venv/bin/moodwire demo --for-s $(FOR) --data-dir "$(DATA)" --wav "$(WAV)" $(if $(MIC),--mic) \
@@ -36,9 +36,15 @@ train: .venv-test/ready
 system-packages:
 	@sh tests/system-packages.sh
 
-# The demo's environment has no TensorFlow; the tests' has everything.
+# What a Raspberry Pi runs; `moodwire device install` makes a service of it.
+device: .venv-device/ready
+
+# The demo's environment has no TensorFlow, the device's is smaller still; the tests' has everything.
 .venv/ready: locks/demo.txt pyproject.toml
 	$(call install,.venv,demo)
+
+.venv-device/ready: locks/device.txt pyproject.toml
+	$(call install,.venv-device,device)
 
 .venv-test/ready: locks/dev.txt pyproject.toml
 	$(call install,.venv-test,dev)
@@ -67,4 +73,4 @@ define compile
 endef
 
 clean:
-	rm -rf .venv .venv-test build *.egg-info
+	rm -rf .venv .venv-device .venv-test build *.egg-info

@@ -10,6 +10,7 @@ from string import Template
 import typed_settings as ts
 
 UNIT = "moodwire-device.service"
+WRAPPER = "moodwire-device"
 TEMPLATE = Path(__file__).with_name(UNIT)
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 """What ProtectHome= hides from the service (systemd.exec(5))."""
@@ -24,6 +25,13 @@ _ENVIRONMENT = """\
 MOODWIRE_CONFIG=/etc/moodwire/device.toml
 MOODWIRE_STATE_DIR=/var/lib/moodwire
 MOODWIRE_MQTT_PASSWORD_FILE=/etc/moodwire/mqtt-password
+"""
+_WRAPPER = """\
+#!/bin/sh
+# Runs `moodwire device …` as the service runs it: as its user, with its settings. Written by `moodwire device install`.
+set -ae
+. /etc/moodwire/environment
+exec runuser -u moodwire -- $command device "$$@"
 """
 _USER = """\
 u moodwire - "moodwire device" /var/lib/moodwire
@@ -50,7 +58,7 @@ def install(settings: InstallSettings) -> int:
     if hidden:
         print(
             f"{hidden} lies in a home folder, which the service cannot see; install moodwire under /opt/moodwire: "
-            "sudo python3 -m venv /opt/moodwire, then pip from there, as docs/device.md says",
+            "docs/device.md says how",
             file=sys.stderr,
         )
     if settings.dry_run:
@@ -73,7 +81,7 @@ def install(settings: InstallSettings) -> int:
     except subprocess.CalledProcessError as error:
         print(f"{' '.join(error.cmd)} ends with code {error.returncode}; see what it says above", file=sys.stderr)
         return 2
-    print(_next_steps(command, is_image=is_image))
+    print(_next_steps(is_image=is_image))
     return 0
 
 
@@ -90,12 +98,14 @@ def _write(root: Path, command: Path) -> None:
         etc / "sysusers.d" / "moodwire.conf": _USER,
         etc / "tmpfiles.d" / "moodwire.conf": _MODES,
         etc / "moodwire" / "environment": _ENVIRONMENT,
+        root / "usr" / "local" / "bin" / WRAPPER: Template(_WRAPPER).substitute(command=command),
     }
     theirs = {etc / "moodwire" / "device.toml": _SETTINGS, etc / "moodwire" / "mqtt-password": ""}
     for path, text in ours.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         print(f"wrote {path}")
+    (root / "usr" / "local" / "bin" / WRAPPER).chmod(0o755)
     for path, text in theirs.items():
         if not path.exists():
             # It holds a secret, or may: nobody but root reads it before its group is set.
@@ -122,12 +132,12 @@ def _run(*argv: str) -> None:
         raise OSError(error.errno, "is not there: this machine has no systemd", argv[0]) from error
 
 
-def _next_steps(command: Path, *, is_image: bool) -> str:
+def _next_steps(*, is_image: bool) -> str:
     start = f"enable moodwire-device with systemctl --root, or at the first start of the image: {UNIT}"
     steps = [
         "settings:  sudoedit /etc/moodwire/device.toml",
         "password:  sudo tee /etc/moodwire/mqtt-password (the device's, from the server)",
-        f"check:     sudo -u moodwire env $(cat /etc/moodwire/environment) {command} device doctor",
+        f"check:     sudo {WRAPPER} doctor",
         f"start:     {start}"
         if is_image
         else f"start:     sudo systemctl daemon-reload && sudo systemctl enable --now {UNIT}",

@@ -25,6 +25,7 @@ from broker.messages import (
     decode,
 )
 from broker.topics import (
+    ANSWERED,
     COMMANDS,
     FROM_DEVICE,
     HOME_ASSISTANT_STATUS,
@@ -68,7 +69,8 @@ def test_the_wire_is_documented_as_it_is() -> None:
     """Topics and limits of the contract's page are those of the code."""
     text = (ROOT / "broker" / "README.md").read_text()
 
-    names = [topic("<id>", kind) for kind in (*FROM_DEVICE, "stored", "generation", "state")]
+    kinds = [kind for kind in FROM_DEVICE if kind not in ANSWERED]
+    names = [topic("<id>", kind) for kind in (*kinds, "stored", "generation", "state")]
     names += [home_assistant("<id>"), HOME_ASSISTANT_STATUS, SERVER_STATUS]
     names += [name("<id>", "pause").replace("pause", "<name>") for name in (command, command_response)]
     for name in names:
@@ -128,3 +130,17 @@ def test_the_readme_quotes_the_shipped_model() -> None:
     ]
     for figure in quoted:
         assert figure.replace("%", " %").replace("95  %", "95 %") in text, figure
+
+
+def test_what_the_device_is_said_to_print_is_in_its_code() -> None:
+    """Each sentence in the table of what goes wrong is one that the code can say."""
+    joined = "\n".join(path.read_text() for room in ("device", "models") for path in (ROOT / room).glob("*.py"))
+    code = re.sub(r"\{[^{}\n]*\}|%[sd]", "…", re.sub(r'"\s*\n\s*f?"', "", joined))
+    table = (ROOT / "docs" / "device.md").read_text().partition("## What goes wrong")[2]
+    seen = [row.split("|")[2] for row in table.splitlines() if row.startswith("| ")][1:]
+
+    quoted = [text for column in seen for text in re.findall(r"`([^`]+)`", column)]
+    pieces = [piece.strip(" ,()") for text in quoted if " " in text for piece in text.split("…")]
+
+    assert len(pieces) > 20
+    assert [piece for piece in pieces if piece not in code] == []

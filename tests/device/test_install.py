@@ -55,6 +55,17 @@ def test_systemd_finds_no_fault_in_the_unit(written: Path) -> None:
     assert tell("systemd-analyze", "verify", "--man=no", unit_of(written)) == ""
 
 
+def test_commands_can_be_run_as_the_service_runs_them(written: Path) -> None:
+    """`moodwire-device` is a program that any shell takes, and names the same command and settings as the unit."""
+    wrapper = written / "usr" / "local" / "bin" / install.WRAPPER
+    text = wrapper.read_text()
+
+    assert wrapper.stat().st_mode & 0o777 == 0o755
+    assert tell("sh", "-n", wrapper) == ""
+    assert f'runuser -u moodwire -- {COMMAND} device "$@"' in text
+    assert ". /etc/moodwire/environment" in text
+
+
 @needs_systemd
 def test_the_unit_is_hardened(written: Path) -> None:
     """What the service could do to the machine is little, as systemd reckons it."""
