@@ -4,7 +4,7 @@ Unknown fields are ignored, so that old readers survive new writers; anything el
 raises `WireError` with the reason. No message has a field that could hold audio.
 """
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -238,9 +238,9 @@ class Asked(msgspec.Struct, frozen=True):
 
 _encoder = msgspec.json.Encoder()
 _raw_list = msgspec.json.Decoder(Annotated[list[msgspec.Raw], Meta(max_length=MAX_BATCH)])
+_decoders: dict[Any, msgspec.json.Decoder[object]] = {}
 _identity = msgspec.json.Decoder(Identity)
 _asked = msgspec.json.Decoder(Asked)
-_decoders: dict[type, msgspec.json.Decoder[object]] = {}
 
 
 def encode(message: Message) -> bytes:
@@ -277,13 +277,37 @@ def decode(payload: bytes, kind: type[M]) -> M:
     """
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise WireError(f"the payload has {len(payload)} bytes; {MAX_PAYLOAD_BYTES} are allowed")
-    decoder = _decoders.setdefault(kind, msgspec.json.Decoder(kind))
     try:
-        message = decoder.decode(payload)
+        message = _decoder(kind).decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(str(error)) from error
     assert isinstance(message, kind)
     return message
+
+
+def decode_all(payload: bytes, kind: type[M]) -> list[M]:
+    """Return the messages of one payload, one or up to 100, that are all of the asked kind.
+
+    Raises:
+        WireError: the payload is too large, or anything in it is not such a message; `split` tells what.
+    """
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise WireError(f"the payload has {len(payload)} bytes; {MAX_PAYLOAD_BYTES} are allowed")
+    if not payload.startswith(b"["):
+        return [decode(payload, kind)]
+    try:
+        found = _decoder(Annotated[list[kind], Meta(max_length=MAX_BATCH)]).decode(payload)  # type: ignore[valid-type]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(str(error)) from error
+    assert isinstance(found, list)
+    return found
+
+
+def _decoder(kind: Any) -> msgspec.json.Decoder[object]:
+    """Return the decoder of a type, made once."""
+    if kind not in _decoders:
+        _decoders[kind] = msgspec.json.Decoder(kind)
+    return _decoders[kind]
 
 
 def identify(payload: bytes) -> Identity | None:

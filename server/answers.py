@@ -20,13 +20,9 @@ class Answers:
         """Note what became of one record."""
         self._outcomes[device, boot].append((seq, outcome))
 
-    def erased(self) -> set[str]:
-        """Return the devices that still send records of an erased generation."""
-        return {
-            device
-            for (device, _), outcomes in self._outcomes.items()
-            if any(outcome.kind == "erased" for _, outcome in outcomes)
-        }
+    def __bool__(self) -> bool:
+        """Return whether there is anything to confirm."""
+        return bool(self._outcomes)
 
     def messages(self) -> Iterator[tuple[str, Stored]]:
         """Yield the confirmations with the devices that they are for."""
@@ -37,6 +33,8 @@ class Answers:
 
 def _word(boot: str, outcomes: list[tuple[int, Outcome]]) -> Stored:
     """Return one confirmation; a repeat is stored, as the device wants to hear."""
+    if all(outcome.kind == "stored" for _, outcome in outcomes):
+        return Stored(boot=boot, stored=ranges([seq for seq, _ in outcomes]))
     numbers: dict[Kind, list[int]] = defaultdict(list)
     reasons: dict[str, list[int]] = defaultdict(list)
     for seq, outcome in outcomes:

@@ -1,15 +1,18 @@
 """Ingest: takes what devices publish, stores it, and only then acknowledges it to the broker and to the device.
 
-The callback of the network thread only enqueues. The thread that runs `Ingest.run` writes to the store, so a store
-that is away delays acknowledgements and loses nothing: what is not acknowledged, broker and device send again.
+One thread talks with the broker, a second one with the store. While the store writes one batch, the next one gathers,
+and a store that is away delays acknowledgements and loses nothing: what is not acknowledged, broker and device send
+again.
 """
 
+import gc
 import logging
-import queue
 import random
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import paho.mqtt.client as mqtt
 
@@ -26,23 +29,51 @@ log = logging.getLogger(__name__)
 
 _IDLE_S = 0.2
 """How long to wait for a message before looking after other things."""
-_BATCH_RECORDS = 1000
+_GATHER_S = 0.01
+"""How long the first message of a batch waits for others; each batch is synchronised to disk once."""
+_ENOUGH_RECORDS = 250
+"""So many are written without waiting for others."""
+_MOST_RECORDS = 1000
+"""In one batch; the store serves nobody else while it writes one."""
+_MOST_MESSAGES = 300
+"""In one batch: a part of what the broker sends before it waits for acknowledgements, so that more comes meanwhile."""
+_MOST_WAITING = 10_000
+_CONFIRM_EVERY_S = 0.5
+"""A device can wait so long for `stored`, and hears of several records at once; the first after a pause go at once."""
 _BEAT_EVERY_S = 5.0
 _BEAT_LIVES_S = 15
 _JOBS_EVERY_S = 0.5
-_PUBLISHED_S = 5.0
+_JOB_TAKES_S = 10.0
 _FIRST_RETRY_S = 0.2
 _LONGEST_RETRY_S = 10.0
 _CLOCK_IS_SET_MS = 1_735_689_600_000
 """2025; a store whose clock says less has not yet been told the time and would refuse all readings as future ones."""
 
 
-@dataclass(frozen=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     """A message that has arrived and is not acknowledged."""
 
     arrived: Arrived
     taken: Taken
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What one visit to the store brought."""
+
+    outcomes: list[Outcome | None]
+    generations: dict[str, int]
+    """Of devices that still send records of an erased one."""
+    jobs: list[Job]
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A job whose messages are on their way."""
+
+    job: Job
+    messages: list[mqtt.MQTTMessageInfo]
+    deadline_s: float
 
 
 class Ingest:
@@ -54,20 +85,26 @@ class Ingest:
 
     def __init__(self, store: Store, settings: ServerSettings) -> None:
         self._store = store
-        self._arrivals: queue.SimpleQueue[Arrived] = queue.SimpleQueue()
-        self._link = Link(settings, self._arrivals.put)
+        self._link = Link(settings, self._arrive)
         self._stopping = threading.Event()
         self._waiting: list[_Waiting] = []
+        self._waiting_records = 0
+        self._waiting_since_s = 0.0
+        self._answers = Answers()
+        self._next_confirm_s = 0.0
+        self._told: dict[str, _Told] = {}
         self._store_is_there = False
         self._said_lost = False
         self._failures = 0
         self._dropped = 0
+        self._next_try_s = 0.0
         self._next_beat_s = 0.0
         self._next_jobs_s = 0.0
 
     def stop(self) -> None:
         """Let `run` end after the batch at hand; safe in a signal handler."""
         self._stopping.set()
+        self._link.wake()
 
     def run(self) -> None:
         """Work until stopped.
@@ -75,47 +112,109 @@ class Ingest:
         Raises:
             UnusableError: the store cannot keep what it confirms.
         """
-        self._link.start()
-        try:
-            while not self._stopping.is_set():
-                self._collect()
-                try:
-                    self._work()
-                except StoreAwayError as error:
-                    self._lose_store(error)
-        finally:
-            self._link.stop()
+        gc.freeze()  # what is there now stays; looking at it again and again would cost a tenth of the time
+        visit: Future[_Done] | None = None
+        batch: list[_Waiting] = []
+        with ThreadPoolExecutor(1, "store") as visitor:
+            try:
+                while not self._stopping.is_set() or visit:
+                    self._link.turn(self._patience_s(busy=visit is not None))
+                    if visit and visit.done():
+                        self._come_back(visit, batch)
+                        visit = None
+                    if not visit and not self._stopping.is_set() and self._is_time():
+                        batch = self._next_batch()
+                        visit = visitor.submit(self._visit, batch, self._finished_jobs())
+                        visit.add_done_callback(lambda _: self._link.wake())
+                    self._confirm()
+            finally:
+                self._confirm(now=True)
+                self._link.stop()
 
-    def _work(self) -> None:
-        """Do what there is to do while the store is there."""
+    def _patience_s(self, *, busy: bool) -> float:
+        """Return how long there is nothing to do unless something comes."""
+        return _GATHER_S if self._waiting and not busy else _IDLE_S
+
+    def _is_time(self) -> bool:
+        """Return whether to visit the store now."""
+        now_s = time.monotonic()
+        if now_s < self._next_try_s:
+            return False
+        due = not self._store_is_there or min(self._next_beat_s, self._next_jobs_s) <= now_s
+        gathered = self._waiting_records >= _ENOUGH_RECORDS or now_s >= self._waiting_since_s + _GATHER_S
+        return due or (bool(self._waiting) and gathered)
+
+    def _next_batch(self) -> list[_Waiting]:
+        """Take what one batch shall have from what waits."""
+        batch: list[_Waiting] = []
+        records = 0
+        for waiting in self._waiting:
+            full = len(batch) == _MOST_MESSAGES or records + len(waiting.taken.records) > _MOST_RECORDS
+            if batch and full:
+                break
+            batch.append(waiting)
+            records += len(waiting.taken.records)
+        self._waiting = self._waiting[len(batch) :]
+        self._waiting_records -= records
+        return batch
+
+    def _visit(self, batch: list[_Waiting], finished: list[Job]) -> _Done:
+        """Do what there is to do at the store; runs in the store's thread.
+
+        Raises:
+            StoreAwayError: it could not be done.
+            UnusableError: the store cannot keep what it confirms.
+        """
         if not self._store_is_there:
             self._find_store()
-        self._link.announce("online")
-        if self._waiting:
-            self._write()
-        now_s = time.monotonic()
+        records = [(waiting.taken.device, record) for waiting in batch for record in waiting.taken.records]
+        outcomes = self._store.write(records) if records else []
+        erased = {
+            device
+            for (device, _), outcome in zip(records, outcomes, strict=True)
+            if outcome is not None and outcome.kind == "erased"
+        }
+        generations = {device: self._store.generation(device) for device in erased}
+        for job in finished:
+            self._store.finish(job)
+        now_s, jobs = time.monotonic(), []
         if self._link.is_up and now_s >= self._next_beat_s:
             self._store.beat(_BEAT_LIVES_S)
             self._next_beat_s = now_s + _BEAT_EVERY_S
-        if self._link.is_up and now_s >= self._next_jobs_s:
-            for job in self._store.jobs():
-                self._carry_out(job)
+        if now_s >= self._next_jobs_s:
+            jobs = self._store.jobs() if self._link.is_up else []
             self._next_jobs_s = now_s + _JOBS_EVERY_S
-        self._failures = 0
+        return _Done(outcomes, generations, jobs)
 
-    def _collect(self) -> None:
-        """Wait a little for messages and take as many as one batch shall have."""
-        records = sum(len(waiting.taken.records) for waiting in self._waiting)
-        timeout_s = 0.0 if self._waiting else _IDLE_S
-        while records < _BATCH_RECORDS:
-            try:
-                arrived = self._arrivals.get(timeout=timeout_s) if timeout_s else self._arrivals.get_nowait()
-            except queue.Empty:
-                return
-            timeout_s = 0.0
-            taken = self._take(arrived)
-            self._waiting.append(_Waiting(arrived, taken))
-            records += len(taken.records)
+    def _come_back(self, visit: "Future[_Done]", batch: list[_Waiting]) -> None:
+        """Acknowledge what the store has answered, or let all wait for another try."""
+        try:
+            done = visit.result()
+        except StoreAwayError as error:
+            self._keep(batch)
+            self._lose_store(error)
+            return
+        self._failures = 0
+        self._link.announce("online")
+        self._settle(batch, done)
+        for job in done.jobs:
+            if job.id not in self._told:
+                self._tell(job)
+
+    def _keep(self, batch: list[_Waiting]) -> None:
+        """Let messages wait again, before those that have come since."""
+        self._waiting = [*batch, *self._waiting]
+        self._waiting_records += sum(len(waiting.taken.records) for waiting in batch)
+
+    def _arrive(self, arrived: Arrived) -> None:
+        """Let a message wait for the store."""
+        if arrived.qos == 0 and len(self._waiting) >= _MOST_WAITING:
+            return  # of the others the broker sends only so many; these would pile up while the store is away
+        if not self._waiting:
+            self._waiting_since_s = time.monotonic()
+        taken = self._take(arrived)
+        self._waiting.append(_Waiting(arrived, taken))
+        self._waiting_records += len(taken.records)
 
     def _take(self, arrived: Arrived) -> Taken:
         """Return what a message carries; say what of it is dropped."""
@@ -123,36 +222,48 @@ class Ingest:
             taken = take(arrived.topic, arrived.payload)
         except WireError as error:
             taken = Taken("", nameless=[str(error)])
+        if not taken.nameless and not taken.refused:
+            return taken
         for reason in [*taken.nameless, *(f"{reason} (refused)" for _, reason in taken.refused)]:
             self._dropped += 1
             log.warning("dropped number %d on %s: %s", self._dropped, arrived.topic, reason)
         return taken
 
-    def _write(self) -> None:
-        """Write the waiting messages; acknowledge those of which every record got an answer, and keep the others."""
-        batch = [(waiting.taken.device, record) for waiting in self._waiting for record in waiting.taken.records]
-        outcomes = iter(self._store.write(batch) if batch else [])
-        answers = Answers()
-        settled: list[_Waiting] = []
+    def _settle(self, batch: list[_Waiting], done: _Done) -> None:
+        """Acknowledge the messages of which every record got an answer, and keep the others."""
+        outcomes = iter(done.outcomes)
+        settled: list[Arrived] = []
         kept: list[_Waiting] = []
-        for waiting in self._waiting:
-            device, results = waiting.taken.device, [next(outcomes) for _ in waiting.taken.records]
-            for record, outcome in zip(waiting.taken.records, results, strict=True):
-                if outcome is not None and isinstance(record, Record):
-                    answers.add(device, record.boot, record.seq, outcome)
+        for waiting in batch:
+            device, complete = waiting.taken.device, True
+            for record in waiting.taken.records:
+                outcome = next(outcomes)
+                if outcome is None:
+                    complete = False
+                elif isinstance(record, Record):
+                    self._answers.add(device, record.boot, record.seq, outcome)
             for identity, reason in waiting.taken.refused:
-                answers.add(device, identity.boot, identity.seq, Outcome("refused", reason))
-            (kept if None in results else settled).append(waiting)
-        self._waiting = kept
-        for device, stored in answers.messages():
-            self._link.publish(topics.topic(device, "stored"), messages.encode(stored))
-        for waiting in settled:
-            self._link.acknowledge(waiting.arrived)
-        for device in answers.erased():
-            generation = messages.encode(Generation(gen=self._store.generation(device)))
+                self._answers.add(device, identity.boot, identity.seq, Outcome("refused", reason))
+            if complete:
+                settled.append(waiting.arrived)
+            else:
+                kept.append(waiting)
+        self._link.acknowledge(settled)
+        for device, number in done.generations.items():
+            generation = messages.encode(Generation(gen=number))
             self._link.publish(topics.topic(device, "generation"), generation, retain=True)
         if kept:
-            raise StoreAwayError(f"the store could not write {len(kept)} of {len(kept) + len(settled)} messages")
+            self._keep(kept)
+            count = len(kept) + len(settled)
+            self._lose_store(StoreAwayError(f"the store could not write {len(kept)} of {count} messages"))
+
+    def _confirm(self, *, now: bool = False) -> None:
+        """Tell the devices what became of their records, if it is time."""
+        if self._answers and (now or time.monotonic() >= self._next_confirm_s):
+            for device, stored in self._answers.messages():
+                self._link.tell(topics.topic(device, "stored"), messages.encode(stored))
+            self._answers = Answers()
+            self._next_confirm_s = time.monotonic() + _CONFIRM_EVERY_S
 
     def _find_store(self) -> None:
         """Make the store ready, or raise that it is not there."""
@@ -165,7 +276,7 @@ class Ingest:
         self._said_lost = False
 
     def _lose_store(self, error: StoreAwayError) -> None:
-        """Say once that the store is away, let the devices wait, and wait a little."""
+        """Say once that the store is away, let the devices wait, and try again in a while."""
         self._store_is_there = False
         self._link.announce("offline")
         if not self._said_lost:
@@ -173,9 +284,10 @@ class Ingest:
             self._said_lost = True
         longest_s = min(_FIRST_RETRY_S * 2**self._failures, _LONGEST_RETRY_S)
         self._failures = min(self._failures + 1, 10)
-        self._stopping.wait(longest_s * random.uniform(0.5, 1.0))  # noqa: S311 -- spreads tries, protects nothing
+        wait_s = longest_s * random.uniform(0.5, 1.0)  # noqa: S311 -- spreads tries, protects nothing
+        self._next_try_s = time.monotonic() + wait_s
 
-    def _carry_out(self, job: Job) -> None:
+    def _tell(self, job: Job) -> None:
         """Tell a device that its data was erased, and forget what the broker keeps of it.
 
         The status goes last: a live device that sees it cleared says everything again, and must not be overtaken.
@@ -188,15 +300,25 @@ class Ingest:
             self._link.publish(topics.topic(job.device, "health"), b"", retain=True),
             self._link.publish(topics.topic(job.device, "status"), b"", retain=True),
         ]
-        if all(_is_published(info) for info in sent):
-            self._store.finish(job)
-            log.info("told %s to go on with generation %d", topics.mac_address(job.device), job.generation)
+        self._told[job.id] = _Told(job, sent, time.monotonic() + _JOB_TAKES_S)
+
+    def _finished_jobs(self) -> list[Job]:
+        """Return the jobs whose messages the broker has; forget those that take too long, so that they come again."""
+        told, self._told = self._told, {}
+        finished = []
+        for one in told.values():
+            if all(_is_published(info) for info in one.messages):
+                finished.append(one.job)
+                device, generation = topics.mac_address(one.job.device), one.job.generation
+                log.info("told %s to go on with generation %d", device, generation)
+            elif time.monotonic() < one.deadline_s:
+                self._told[one.job.id] = one
+        return finished
 
 
 def _is_published(info: mqtt.MQTTMessageInfo) -> bool:
-    """Return whether the broker has acknowledged a message, after waiting a little for that."""
+    """Return whether the broker has acknowledged a message."""
     try:
-        info.wait_for_publish(_PUBLISHED_S)
         return info.is_published()
     except (ValueError, RuntimeError):  # paho's way to say that it was not connected; the job stays for later
         return False

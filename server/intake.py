@@ -1,7 +1,8 @@
 """Turns what arrives over MQTT into records for the store, and says what is wrong with the rest."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+import functools
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 from broker import messages, topics
 from broker.messages import Health, Heard, Identity, Reading, Status, WireError
@@ -11,15 +12,14 @@ MOST_GENERATION = 2**48
 _LONGEST_REASON = 200
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(NamedTuple):
     """What one MQTT message carries."""
 
     device: str
-    records: list[Written] = field(default_factory=list)
-    refused: list[tuple[Identity, str]] = field(default_factory=list)
+    records: Sequence[Written] = ()
+    refused: Sequence[tuple[Identity, str]] = ()
     """Records that are malformed but can be named, with the reason."""
-    nameless: list[str] = field(default_factory=list)
+    nameless: Sequence[str] = ()
     """Why other parts are dropped."""
 
 
@@ -29,26 +29,40 @@ def take(topic: str, payload: bytes) -> Taken:
     Raises:
         WireError: nothing in it can be read; the text says why.
     """
-    try:
-        device, kind = topics.parse(topic)
-    except ValueError as error:
-        raise WireError(str(error)) from error
+    device, kind = _address(topic)
     if kind == "status":
         return Taken(device, [messages.decode(payload, Status)] if payload else [])
     if kind == "health":
         return Taken(device, [messages.decode(payload, Health)] if payload else [])
-    taken = Taken(device)
+    try:
+        whole: Sequence[Reading | Heard] = messages.decode_all(payload, Reading if kind == "reading" else Heard)
+        if all(record.gen <= MOST_GENERATION for record in whole):
+            return Taken(device, whole)
+    except WireError:
+        pass  # so look at each part by itself
+    records: list[Written] = []
+    refused: list[tuple[Identity, str]] = []
+    nameless: list[str] = []
     for part in messages.split(payload):
         try:
-            taken.records.append(_record(part, kind))
+            records.append(_record(part, kind))
         except WireError as error:
             reason = str(error)[:_LONGEST_REASON]
             identity = messages.identify(part)
             if identity is None:
-                taken.nameless.append(reason)
+                nameless.append(reason)
             else:
-                taken.refused.append((identity, reason))
-    return taken
+                refused.append((identity, reason))
+    return Taken(device, records, refused, nameless)
+
+
+@functools.lru_cache(maxsize=16_384)
+def _address(topic: str) -> topics.Address:
+    """Return whom a topic is about; most come again and again."""
+    try:
+        return topics.parse(topic)
+    except ValueError as error:
+        raise WireError(str(error)) from error
 
 
 def _record(part: bytes, kind: Literal["reading", "heard"]) -> Reading | Heard:

@@ -1,10 +1,13 @@
 """Ingest's connection to the broker: a lasting session, acknowledged by hand, and the server's own status."""
 
+import contextlib
 import logging
 import secrets
+import select
+import socket
 import ssl
-import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 import paho.mqtt.client as mqtt
@@ -14,11 +17,17 @@ from broker import endpoint, messages, topics
 from broker.messages import ServerStatus
 from server.problems import UnusableError
 from server.settings import ServerSettings
+from server.stream import Stream, context
 
 log = logging.getLogger(__name__)
 
 _MOST_UNACKNOWLEDGED = 1000
+_PACKETS_PER_TURN = 100
 _GOODBYE_S = 2.0
+_FIRST_RETRY_S = 1.0
+_LONGEST_RETRY_S = 8.0
+_PUBACK = b"\x40\x02"
+"""Type and length of an acknowledgement; the message's id follows."""
 
 
 class Arrived(NamedTuple):
@@ -33,11 +42,11 @@ class Arrived(NamedTuple):
 
 
 class Link:
-    """The connection to the broker, kept up in the background from `start` to `stop`.
+    """The connection to the broker, kept up as long as `turn` is called again and again; all by one thread.
 
     Args:
         settings: Where the broker is and how to log in.
-        on_arrival: Called in the network thread for each message; must be quick.
+        on_arrival: Called for each message; must be quick.
 
     Raises:
         UnusableError: the broker's URL or the certificate is not usable.
@@ -49,7 +58,6 @@ class Link:
         except ValueError as error:
             raise UnusableError(str(error)) from error
         self._on_arrival = on_arrival
-        self._lock = threading.Lock()
         self._connection = 0
         self._subscribed = False
         self._announced: str | None = None
@@ -63,62 +71,116 @@ class Link:
         )
         if settings.mqtt_username:
             client.username_pw_set(settings.mqtt_username, settings.mqtt_password or None)
-        if self._endpoint.tls:
-            client.tls_set_context(_tls(settings.mqtt_ca_file))
+        client.tls_set_context(context(_tls(settings.mqtt_ca_file) if self._endpoint.tls else None))
         client.max_inflight_messages_set(_MOST_UNACKNOWLEDGED)
-        client.reconnect_delay_set(1, 8 + secrets.randbelow(8))
         client.will_set(topics.SERVER_STATUS, messages.encode(ServerStatus(state="offline")), qos=1, retain=True)
         client.on_connect = self._on_connect
-        client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
+        client.connect_async(self._endpoint.host, self._endpoint.port, keepalive=30)
         self._client = client
+        self._retry_s = _FIRST_RETRY_S
+        self._next_try_s = 0.0
+        self._bell, self._button = socket.socketpair()
+        self._bell.settimeout(0)
+        self._button.settimeout(0)
 
     @property
     def is_up(self) -> bool:
         """Whether the broker has taken our subscriptions on this connection."""
         return self._subscribed
 
-    def start(self) -> None:
-        """Connect, and go on trying while that fails."""
-        self._client.connect_async(self._endpoint.host, self._endpoint.port, keepalive=30)
-        self._client.loop_start()
+    def turn(self, timeout_s: float) -> None:
+        """Send and receive what there is, after waiting up to so long for it or for `wake`; connect if need be."""
+        stream = self._stream
+        if stream is None and time.monotonic() >= self._next_try_s:
+            self._connect()
+            stream = self._stream
+        readers: list[socket.socket | Stream] = [self._bell]
+        unsent: list[Stream] = []
+        if stream is not None:
+            readers.append(stream)
+            self._client.loop_write()
+            if not stream.flush():
+                unsent.append(stream)
+            timeout_s = 0 if stream.pending() else timeout_s
+        readable, _, _ = select.select(readers, unsent, [], timeout_s)
+        if self._bell in readable:
+            self._bell.recv(4096)
+        if stream is None:
+            return
+        if stream in readable or stream.pending():
+            self._client.loop_read()
+            for _ in range(_PACKETS_PER_TURN):
+                if self._stream is not stream or not stream.pending():
+                    break
+                self._client.loop_read()
+        self._client.loop_misc()
+        self._client.loop_write()
+        stream.flush()
+
+    def wake(self) -> None:
+        """End the waiting of `turn`; from any thread, and safe in a signal handler."""
+        with contextlib.suppress(BlockingIOError):  # it has been woken often enough
+            self._button.send(b"\0")
 
     def stop(self) -> None:
         """Say that the server goes, and disconnect; the broker keeps what comes meanwhile."""
         self._stopping = True
         goodbye = self.announce("offline")
-        if goodbye is not None and goodbye.rc == mqtt.MQTT_ERR_SUCCESS:
-            goodbye.wait_for_publish(_GOODBYE_S)
+        deadline_s = time.monotonic() + _GOODBYE_S
+        while goodbye and self._subscribed and not goodbye.is_published() and time.monotonic() < deadline_s:
+            self.turn(0.1)
         self._client.disconnect()
-        self._client.loop_stop()
+        self._bell.close()
+        self._button.close()
+
+    @property
+    def _stream(self) -> Stream | None:
+        """The connection, if there is one."""
+        found: Any = self._client.socket()
+        return found if isinstance(found, Stream) else None
+
+    def _connect(self) -> None:
+        """Try to connect; what comes of it is told to the callbacks."""
+        self._next_try_s = time.monotonic() + self._retry_s + secrets.randbelow(1000) / 1000
+        self._retry_s = min(2 * self._retry_s, _LONGEST_RETRY_S)
+        try:
+            self._client.reconnect()
+        except OSError as error:
+            log.debug("no connection: %s", error)
+            self._say_lost(f"the broker at {self._place()} cannot be reached")
 
     def announce(self, state: Literal["online", "offline"]) -> mqtt.MQTTMessageInfo | None:
         """Publish the server's status if the broker has not heard it on this connection."""
-        with self._lock:
-            if not self._subscribed or self._announced == state:
-                return None
-            self._announced = state
+        if not self._subscribed or self._announced == state:
+            return None
+        self._announced = state
         log.info("the server is %s", state)
         return self.publish(topics.SERVER_STATUS, messages.encode(ServerStatus(state=state)), retain=True)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> mqtt.MQTTMessageInfo:
-        """Hand a message to the network thread; what a lost connection swallows, the device asks for again."""
+        """Hand a message to the next turn; the broker acknowledges it, and gets it again after a lost connection."""
         return self._client.publish(topic, payload, qos=1, retain=retain)
 
-    def acknowledge(self, arrived: Arrived) -> None:
-        """Tell the broker that it can forget a message."""
-        if arrived.connection == self._connection:
-            self._client.ack(arrived.mid, arrived.qos)
+    def tell(self, topic: str, payload: bytes) -> None:
+        """Hand a message with QoS 0 to the next turn: if it is lost, the device asks again."""
+        self._client.publish(topic, payload)
+
+    def acknowledge(self, arrived: Iterable[Arrived]) -> None:
+        """Tell the broker that it can forget messages."""
+        ids = [one.mid for one in arrived if one.qos and one.connection == self._connection]
+        stream = self._stream
+        if stream is not None:
+            stream.send(b"".join(_PUBACK + mid.to_bytes(2, "big") for mid in ids))
 
     def _on_connect(self, client: mqtt.Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
             self._say_lost(f"the broker at {self._place()} refuses ingest: {reason}")
             return
-        with self._lock:
-            self._connection += 1
-            self._announced = None
+        self._connection += 1
+        self._announced = None
         client.subscribe([(topics.subscription(kind), 0 if kind == "health" else 1) for kind in topics.FROM_DEVICE])
 
     def _on_subscribe(self, _client: Any, _userdata: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
@@ -133,19 +195,18 @@ class Link:
         log.info("connected to the broker at %s", self._place())
         self._said_lost = False
         self._subscribed = True
-
-    def _on_connect_fail(self, _client: Any, _userdata: Any) -> None:
-        self._say_lost(f"the broker at {self._place()} cannot be reached")
+        self._retry_s = _FIRST_RETRY_S
 
     def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         self._subscribed = False
+        self._connection += 1
         if not self._stopping:
             self._say_lost(f"the connection to the broker at {self._place()} is lost: {reason}")
 
     def _on_message(self, _client: Any, _userdata: Any, message: mqtt.MQTTMessage) -> None:
         arrived = Arrived(message.topic, bytes(message.payload), message.mid, message.qos, self._connection)
         if message.topic == topics.SERVER_STATUS:  # our own words, which the subscription to status matches
-            self.acknowledge(arrived)
+            self.acknowledge([arrived])
         else:
             self._on_arrival(arrived)
 
