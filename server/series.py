@@ -164,7 +164,7 @@ def spans(store: Store, device: str, inside: Range, least_ms: int, evidence: Evi
     """
     heard = store.heard(device, *inside)
     # Records follow each other by the clock of the device, which may be corrected by a little between two.
-    listened = join(((record.start, record.end) for record in heard), _SLACK_MS)
+    listened = join(((record.start, record.end) for record in heard if record.windows), _SLACK_MS)
     silent = ((record.start, record.end) for record in heard if record.windows and record.silent >= record.windows)
     now = store.now()
     events = store.events(device, *inside)

@@ -51,6 +51,15 @@ def test_a_minute_that_is_on_its_way_is_not_missing(client: Client) -> None:
     assert told(client) == []
 
 
+def test_a_microphone_that_gives_nothing_is_missing(client: Client) -> None:
+    """Records of no window at all are no records of listening, so that a dead microphone is not taken for silence."""
+    now = client.store.now()
+    history(client, (90, "online"))
+    deaf = [heard(number, now - (60 - number) * MINUTE_MS, windows=0, silent=0) for number in range(60)]
+    client.store.write([(DEVICE, record) for record in deaf])
+    assert told(client) == [("missing", 57)]
+
+
 def test_readings_and_records_of_an_offline_time_that_came_later_end_it(client: Client) -> None:
     """What a device heard while it had no connection is no absence; its readings explain a time, too."""
     now = client.store.now()
