@@ -1,0 +1,172 @@
+"""One window, ours and as it is usually done: `python -m trials.device_window [rounds]`.
+
+Ours is what the device does each second: speech gate, the log-mel frames of the newest hop, the model, smoothing. The
+peer does the same job on the same sound with librosa and the TensorFlow interpreter: webrtcvad and a level over the new
+hop, `librosa.feature.melspectrogram` and `power_to_db` over the whole window, the same normalisation, the same model
+file in `tf.lite.Interpreter`, the same calibration and smoothing. Both run on one thread, in one process, and take
+turns window by window, the first of each pair changing, so that whatever else the machine does slows both. Both start
+from int16 samples in memory.
+"""
+
+import os
+
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+
+import platform
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import librosa
+import numpy as np
+import tensorflow as tf
+import webrtcvad
+
+import models.bundle
+from device.gate import VAD_AGGRESSIVENESS
+from device.pipeline import SMOOTHING, windows
+from device.sound import Block
+from models.bundle import Bundle
+from models.frontend import LOUD_PERCENTILE, RANGE_DB, Samples
+from models.runtime import GOLDEN_TOLERANCE, Classifier, synthetic_clip
+
+GATE_DBFS = -50.0
+FRAME = 480
+"""Samples of 30 ms, as webrtcvad takes them."""
+WARM_UP = 20
+
+
+class Peer:
+    """The same job with the usual tools."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._manifest = bundle.manifest
+        self._interpreter = tf.lite.Interpreter(model_content=bundle.model, num_threads=1)
+        self._interpreter.allocate_tensors()
+        self._input = self._interpreter.get_input_details()[0]
+        self._output = self._interpreter.get_output_details()[0]
+        self._vad = webrtcvad.Vad(VAD_AGGRESSIVENESS)
+        self._samples = np.empty(0, np.int16)
+        self._mean: np.ndarray | None = None
+
+    def hear(self, hop: Samples) -> np.ndarray | None:
+        """Take the next hop and return the window's scores; None before the first window, or in silence."""
+        self._samples = np.concatenate((self._samples, hop))[-self._manifest.window_samples :]
+        frames = hop[: len(hop) // FRAME * FRAME].reshape(-1, FRAME)
+        voiced = [self._vad.is_speech(frame.tobytes(), 16_000) for frame in frames]
+        level = 10 * np.log10(np.mean(np.square(hop / 32_768)) + 1e-12)
+        if len(self._samples) < self._manifest.window_samples or level < GATE_DBFS or not any(voiced):
+            return None
+        front_end = self._manifest.front_end
+        energy = librosa.feature.melspectrogram(
+            y=self._samples.astype(np.float32) / 32_768,
+            sr=front_end.sample_rate_hz,
+            n_fft=front_end.n_fft,
+            hop_length=front_end.hop_length,
+            n_mels=front_end.n_mels,
+            fmin=front_end.f_min_hz,
+            fmax=front_end.f_max_hz,
+            center=False,
+        )
+        decibel = librosa.power_to_db(energy, ref=1.0, amin=front_end.floor, top_db=None).T
+        loud = np.percentile(decibel, LOUD_PERCENTILE)
+        window = np.maximum(0.0, (decibel - loud) / RANGE_DB + 1).astype(np.float32)[None, :, :, None]
+        self._interpreter.set_tensor(self._input["index"], self._into(window))
+        self._interpreter.invoke()
+        logits = self._out_of(self._interpreter.get_tensor(self._output["index"])[0])
+        scores = tf.nn.softmax(logits / self._manifest.temperature).numpy()
+        self._mean = scores if self._mean is None else SMOOTHING * scores + (1 - SMOOTHING) * self._mean
+        return np.asarray(scores)
+
+    def _into(self, window: np.ndarray) -> np.ndarray:
+        if self._input["dtype"] == np.float32:
+            return window
+        scale, zero = self._input["quantization"]
+        limits = np.iinfo(self._input["dtype"])
+        return np.clip(np.rint(window / scale) + zero, limits.min, limits.max).astype(self._input["dtype"])
+
+    def _out_of(self, logits: np.ndarray) -> np.ndarray:
+        if self._output["dtype"] == np.float32:
+            return logits
+        scale, zero = self._output["quantization"]
+        return (logits.astype(np.float32) - zero) * scale
+
+
+class Ours:
+    """The device's pipeline, one hop at a time."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._hops: list[Block] = []
+        self._end_ms = 0
+        classifier = Classifier(bundle)
+        self._hop_ms = bundle.manifest.hop_ms
+        self._before = bundle.manifest.window_ms // bundle.manifest.hop_ms - 1
+        self._windows = windows(self._blocks(), bundle.manifest, classifier.scores, GATE_DBFS)
+
+    def hear(self, hop: Samples) -> np.ndarray | None:
+        """Take the next hop and return the window's scores; None before the first window, or in silence."""
+        self._end_ms += self._hop_ms
+        self._hops.append(Block(hop, self._end_ms))
+        if self._end_ms <= self._before * self._hop_ms:
+            return None
+        return next(self._windows).scores
+
+    def _blocks(self) -> Iterator[Block]:
+        while True:
+            yield self._hops.pop(0)
+
+
+def main() -> None:
+    """Measure and print."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
+    warnings.simplefilter("ignore")  # TensorFlow announces the end of its interpreter
+    bundle = models.bundle.load(models.bundle.find(models.bundle.DEFAULT))
+    ours, peer = Ours(bundle), Peer(bundle)
+    taken: dict[str, list[float]] = {"ours": [], "peer": []}
+    worst = 0.0
+    hop_samples = bundle.manifest.hop_samples
+    sound = synthetic_clip(60 * hop_samples + 777)
+    for number in range(rounds + WARM_UP):
+        hop = np.take(sound, np.arange(number * hop_samples, (number + 1) * hop_samples), mode="wrap")
+        scores = {}
+        for name, side in (("ours", ours), ("peer", peer)) if number % 2 else (("peer", peer), ("ours", ours)):
+            start_s = time.perf_counter()
+            scores[name] = side.hear(hop)
+            if number >= WARM_UP:
+                taken[name].append((time.perf_counter() - start_s) * 1000)
+        if scores["ours"] is not None and scores["peer"] is not None:
+            worst = max(worst, float(np.abs(scores["ours"] - scores["peer"]).max()))
+    _tell(taken, worst, bundle)
+
+
+def _tell(taken: dict[str, list[float]], worst: float, bundle: Bundle) -> None:
+    ours, peer = (statistics.median(taken[name]) for name in ("ours", "peer"))
+    ratio = statistics.median(one / other for one, other in zip(taken["ours"], taken["peer"], strict=True))
+    share = ours / bundle.manifest.hop_ms * 100
+    names = ("numpy", "ai-edge-litert", "librosa", "tensorflow", "webrtcvad-wheels")
+    print(f"ours              {ours:.2f} ms a window, median of {len(taken['ours'])}")
+    print(f"peer              {peer:.2f} ms a window: librosa and the TensorFlow interpreter")
+    print(f"ratio             {ratio:.3f} (1/{1 / ratio:.1f}), median over the pairs")
+    print(f"share of a core   {share:.2f} % at a hop of {bundle.manifest.hop_ms} ms")
+    print(f"largest difference of a score {worst:.5f}")
+    used = ", ".join(f"{name} {version(name)}" for name in names)
+    print(f"versions          {used}, Python {platform.python_version()}")
+    print(f"machine           {_processor()}, {os.cpu_count()} cores, one thread each; load {os.getloadavg()[0]:.1f}")
+    if worst > GOLDEN_TOLERANCE:  # 8-bit inputs may round the other way, and kernels differ
+        raise SystemExit(f"the two do not do the same job: a score differs by {worst}; {GOLDEN_TOLERANCE} is allowed")
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+if __name__ == "__main__":
+    main()
