@@ -73,6 +73,18 @@ COMMANDS = {
     "server ingest": Command(
         "server", "server.settings:ServerSettings", "server.commands:ingest", "store what the devices publish"
     ),
+    "server token add": Command(
+        "server",
+        "server.token_commands:NewTokenSettings",
+        "server.token_commands:add",
+        "make a token for someone who uses the REST API",
+    ),
+    "server token list": Command(
+        "server", "server.settings:ServerSettings", "server.token_commands:show", "list the tokens, without secrets"
+    ),
+    "server token revoke": Command(
+        "server", "server.token_commands:TokenSettings", "server.token_commands:revoke", "accept a token no more"
+    ),
     "dashboard": Command(
         "dashboard", "dashboard.settings:DashboardSettings", "dashboard.commands:run", "serve the live page"
     ),
@@ -173,7 +185,7 @@ def _config_files(base: Path) -> list[Path]:
 
 
 def _match(words: list[str]) -> str | None:
-    for length in (2, 1):
+    for length in (3, 2, 1):
         name = " ".join(words[:length])
         if len(words) >= length and name in COMMANDS:
             return name

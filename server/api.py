@@ -7,14 +7,14 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Response, request
+from flask import Response, g, request
 from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel
 
 from broker import topics
 from broker.notice import NOTICE
 from server import asked, delivery, documents, history, ranges, series, shapes, tables
-from server.auth import Guard, Role
+from server.auth import Guard
 from server.emotions import EMOTIONS
 from server.lookup import Lookup
 from server.pictures import Pictures
@@ -23,6 +23,7 @@ from server.ranges import Range, rfc3339
 from server.series import Grid
 from server.settings import ServerSettings
 from server.store import Device, Store
+from server.tokens import Role
 
 audit = logging.getLogger("moodwire.audit")
 
@@ -158,11 +159,12 @@ class Api:
     def _erase(self, device: str) -> shapes.Receipt:
         receipt = self._store.erase(device)
         audit.info(
-            "erased %s: %d records, generation %d, receipt %s, asked by the operator's token from %s",
+            "erased %s: %d records, generation %d, receipt %s, asked by token %s from %s",
             topics.mac_address(device),
             receipt.records,
             receipt.generation,
             receipt.job,
+            g.token.name,
             request.remote_addr,
         )
         return shapes.Receipt(
@@ -184,7 +186,7 @@ def make_api(prefix: str, store: Store, settings: ServerSettings, guard: Guard) 
 
     @blueprint.before_request
     def check() -> None:
-        guard.check(request.headers.get("Authorization"), _role(request.method))
+        g.token = guard.check(request.headers.get("Authorization"), _role(request.method))
 
     routes: list[tuple[str, str, Callable[..., Response], dict[str, Any]]] = [
         ("GET", "/devices", api.devices, documents.answer(shapes.Devices)),

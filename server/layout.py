@@ -19,7 +19,8 @@ Everything of one device hangs on `mw:{<id>}`, so that a Redis Cluster keeps it 
 | `mw:jobs`          | stream | what REST asks of ingest                                                         |
 | `mw:ingest`        | string | expires; there while ingest is                                                   |
 | `mw:written`       | hash   | outcome → records that ended so, for the metrics                                 |
-| `mw:tokens`        | hash   | role → SHA-256 of its bearer token                                               |
+| `mw:access`        | hash   | name → role and SHA-256 of a bearer token                                        |
+| `mw:access:used`   | hash   | name of a token → the hour of its last use                                       |
 """
 
 import functools
@@ -39,7 +40,6 @@ VERSION_KEY = "mw:layout"
 DEVICES = "mw:devices"
 JOBS = "mw:jobs"
 HEARTBEAT = "mw:ingest"
-TOKENS = "mw:tokens"
 WRITTEN = "mw:written"
 
 HOUR_MS = 3_600_000

@@ -79,8 +79,8 @@ def add_limits(app: Flask, guard: Guard, per_minute: int) -> None:
             )
         if buckets is None or request.path in _FREE:
             return
-        role = guard.role(request.headers.get("Authorization"))
-        wait_s = math.ceil(buckets.take(f"{role} {request.remote_addr}"))
+        held = guard.holder(request.headers.get("Authorization"))
+        wait_s = math.ceil(buckets.take(f"{held.name if held else ''} {request.remote_addr}"))
         if wait_s:
             raise ProblemError(
                 HTTPStatus.TOO_MANY_REQUESTS,

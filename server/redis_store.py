@@ -16,6 +16,7 @@ from broker import messages
 from server import layout, replies, writing
 from server.problems import StoreAwayError, UnusableError
 from server.store import Change, Device, Event, Fleet, HeardSpan, Job, Outcome, Receipt, Written
+from server.tokens import Tokens
 from server.writing import Word
 
 _LIBRARY = f"#!lua name=moodwire_{layout.VERSION}\n" + "".join(
@@ -323,11 +324,15 @@ class RedisStore:
         """Return whether ingest has said lately that it is there."""
         return bool(self._do("EXISTS", layout.HEARTBEAT))
 
+    @property
+    def tokens(self) -> Tokens:
+        """Who may use REST."""
+        return Tokens(self.ask)
+
     @_reaching
-    def token_digest(self, role: str, fresh: str) -> str:
-        """Return the digest of a role's token; the given one becomes it if there is none."""
-        _, digest = self._trip([("HSETNX", layout.TOKENS, role, fresh), ("HGET", layout.TOKENS, role)])
-        return str(digest.decode())
+    def ask(self, *command: Word) -> Any:
+        """Send one command and return its reply, for those who keep something of their own beside the devices."""
+        return self._do(*command)
 
     def _do(self, *command: str | int | bytes) -> Any:
         """Send one command and return its reply."""

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from broker import messages
 from server import layout
+from server.tokens import Tokens
 
 Kind = Literal["stored", "repeat", "expired", "erased", "refused", "stale"]
 
@@ -117,6 +118,10 @@ class Store(Protocol):
     Every method raises `StoreAwayError` when the store cannot answer.
     """
 
+    @property
+    def tokens(self) -> Tokens:
+        """Who may use REST."""
+
     def prepare(self) -> None:
         """Make the store ready to be written; raises `UnusableError` if it cannot keep what it confirms."""
 
@@ -190,6 +195,3 @@ class Store(Protocol):
 
     def ingest_is_there(self) -> bool:
         """Return whether ingest has said lately that it is there."""
-
-    def token_digest(self, role: str, fresh: str) -> str:
-        """Return the digest of a role's token; the given one becomes it if there is none."""

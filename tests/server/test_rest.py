@@ -240,7 +240,7 @@ def test_tokens_are_made_once_and_kept_hashed(redis_store: RunningStore, capsys:
     again.prepare()
     assert capsys.readouterr().out == ""
     again.check(f"Bearer {tokens[1]}", "operator")
-    assert not [token for token in tokens if token.encode() in b"".join(redis_store.client.hvals("mw:tokens"))]
+    assert not [token for token in tokens if token.encode() in b"".join(redis_store.client.hvals("mw:access"))]
 
 
 def test_a_taken_port_is_one_sentence_and_code_2(redis_store: RunningStore) -> None:

@@ -1,0 +1,125 @@
+"""Named bearer tokens: how they are made, kept, and taken back.
+
+A token is 256 random bits, so nobody can try them all, and one SHA-256 of it is as good as a slow hash, which exists to
+make few and guessable passwords costly to try. What is kept cannot be turned back into a token.
+"""
+
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+Role = Literal["viewer", "operator"]
+ROLES: tuple[Role, ...] = ("viewer", "operator")
+"""Each may do what the ones before it may."""
+
+_KEY = "mw:access"
+_USED = "mw:access:used"
+_HOUR_S = 3600
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A token as it is kept."""
+
+    name: str
+    role: Role
+    digest: str
+    """SHA-256 in hex; empty once it has been revoked."""
+    made: int
+    """Unix s."""
+
+
+class Listed(NamedTuple):
+    """A token that is accepted, and when it was used last."""
+
+    token: Token
+    used: int | None
+    """Start of the hour, Unix s."""
+
+
+def digest(token: str) -> str:
+    """Return what is kept of a token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def new(name: str, role: Role) -> tuple[str, Token]:
+    """Return a fresh token as its holder needs it, and as it is kept.
+
+    Raises:
+        ValueError: the name is not usable.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"token_name {name!r} is no name of a token: 1 to 32 lower-case letters, digits and hyphens are right, "
+            "such as grafana"
+        )
+    text = f"mw_{role}_{secrets.token_urlsafe(32)}"
+    return text, Token(name, role, digest(text), int(time.time()))
+
+
+class Tokens:
+    """The tokens in the store, beside those of the settings.
+
+    Every method raises `StoreAwayError` when the store cannot answer.
+
+    Args:
+        ask: Sends one command to the store and returns its reply.
+    """
+
+    def __init__(self, ask: Callable[..., Any]) -> None:
+        self._ask = ask
+
+    def accepted(self) -> list[Token]:
+        """Return the tokens that are not revoked, by name."""
+        return [token for token in self._kept() if token.digest]
+
+    def listed(self) -> list[Listed]:
+        """Return the tokens that are not revoked, by name, with their last use."""
+        used = self._ask("HGETALL", _USED)
+        return [
+            Listed(token, int(used[token.name.encode()]) if token.name.encode() in used else None)
+            for token in self.accepted()
+        ]
+
+    def make_first(self, role: Role) -> str | None:
+        """Make a token named like its role, unless there has ever been one; return it for its holder."""
+        text, token = new(role, role)
+        return text if self._ask("HSETNX", _KEY, role, msgspec.json.encode(token)) else None
+
+    def add(self, name: str, role: Role) -> str | None:
+        """Make a token and return it for its holder; None if another one has the name.
+
+        Raises:
+            ValueError: the name is not usable.
+        """
+        text, token = new(name, role)
+        if any(other.name == name for other in self.accepted()):
+            return None
+        self._ask("HDEL", _USED, name)
+        self._ask("HSET", _KEY, name, msgspec.json.encode(token))
+        return text
+
+    def revoke(self, name: str) -> bool:
+        """Let a token be accepted no more; False if there is none of that name.
+
+        Its name is kept, so that the next start does not make it anew.
+        """
+        for token in self.accepted():
+            if token.name == name:
+                gone = msgspec.structs.replace(token, digest="")
+                self._ask("HSET", _KEY, name, msgspec.json.encode(gone))
+                return True
+        return False
+
+    def note_use(self, name: str) -> None:
+        """Keep in which hour a token was used."""
+        self._ask("HSET", _USED, name, int(time.time()) // _HOUR_S * _HOUR_S)
+
+    def _kept(self) -> list[Token]:
+        kept = self._ask("HGETALL", _KEY)
+        return [msgspec.json.decode(kept[name], type=Token) for name in sorted(kept)]
