@@ -106,6 +106,9 @@ COMMANDS = {
     "data fetch": Command(
         "train", "training.settings:FetchSettings", "training.fetch:fetch", "download the recordings that train a model"
     ),
+    "data figures": Command(
+        "train", "training.settings:FiguresSettings", "training.figures:figures", "draw what the recordings hold"
+    ),
 }
 
 

@@ -2,7 +2,7 @@
 
 window (frames, mels, 1)
 -> convolution 3x3, batch normalisation, ReLU
--> 4 x [depthwise 3x3, normalisation, ReLU, pointwise 1x1, normalisation, ReLU]  (+ residual where the size stays)
+-> several x [depthwise 3x3, normalisation, ReLU, pointwise 1x1, normalisation, ReLU]  (+ residual where the size stays)
 -> average over time and frequency -> dropout -> dense -> one logit per label
 """
 

@@ -20,12 +20,17 @@ class RecipeError(Exception):
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A DS-CNN: one full convolution, then four depthwise separable ones."""
+    """A DS-CNN: one full convolution, then depthwise separable ones."""
 
-    filters: Annotated[tuple[Positive, ...], Meta(min_length=5, max_length=5)]
-    strides: Annotated[tuple[Positive, ...], Meta(min_length=5, max_length=5)]
+    filters: Annotated[tuple[Positive, ...], Meta(min_length=2)]
+    strides: Annotated[tuple[Positive, ...], Meta(min_length=2)]
     """In time and frequency alike. A layer that keeps its size gets a residual connection."""
     dropout: Share = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse layers of which half is missing."""
+        if len(self.filters) != len(self.strides):
+            raise ValueError(f"{len(self.filters)} filters and {len(self.strides)} strides: each layer needs both")
 
 
 class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -47,3 +47,11 @@ class ReportSettings:
 
     runs_dir: Path = ts.option(default=Path("runs"), help="where the trainings are kept")
     out: Path = ts.option(default=Path("training/RESULTS.md"), help="page to write")
+
+
+@ts.settings(frozen=True)
+class FiguresSettings:
+    """Settings of `moodwire data figures`."""
+
+    recordings_dir: Path = ts.option(default=Path("../shared/data"), help="folder that holds crema-d/")
+    out: Path = ts.option(default=Path("training/figures"), help="folder that gets the pictures")

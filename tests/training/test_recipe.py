@@ -25,6 +25,7 @@ def test_shipped_recipe_is_valid(path: Path) -> None:
         ("mixup", "mix_up", r"unknown field `mix_up` - at `\$.augment`"),
         ("epochs = 2", 'epochs = "two"', r"Expected `int`, got `str` - at `\$.epochs`"),
         ("sparsity = 0.5", "sparsity = 1.5", r"Expected `float` < 1.* - at `\$.pruning.sparsity`"),
+        ("filters = [8, 8,", "filters = [8,", r"4 filters and 5 strides: each layer needs both - at `\$.network`"),
         ("epochs = 2", "epochs =", "Invalid value"),
     ],
 )
