@@ -14,9 +14,11 @@ Everything of one device hangs on `mw:{<id>}`, so that a Redis Cluster keeps it 
 | `…:heard:<chunk>`  | list   | heard records of 6 h                                                             |
 | `…:days`           | zset   | days that hold anything                                                          |
 | `…:events`         | stream | online, offline, paused                                                          |
+| `…:orders`         | hash   | commands of the last hour: transaction → what, where it was sent, the answer     |
 | `mw:layout`        | string | the number of this layout                                                        |
 | `mw:devices`       | zset   | every device id ever met                                                         |
 | `mw:jobs`          | stream | what REST asks of ingest                                                         |
+| `mw:orders`        | stream | commands that are not yet answered or given up                                   |
 | `mw:ingest`        | string | expires; there while ingest is                                                   |
 | `mw:written`       | hash   | outcome → records that ended so, for the metrics                                 |
 | `mw:access`        | hash   | name → role and SHA-256 of a bearer token                                        |
@@ -39,6 +41,7 @@ VERSION = 2
 VERSION_KEY = "mw:layout"
 DEVICES = "mw:devices"
 JOBS = "mw:jobs"
+ORDERS = "mw:orders"
 HEARTBEAT = "mw:ingest"
 WRITTEN = "mw:written"
 
@@ -280,12 +283,15 @@ def _table(labels: int) -> np.dtype[np.void]:
 
 def _numbers(values: Sequence[bytes]) -> tuple[Ints, Ints]:
     """Return all numbers of 7 bits a byte, lowest first, and where those of each value begin."""
-    parts = np.frombuffer(b"".join(values), np.uint8).astype(np.int64)
-    is_last = parts < 128
-    ends = np.flatnonzero(is_last) + 1
-    starts = np.concatenate([[0], ends[:-1]])
-    place = np.arange(parts.size) - np.repeat(starts, ends - starts)
-    numbers = np.add.reduceat((parts & 127) << 7 * place, starts)
+    raw = np.frombuffer(b"".join(values), np.uint8)
+    ends = np.flatnonzero(raw < 128)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    numbers = (raw[starts] & 127).astype(np.int64)
+    longer, place = np.flatnonzero(ends > starts), 1
+    while longer.size:
+        numbers[longer] |= (raw[starts[longer] + place] & 127).astype(np.int64) << 7 * place
+        place += 1
+        longer = longer[ends[longer] - starts[longer] >= place]
     lengths = np.fromiter(map(len, values), np.int64, len(values))
     bytes_before = np.cumsum(lengths) - lengths
     return numbers, np.searchsorted(starts, bytes_before)
