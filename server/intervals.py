@@ -19,6 +19,17 @@ def join(intervals: Iterable[Interval], slack_ms: int = 0) -> list[Interval]:
     return joined
 
 
+def join_many(starts: NDArray[np.int64], ends: NDArray[np.int64], slack_ms: int) -> list[Interval]:
+    """Return many intervals, given as columns, in order and joined as `join` does."""
+    if not starts.size:
+        return []
+    order = np.argsort(starts, kind="stable")
+    starts, reached = starts[order], np.maximum.accumulate(ends[order])
+    breaks = np.flatnonzero(starts[1:] - reached[:-1] > slack_ms) + 1
+    firsts, lasts = np.concatenate([[0], breaks]), np.concatenate([breaks, [starts.size]]) - 1
+    return list(zip(starts[firsts].tolist(), reached[lasts].tolist(), strict=True))
+
+
 def without(intervals: Sequence[Interval], holes: Sequence[Interval]) -> list[Interval]:
     """Return what is left of joined intervals when joined holes are taken out."""
     left: list[Interval] = []

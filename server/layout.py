@@ -137,6 +137,15 @@ class Rollups:
     """Fields `count`, `uncertain`, and per label `sum`, `won_sum`, `min`, `max` (ten-thousandths), `all`, `won`."""
 
 
+class HeardSpans(NamedTuple):
+    """Parts of heard records in the order of their ends; times in Unix ms, each of shape (n,)."""
+
+    start: Ints
+    end: Ints
+    windows: Ints
+    silent: Ints
+
+
 def base(device: str) -> str:
     """Return the key of a device's hash, which is the start of all its keys."""
     return f"mw:{{{device}}}"
@@ -180,10 +189,22 @@ def pack_heard(heard: messages.Heard) -> bytes:
     return _HEARD.pack(0, *identity, *most, level, round(heard.clipping * SCORE_UNITS))
 
 
-def unpack_heard(chunk: int, value: bytes) -> tuple[int, int, int, int]:
-    """Return end (Unix ms), length (ms), windows and silent windows of one heard record."""
-    offset, span_ms, windows, silent, *_ = _HEARD_STORED.unpack(value)
-    return chunk * HEARD_CHUNK_MS + offset, span_ms, windows, silent
+def unpack_heard(chunks: Iterable[tuple[int, Sequence[bytes]]]) -> HeardSpans:
+    """Return heard records in the order of their ends, from (chunk, values) pairs."""
+    numbers = [(name, ">u4") for name in ("offset", "span", "windows", "silent")]
+    packed = np.dtype([*numbers, ("rest", f"V{_HEARD_STORED.size - 16}")])
+    tables, firsts = [], []
+    for chunk, values in chunks:
+        table = np.frombuffer(b"".join(values), packed)
+        tables.append(table)
+        firsts.append(np.full(table.size, chunk * HEARD_CHUNK_MS))
+    if not tables:
+        return HeardSpans(*(np.zeros(0, np.int64) for _ in range(4)))
+    table, end = np.concatenate(tables), np.concatenate(firsts)
+    end += table["offset"]
+    order = np.argsort(end, kind="stable")
+    table, end = table[order], end[order]
+    return HeardSpans(end - table["span"], end, table["windows"].astype(np.int64), table["silent"].astype(np.int64))
 
 
 def unpack_boot(name: bytes, value: bytes, generation: int) -> Boot:

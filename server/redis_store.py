@@ -15,7 +15,7 @@ from redis.retry import Retry
 from broker import messages
 from server import layout, replies, writing
 from server.problems import StoreAwayError, UnusableError
-from server.store import Change, Device, Event, Fleet, HeardSpan, Job, Outcome, Receipt, Written
+from server.store import Change, Device, Event, Fleet, Job, Outcome, Receipt, Written
 from server.tokens import Tokens
 from server.writing import Word
 
@@ -225,17 +225,13 @@ class RedisStore:
         return self._rollups(device, layout.cover(start, end))
 
     @_reaching
-    def heard(self, device: str, start: int, end: int) -> list[HeardSpan]:
+    def heard(self, device: str, start: int, end: int) -> layout.HeardSpans:
         """Return the heard spans that end in start < end <= end (Unix ms), in order."""
         chunks = self._chunks(device, layout.HEARD_CHUNK_MS, start, end + 1)
         lists = self._trip([("LRANGE", f"{layout.base(device)}:heard:{chunk}", 0, -1) for chunk in chunks])
-        spans = []
-        for chunk, reply in zip(chunks, lists, strict=True):
-            for value in reply:
-                at, span_ms, windows, silent = layout.unpack_heard(chunk, value)
-                if start < at <= end:
-                    spans.append(HeardSpan(at - span_ms, at, windows, silent))
-        return sorted(spans)
+        spans = layout.unpack_heard(zip(chunks, lists, strict=True))
+        inside = (start < spans.end) & (spans.end <= end)
+        return layout.HeardSpans(*(column[inside] for column in spans))
 
     @_reaching
     def events(self, device: str, start: int, end: int) -> list[Event]:

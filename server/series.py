@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from server import layout, ranges
-from server.intervals import Interval, clip, join, runs, without
+from server.intervals import Interval, clip, join, join_many, runs, without
 from server.layout import SCORE_UNITS, Floats, Ints, Readings, Rollups
 from server.ranges import Range
 from server.shapes import SpanKind
@@ -164,8 +164,9 @@ def spans(store: Store, device: str, inside: Range, least_ms: int, evidence: Evi
     """
     heard = store.heard(device, *inside)
     # Records follow each other by the clock of the device, which may be corrected by a little between two.
-    listened = join(((record.start, record.end) for record in heard if record.windows), _SLACK_MS)
-    silent = ((record.start, record.end) for record in heard if record.windows and record.silent >= record.windows)
+    listening = heard.windows > 0
+    listened = join_many(heard.start[listening], heard.end[listening], _SLACK_MS)
+    silent = listening & (heard.silent >= heard.windows)
     now = store.now()
     events = store.events(device, *inside)
     ends = [*(event.at for event in events[1:]), now]  # one too many where there is no event
@@ -174,7 +175,7 @@ def spans(store: Store, device: str, inside: Range, least_ms: int, evidence: Evi
         for state in ("online", "offline", "paused")
     }
     kinds: dict[SpanKind, list[Interval]] = {
-        "silence": join(silent, _SLACK_MS),
+        "silence": join_many(heard.start[silent], heard.end[silent], _SLACK_MS),
         "paused": states["paused"],
         # What a device heard while it had no connection has arrived since.
         "offline": without(states["offline"], listened),

@@ -41,15 +41,6 @@ class Change(NamedTuple):
     model: str
 
 
-class HeardSpan(NamedTuple):
-    """Part of a heard record; times in Unix ms."""
-
-    start: int
-    end: int
-    windows: int
-    silent: int
-
-
 class Latest(NamedTuple):
     """A device's newest reading."""
 
@@ -155,7 +146,7 @@ class Store(Protocol):
     def totals(self, device: str, start: int, end: int) -> list[layout.Rollups]:
         """Return the days, hours and minutes that make up a range of whole minutes (Unix ms)."""
 
-    def heard(self, device: str, start: int, end: int) -> list[HeardSpan]:
+    def heard(self, device: str, start: int, end: int) -> layout.HeardSpans:
         """Return the heard spans that end in start < end <= end (Unix ms), in order."""
 
     def events(self, device: str, start: int, end: int) -> list[Event]:
