@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from server.emotions import emotion
 from server.layout import DAY_MS
@@ -111,6 +112,8 @@ def histogram(name: str, result: Summary, zone: tzinfo) -> Figure:
         axes.set_title(shown.name, color=shown.colour, fontsize=12, fontweight="bold")
         axes.set_xlim(0, 1)
         axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_formatter(EngFormatter(sep=""))  # 2M, 500k
         axes.grid(axis="y", color=_LINES, linewidth=0.8)
     kinds = [Patch(color=_QUIET, alpha=_PALE), Patch(color=_QUIET)]
     figure.legend(kinds, ["all readings", "strongest, in speech"], loc="lower center", ncols=2, frameon=False)
