@@ -94,7 +94,9 @@ def echoing(samples: Samples, echo_s: float, rng: np.random.Generator) -> Sample
     length = int(echo_s * RATE_HZ)
     response = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
     response /= np.sqrt((response**2).sum())
-    size = len(samples) + length
+    size = (
+        1 << (len(samples) + length).bit_length()
+    )  # a power of two: an FFT of any other length may take ten times as long
     echo = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[: len(samples)]
     return np.rint((samples + echo) / np.sqrt(2)).clip(-32_768, 32_767).astype(np.int16)
 
