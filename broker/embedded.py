@@ -93,7 +93,6 @@ def _may_publish(user: str) -> list[str]:
     return [
         *(topics.topic(user, kind) for kind in topics.FROM_DEVICE),
         topics.topic(user, "state"),
-        *(topics.command_response(user, name) for name in topics.COMMANDS),
         topics.home_assistant(user),
     ]
 

@@ -1,7 +1,7 @@
 """Topic names, and the device id that is part of them."""
 
 import re
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 ROOT = "moodwire/v1"
 SERVER_STATUS = f"{ROOT}/server/status"
@@ -9,12 +9,14 @@ SERVER_STATUS = f"{ROOT}/server/status"
 HOME_ASSISTANT_STATUS = "homeassistant/status"
 """Where Home Assistant says that it has started."""
 
-FromDevice = Literal["reading", "heard", "status", "health"]
+Answered = Literal["cmd/pause/response", "cmd/resume/response", "cmd/set/response", "cmd/model/response"]
+FromDevice = Literal["reading", "heard", "status", "health"] | Answered
 """What the server listens to."""
 ToDevice = Literal["stored", "generation"]
 CommandName = Literal["pause", "resume", "set", "model"]
 COMMANDS: tuple[CommandName, ...] = ("pause", "resume", "set", "model")
-FROM_DEVICE: tuple[FromDevice, ...] = ("reading", "heard", "status", "health")
+ANSWERED: tuple[Answered, ...] = get_args(Answered)
+FROM_DEVICE: tuple[FromDevice, ...] = ("reading", "heard", "status", "health", *ANSWERED)
 
 _DEVICE_ID = re.compile(r"[0-9a-f]{12}")
 _MAC_FORMS = re.compile(r"[0-9a-f]{12}|[0-9a-f]{2}(:[0-9a-f]{2}){5}|[0-9a-f]{2}(-[0-9a-f]{2}){5}")

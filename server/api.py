@@ -1,4 +1,4 @@
-"""The routes under `/api/v1`: devices, one device, its summary and events, deletion, and what emotions are called."""
+"""The routes under `/api/v1`: devices, one device, its summary and events, deletion, commands, and emotions' names."""
 
 import functools
 import logging
@@ -17,6 +17,7 @@ from server import asked, delivery, documents, history, ranges, series, shapes, 
 from server.auth import Guard
 from server.emotions import EMOTIONS
 from server.lookup import Lookup
+from server.operating import Operating
 from server.pictures import Pictures
 from server.problems import ProblemError
 from server.ranges import Range, rfc3339
@@ -177,12 +178,12 @@ class Api:
 
 
 def make_api(prefix: str, store: Store, settings: ServerSettings, guard: Guard) -> APIBlueprint:
-    """Return the routes; reading takes a viewer's token, deleting an operator's."""
+    """Return the routes; reading takes a viewer's token, deleting and commands an operator's."""
     blueprint = APIBlueprint(
         "api", __name__, url_prefix=prefix, abp_security=[{"token": []}], abp_responses=documents.problems()
     )
     lookup = Lookup(store, settings)
-    api, pictures = Api(lookup), Pictures(lookup)
+    api, pictures, operating = Api(lookup), Pictures(lookup), Operating(lookup)
 
     @blueprint.before_request
     def check() -> None:
@@ -196,12 +197,15 @@ def make_api(prefix: str, store: Store, settings: ServerSettings, guard: Guard) 
         ("GET", "/devices/<mac>/summary", api.summary, documents.answer(shapes.Summary)),
         ("GET", "/devices/<mac>/events", api.events, documents.answer(shapes.Events, csv=True)),
         ("GET", "/devices/<mac>/plots/<plot>.<form>", pictures.plot, documents.IMAGES),
+        ("POST", "/devices/<mac>/commands", operating.ask, documents.answer(shapes.Command)),
+        ("GET", "/devices/<mac>/commands/<transaction>", operating.tell, documents.answer(shapes.Command)),
         ("GET", "/meta", api.meta, documents.answer(shapes.Meta)),
     ]
+    adders = {"GET": blueprint.get, "DELETE": blueprint.delete, "POST": blueprint.post}
     for method, rule, work, answer in routes:
-        add = blueprint.get if method == "GET" else blueprint.delete
         extensions = {"x-required-role": _role(method)}
-        add(rule, responses={"200": answer}, openapi_extensions=extensions)(_function(work))
+        responses: dict[str | int | HTTPStatus, Any] = {"202" if method == "POST" else "200": answer}
+        adders[method](rule, responses=responses, openapi_extensions=extensions)(_function(work))
     return blueprint
 
 

@@ -85,6 +85,11 @@ def _invalid(error: ValidationError) -> Response:
     """Say what is wrong with the first parameter that is wrong."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
+    if not name:
+        detail = (
+            'the body is not right: a JSON object with the content type application/json is, like {"command": "pause"}'
+        )
+        return _problem(HTTPStatus.BAD_REQUEST, detail)
     if first["type"] == "extra_forbidden":
         return _problem(HTTPStatus.BAD_REQUEST, f"there is no parameter {name!r}: the page {PREFIX}/docs lists them")
     return _problem(HTTPStatus.BAD_REQUEST, f"{name} {first['input']!r} is not right: {first['msg']}")

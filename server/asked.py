@@ -91,3 +91,26 @@ class Confirm(Query):
     """That everything is meant."""
 
     confirm: Annotated[str, Field(description="must be `all`")] = ""
+
+
+class Answer(Mac):
+    """One command that was given to one device."""
+
+    transaction: Annotated[str, Field(description="`transaction` of the answer to the command")]
+
+
+class CommandBody(Query):
+    """What a device shall do."""
+
+    model_config = ConfigDict(strict=True)
+
+    command: Annotated[Literal["pause", "resume", "set", "model"], Field(description="what to do")]
+    name: Annotated[str | None, Field(min_length=1, max_length=64, description="set: the device's new name")] = None
+    gate_dbfs: Annotated[
+        float | None, Field(ge=-100, le=0, description="set: level at which the speech gate opens, dBFS")
+    ] = None
+    source: Annotated[
+        str | None,
+        Field(min_length=1, max_length=2048, description="model: URL or path on the device of a packed bundle"),
+    ] = None
+    rollback: Annotated[bool, Field(description="model: go back to the model before")] = False

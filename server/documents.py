@@ -16,6 +16,7 @@ _ANSWERS: tuple[type[BaseModel], ...] = (
     shapes.Events,
     shapes.Receipt,
     shapes.Receipts,
+    shapes.Command,
     shapes.Meta,
     shapes.Problem,
 )

@@ -21,6 +21,7 @@ from broker.messages import Generation, Record, WireError
 from server.answers import Answers
 from server.intake import Taken, take
 from server.link import Arrived, Link
+from server.orders import Order
 from server.problems import StoreAwayError
 from server.settings import ServerSettings
 from server.store import Job, Outcome, Store
@@ -64,14 +65,14 @@ class _Done:
     outcomes: list[Outcome | None]
     generations: dict[str, int]
     """Of devices that still send records of an erased one."""
-    jobs: list[Job]
+    jobs: list[Job | Order]
 
 
 @dataclass(frozen=True)
 class _Told:
     """A job whose messages are on their way."""
 
-    job: Job
+    job: Job | Order
     messages: list[mqtt.MQTTMessageInfo]
     deadline_s: float
 
@@ -158,7 +159,7 @@ class Ingest:
         self._waiting_records -= records
         return batch
 
-    def _visit(self, batch: list[_Waiting], finished: list[Job]) -> _Done:
+    def _visit(self, batch: list[_Waiting], finished: list[Job | Order]) -> _Done:
         """Do what there is to do at the store; runs in the store's thread.
 
         Raises:
@@ -176,13 +177,17 @@ class Ingest:
         }
         generations = {device: self._store.generation(device) for device in erased}
         for job in finished:
-            self._store.finish(job)
-        now_s, jobs = time.monotonic(), []
+            if isinstance(job, Order):
+                self._store.orders.note_sent(job)
+            else:
+                self._store.finish(job)
+        now_s = time.monotonic()
+        jobs: list[Job | Order] = []
         if self._link.is_up and now_s >= self._next_beat_s:
             self._store.beat(_BEAT_LIVES_S)
             self._next_beat_s = now_s + _BEAT_EVERY_S
         if now_s >= self._next_jobs_s:
-            jobs = self._store.jobs() if self._link.is_up else []
+            jobs = [*self._store.jobs(), *self._store.orders.due()] if self._link.is_up else []
             self._next_jobs_s = now_s + _JOBS_EVERY_S
         return _Done(outcomes, generations, jobs)
 
@@ -199,7 +204,8 @@ class Ingest:
         self._settle(batch, done)
         for job in done.jobs:
             if job.id not in self._told:
-                self._tell(job)
+                sent = self._pass_on(job) if isinstance(job, Order) else self._tell(job)
+                self._told[job.id] = _Told(job, sent, time.monotonic() + _JOB_TAKES_S)
 
     def _keep(self, batch: list[_Waiting]) -> None:
         """Let messages wait again, before those that have come since."""
@@ -287,30 +293,34 @@ class Ingest:
         wait_s = longest_s * random.uniform(0.5, 1.0)  # noqa: S311 -- spreads tries, protects nothing
         self._next_try_s = time.monotonic() + wait_s
 
-    def _tell(self, job: Job) -> None:
+    def _pass_on(self, order: Order) -> list[mqtt.MQTTMessageInfo]:
+        """Publish what an operator asks of a device."""
+        return [self._link.publish(topics.command(order.device, order.name), order.payload)]
+
+    def _tell(self, job: Job) -> list[mqtt.MQTTMessageInfo]:
         """Tell a device that its data was erased, and forget what the broker keeps of it.
 
         The status goes last: a live device that sees it cleared says everything again, and must not be overtaken.
         """
         generation = messages.encode(Generation(gen=job.generation))
-        sent = [
+        return [
             self._link.publish(topics.topic(job.device, "generation"), generation, retain=True),
             self._link.publish(topics.home_assistant(job.device), b"", retain=True),
             self._link.publish(topics.topic(job.device, "state"), b"", retain=True),
             self._link.publish(topics.topic(job.device, "health"), b"", retain=True),
             self._link.publish(topics.topic(job.device, "status"), b"", retain=True),
         ]
-        self._told[job.id] = _Told(job, sent, time.monotonic() + _JOB_TAKES_S)
 
-    def _finished_jobs(self) -> list[Job]:
+    def _finished_jobs(self) -> list[Job | Order]:
         """Return the jobs whose messages the broker has; forget those that take too long, so that they come again."""
         told, self._told = self._told, {}
         finished = []
         for one in told.values():
             if all(_is_published(info) for info in one.messages):
                 finished.append(one.job)
-                device, generation = topics.mac_address(one.job.device), one.job.generation
-                log.info("told %s to go on with generation %d", device, generation)
+                device, job = topics.mac_address(one.job.device), one.job
+                what = job.name if isinstance(job, Order) else f"go on with generation {job.generation}"
+                log.info("told %s to %s", device, what)
             elif time.monotonic() < one.deadline_s:
                 self._told[one.job.id] = one
         return finished

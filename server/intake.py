@@ -2,10 +2,10 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from broker import messages, topics
-from broker.messages import Health, Heard, Identity, Reading, Status, WireError
+from broker.messages import CommandResponse, Health, Heard, Identity, Reading, Status, WireError
 from server.store import Written
 
 MOST_GENERATION = 2**48
@@ -34,6 +34,8 @@ def take(topic: str, payload: bytes) -> Taken:
         return Taken(device, [messages.decode(payload, Status)] if payload else [])
     if kind == "health":
         return Taken(device, [messages.decode(payload, Health)] if payload else [])
+    if kind in topics.ANSWERED:
+        return Taken(device, [messages.decode(payload, CommandResponse)])
     try:
         whole: Sequence[Reading | Heard] = messages.decode_all(payload, Reading if kind == "reading" else Heard)
         if all(record.gen <= MOST_GENERATION for record in whole):
@@ -65,7 +67,7 @@ def _address(topic: str) -> topics.Address:
         raise WireError(str(error)) from error
 
 
-def _record(part: bytes, kind: Literal["reading", "heard"]) -> Reading | Heard:
+def _record(part: bytes, kind: topics.FromDevice) -> Reading | Heard:
     """Return one record whose numbers the store can count with."""
     record = messages.decode(part, Reading) if kind == "reading" else messages.decode(part, Heard)
     if record.gen > MOST_GENERATION:

@@ -14,13 +14,14 @@ from redis.retry import Retry
 
 from broker import messages
 from server import layout, replies, writing
+from server.orders import Orders
 from server.problems import StoreAwayError, UnusableError
 from server.store import Change, Device, Event, Fleet, Job, Outcome, Receipt, Written
 from server.tokens import Tokens
 from server.writing import Word
 
 _LIBRARY = f"#!lua name=moodwire_{layout.VERSION}\n" + "".join(
-    Path(__file__).with_name(name).read_text() for name in ("rollups.lua", "store.lua")
+    Path(__file__).with_name(name).read_text() for name in ("rollups.lua", "store.lua", "orders.lua")
 )
 _OLDEST_MAJOR = 7
 _WAIT_FOR_DISK_MS = 3000
@@ -61,6 +62,8 @@ class RedisStore:
     rollup_retention_ms: int
     place: str = field(init=False)
     """The URL without user and password, for people."""
+    orders: Orders = field(init=False, repr=False)
+    """What operators ask of devices."""
     _client: redis.Redis = field(init=False, repr=False)
     _waits_for_disk: bool = field(init=False, default=False)
     _indexed: set[str] = field(init=False, repr=False, default_factory=set)
@@ -72,6 +75,7 @@ class RedisStore:
         """Make the client; nothing is sent yet."""
         scheme, _, rest = self.url.partition("://")
         self.place = f"{scheme}://{rest.rpartition('@')[2]}"
+        self.orders = Orders(self.ask_all, self.now)
         try:
             # Whoever calls decides about another try, so the client makes none of its own.
             self._client = redis.Redis.from_url(
@@ -324,6 +328,11 @@ class RedisStore:
     def tokens(self) -> Tokens:
         """Who may use REST."""
         return Tokens(self.ask)
+
+    @_reaching
+    def ask_all(self, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
+        """Send several commands and return their replies, for the same."""
+        return self._trip(commands)
 
     @_reaching
     def ask(self, *command: Word) -> Any:

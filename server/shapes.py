@@ -8,6 +8,7 @@ Time = Annotated[str, Field(description="RFC 3339, UTC", json_schema_extra={"for
 Ms = Annotated[int, Field(description="Unix milliseconds")]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 SpanKind = Literal["silence", "uncertain", "paused", "offline", "missing"]
+CommandStatus = Literal["pending", "ok", "error", "expired"]
 MacAddress = Annotated[str, Field(description="aa:bb:cc:dd:ee:ff")]
 
 
@@ -182,6 +183,22 @@ class Receipts(Answer):
     """The erasures of all devices."""
 
     receipts: list[Receipt]
+
+
+class Command(Answer):
+    """A command, and what became of it."""
+
+    transaction: Annotated[str, Field(description="asks after it, and names it in the logs")]
+    mac_address: MacAddress
+    command: Literal["pause", "resume", "set", "model"]
+    status: Annotated[
+        CommandStatus,
+        Field(description="ok, error: so the device says; expired: too late for it to be sent or answered"),
+    ]
+    error: Annotated[str | None, Field(description="one sentence if it failed or expired")]
+    asked_at: Time
+    expires_at: Annotated[Time, Field(description="from then on it is not sent any more")]
+    sent: Annotated[bool, Field(description="the broker has taken it while the device was online")]
 
 
 class EmotionName(Answer):

@@ -287,7 +287,8 @@ local function erase(keys, _)
     end
     redis.call('UNLINK', unpack(names))
   end
-  redis.call('UNLINK', base, base .. ':boots', base .. ':schemas', base .. ':days', base .. ':events', base .. ':open')
+  redis.call('UNLINK', base, base .. ':boots', base .. ':schemas', base .. ':days', base .. ':events', base .. ':open',
+    base .. ':orders')
   redis.call('HSET', base, 'gen', gen, 'erased_at', now)
   return {gen, records, now}
 end

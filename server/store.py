@@ -6,12 +6,13 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from broker import messages
 from server import layout
+from server.orders import Orders
 from server.tokens import Tokens
 
 Kind = Literal["stored", "repeat", "expired", "erased", "refused", "stale"]
 
 
-Written = messages.Reading | messages.Heard | messages.Status | messages.Health
+Written = messages.Reading | messages.Heard | messages.Status | messages.Health | messages.CommandResponse
 """What a device sends and the store takes."""
 
 
@@ -112,6 +113,10 @@ class Store(Protocol):
     @property
     def tokens(self) -> Tokens:
         """Who may use REST."""
+
+    @property
+    def orders(self) -> Orders:
+        """What operators ask of devices."""
 
     def prepare(self) -> None:
         """Make the store ready to be written; raises `UnusableError` if it cannot keep what it confirms."""

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from broker import messages
 from server import layout
 from server.store import Kind, Outcome, Written
@@ -10,6 +12,7 @@ from server.store import Kind, Outcome, Written
 Word = str | int | bytes
 
 _RECORDS_PER_CALL = 1000
+_LONGEST_ERROR = 500
 _KINDS: tuple[Kind, ...] = ("stored", "repeat", "expired", "erased", "stale")
 _OUTCOMES = {kind.encode(): Outcome(kind) for kind in _KINDS}
 
@@ -60,9 +63,14 @@ def outcomes(made: Sequence[Call], replies: Sequence[Any], length: int) -> list[
     return found
 
 
-def _about(device: str, message: messages.Status | messages.Health, keep_rollups_ms: int) -> list[Word]:
-    """Return the call that takes over what a device says of itself."""
+def _about(
+    device: str, message: messages.Status | messages.Health | messages.CommandResponse, keep_rollups_ms: int
+) -> list[Word]:
+    """Return the call that takes over what a device says of itself, or how a command ended."""
     key = layout.base(device)
+    if isinstance(message, messages.CommandResponse):
+        short = replace(message, error=message.error and message.error[:_LONGEST_ERROR])
+        return ["FCALL", layout.function("answer"), 1, f"{key}:orders", message.transaction, messages.encode(short)]
     if isinstance(message, messages.Health):
         return ["FCALL", layout.function("health"), 1, key, messages.encode(message)]
     about = (message.state, message.name, ",".join(message.labels), message.model, message.version)

@@ -1,0 +1,129 @@
+"""What operators ask of devices over REST: commands are checked, queued for ingest, and asked after."""
+
+import logging
+from http import HTTPStatus
+
+from flask import Response, g, request, url_for
+
+from broker import messages, topics
+from broker.messages import Command, ModelCommand, SetCommand, WireError
+from broker.topics import CommandName
+from server import asked, orders, shapes
+from server.lookup import Lookup
+from server.orders import Asked
+from server.problems import ProblemError
+from server.ranges import rfc3339
+from server.store import Device
+
+audit = logging.getLogger("moodwire.audit")
+
+_KINDS: dict[CommandName, type[Command]] = {
+    "pause": Command,
+    "resume": Command,
+    "set": SetCommand,
+    "model": ModelCommand,
+}
+_NEEDS = {
+    "pause": "nothing else",
+    "resume": "nothing else",
+    "set": "`name`, `gate_dbfs` or both",
+    "model": "either `source` or `rollback: true`",
+}
+_RETRY_S = 60
+
+
+class Operating:
+    """The work of the routes about commands."""
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+        self._orders = lookup.store.orders
+
+    def ask(self, path: asked.Mac, body: asked.CommandBody) -> Response:
+        """Command: pause or resume a device, change its settings or its model; answered before it happens."""
+        device = self._lookup.find(path.mac)
+        command = _command(body)
+        if self._orders.waiting(device.id) >= orders.MOST_WAITING:
+            raise ProblemError(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"{orders.MOST_WAITING} commands wait for {topics.mac_address(device.id)} already: once it has "
+                f"answered one, or {orders.WANTED_MS // 60_000} min after it was asked, another is taken",
+                retry_s=_RETRY_S,
+            )
+        found = self._orders.add(device.id, body.command, command)
+        audit.info(
+            "asked %s to %s, transaction %s, by token %s from %s",
+            topics.mac_address(device.id),
+            body.command,
+            found.transaction,
+            g.token.name,
+            request.remote_addr,
+        )
+        response = _answer(_shape(device, found, found.asked_at))
+        response.status_code = HTTPStatus.ACCEPTED
+        response.headers["Location"] = url_for("api.tell", mac=device.id, transaction=found.transaction)
+        return response
+
+    def tell(self, path: asked.Answer) -> Response:
+        """Command: what became of one."""
+        device = self._lookup.find(path.mac)
+        found = self._orders.find(device.id, path.transaction)
+        if found is None:
+            raise ProblemError(
+                HTTPStatus.NOT_FOUND,
+                f"{topics.mac_address(device.id)} has no command {path.transaction!r}: those of the last hour are "
+                "known, by the transaction that the answer to POST has",
+            )
+        return _answer(_shape(device, found, self._lookup.store.now()))
+
+
+def _command(body: asked.CommandBody) -> Command:
+    """Return a command with a new transaction.
+
+    Raises:
+        ProblemError: 400, the contract does not allow it.
+    """
+    kind = _KINDS[body.command]
+    given = body.model_dump(exclude={"command"}, exclude_defaults=True)
+    foreign = sorted(given.keys() - set(kind.__struct_fields__))
+    fits = not foreign and {"set": bool(given), "model": len(given) == 1}.get(body.command, not given)
+    if not fits:
+        words = ", ".join(sorted(given)) or "nothing else"
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"{body.command} came with {words}: {_NEEDS[body.command]} is right")
+    command = kind(transaction=orders.new_transaction(), **given)
+    try:
+        return messages.decode(messages.encode(command), kind)
+    except WireError as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"the command is not right: {error}") from error
+
+
+def _shape(device: Device, found: Asked, now: int) -> shapes.Command:
+    """Return a command as REST shows it.
+
+    Args:
+        device: Whom it was given to.
+        found: What the store knows of it.
+        now: Unix ms.
+    """
+    error = None
+    status: shapes.CommandStatus = "pending"
+    if found.response is not None:
+        status, error = found.response.status, found.response.error
+    elif now >= found.until:
+        status = "expired"
+        minutes = orders.WANTED_MS // 60_000
+        error = f"the device {'has not answered' if found.sent else 'was not online'} within {minutes} min"
+    return shapes.Command(
+        transaction=found.transaction,
+        mac_address=topics.mac_address(device.id),
+        command=found.name,
+        status=status,
+        error=error,
+        asked_at=rfc3339(found.asked_at),
+        expires_at=rfc3339(found.until),
+        sent=found.sent,
+    )
+
+
+def _answer(body: shapes.Command) -> Response:
+    return Response(body.model_dump_json(), mimetype="application/json")
