@@ -85,6 +85,12 @@ COMMANDS = {
     "server token revoke": Command(
         "server", "server.token_commands:TokenSettings", "server.token_commands:revoke", "accept a token no more"
     ),
+    "server backup": Command(
+        "server", "server.backup:BackupSettings", "server.backup:write", "write all data into a file, while all runs"
+    ),
+    "server restore": Command(
+        "server", "server.backup:BackupSettings", "server.backup:read", "bring a backup's data back; may be repeated"
+    ),
     "dashboard": Command(
         "dashboard", "dashboard.settings:DashboardSettings", "dashboard.commands:run", "serve the live page"
     ),

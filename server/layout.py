@@ -51,6 +51,9 @@ DAY_MS = 86_400_000
 SCORE_UNITS = 10_000
 """A score is kept as a whole number of ten-thousandths."""
 
+SUMS_PER_LABEL = 24
+"""Numbers of one label in a rollup that is unpacked."""
+
 _BINS = 10
 
 _LEVEL_OFFSET_DBFS = 120.0
@@ -207,6 +210,12 @@ def unpack_heard(chunks: Iterable[tuple[int, Sequence[bytes]]]) -> HeardSpans:
     return HeardSpans(end - table["span"], end, table["windows"].astype(np.int64), table["silent"].astype(np.int64))
 
 
+def unpack_heard_whole(chunk: int, value: bytes) -> tuple[int, int, int, int, int, int, int, float, float]:
+    """Return all of a heard record: end, length, windows, silent, speech, uncertain, dropped, level, clipping."""
+    offset, *counts, level, clipping = _HEARD_STORED.unpack(value)
+    return chunk * HEARD_CHUNK_MS + offset, *counts, _level_dbfs(level), clipping / SCORE_UNITS
+
+
 def unpack_boot(name: bytes, value: bytes, generation: int) -> Boot:
     """Return one boot.
 
@@ -224,6 +233,16 @@ def unpack_latest(value: bytes) -> tuple[int, int, bool, float, list[float]]:
     number, flags, level = value[8:11]
     scores = np.frombuffer(value, ">u2", offset=11) / SCORE_UNITS
     return int(at), number, bool(flags & _SPEECH), _level_dbfs(level), [float(score) for score in scores]
+
+
+def reading_schema(value: bytes) -> int:
+    """Return the schema number of a stored reading."""
+    return value[3]
+
+
+def reading_clock_synced(value: bytes) -> bool:
+    """Return whether the device's clock was set when it made a stored reading."""
+    return bool(value[2] & _CLOCK_SYNCED)
 
 
 def unpack_readings(kind: Schema, parts: Iterable[tuple[int, bytes]]) -> Readings:

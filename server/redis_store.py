@@ -21,7 +21,7 @@ from server.tokens import Tokens
 from server.writing import Word
 
 _LIBRARY = f"#!lua name=moodwire_{layout.VERSION}\n" + "".join(
-    Path(__file__).with_name(name).read_text() for name in ("rollups.lua", "store.lua", "orders.lua")
+    Path(__file__).with_name(name).read_text() for name in ("rollups.lua", "store.lua", "orders.lua", "restore.lua")
 )
 _OLDEST_MAJOR = 7
 _WAIT_FOR_DISK_MS = 3000

@@ -1,0 +1,262 @@
+-- What backup reads and restore writes: the last part of one library with `rollups.lua` and `store.lua`.
+-- Everything is merged: what is there already stays and is not counted twice, so a restore can be repeated.
+
+local MOST_VALUES = 1000 -- in one command; Lua's stack is small
+
+-- Whether the device has been erased since a backup of this generation; then nothing of it comes back.
+local function erased_since(base, gen)
+  return tonumber(redis.call('HGET', base, 'gen') or 0) > gen
+end
+
+local function list_lengths(base, suffix, chunks_per_day, day, found)
+  for chunk = day * chunks_per_day, (day + 1) * chunks_per_day - 1 do
+    local length = redis.call('LLEN', base .. suffix .. chunk)
+    if length > 0 then
+      found[#found + 1] = chunk
+      found[#found + 1] = length
+    end
+  end
+end
+
+-- Returns what a device has at one moment: its hash, kinds of readings, boots, each boot's bitmap, days, and numbers and
+-- lengths of its lists of readings and of heard records. Lists only grow, so their starts can be read later.
+-- args[1] is the retention of records in ms.
+local function survey(keys, args)
+  local base = keys[1]
+  local boots = redis.call('HGETALL', base .. ':boots')
+  local bitmaps = {}
+  for i = 1, #boots, 2 do
+    local index = struct.unpack('<I4', boots[i + 1])
+    bitmaps[#bitmaps + 1] = redis.call('GET', base .. ':seen:' .. index) or ''
+  end
+  local days = redis.call('ZRANGE', base .. ':days', 0, -1)
+  local first = math.floor((clock_ms() - tonumber(args[1])) / DAY_MS)
+  local readings, heard = {}, {}
+  for _, member in ipairs(days) do
+    local day = tonumber(member)
+    if day >= first then
+      list_lengths(base, ':r:', 24, day, readings)
+      list_lengths(base, ':heard:', 4, day, heard)
+    end
+  end
+  return {redis.call('HGETALL', base), redis.call('HGETALL', base .. ':schemas'), boots, bitmaps, days, readings, heard}
+end
+
+-- Takes over what a backup says of a device: args are generation, erased_at, first_seen, last_seen (0 for none), name,
+-- state, labels, model and version. A higher generation erases what is there, as the erasure did that made it.
+local function restore_device(keys, args)
+  local base = keys[1]
+  local gen, erased_at, first_seen, last_seen = tonumber(args[1]), args[2], tonumber(args[3]), tonumber(args[4])
+  if erased_since(base, gen) then
+    return 0
+  end
+  if gen > tonumber(redis.call('HGET', base, 'gen') or 0) then
+    erase(keys, {})
+    redis.call('HSET', base, 'gen', gen)
+    redis.call('HDEL', base, 'erased_at')
+  end
+  if erased_at ~= '0' then
+    redis.call('HSET', base, 'erased_at', erased_at)
+  end
+  if first_seen > 0 then
+    local known = redis.call('HMGET', base, 'first_seen', 'last_seen')
+    redis.call('HSET', base, 'first_seen', math.min(first_seen, tonumber(known[1] or first_seen)))
+    if last_seen > 0 then
+      redis.call('HSET', base, 'last_seen', math.max(last_seen, tonumber(known[2] or 0)))
+    end
+  end
+  for i, name in ipairs({'name', 'state', 'labels', 'model', 'version'}) do
+    if args[4 + i] ~= '' then
+      redis.call('HSETNX', base, name, args[4 + i])
+    end
+  end
+  return 1
+end
+
+-- Adds the sequence numbers of a boot: args are generation, retention of records in ms, boot, first and last at, first
+-- and last arrival, highest number, and the bitmap.
+local function restore_boot(keys, args)
+  local base = keys[1]
+  if erased_since(base, tonumber(args[1])) then
+    return 0
+  end
+  local keep_ms, boot, highest = tonumber(args[2]), args[3], tonumber(args[8])
+  local entry = boot_entry(base, boot)
+  local seen, other = base .. ':seen:' .. entry[1], base .. ':seen:restored'
+  redis.call('SET', other, args[9])
+  redis.call('BITOP', 'OR', seen, seen, other)
+  redis.call('DEL', other)
+  local first = entry[4] == 0
+  entry[2] = first and tonumber(args[4]) or math.min(entry[2], tonumber(args[4]))
+  entry[3] = math.max(entry[3], tonumber(args[5]))
+  entry[4] = redis.call('BITCOUNT', seen)
+  entry[5] = redis.call('BITPOS', seen, 1)
+  entry[6] = math.max(entry[6], highest)
+  entry[7] = first and tonumber(args[6]) or math.min(entry[7], tonumber(args[6]))
+  entry[8] = math.max(entry[8], tonumber(args[7]))
+  save_boot(base, boot, entry)
+  redis.call('PEXPIREAT', seen, (math.floor(entry[3] / DAY_MS) + 2) * DAY_MS + keep_ms)
+  return 1
+end
+
+-- Returns how often each value is in a list.
+local function counted(key)
+  local counts = {}
+  for _, value in ipairs(redis.call('LRANGE', key, 0, -1)) do
+    counts[value] = (counts[value] or 0) + 1
+  end
+  return counts
+end
+
+-- Adds all records of one list: args are generation, retention of records and of rollups in ms, the text of their kind
+-- (empty for heard records), and the packed records, whose boots and numbers mean nothing here. A record that the list
+-- has already is not added. Returns how many were added, were there, and are older than the retention; -1 if erased.
+local function restore_records(keys, args)
+  local base = keys[1]
+  if erased_since(base, tonumber(args[1])) then
+    return {-1, 0, 0}
+  end
+  local now, keep_ms, keep_rollups_ms, text = clock_ms(), tonumber(args[2]), tonumber(args[3]), args[4]
+  local call = {base = base, schemas = {}}
+  local schema
+  if text ~= '' then
+    schema = schema_number(call, text)
+    if not schema then
+      return redis.error_reply('the device has more than 255 kinds of readings (model, labels and span)')
+    end
+  end
+  local added, there, expired, open, values, counts, key, expires_ms = 0, 0, 0, {}, {}, nil, nil, nil
+  local latest = redis.call('HGET', base, 'latest')
+  local latest_at = latest and struct.unpack('<d', latest) or -1
+  latest = nil
+  for i = 5, #args do
+    local packed = args[i]
+    local _, _, _, _, at = struct.unpack(RECORD, packed)
+    local width = schema and HOUR_MS or HEARD_CHUNK_MS
+    local chunk = math.floor(at / width)
+    if not key then
+      key = base .. (schema and ':r:' or ':heard:') .. chunk
+      expires_ms = (chunk + 1) * width + keep_ms
+      counts = counted(key)
+    end
+    local value
+    if schema then
+      local flags = packed:byte(RECORD_BYTES + 1)
+      value = struct.pack('>I3B', (at - chunk * width) * 4 + flags, schema) .. packed:sub(RECORD_BYTES + 2)
+    else
+      value = struct.pack('>I4', at - chunk * width) .. packed:sub(RECORD_BYTES + 1)
+    end
+    if at < now - keep_ms then
+      expired = expired + 1
+    elseif (counts[value] or 0) > 0 then
+      counts[value] = counts[value] - 1
+      there = there + 1
+    else
+      added = added + 1
+      values[#values + 1] = value
+      redis.call('ZADD', base .. ':days', math.floor(at / DAY_MS), math.floor(at / DAY_MS))
+      if schema then
+        local flags = packed:byte(RECORD_BYTES + 1)
+        open[#open + 1] = struct.pack('>I6BB', at, schema, flags) .. packed:sub(RECORD_BYTES + 3)
+        if at >= latest_at then
+          latest_at = at
+          latest = struct.pack('<dBB', at, schema, flags) .. packed:sub(RECORD_BYTES + 2)
+        end
+      end
+    end
+    if #values == MOST_VALUES or (i == #args and #values > 0) then
+      append(key, values, expires_ms)
+      if schema then
+        append(base .. ':open', open, now + keep_rollups_ms)
+        fold(base, keep_rollups_ms)
+      end
+      values, open = {}, {}
+    end
+  end
+  if schema and added > 0 then
+    redis.call('HINCRBY', base, 'readings', added)
+    if latest then
+      redis.call('HSET', base, 'latest', latest)
+    end
+  end
+  return {added, there, expired}
+end
+
+local function before(a, b)
+  return a.ms < b.ms or (a.ms == b.ms and a.seq < b.seq)
+end
+
+-- Adds entries to a device's history: args are generation, retention of rollups in ms, and id, kind and model of each.
+-- A stream takes only entries that are newer than all it has, so it is written anew if one is missing.
+local function restore_events(keys, args)
+  local base = keys[1]
+  if erased_since(base, tonumber(args[1])) then
+    return 0
+  end
+  local key, oldest = base .. ':events', clock_ms() - tonumber(args[2])
+  local known, entries, added = {}, {}, 0
+  local function keep(id, fields)
+    local ms, seq = id:match('^(%d+)-(%d+)$')
+    known[id] = true
+    entries[#entries + 1] = {id = id, ms = tonumber(ms), seq = tonumber(seq), fields = fields}
+  end
+  for _, entry in ipairs(redis.call('XRANGE', key, '-', '+')) do
+    keep(entry[1], entry[2])
+  end
+  for i = 3, #args, 3 do
+    if not known[args[i]] and tonumber(args[i]:match('^%d+')) >= oldest then
+      keep(args[i], {'kind', args[i + 1], 'model', args[i + 2]})
+      added = added + 1
+    end
+  end
+  if added > 0 then
+    table.sort(entries, before)
+    redis.call('DEL', key)
+    for i = math.max(1, #entries - MOST_EVENTS + 1), #entries do
+      redis.call('XADD', key, entries[i].id, unpack(entries[i].fields))
+    end
+  end
+  return added
+end
+
+-- Adds rollups of one group whose readings are gone: args are generation, retention of rollups in ms, name of the level,
+-- number of the group, text of the kind, and for each slot its number and its sums as JSON. A slot that has as many
+-- readings already stays.
+local function restore_rollups(keys, args)
+  local base = keys[1]
+  if erased_since(base, tonumber(args[1])) then
+    return 0
+  end
+  local level, group = nil, tonumber(args[4])
+  for _, other in ipairs(LEVELS) do
+    level = other.name == args[3] and other or level
+  end
+  local schema = schema_number({base = base, schemas = {}}, args[5])
+  if not schema then
+    return redis.error_reply('the device has more than 255 kinds of readings (model, labels and span)')
+  end
+  local key, added = base .. ':' .. level.name .. ':' .. group, 0
+  for i = 6, #args, 2 do
+    local slot, sums = tonumber(args[i]), cjson.decode(args[i + 1])
+    local field = string.char(slot, schema)
+    local packed = redis.call('HGET', key, field)
+    local labels = (#sums - 2) / PER_LABEL
+    if not packed or unpack_rollup(packed, labels)[1] < sums[1] then
+      local day = math.floor((group * level.slots + slot) * level.slot_ms / DAY_MS)
+      redis.call('HSET', key, field, pack_rollup(sums))
+      redis.call('ZADD', base .. ':days', day, day)
+      added = added + 1
+    end
+  end
+  if added > 0 then
+    redis.call('PEXPIREAT', key, (group + 1) * level.slots * level.slot_ms + tonumber(args[2]))
+  end
+  return added
+end
+
+redis.register_function{function_name = 'mw2_survey', callback = survey, flags = {'no-writes'}}
+redis.register_function('mw2_restore_device', restore_device)
+redis.register_function('mw2_restore_boot', restore_boot)
+redis.register_function('mw2_restore_records', restore_records)
+redis.register_function('mw2_restore_events', restore_events)
+redis.register_function('mw2_restore_rollups', restore_rollups)
