@@ -12,9 +12,10 @@ from models import bundle
 from models.runtime import Classifier
 from training.backgrounds import BACKGROUNDS
 from training.batches import Batches
-from training.commands import evaluate, train
+from training.commands import cross_validation, evaluate, train
 from training.report import report
 from training.settings import EvaluateSettings, ReportSettings, TrainSettings
+from training.splits import Fold
 
 
 @pytest.fixture
@@ -107,6 +108,27 @@ def test_a_stopped_training_goes_on(settings: TrainSettings, tmp_path: Path, mon
     curves = next((tmp_path / "runs").glob("*/block-4-seed-1")) / "curves.jsonl"
     assert asked == [0, 1, 1]
     assert [msgspec.json.decode(line)["epoch"] for line in curves.read_text().splitlines()] == [1, 2]
+
+
+def test_a_cross_validation_is_the_mean_over_seeds_then_blocks() -> None:
+    """Two seeds of a block count as one; the deviation is that of the four blocks."""
+    manifest = bundle.load(bundle.find(bundle.DEFAULT)).manifest
+    uars = {1: (0.6, 0.8), 2: (0.7, 0.9), 3: (0.8, 0.8), 4: (0.9, 0.9)}
+    done = {
+        Fold(block, seed): msgspec.structs.replace(
+            manifest, measured={"uar": uar, "float_uar": uar + 0.01, "accuracy": uar - 0.01}
+        )
+        for block, pair in uars.items()
+        for seed, uar in enumerate(pair)
+    }
+
+    found = cross_validation(done)
+
+    assert found["uar"] == pytest.approx(0.8)
+    assert found["uar_deviation"] == pytest.approx(np.std([0.7, 0.8, 0.8, 0.9], ddof=1))
+    assert (found["float_uar"], found["accuracy"]) == (pytest.approx(0.81), pytest.approx(0.79))
+    assert found["folds"][1]["uar_of_seeds"] == [0.7, 0.9]
+    assert [fold["speakers"] for fold in found["folds"]] == ["1001-1018", "1019-1036", "1037-1054", "1055-1072"]
 
 
 def test_model_is_integer_only(settings: TrainSettings, tmp_path: Path) -> None:
