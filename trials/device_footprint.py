@@ -1,8 +1,9 @@
 """What a device process costs from outside: `python -m trials.device_footprint [runs]`.
 
-Starts the real `moodwire device run` on the sample clips several times and prints, as medians, when the first reading
-was in the outbox and how much memory the process then holds. Three seconds of the first figure are the first window of
-sound itself; nothing can be said before it is heard.
+Starts the real `moodwire device run` on the sample clips several times and prints, as medians, when it was ready, which
+is when the first sample of the first window can be heard, when the first reading was in the outbox, and how much memory
+the process then holds. Three seconds of the second figure are the first window of sound itself; nothing can be said
+before it is heard. One more run lists what the process imports.
 """
 
 import os
@@ -11,54 +12,90 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
+
+from trials.processes import resident_mb
 
 ROOT = Path(__file__).parent.parent
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
+READY_S = 0.5
+RESIDENT_MB = 90
+HEAVY = ("tensorflow", "tf_keras", "keras", "librosa", "scipy", "numba", "sklearn", "matplotlib")
+
+
+class Run(NamedTuple):
+    """What one run took."""
+
+    ready_s: float
+    """From starting the process, the interpreter included."""
+    first_s: float
+    resident_mb: float
 
 
 def main() -> None:
     """Measure and print."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    found = [_run() for _ in range(runs)]
-    first_s, rss_mb = (statistics.median(column) for column in zip(*found, strict=True))
+    ready_s, first_s, held_mb = (
+        statistics.median(column) for column in zip(*(_run() for _ in range(runs)), strict=True)
+    )
+    imported = _imported()
+    heavy = sorted(imported & set(HEAVY))
+    print(f"ready            {ready_s:.2f} s after the process was started (at most {READY_S} s is the target)")
     print(f"first reading    {first_s:.2f} s after the process was started (3 s of them are sound)")
-    print(f"resident memory  {rss_mb:.0f} MB then")
-    print(f"medians of {runs} runs on {os.uname().machine}")
+    print(f"resident memory  {held_mb:.0f} MB then (at most {RESIDENT_MB} MB is the target)")
+    print(f"heavy packages   {', '.join(heavy) or 'none'} of {', '.join(HEAVY)} among {len(imported)} imported ones")
+    print(f"medians of {runs} runs on {os.uname().machine}, {os.cpu_count()} cores; load {os.getloadavg()[0]:.1f}")
+    if heavy:
+        raise SystemExit("the device imports what it never should")
 
 
-def _run() -> tuple[float, float]:
-    """Return seconds to the first reading and resident megabytes of one run."""
+def _run() -> Run:
+    """Return what one run took."""
+    start_s = time.monotonic()
+    with _device() as device:
+        _wait_for(device, " ready ")
+        ready_s = time.monotonic() - start_s
+        _wait_for(device, "first reading")
+        return Run(ready_s, time.monotonic() - start_s, resident_mb(device.pid))
+
+
+def _imported() -> set[str]:
+    """Return the top-level packages that are imported until the first reading is there."""
+    with _device("-X", "importtime") as device:
+        lines = _wait_for(device, "first reading")
+    names = [line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")]
+    return {name.partition(".")[0] for name in names}
+
+
+@contextmanager
+def _device(*options: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a device on the sample clips, without a broker, as long as the context lasts."""
     with tempfile.TemporaryDirectory() as state:
-        command = [
-            sys.executable,
-            "-m",
-            "moodwire",
-            "device",
-            "run",
-            "--clips",
-            "samples",
-            "--loop",
-            "--state-dir",
-            state,
-        ]
-        start_s = time.monotonic()
-        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as device:
-            assert device.stderr is not None
-            for line in device.stderr:
-                if "first reading" in line:
-                    break
-                if time.monotonic() - start_s > PATIENCE_S:
-                    raise SystemExit(f"no reading within {PATIENCE_S:.0f} s; the device says: {line}")
-            first_s = time.monotonic() - start_s
-            rss_kb = next(
-                int(line.split()[1])
-                for line in Path(f"/proc/{device.pid}/status").read_text().splitlines()
-                if line.startswith("VmRSS")
-            )
-            device.terminate()
-            device.stderr.read()
-    return first_s, rss_kb * 1024 / 1e6
+        settings = ["--clips", "samples", "--loop", "--state-dir", state]
+        argv = [sys.executable, *options, "-m", "moodwire", "device", "run", *settings]
+        with subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True) as device:
+            try:
+                yield device
+            finally:
+                device.terminate()
+                device.communicate()
+
+
+def _wait_for(device: subprocess.Popen[str], what: str) -> list[str]:
+    """Return the lines that the device logs up to one that says this."""
+    assert device.stderr is not None
+    start_s = time.monotonic()
+    lines = []
+    for line in device.stderr:
+        lines.append(line)
+        if what in line:
+            return lines
+        if time.monotonic() - start_s > PATIENCE_S:
+            break
+    raise SystemExit(f"{what.strip()!r} was not said within {PATIENCE_S:.0f} s; the device says: {''.join(lines[-3:])}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,202 @@
+"""The device as the Raspberry Pi's processor runs it, emulated: `python -m trials.aarch64 [folder]`.
+
+Needs Linux with apt, and qemu-aarch64-static (Debian: apt install qemu-user-static); nothing is run as root and nothing
+is installed. Into the folder (kept for the next time if one is named) go Debian's arm64 python3 with what it needs, the
+aarch64 wheels of `locks/device.txt` by their hashes, and this checkout. Then, once here and once emulated:
+
+- the golden test of the shipped bundle, and the windows of the samples through gate, front end, model and smoothing,
+- and, emulated only, `moodwire device run` on one of them, with Mosquitto, ingest, store and REST on this machine.
+
+docs/aarch64.md says what this proves and what it does not.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trials.processes import PASSWORD
+from trials.services import ROOT, environment, serving
+
+QEMU = "qemu-aarch64-static"
+CPU = "cortex-a72"
+"""That of a Raspberry Pi 4."""
+CPUINFO = """processor\t: 0
+BogoMIPS\t: 108.00
+Features\t: fp asimd evtstrm crc32 cpuid
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU variant\t: 0x0
+CPU part\t: 0xd08
+CPU revision\t: 3
+
+"""
+"""Without it LiteRT's processor detection reads this machine's, and crashes."""
+SUITE, PYTHON = "bookworm", "3.11"
+GLIBC_MINORS = (17, 24, 26, 27, 28, 31, 34, 35, 36)
+"""Wheels made for any of these run on the suite's glibc."""
+CLIPS = ROOT / "samples"
+LAST_CLIP = CLIPS / "5-garden.flac"
+DEVICE = "020000000001"
+CLOSE = 0.02
+"""Largest difference of a score: what `Classifier.verify` allows."""
+WINDOWS = """
+import json, numpy, platform, sys
+from pathlib import Path
+import models.bundle
+from device import clips
+from device.pipeline import windows
+from device.sound import Block
+from models.runtime import Classifier
+bundle = models.bundle.load(models.bundle.find(models.bundle.DEFAULT))
+classifier = Classifier(bundle)
+classifier.verify()
+sound = numpy.concatenate(clips.load(Path(sys.argv[1])))
+blocks = [Block(sound[start:start + 1600], start // 16) for start in range(0, len(sound), 1600)]
+found = [(window.state, round(window.level_dbfs, 6), None if window.scores is None else window.scores.tolist())
+         for window in windows(blocks, bundle.manifest, classifier.scores, -50.0)]
+print(json.dumps({"machine": platform.machine(), "python": platform.python_version(), "windows": found}))
+"""
+
+
+def main() -> None:
+    """Prepare, run and compare."""
+    missing = [program for program in (QEMU, "apt-get", "dpkg-deb") if shutil.which(program) is None]
+    if missing:
+        raise SystemExit(f"not installed: {', '.join(missing)} (Debian: apt install qemu-user-static)")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(sys.argv[1] if len(sys.argv) > 1 else temporary).absolute()
+        _prepare(folder)
+        here = _windows([sys.executable], os.environ | {"PYTHONPATH": str(ROOT)})
+        there = _windows(_emulated(folder), _emulated_environment(folder, dict(os.environ)))
+        print(f"golden test       passed on {here['machine']} and on {there['machine']} (Python {there['python']})")
+        _compare(here["windows"], there["windows"])
+        _run_device(folder, Path(temporary) / "run")
+
+
+def _prepare(folder: Path) -> None:
+    """Fetch and unpack what is not there yet."""
+    root, site = folder / "root", folder / "site"
+    if not (root / f"usr/bin/python{PYTHON}").exists():
+        _unpack_debian(folder, root)
+    (root / "proc").mkdir(exist_ok=True)
+    (root / "proc" / "cpuinfo").write_text(CPUINFO)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target", str(site)]
+    if not (site / "ai_edge_litert").exists():
+        platforms = [f"--platform=manylinux_2_{minor}_aarch64" for minor in GLIBC_MINORS]
+        wheels = ["--only-binary=:all:", "--implementation=cp", f"--python-version={PYTHON}", *platforms]
+        lock = ["--require-hashes", "-r", str(ROOT / "locks" / "device.txt")]
+        _do([*pip, *wheels, "--platform=manylinux2014_aarch64", *lock])
+    checkout = folder / "checkout"
+    shutil.rmtree(checkout, ignore_errors=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in listed.stdout.decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, checkout / name)
+    _do([*pip, str(checkout)])
+
+
+def _unpack_debian(folder: Path, root: Path) -> None:
+    """Let apt choose and check the packages, in a state of its own, and unpack them."""
+    keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+    for part in ("state/lists/partial", "cache/archives/partial", "etc/preferences.d", "etc/apt.conf.d"):
+        (folder / "apt" / part).mkdir(parents=True, exist_ok=True)
+    mirror = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
+    (folder / "apt/etc/sources.list").write_text(f"deb [signed-by={keyring}] {mirror} {SUITE} main\n")
+    (folder / "apt/status").touch()
+    places = {
+        "Dir::Etc": "etc",
+        "Dir::Etc::SourceList": "etc/sources.list",
+        "Dir::State": "state",
+        "Dir::State::Status": "status",
+        "Dir::Cache": "cache",
+    }
+    options = [f"-o{name}={folder / 'apt' / place}" for name, place in places.items()]
+    options += ["-oDir::Etc::SourceParts=/dev/null", "-oAPT::Architecture=arm64", "-oAPT::Architectures=arm64"]
+    options += [f"-oAPT::Sandbox::User={'root' if os.getuid() == 0 else ''}", "-q=2"]
+    _do(["apt-get", *options, "update"])
+    wanted = [f"python{PYTHON}", "libportaudio2"]
+    _do(["apt-get", *options, "install", "--yes", "--download-only", "--no-install-recommends", *wanted])
+    for package in sorted((folder / "apt/cache/archives").glob("*.deb")):
+        _do(["dpkg-deb", "--extract", str(package), str(root)])
+
+
+def _do(argv: Sequence[str]) -> None:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(argv[:4])} … failed: {done.stderr.strip()[-2000:]}")
+
+
+def _emulated(folder: Path) -> list[str]:
+    root = folder / "root"
+    return [QEMU, "-cpu", CPU, "-L", str(root), str(root / f"usr/bin/python{PYTHON}")]
+
+
+def _emulated_environment(folder: Path, inherited: dict[str, str]) -> dict[str, str]:
+    return inherited | {"PYTHONPATH": str(folder / "site"), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHOME": "/usr"}
+
+
+def _windows(python: list[str], environ: dict[str, str]) -> dict[str, Any]:
+    """Return what a Python makes of the clips, after the golden test."""
+    argv = [*python, "-c", WINDOWS, str(CLIPS)]
+    done = subprocess.run(argv, env=environ, cwd=tempfile.gettempdir(), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{python[0]} ended with {done.returncode}: {done.stderr[-2000:]}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _compare(here: list[Any], there: list[Any]) -> None:
+    """Print how far apart the two are, and end if that is too far."""
+    same = [one[:2] for one in here] == [other[:2] for other in there]
+    differences = [
+        abs(ours - theirs)
+        for (_, _, one), (_, _, other) in zip(here, there, strict=True)
+        for ours, theirs in zip(one or [], other or [], strict=True)
+    ]
+    print(f"sample clips      {len(here)} windows; states and levels {'equal' if same else 'DIFFER'}")
+    print(f"scores            {len(differences)} compared; the largest difference is {max(differences):.2g}")
+    if not same or max(differences) > CLOSE:
+        raise SystemExit(f"the emulated device does not give the same: {here} and {there}")
+
+
+def _run_device(folder: Path, work: Path) -> None:
+    """Let an emulated device play a clip to real services."""
+    with serving(work / "services", [DEVICE]) as services:
+        settings = {"clips": LAST_CLIP, "identity": DEVICE, "state_dir": work / "state", "clock_wait_s": 0}
+        settings |= {"mqtt_url": services.mqtt_url, "mqtt_password": PASSWORD}
+        start_s = time.monotonic()
+        done = subprocess.run(
+            [*_emulated(folder), "-m", "moodwire", "device", "run"],
+            env=_emulated_environment(folder, environment(**settings)),
+            cwd=work,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+        if done.returncode != 0 or "wait in the outbox" in done.stderr:
+            raise SystemExit(f"the emulated device ended with {done.returncode}: {done.stderr[-3000:]}")
+        records, readings, missing = services.kept(DEVICE)
+        took_s = time.monotonic() - start_s
+    print(
+        f"device run        {records} records stored, of them {readings} readings, {missing} missing, in {took_s:.0f} s"
+    )
+    if missing or not readings:
+        raise SystemExit(f"the emulated device's readings did not arrive: {done.stderr[-3000:]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""A day of speech at full speed: `python -m trials.device_day [hours]`.
+
+The device's own pipeline, recorder, outbox and link are driven as the run loop drives them, in one process, with blocks
+of 100 ms made as fast as they are taken and a clock that advances with the sound, so that the records carry the times
+of the last 24 hours. Mosquitto, ingest, the store and REST behind them are real. The sound is five minutes of real
+recordings where they are (else the samples), with short pauses, again and again at shifting offsets.
+
+In the first quarter of an hour each record is confirmed before the next window is heard, as in a live device, and what
+the outbox wrote goes to the disk every half minute of sound, as the kernel does it: so the bytes and the processor time
+for each reading are those of a live device. After that nothing waits, except that the trial lets the server catch up
+whenever 1,000 records are in the outbox, so that its limits drop nothing.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+import models.bundle
+from broker.messages import Status
+from device import clips, health, identity
+from device.dating import Dating
+from device.link import Link
+from device.outbox import Limits, Outbox, Owner
+from device.pipeline import windows
+from device.recorder import Recorder
+from device.settings import DeviceSettings
+from device.sound import SAMPLE_RATE_HZ, Block
+from models.frontend import Samples
+from models.runtime import Classifier
+from trials.processes import PASSWORD, PATIENCE_S, wait_until
+from trials.services import RECORDINGS, ROOT, Services, serving
+
+DEVICE = "020000000001"
+BLOCK_MS = 100
+SOUND_S = 300
+PAUSE_S = 0.5
+HOUR_MS = 3_600_000
+LIVE_MS = HOUR_MS // 4
+MOST_WAITING = 1_000
+NOTIFY_EVERY = 50
+"""At full speed the link is told of new records every so many windows, so that they go as arrays, as a backlog does."""
+WRITE_BACK_MS = 30_000
+"""How long Linux lets changed pages of a file wait at most (dirty_expire_centisecs)."""
+
+
+class Clock:
+    """A clock that is right and advances with the sound."""
+
+    def __init__(self, start_ms: int) -> None:
+        self._start_ms = start_ms
+        self.played_ms = 0
+
+    def now_ms(self) -> int:
+        """Return Unix milliseconds."""
+        return self._start_ms + self.played_ms
+
+    def monotonic_ms(self) -> int:
+        """Return milliseconds since the start."""
+        return self.played_ms
+
+    def synced(self) -> bool:
+        """Return that it is right."""
+        return True
+
+    def kernel_boot(self) -> str:
+        """Return the name of this run of the machine."""
+        return "trial"
+
+
+def main() -> None:
+    """Run the trial and print its figures."""
+    hours = float(sys.argv[1]) if len(sys.argv) > 1 else 24.0
+    if hours * HOUR_MS <= LIVE_MS:
+        raise SystemExit(f"{hours:g} hours are too few; more than {LIVE_MS / HOUR_MS:g} are right")
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "services", [DEVICE]) as services:
+        day = _Day(services, Path(folder) / "state", hours)
+        try:
+            day.play()
+        finally:
+            day.close()
+        day.tell()
+
+
+class _Day:
+    """One run, with what was measured on the way."""
+
+    def __init__(self, services: Services, state: Path, hours: float) -> None:
+        self._services = services
+        self._state = state
+        self._hours = hours
+        self._bundle = models.bundle.load(models.bundle.find(models.bundle.DEFAULT))
+        self._sound, self._kind = _sound()
+        self._clock = Clock(time.time_ns() // 1_000_000 - round(hours * HOUR_MS))
+        status = Status(
+            state="online",
+            boot=identity.new_boot(),
+            connection=0,
+            name="Trial",
+            labels=self._bundle.manifest.labels,
+            model=self._bundle.manifest.name,
+            version=version("moodwire"),
+        )
+        owner, limits = Owner(DEVICE, identity.machine()), Limits(500_000, 256_000_000, 30 * 86_400)
+        self._outbox = Outbox(state / "outbox.sqlite", owner, limits, Dating(0.0, self._clock))
+        settings = DeviceSettings(mqtt_url=services.mqtt_url, mqtt_password=PASSWORD, state_dir=state)
+        self._link = Link(settings, DEVICE, status, self._outbox, lambda *_: None)
+        self._recorder = Recorder(self._outbox, status.boot, self._bundle.manifest)
+        self._windows = self._readings = self._waits = 0
+        self._rss: list[tuple[float, float]] = []
+        """Hours of sound, and megabytes then."""
+        self._file_bytes = 0
+        self._live_written = self._live_readings = 0
+        self._live_windows = 0
+        self._live_cpu_s = self._wall_s = 0.0
+
+    def play(self) -> None:
+        """Hear the day and wait until all of it is confirmed."""
+        self._link.start()
+        start_s, start_cpu_s, start_written = time.monotonic(), time.process_time(), _written()
+        next_rss_ms, next_write_back_ms = 60_000, WRITE_BACK_MS
+        live = True
+        for window in windows(self._blocks(), self._bundle.manifest, Classifier(self._bundle).scores, -50.0):
+            self._windows += 1
+            if self._recorder.add(window, 0) is not None:
+                self._readings += 1
+            if live:
+                self._drain()
+                if window.end_ms >= next_write_back_ms:
+                    next_write_back_ms += WRITE_BACK_MS
+                    self._write_back()
+                if window.end_ms >= LIVE_MS:
+                    live, self._live_windows = False, self._windows
+                    self._live_written, self._live_readings = _written() - start_written, self._readings
+                    self._live_cpu_s = time.process_time() - start_cpu_s
+            elif self._windows % NOTIFY_EVERY == 0:
+                self._link.notify()
+            if self._outbox.waiting()[0] > MOST_WAITING:
+                self._waits += 1
+                wait_until(lambda: self._outbox.waiting()[0] < MOST_WAITING // 2, "the server catches up")
+            if window.end_ms >= next_rss_ms:
+                next_rss_ms = (window.end_ms // HOUR_MS + 1) * HOUR_MS
+                self._rss.append((window.end_ms / HOUR_MS, health.rss_bytes() / 1e6))
+                self._file_bytes = max(self._file_bytes, sum(file.stat().st_size for file in self._files()))
+        self._recorder.close_minute(self._clock.played_ms, 0)
+        self._drain()
+        self._wall_s = time.monotonic() - start_s
+
+    def close(self) -> None:
+        """Say goodbye."""
+        self._link.stop()
+        self._outbox.close()
+
+    def tell(self) -> None:
+        """Print the figures."""
+        records, readings, missing = self._services.kept(DEVICE)
+        hop_s = self._bundle.manifest.hop_ms / 1000
+        per_window_ms = self._live_cpu_s * 1000 / self._live_windows
+        wear = self._live_written / self._live_readings
+        day_mb = wear * 86_400 / hop_s / 1e6
+        shown = ", ".join(f"{mb:.1f} MB at {hours:.1f} h" for hours, mb in self._shown_rss())
+        print(f"sound             {self._hours:g} hours: {self._kind}, played in {self._wall_s:.0f} s")
+        print(f"windows           {self._windows}, of them {self._readings} readings")
+        print(f"stored            {records} records, of them {readings} readings")
+        print(
+            f"lost              {missing + self._readings - readings}, and {self._outbox.dropped} dropped in the outbox"
+        )
+        print(f"repeated          {max(0, readings - self._readings)} readings stored more than once")
+        print(f"server behind     waited {self._waits} times for it with {MOST_WAITING} records in the outbox")
+        print(f"resident memory   {shown}")
+        print(f"written to disk   {wear:.0f} bytes for each of {self._live_readings} readings at a live pace")
+        print(
+            f"                  {day_mb:.0f} MB a day, {day_mb * 0.365:.0f} GB a year, if someone speaks all the time"
+        )
+        print(f"outbox files      {self._file_bytes / 1e6:.2f} MB at most")
+        share = per_window_ms / hop_s / 10
+        print(
+            f"processor time    {per_window_ms:.2f} ms a window, {share:.2f} % of a core, all threads, at a live pace"
+        )
+        if missing or readings != self._readings or self._outbox.dropped:
+            raise SystemExit("what is stored is not what was heard")
+
+    def _blocks(self) -> Iterator[Block]:
+        samples = SAMPLE_RATE_HZ * BLOCK_MS // 1000
+        around = np.concatenate((self._sound, self._sound[:samples]))
+        place = 0
+        while self._clock.played_ms < self._hours * HOUR_MS:
+            self._clock.played_ms += BLOCK_MS
+            yield Block(around[place : place + samples], self._clock.played_ms)
+            place = (place + samples) % len(self._sound)
+
+    def _drain(self) -> None:
+        self._link.notify()
+        if self._link.drain(PATIENCE_S):
+            raise SystemExit(f"the server has not confirmed within {PATIENCE_S:.0f} s")
+
+    def _files(self) -> list[Path]:
+        return [self._state / f"outbox.sqlite{suffix}" for suffix in ("", "-wal")]
+
+    def _write_back(self) -> None:
+        """Let the outbox's changed pages go to the disk."""
+        for path in self._files():
+            file = os.open(path, os.O_RDONLY)
+            os.fdatasync(file)
+            os.close(file)
+
+    def _shown_rss(self) -> list[tuple[float, float]]:
+        """Return the memory at the beginning, after an hour, and at some later times to the end."""
+        later = self._rss[2 :: max(1, len(self._rss) // 4)]
+        return list(dict.fromkeys([*self._rss[:2], *later, self._rss[-1]]))
+
+
+def _sound() -> tuple[Samples, str]:
+    """Return some minutes of sound, and what it is."""
+    files = sorted(RECORDINGS.glob("*.flac"))
+    kind = "real recordings (CREMA-D)"
+    if not files:
+        files, kind = sorted((ROOT / "samples").glob("*.flac")), "the synthesised samples"
+    noise = np.random.default_rng(0)
+    parts: list[Samples] = []
+    for file in files[:: max(1, len(files) // 200)]:
+        pause = noise.normal(0, clips.PAUSE_DEVIATION, round(PAUSE_S * SAMPLE_RATE_HZ))
+        parts += [*clips.load(file), np.rint(pause).astype(np.int16)]
+        if sum(map(len, parts)) > SOUND_S * SAMPLE_RATE_HZ:
+            break
+    return np.concatenate(parts), kind
+
+
+def _written() -> int:
+    """Return the bytes that this process has caused to be written to disk (proc(5), `write_bytes`)."""
+    return int(Path("/proc/self/io").read_text().partition("\nwrite_bytes: ")[2].split()[0])
+
+
+if __name__ == "__main__":
+    main()
