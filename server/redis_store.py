@@ -8,25 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 from broker import messages
 from server import layout, replies, writing
+from server.nodes import Error, Nodes, Word, carry_out, key_of, moved, waits_for_disk
 from server.orders import Orders
 from server.problems import StoreAwayError, UnusableError
 from server.store import Change, Device, Event, Fleet, Job, Outcome, Receipt, Written
 from server.tokens import Tokens
-from server.writing import Word
 
 _LIBRARY = f"#!lua name=moodwire_{layout.VERSION}\n" + "".join(
     Path(__file__).with_name(name).read_text() for name in ("rollups.lua", "store.lua", "orders.lua", "restore.lua")
 )
-_OLDEST_MAJOR = 7
-_WAIT_FOR_DISK_MS = 3000
-"""Longer than the second that `appendfsync everysec` may take."""
-_TIMEOUT_S = 10.0
 _KEYS_PER_TRIP = 2000
 _INDEX_AGAIN_S = 60.0
 """How often the index of devices is told of a device that goes on sending."""
@@ -43,7 +35,8 @@ def _reaching(
     def wrapped(self: "RedisStore", /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(self, *args, **kwargs)
-        except (redis.RedisError, OSError) as error:
+        except Error as error:
+            self._nodes.forget()
             raise StoreAwayError(f"the store at {self.place} does not answer: {error}") from error
 
     return wrapped
@@ -64,7 +57,7 @@ class RedisStore:
     """The URL without user and password, for people."""
     orders: Orders = field(init=False, repr=False)
     """What operators ask of devices."""
-    _client: redis.Redis = field(init=False, repr=False)
+    _nodes: Nodes = field(init=False, repr=False)
     _waits_for_disk: bool = field(init=False, default=False)
     _indexed: set[str] = field(init=False, repr=False, default_factory=set)
     _index_again_s: float = field(init=False, repr=False, default=0.0)
@@ -77,47 +70,30 @@ class RedisStore:
         self.place = f"{scheme}://{rest.rpartition('@')[2]}"
         self.orders = Orders(self.ask_all, self.now)
         try:
-            # Whoever calls decides about another try, so the client makes none of its own.
-            self._client = redis.Redis.from_url(
-                self.url,
-                socket_timeout=_TIMEOUT_S,
-                socket_connect_timeout=_TIMEOUT_S,
-                retry=Retry(NoBackoff(), 0),
-            )
+            self._nodes = Nodes(self.url)
         except ValueError as error:
             raise UnusableError(
-                f"redis_url {self.place!r} is no address of a store: redis://host:port/0, rediss://… or unix:///path is"
+                f"redis_url {self.place!r} is no address of a store: redis://host:port/0, rediss://…, "
+                "cluster+redis://host:port, cluster+rediss://… or unix:///path is"
             ) from error
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._nodes.close()
 
     @_reaching
     def prepare(self) -> None:
         """Load the functions and check that what is confirmed is on disk."""
-        info = self._do("INFO", "server")
-        version = str(info.get("valkey_version") or info["redis_version"])
-        if int(version.partition(".")[0]) < _OLDEST_MAJOR:
-            raise UnusableError(f"the store at {self.place} is Redis {version}: 7 or newer, or Valkey, is needed")
+        for node in self._nodes.primaries():
+            self._waits_for_disk = waits_for_disk(node, self.place)
         self._check_layout()
-        self._do("FUNCTION LOAD", "REPLACE", _LIBRARY)
+        for node in self._nodes.primaries():
+            node.execute_command("FUNCTION LOAD", "REPLACE", _LIBRARY)  # type: ignore[no-untyped-call]
         self._indexed.clear()
-        self._waits_for_disk = bool(self._do("COMMAND LIST", "FILTERBY", "PATTERN", "waitaof"))
-        keeps = {"appendonly": "?", "appendfsync": "?"}
-        try:
-            for name in keeps:
-                keeps[name] = self._do("CONFIG GET", name).get(name, "?")
-        except redis.ResponseError:  # CONFIG is forbidden on many hosted stores
-            if self._waits_for_disk:
-                return  # every batch then proves it
-        enough = ("always", "everysec") if self._waits_for_disk else ("always",)
-        if keeps["appendonly"] != "yes" or keeps["appendfsync"] not in enough:
-            raise UnusableError(
-                f"the store at {self.place} (version {version}) would lose what it confirms: it has appendonly "
-                f"{keeps['appendonly']} and appendfsync {keeps['appendfsync']}; appendonly yes and appendfsync "
-                f"{' or '.join(enough)} are needed"
-            )
 
     def _check_layout(self) -> None:
         """Mark an empty store with our layout; refuse one that holds another."""
-        if self._do("EXISTS", layout.DEVICES, layout.VERSION_KEY) == 0:
+        if not self._do("EXISTS", layout.VERSION_KEY) and not self._do("EXISTS", layout.DEVICES):
             self._do("SET", layout.VERSION_KEY, layout.VERSION)
         found = int(self._do("GET", layout.VERSION_KEY) or 1)
         if found != layout.VERSION:
@@ -129,7 +105,7 @@ class RedisStore:
     @_reaching
     def now(self) -> int:
         """Return the store's clock, Unix ms."""
-        seconds, micros = self._do("TIME")
+        seconds, micros = self._nodes.primaries()[0].time()
         return int(seconds) * 1000 + int(micros) // 1000
 
     @_reaching
@@ -151,28 +127,18 @@ class RedisStore:
                 self._written_as[outcome.kind] += 1
         return outcomes
 
-    def _written(self, commands: list[Sequence[Word]]) -> list[Any]:
-        """Carry out commands in one transaction and return their replies, errors among them, once all is on disk.
-
-        A transaction is synchronised once. Commands by themselves would be once for each 16 KiB that come in.
-        """
-        connection: Any = self._client.connection_pool.get_connection()
-        try:
-            waits = [("WAITAOF", 1, 0, _WAIT_FOR_DISK_MS)] if self._waits_for_disk else []
-            connection.send_packed_command(connection.pack_commands([("MULTI",), *commands, ("EXEC",), *waits]))
-            found = [_reply(connection) for _ in range(len(commands) + 2 + len(waits))]
-        except BaseException:
-            connection.disconnect()
-            raise
-        finally:
-            self._client.connection_pool.release(connection)
-        for reply in found[len(commands) + 1 :]:
-            if isinstance(reply, Exception):
-                raise reply
-        if waits and found.pop()[0] < 1:
-            raise StoreAwayError(f"the store at {self.place} did not write to disk in {_WAIT_FOR_DISK_MS} ms")
-        answers: list[Any] = found[-1]
-        return answers
+    def _written(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
+        """Carry out commands and return their replies, errors among them, once all is on disk."""
+        replies: list[Any] = [None] * len(commands)
+        for node, places in self._nodes.divide(commands):
+            own = [commands[place] for place in places]
+            # A cluster has no transactions over several devices.
+            done = carry_out(node, own, together=not self._nodes.is_cluster, wait=self._waits_for_disk)
+            for place, reply in zip(places, done, strict=True):
+                if moved(reply):
+                    raise reply
+                replies[place] = reply
+        return replies
 
     @_reaching
     def devices(self, after: str, limit: int) -> list[Device]:
@@ -341,16 +307,19 @@ class RedisStore:
 
     def _do(self, *command: str | int | bytes) -> Any:
         """Send one command and return its reply."""
-        return self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+        return self._nodes.of(key_of(command)).execute_command(*command)  # type: ignore[no-untyped-call]
 
     def _trip(self, commands: Sequence[tuple[str | int | bytes, ...]]) -> list[Any]:
         """Send commands in as few trips as is wise and return their replies."""
-        found: list[Any] = []
-        for first in range(0, len(commands), _KEYS_PER_TRIP):
-            pipe = self._client.pipeline(transaction=False)
-            for command in commands[first : first + _KEYS_PER_TRIP]:
-                _queue(pipe, *command)
-            found.extend(pipe.execute())
+        found: list[Any] = [None] * len(commands)
+        for node, places in self._nodes.divide(commands):
+            for first in range(0, len(places), _KEYS_PER_TRIP):
+                some = places[first : first + _KEYS_PER_TRIP]
+                pipe = node.pipeline(transaction=False)
+                for place in some:
+                    _queue(pipe, *commands[place])
+                for place, reply in zip(some, pipe.execute(), strict=True):
+                    found[place] = reply
         return found
 
     def _devices(self, ids: list[str]) -> list[Device | None]:
@@ -384,7 +353,7 @@ class RedisStore:
             for level, start, end in wanted
             for group in self._chunks(device, level.slot_ms * level.slots, start, end)
         ]
-        pipe = self._client.pipeline(transaction=True)
+        pipe = self._nodes.of(key).pipeline(transaction=True)
         _queue(pipe, "HGETALL", f"{key}:schemas")
         _queue(pipe, "LRANGE", f"{key}:open", 0, -1)
         for group in groups:
@@ -396,11 +365,3 @@ class RedisStore:
 def _queue(pipe: Any, *command: str | int | bytes) -> None:
     """Add one command to a pipeline."""
     pipe.execute_command(*command)
-
-
-def _reply(connection: Any) -> Any:
-    """Return what the store answers next, be it an error."""
-    try:
-        return connection.read_response()
-    except redis.ResponseError as error:
-        return error

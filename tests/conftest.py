@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from brokers import BROKERS, RunningBroker, running_broker
+from clusters import RunningCluster, running_cluster
 from hypothesis import settings
 from services import STORES, RunningStore, running_store
 
@@ -13,17 +14,18 @@ settings.register_profile("moodwire", deadline=None)
 settings.load_profile("moodwire")
 
 
-@pytest.fixture(scope="session", params=STORES)
+@pytest.fixture(scope="session", params=[*STORES, "cluster"])
 def any_store_process(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningStore]:
+) -> Iterator[RunningStore | RunningCluster]:
     """Run each kind of store that we support, one after the other."""
-    with running_store(tmp_path_factory.mktemp("store"), request.param) as store:
+    folder = tmp_path_factory.mktemp("store")
+    with running_cluster(folder) if request.param == "cluster" else running_store(folder, request.param) as store:
         yield store
 
 
 @pytest.fixture
-def any_store(any_store_process: RunningStore) -> RunningStore:
+def any_store(any_store_process: RunningStore | RunningCluster) -> RunningStore | RunningCluster:
     """Return an empty store of each kind."""
     any_store_process.client.flushall()
     return any_store_process

@@ -48,4 +48,4 @@ class Client:
 
     def close(self) -> None:
         """Give the store's connections back."""
-        self.store._client.close()
+        self.store.close()

@@ -1,0 +1,172 @@
+"""Which server keeps a key: the only one there is, or one of the primaries of a Redis Cluster."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.cluster import RedisCluster
+from redis.exceptions import AskError, MovedError, RedisClusterException
+from redis.retry import Retry
+
+from server.problems import UnusableError
+
+_OLDEST_MAJOR = 7
+_TIMEOUT_S = 10.0
+_WAIT_FOR_DISK_MS = 3000
+"""Longer than the second that `appendfsync everysec` may take."""
+_CLUSTER = "cluster+"
+
+Error = (redis.RedisError, RedisClusterException, OSError)
+"""What the client raises when the store cannot be reached or does not do what it is asked."""
+Word = str | int | bytes
+
+
+class Nodes:
+    """The servers of a store; nothing is sent before the first question.
+
+    The client of a cluster sends commands one by one or asks for the keys of each, which is slow for functions. So the
+    cluster's client is only asked who keeps which key, and each node is spoken to as if it were alone.
+
+    Args:
+        url: `redis://`, `rediss://`, `unix://`, or the first two with `cluster+` before them and any of the nodes.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.is_cluster = url.startswith((f"{_CLUSTER}redis://", f"{_CLUSTER}rediss://"))
+        self._url = url.removeprefix(_CLUSTER) if self.is_cluster else url
+        self._cluster: Any = None
+        # Whoever calls decides about another try, so the client makes none of its own.
+        self._options: dict[str, Any] = {
+            "socket_timeout": _TIMEOUT_S,
+            "socket_connect_timeout": _TIMEOUT_S,
+            "retry": Retry(NoBackoff(), 0),
+        }
+        self._only = redis.Redis.from_url(self._url, **self._options)
+
+    def of(self, key: Word) -> redis.Redis:
+        """Return who keeps a key."""
+        if not self.is_cluster:
+            return self._only
+        cluster = self._there()
+        found: redis.Redis = cluster.get_redis_connection(cluster.get_node_from_key(key))
+        return found
+
+    def primaries(self) -> list[redis.Redis]:
+        """Return all who keep keys."""
+        if not self.is_cluster:
+            return [self._only]
+        cluster = self._there()
+        return [cluster.get_redis_connection(node) for node in cluster.get_primaries()]
+
+    def divide(self, commands: Sequence[Sequence[Word]]) -> list[tuple[redis.Redis, list[int]]]:
+        """Return who is to be asked which of the commands, by their places."""
+        if not self.is_cluster:
+            return [(self._only, list(range(len(commands))))]
+        parts: dict[int, tuple[redis.Redis, list[int]]] = {}
+        for place, command in enumerate(commands):
+            client = self.of(key_of(command))
+            parts.setdefault(id(client), (client, []))[1].append(place)
+        return list(parts.values())
+
+    def forget(self) -> None:
+        """Ask anew who keeps what, next time."""
+        if self._cluster is not None:
+            self._cluster.close()
+            self._cluster = None
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.forget()
+        self._only.close()
+
+    def _there(self) -> Any:
+        if self._cluster is None:
+            self._cluster = RedisCluster.from_url(self._url, **self._options)
+        return self._cluster
+
+
+def waits_for_disk(node: Any, place: str) -> bool:
+    """Return whether a server can be asked to wait until all is on disk, which others do before each answer.
+
+    Args:
+        node: Who is asked.
+        place: Where that is, for people.
+
+    Raises:
+        UnusableError: it is too old, or would lose what it confirms.
+    """
+    info = node.execute_command("INFO", "server")
+    version = str(info.get("valkey_version") or info["redis_version"])
+    if int(version.partition(".")[0]) < _OLDEST_MAJOR:
+        raise UnusableError(f"the store at {place} is Redis {version}: 7 or newer, or Valkey, is needed")
+    waits = bool(node.execute_command("COMMAND LIST", "FILTERBY", "PATTERN", "waitaof"))
+    keeps = {"appendonly": "?", "appendfsync": "?"}
+    try:
+        for name in keeps:
+            keeps[name] = node.execute_command("CONFIG GET", name).get(name, "?")
+    except redis.ResponseError:  # CONFIG is forbidden on many hosted stores
+        if waits:
+            return True  # every batch then proves it
+    enough = ("always", "everysec") if waits else ("always",)
+    if keeps["appendonly"] != "yes" or keeps["appendfsync"] not in enough:
+        raise UnusableError(
+            f"the store at {place} (version {version}) would lose what it confirms: it has appendonly "
+            f"{keeps['appendonly']} and appendfsync {keeps['appendfsync']}; appendonly yes and appendfsync "
+            f"{' or '.join(enough)} are needed"
+        )
+    return waits
+
+
+def carry_out(node: redis.Redis, commands: Sequence[Sequence[Word]], *, together: bool, wait: bool) -> list[Any]:
+    """Carry out one server's commands and return its replies, errors among them, once all is on disk.
+
+    Args:
+        node: Who is asked.
+        commands: What is asked.
+        together: In one transaction, which is synchronised once. Commands by themselves would be once for each 16 KiB
+            that come in.
+        wait: Whether the disk is to be waited for.
+    """
+    sent: list[Sequence[Word]] = [("MULTI",), *commands, ("EXEC",)] if together else [*commands]
+    if wait:
+        sent.append(("WAITAOF", 1, 0, _WAIT_FOR_DISK_MS))
+    connection: Any = node.connection_pool.get_connection()
+    try:
+        connection.send_packed_command(connection.pack_commands(sent))
+        found = [_reply(connection) for _ in sent]
+    except BaseException:
+        connection.disconnect()
+        raise
+    finally:
+        node.connection_pool.release(connection)
+    on_disk = found.pop() if wait else [1]
+    answers = found[-1] if together else found
+    for reply in (answers, on_disk):
+        if isinstance(reply, Exception):
+            raise reply
+    if on_disk[0] < 1:
+        raise redis.TimeoutError(f"it did not write to disk in {_WAIT_FOR_DISK_MS} ms")
+    done: list[Any] = answers
+    return done
+
+
+def _reply(connection: Any) -> Any:
+    """Return what the store answers next, be it an error."""
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
+
+
+def key_of(command: Sequence[Word]) -> Word:
+    """Return the first key of a command."""
+    return command[3] if command[0] == "FCALL" else command[1]
+
+
+def moved(reply: Any) -> bool:
+    """Return whether a node says that another one keeps the key now."""
+    return isinstance(reply, MovedError | AskError)

@@ -1,0 +1,90 @@
+"""What a reading costs in the store: `python -m trials.store_size`.
+
+Writes readings of three scores at 1 Hz, all the time and in stretches of speech of 20 s that are 10 % and 1 % of the
+time, to each kind of store; prints memory and append-only file per reading, with rollups, bitmap and all else of the
+device in it. Speech comes at random times with a fixed seed. Memory is what the store says it uses for it
+(`used_memory`) after less what it used before.
+"""
+
+import random
+import tempfile
+from pathlib import Path
+
+from broker import messages
+from server.redis_store import RedisStore
+from trials import load
+from trials.processes import Store, running_store
+
+DAY_MS = 86_400_000
+STRETCH_S = 20
+DAYS = {1.0: 3, 0.1: 30, 0.01: 80}
+"""Days that are written for each share of speech."""
+PLAIN = "zset of JSON"
+
+
+def main() -> None:
+    """Measure and print."""
+    print(f"{'':<44}{'readings':>10}{'memory':>10}{'AOF live':>10}{'AOF backlog':>12}   bytes per reading")
+    for wheel in (False, True):
+        for share, days in DAYS.items():
+            name, *figures = _measure(share, days, wheel=wheel)
+            print(f"{name:<32}{100 * share:>5.0f} % speech{figures[0]:>9}", end="")
+            print("".join(f"{figure:>{width}.1f}" for figure, width in zip(figures[1:], (10, 10, 12), strict=True)))
+    print(f"{PLAIN:<44}{'':>10}{_plain():>10.1f}")
+
+
+def _measure(share: float, days: int, *, wheel: bool) -> tuple[str, int, float, float, float]:
+    """Return the store's name, readings, and bytes per reading: memory, file when each comes alone, file in arrays."""
+    files = []
+    memory = readings = 0.0
+    name = ""
+    for together in (1, 100):
+        with tempfile.TemporaryDirectory() as folder, running_store(Path(folder), wheel=wheel) as running:
+            store = RedisStore(running.url, 90 * DAY_MS, 730 * DAY_MS)
+            store.prepare()
+            used = running.client.info("memory")["used_memory"]
+            aof = _file_bytes(running)
+            # The file is the same for each hour, so it needs fewer of them.
+            made = list(_readings(share, days if together > 1 else days / 10, store.now()))
+            for first in range(0, len(made), together * 10):
+                # As ingest sends it: one call for each message, several messages in one trip.
+                parts = [
+                    made[at : at + together] for at in range(first, min(first + together * 10, len(made)), together)
+                ]
+                for part in parts:
+                    store.write([(load.devices(1)[0], reading) for reading in part])
+            files.append((_file_bytes(running) - aof) / len(made))
+            memory, readings = (running.client.info("memory")["used_memory"] - used) / len(made), len(made)
+            name = running.name.partition(" (")[0]
+    return name, int(readings), memory, files[0], files[1]
+
+
+def _readings(share: float, days: float, now: int) -> list[messages.Reading]:
+    """Return readings up to now, of which the given share of all seconds has one."""
+    dice = random.Random(1)
+    made: list[messages.Reading] = []
+    stretches = int(days * 86_400 / STRETCH_S)
+    for stretch in range(stretches):
+        if dice.random() < share:
+            start = now - (stretches - stretch) * STRETCH_S * 1000
+            made.extend(load.reading(1, len(made) + i, start + i * 1000 + dice.randrange(50)) for i in range(STRETCH_S))
+    return made
+
+
+def _plain() -> float:
+    """Return bytes per reading for what is stored most often: a sorted set of JSON, without rollups."""
+    with tempfile.TemporaryDirectory() as folder, running_store(Path(folder)) as running:
+        used = running.client.info("memory")["used_memory"]
+        made = _readings(1.0, 1, 1_700_000_000_000)
+        for first in range(0, len(made), 1000):
+            part = made[first : first + 1000]
+            running.client.zadd("plain", {messages.encode(reading): reading.at for reading in part})
+        return float((running.client.info("memory")["used_memory"] - used) / len(made))
+
+
+def _file_bytes(running: Store) -> int:
+    return sum(path.stat().st_size for path in running.folder.rglob("*.aof"))
+
+
+if __name__ == "__main__":
+    main()
