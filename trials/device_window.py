@@ -155,13 +155,9 @@ def _tell(taken: dict[str, list[float]], worked: dict[str, list[float]], worst: 
     print(
         f"ours              {ours:.2f} ms a window, {ours_cpu:.2f} ms of processor time; {len(taken['ours'])} windows"
     )
-    print(
-        f"peer              {peer:.2f} ms a window, {peer_cpu:.2f} ms of processor time; librosa, TensorFlow interpreter"
-    )
+    print(f"peer              {peer:.2f} ms a window, {peer_cpu:.2f} ms of processor time: librosa and TensorFlow")
     print(f"ratio             {ratio:.3f} (1/{1 / ratio:.1f}), median over the pairs")
-    print(
-        f"  processor time  {ratio_cpu:.3f} (1/{1 / ratio_cpu:.1f}), median over the pairs; counts where the machine is busy"
-    )
+    print(f"  processor time  {ratio_cpu:.3f} (1/{1 / ratio_cpu:.1f}), which a busy machine does not distort")
     print(f"share of a core   {ours_cpu / bundle.manifest.hop_ms:.2%} at a hop of {bundle.manifest.hop_ms} ms")
     print(f"largest difference of a score {worst:.5f}")
     used = ", ".join(f"{name} {version(name)}" for name in names)
