@@ -2,9 +2,9 @@
 
 from flask import Flask, Response, request
 
-_METHODS = "GET, DELETE"
-_HEADERS = "Authorization, If-None-Match"
-_READABLE = "ETag, Link, Retry-After"
+_METHODS = "GET, POST, DELETE"
+_HEADERS = "Authorization, Content-Type, If-None-Match"
+_READABLE = "ETag, Link, Location, Retry-After"
 _ASK_AGAIN_S = "600"
 
 

@@ -194,17 +194,8 @@ def test_deleting_everything_needs_a_confirmation(client: Client, now: int) -> N
     assert client.get("/api/v1/devices") == {"devices": [], "next_page_token": ""}
 
 
-def test_the_documentation_lists_every_route_and_loads_nothing_from_elsewhere(client: Client) -> None:
-    """OpenAPI names the routes of the API, and the page about them takes its scripts from this server."""
-    paths = client.ask("/api/v1/openapi.json", token=None).json["paths"]
-    assert set(paths) == {
-        "/api/v1/devices",
-        "/api/v1/devices/{mac}",
-        "/api/v1/devices/{mac}/summary",
-        "/api/v1/devices/{mac}/events",
-        "/api/v1/devices/{mac}/plots/{plot}.{form}",
-        "/api/v1/meta",
-    }
+def test_the_documentation_loads_nothing_from_elsewhere(client: Client) -> None:
+    """The page about the API takes its scripts from this server."""
     page = client.ask(client.ask("/api/v1/docs", token=None).headers["Location"], token=None)
     scripts = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert scripts
