@@ -243,16 +243,21 @@ def _add_rollups(result: Summary, rolled: Rollups) -> None:
 
 
 def overlapping(boots: list[layout.Boot]) -> bool:
-    """Return whether two boots sent in the same time, so that two devices have one id.
+    """Return whether two boots sent in turns for the same time, so that two devices have one id.
+
+    A device whose clock steps back over a restart has two boots for the same time too, but the second one's records
+    come after all of the first one's.
 
     Args:
         boots: Sorted by their first time.
     """
-    latest = -1
+    open_boots: list[layout.Boot] = []
     for boot in boots:
-        if boot.first_at < latest:
-            return True
-        latest = max(latest, boot.last_at)
+        open_boots = [other for other in open_boots if other.last_at > boot.first_at]
+        for other in open_boots:
+            if other.last_arrival > boot.first_arrival and boot.last_arrival > other.first_arrival:
+                return True
+        open_boots.append(boot)
     return False
 
 

@@ -120,8 +120,11 @@ def test_summary_tells_winners_from_scores(client: Client, now: int) -> None:
 
 
 def test_two_devices_with_one_id_are_told(client: Client, now: int) -> None:
-    """Two boots that overlap in time are listed apart and flagged."""
-    client.store.write([(DEVICE, reading(seq, now - 15_000 + seq, boot=OTHER_BOOT)) for seq in range(2)])
+    """Two boots that send in turns for the same time are listed apart and flagged."""
+    for boot in (OTHER_BOOT, BOOT):
+        since = client.store.now()
+        wait_until(lambda since=since: client.store.now() > since, "a millisecond has passed")
+        client.store.write([(DEVICE, reading(seq, now - 15_000 + seq, boot=boot)) for seq in (100, 101)])
     body = client.get(URL)
     assert body["duplicate_identity"] is True
     assert {boot["boot"] for boot in body["boots"]} == {BOOT, OTHER_BOOT}

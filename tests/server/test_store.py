@@ -39,6 +39,12 @@ def kinds(store: RedisStore, *records: Any) -> list[str]:
     return [outcome.kind for outcome in outcomes if outcome]
 
 
+def next_millisecond(store: RedisStore) -> None:
+    """Wait until what comes now has come later than what came before."""
+    since = store.now()
+    wait_until(lambda: store.now() > since, "a millisecond has passed")
+
+
 def test_a_repeat_is_answered_as_such_and_changes_nothing(store: RedisStore) -> None:
     """A reading that comes again leaves counts, chunks and rollups as they are."""
     now = store.now()
@@ -99,14 +105,26 @@ def test_missing_numbers_are_holes_below_the_highest(store: RedisStore) -> None:
 
 
 def test_two_devices_with_one_id_are_stored_apart(store: RedisStore) -> None:
-    """Two boots that send in the same time keep all their readings, and the overlap is seen."""
+    """Two boots that send in turns for the same time keep all their readings, and the overlap is seen."""
     now = store.now()
-    kinds(store, *(reading(seq, now - 1000 * seq) for seq in range(10)))
-    kinds(store, *(reading(seq, now - 1000 * seq - 500, boot=OTHER_BOOT) for seq in range(10)))
+    for seq in range(10):
+        for boot in (BOOT, OTHER_BOOT):
+            kinds(store, reading(seq, now - 1000 * seq - 500 * (boot == OTHER_BOOT), boot=boot))
+            next_millisecond(store)
     boots = store.boots(DEVICE)
     assert [(boot.boot, boot.records, boot.missing) for boot in boots] == [(OTHER_BOOT, 10, 0), (BOOT, 10, 0)]
     assert overlapping(boots)
     assert not overlapping(boots[:1])
+
+
+def test_a_clock_that_steps_back_is_no_second_device(store: RedisStore) -> None:
+    """Readings for the same time that come one boot after the other are those of one device that was restarted."""
+    now = store.now()
+    for boot in (BOOT, OTHER_BOOT):
+        kinds(store, *(reading(seq, now - 1000 * seq, boot=boot) for seq in range(10)))
+        next_millisecond(store)
+    assert len(store.boots(DEVICE)) == 2
+    assert not overlapping(store.boots(DEVICE))
 
 
 def test_erasing_leaves_only_the_generation(any_store: RunningStore) -> None:
