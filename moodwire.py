@@ -91,6 +91,18 @@ COMMANDS = {
     "server restore": Command(
         "server", "server.backup:BackupSettings", "server.backup:read", "bring a backup's data back; may be repeated"
     ),
+    "server doctor": Command(
+        "server",
+        "server.doctor:DoctorSettings",
+        "server.doctor:doctor",
+        "look at everything that the server needs, and say what to do",
+    ),
+    "server migrate": Command(
+        "server", "server.settings:ServerSettings", "server.migrate:migrate", "bring the store to this version's layout"
+    ),
+    "server live": Command(
+        "server", "server.settings:ServerSettings", "server.commands:live", "serve live events of what devices hear"
+    ),
     "dashboard": Command(
         "dashboard", "dashboard.settings:DashboardSettings", "dashboard.commands:run", "serve the live page"
     ),

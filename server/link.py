@@ -71,7 +71,7 @@ class Link:
         )
         if settings.mqtt_username:
             client.username_pw_set(settings.mqtt_username, settings.mqtt_password or None)
-        client.tls_set_context(context(_tls(settings.mqtt_ca_file) if self._endpoint.tls else None))
+        client.tls_set_context(context(tls_context(settings.mqtt_ca_file) if self._endpoint.tls else None))
         client.max_inflight_messages_set(_MOST_UNACKNOWLEDGED)
         client.will_set(topics.SERVER_STATUS, messages.encode(ServerStatus(state="offline")), qos=1, retain=True)
         client.on_connect = self._on_connect
@@ -219,7 +219,7 @@ class Link:
         return f"{self._endpoint.host}:{self._endpoint.port}"
 
 
-def _tls(ca_file: str) -> ssl.SSLContext:
+def tls_context(ca_file: str) -> ssl.SSLContext:
     """Return a context that trusts the system's authorities, or only the given one."""
     try:
         return ssl.create_default_context(cafile=ca_file or None)

@@ -1,0 +1,160 @@
+"""The server's doctor finds what is wrong with store, broker, ingest and REST, and says what to do."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from brokers import ACCOUNTS, RunningBroker, free_port, running_broker
+from rooms import OPERATOR, VIEWER, Rest, Room
+from services import RunningStore, wait_until
+
+import moodwire
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let no file of the person who runs the tests interfere."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBroker]:
+    """Run one broker for all tests here."""
+    with running_broker(tmp_path_factory.mktemp("broker")) as broker:
+        yield broker
+
+
+class Doctor:
+    """The command with its settings, and what it finds."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], store: RunningStore, broker: RunningBroker) -> None:
+        self._capsys = capsys
+        self.settings: dict[str, Any] = {
+            "redis_url": store.url,
+            "mqtt_url": broker.url,
+            "mqtt_username": "server",
+            "mqtt_password": ACCOUNTS["server"],
+            "api_port": free_port(),
+        }
+
+    def run(self, *flags: str, **changes: Any) -> tuple[int, str, str]:
+        """Return exit code, stdout and stderr."""
+        words = ["server", "doctor", *flags]
+        for name, value in (self.settings | changes).items():
+            words += [f"--{name.replace('_', '-')}", str(value)]
+        self._capsys.readouterr()
+        code = moodwire.main(words)
+        return code, *self._capsys.readouterr()
+
+    def findings(self, **changes: Any) -> dict[str, Any]:
+        """Return the findings by name."""
+        _, out, _ = self.run("--json", **changes)
+        return {check["name"]: check for check in json.loads(out)["checks"]}
+
+
+@pytest.fixture
+def doctor(capsys: pytest.CaptureFixture[str], redis_store: RunningStore, mosquitto: RunningBroker) -> Doctor:
+    """Return a doctor for an empty store and a broker, with neither ingest nor REST."""
+    return Doctor(capsys, redis_store, mosquitto)
+
+
+def test_all_is_well_where_all_runs(doctor: Doctor, tmp_path: Path) -> None:
+    """With store, broker, ingest and REST there every check is ok and the code is 0."""
+    settings = doctor.settings | {"viewer_token": VIEWER, "operator_token": OPERATOR}
+    rest = Rest(doctor.settings["api_port"])
+    with Room(tmp_path, "server", "ingest", **settings), Room(tmp_path, "server", "run", **settings):
+        wait_until(rest.ready, "REST is ready")
+        code, out, _ = doctor.run(viewer_token=VIEWER)
+    assert code == 0, out
+    assert "FAIL" not in out
+    assert "lets server hear devices and answer them" in out
+    assert "1 viewer and 0 operator tokens" in out
+
+
+def test_what_does_not_run_is_named_with_what_to_do(doctor: Doctor) -> None:
+    """Without ingest and REST both fail with the command that starts them; the rest is still looked at."""
+    code, out, _ = doctor.run()
+    assert code == 1
+    assert "moodwire server ingest" in out
+    assert "moodwire server run" in out
+    found = doctor.findings()
+    results = {name: check["result"] for name, check in found.items()}
+    fine = dict.fromkeys(("store", "durability", "memory", "clock", "broker"), "ok")
+    assert results == fine | {"disk": results["disk"], "ingest": "fail", "tokens": "warn", "rest": "fail"}
+    assert all(check["todo"] for check in found.values() if check["result"] in ("warn", "fail"))
+
+
+def test_a_store_that_is_away_is_one_failure(doctor: Doctor) -> None:
+    """What cannot be asked of a store that is away is skipped, not failed."""
+    found = doctor.findings(redis_url="redis://127.0.0.1:1/0")
+    assert found["store"]["result"] == "fail"
+    assert "does not answer" in found["store"]["seen"]
+    assert {found[name]["result"] for name in ("durability", "memory", "disk", "clock", "ingest", "tokens")} == {"skip"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "sentence"),
+    [
+        ("appendfsync", "no", "a power cut loses what was confirmed"),
+        ("maxmemory-policy", "volatile-lru", "deletes readings when memory is short: volatile-lru"),
+    ],
+)
+def test_a_store_that_would_lose_data_fails(
+    doctor: Doctor, redis_store: RunningStore, setting: str, value: str, sentence: str
+) -> None:
+    """A store that does not keep what it confirms, or drops keys when memory is short, is found."""
+    was = redis_store.client.config_get(setting)[setting]
+    redis_store.client.config_set(setting, value)
+    try:
+        found = doctor.findings()
+    finally:
+        redis_store.client.config_set(setting, was)
+    failed = [check["seen"] for check in found.values() if check["result"] == "fail"]
+    assert [seen for seen in failed if sentence in seen]
+
+
+def test_little_memory_is_a_warning(doctor: Doctor, redis_store: RunningStore) -> None:
+    """A store that has used most of the memory that it may use is told before ingest has to wait."""
+    used = int(redis_store.client.info("memory")["used_memory"])
+    redis_store.client.config_set("maxmemory", used * 11 // 10)
+    try:
+        found = doctor.findings()
+    finally:
+        redis_store.client.config_set("maxmemory", 0)
+    assert found["memory"]["result"] == "warn"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"mqtt_password": "wrong"}, "refuses server: Not authorized"),
+        (
+            {"mqtt_username": "aabbccddeeff", "mqtt_password": ACCOUNTS["aabbccddeeff"]},
+            "does not let aabbccddeeff",
+        ),
+        ({"mqtt_url": "mqtt://127.0.0.1:1"}, "cannot be reached: Connection refused"),
+    ],
+)
+def test_a_broker_that_does_not_do_is_named(doctor: Doctor, changes: dict[str, Any], sentence: str) -> None:
+    """A wrong password, an account with a device's rights, and a broker that is not there are told apart."""
+    found = doctor.findings(**changes)["broker"]
+    assert found["result"] == "fail"
+    assert sentence in found["seen"]
+    assert found["todo"]
+
+
+def test_settings_that_are_none_are_code_2(doctor: Doctor) -> None:
+    """A URL that is none ends the doctor with code 2 and a sentence."""
+    code, out, err = doctor.run(mqtt_url="http://127.0.0.1")
+    assert (code, out) == (2, "")
+    assert "is not the URL of a broker" in err
+
+
+def test_a_store_of_a_newer_version_is_found(doctor: Doctor, redis_store: RunningStore) -> None:
+    """Data in a layout that this version does not know is a failure of the store."""
+    redis_store.client.set("mw:layout", 99)
+    found = doctor.findings()["store"]
+    assert found["result"] == "fail"
+    assert "holds data in layout 99" in found["seen"]
