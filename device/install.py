@@ -29,6 +29,10 @@ MOODWIRE_MQTT_PASSWORD_FILE=/etc/moodwire/mqtt-password
 _WRAPPER = """\
 #!/bin/sh
 # Runs `moodwire device …` as the service runs it: as its user, with its settings. Written by `moodwire device install`.
+if [ "$$(id -u)" != 0 ]; then
+    echo "moodwire-device becomes the user moodwire, which only root may: sudo moodwire-device $$*" >&2
+    exit 2
+fi
 set -ae
 . /etc/moodwire/environment
 exec runuser -u moodwire -- $command device "$$@"
@@ -37,7 +41,8 @@ _USER = """\
 u moodwire - "moodwire device" /var/lib/moodwire
 m moodwire audio
 """
-_MODES = """\
+_PLACES = """\
+d /var/lib/moodwire 0700 moodwire moodwire
 z /etc/moodwire/device.toml 0640 root moodwire
 z /etc/moodwire/mqtt-password 0640 root moodwire
 """
@@ -96,7 +101,7 @@ def _write(root: Path, command: Path) -> None:
     ours = {
         etc / "systemd" / "system" / UNIT: unit(command),
         etc / "sysusers.d" / "moodwire.conf": _USER,
-        etc / "tmpfiles.d" / "moodwire.conf": _MODES,
+        etc / "tmpfiles.d" / "moodwire.conf": _PLACES,
         etc / "moodwire" / "environment": _ENVIRONMENT,
         root / "usr" / "local" / "bin" / WRAPPER: Template(_WRAPPER).substitute(command=command),
     }
@@ -141,6 +146,6 @@ def _next_steps(*, is_image: bool) -> str:
         f"start:     {start}"
         if is_image
         else f"start:     sudo systemctl daemon-reload && sudo systemctl enable --now {UNIT}",
-        "watch:     journalctl -fu moodwire-device",
+        "watch:     sudo journalctl -fu moodwire-device",
     ]
     return "\n".join(["", "Next:", *(f"  {step}" for step in steps)])

@@ -19,8 +19,11 @@ log = logging.getLogger(__name__)
 CHECK_S = 0.5
 STEADY_S = 10.0
 """A stream that has delivered for so long is well again: the next fault begins with short pauses."""
-HUNG_S = 60.0
-"""PortAudio that does not return for so long never will: with some drivers it hangs when a card is unplugged."""
+HUNG_S = 30.0
+"""PortAudio that does not return for so long never will: with some drivers it hangs when a card is unplugged.
+
+Shorter than the watchdog of the systemd unit waits, which would end the device without a word why.
+"""
 CLOSING_S = 2.0
 WRONG = {
     "zeros": "delivers exact zeros; is it muted or switched off?",

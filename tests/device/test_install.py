@@ -15,7 +15,7 @@ from services import wait_until
 
 import moodwire
 from broker import topics
-from device import install
+from device import install, microphone, stream
 
 COMMAND = Path(sys.executable).with_name("moodwire")
 MOST_EXPOSURE = 25
@@ -66,12 +66,35 @@ def test_commands_can_be_run_as_the_service_runs_them(written: Path) -> None:
     assert ". /etc/moodwire/environment" in text
 
 
+def test_a_user_who_is_not_root_is_told_how_to_run_commands(written: Path) -> None:
+    """`moodwire-device` becomes the service's user, and says the whole line that may do so."""
+    text = (written / "usr" / "local" / "bin" / install.WRAPPER).read_text()
+    nobody = 65_534 if os.geteuid() == 0 else None
+
+    ended = subprocess.run(
+        ["sh", "-s", "mics", "--json"], input=text, user=nobody, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ended.returncode == 2
+    assert ended.stderr.endswith(": sudo moodwire-device mics --json\n")
+
+
 @needs_systemd
 def test_the_unit_is_hardened(written: Path) -> None:
     """What the service could do to the machine is little, as systemd reckons it."""
     told = tell("systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSURE}", unit_of(written))
 
     assert "Overall exposure level" in told
+
+
+def test_a_hang_is_said_before_the_watchdog_ends_the_device() -> None:
+    """Whoever reads the journal learns that PortAudio hangs, as the device gives up before systemd does."""
+    found = re.search(r"^WatchdogSec=(\d+)$", install.TEMPLATE.read_text(), re.MULTILINE)
+    assert found
+    patience_s = int(found[1]) * 3 / 4  # the latest sign of life may be a quarter old when the sound stops
+    noticed_s = stream.STALLED_S + microphone.CHECK_S
+
+    assert noticed_s + microphone.HUNG_S + microphone.CHECK_S + microphone.CLOSING_S < patience_s
 
 
 @needs_systemd
@@ -175,6 +198,24 @@ def test_the_user_of_the_service_can_be_made(written: Path) -> None:
         r"^moodwire:x:\d{1,3}:\d+:moodwire device:/var/lib/moodwire:/usr/sbin/nologin$", users, re.MULTILINE
     )
     assert re.search(r"^audio:x:\d+:moodwire$", (written / "etc" / "group").read_text(), re.MULTILINE)
+
+
+@pytest.mark.skipif(shutil.which("systemd-tmpfiles") is None, reason="systemd-tmpfiles is not installed")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder to another user")
+def test_commands_can_keep_things_before_the_first_start(written: Path) -> None:
+    """The state folder is there as soon as the device is installed, for its user alone; so are settings it may read."""
+    tell("systemd-sysusers", f"--root={written}")
+    tell("systemd-tmpfiles", "--create", f"--root={written}", "moodwire.conf")
+
+    users = (written / "etc" / "passwd").read_text()
+    numbers = re.search(r"^moodwire:x:(\d+):(\d+):", users, re.MULTILINE)
+    assert numbers, users
+    user, group = map(int, numbers.groups())
+    state = (written / "var" / "lib" / "moodwire").stat()
+    assert (state.st_uid, state.st_gid, stat.S_IMODE(state.st_mode)) == (user, group, 0o700)
+    for name in ("device.toml", "mqtt-password"):
+        file = (written / "etc" / "moodwire" / name).stat()
+        assert (file.st_uid, file.st_gid, stat.S_IMODE(file.st_mode)) == (0, group, 0o640)
 
 
 def test_a_dry_run_prints_the_unit_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
