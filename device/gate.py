@@ -6,7 +6,7 @@ import numpy as np
 import webrtcvad
 from numpy.typing import NDArray
 
-from device.sound import SAMPLE_RATE_HZ, decibel, powers
+from device.sound import SAMPLE_RATE_HZ, powers
 from models.frontend import Samples
 
 FRAME_MS = 30
@@ -35,7 +35,8 @@ class SpeechGate:
     """
 
     def __init__(self, open_dbfs: float) -> None:
-        self._open_dbfs = open_dbfs
+        self._opens_at = 10 ** (open_dbfs / 10)
+        self._closes_below = 10 ** ((open_dbfs - HYSTERESIS_DB) / 10)
         self._open = False
         self._vad = webrtcvad.Vad(VAD_AGGRESSIVENESS)
         self._pending: Samples = np.empty(0, np.int16)
@@ -47,12 +48,11 @@ class SpeechGate:
         frames = pending[: count * FRAME_SAMPLES].reshape(count, FRAME_SAMPLES)
         self._pending = pending[count * FRAME_SAMPLES :]
         found = powers(frames)
-        speech = [self._is_speech(frame, float(power)) for frame, power in zip(frames, found, strict=True)]
+        speech = [self._is_speech(frame, power) for frame, power in zip(frames, found.tolist(), strict=True)]
         return Gated(np.array(speech, dtype=np.bool_), found)
 
     def _is_speech(self, frame: Samples, power: float) -> bool:
-        threshold = self._open_dbfs - HYSTERESIS_DB if self._open else self._open_dbfs
-        self._open = decibel(power) >= threshold
+        self._open = power >= (self._closes_below if self._open else self._opens_at)
         # The detector adapts to the noise it hears, so it must hear every frame.
         voiced: bool = self._vad.is_speech(frame.tobytes(), SAMPLE_RATE_HZ)
         return self._open and voiced

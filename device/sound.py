@@ -71,7 +71,8 @@ def level_dbfs(samples: Samples) -> float:
 
 def powers(samples: Samples) -> NDArray[np.float64]:
     """Return the mean square of the last axis relative to full scale, 0 to 1."""
-    return np.asarray(np.mean(np.square(samples, dtype=np.float64), axis=-1) / 32_768**2)
+    scaled = samples.astype(np.float32) / np.float32(32_768)
+    return np.asarray(np.einsum("...i,...i->...", scaled, scaled), np.float64) / samples.shape[-1]
 
 
 def decibel(power: float) -> float:
