@@ -111,7 +111,8 @@ class RedisStore:
     @_reaching
     def write(self, batch: Sequence[tuple[str, Written]]) -> list[Outcome | None]:
         """Write (device, message) pairs in one trip and wait until they are on disk."""
-        calls = writing.calls(batch, self.retention_ms, self.rollup_retention_ms)
+        keep = (self.retention_ms, self.rollup_retention_ms)
+        calls = writing.calls(batch, *keep, together=not self._nodes.is_cluster)
         if time.monotonic() >= self._index_again_s:
             self._indexed.clear()
             self._index_again_s = time.monotonic() + _INDEX_AGAIN_S
@@ -119,8 +120,9 @@ class RedisStore:
         index: list[Sequence[Word]] = [("ZADD", layout.DEVICES, 0, device) for device in fresh]
         answers = self._written([*index, *(call.words for call in calls)])
         outcomes = writing.outcomes(calls, answers[len(fresh) :], len(batch))
-        if not any(outcomes):
-            raise next(reply for reply in answers if isinstance(reply, Exception))
+        for reply in answers:
+            if isinstance(reply, Exception) and (not any(outcomes) or reply in answers[: len(fresh)]):
+                raise reply
         self._indexed |= fresh
         for (_, message), outcome in zip(batch, outcomes, strict=True):
             if outcome and isinstance(message, messages.Record):

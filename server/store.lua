@@ -194,24 +194,38 @@ local function finish(call, known_gen, first_seen)
   end
 end
 
--- Writes records of one device: args are the retention of records and of rollups in ms, and for each record the text
--- of its kind (empty for a heard record) and its packed value. Returns what became of each.
-local function write(keys, args)
-  local base = keys[1]
+local function write_device(base, now, keep_ms, keep_rollups_ms, args, first, last)
   local meta = redis.call('HMGET', base, 'gen', 'readings', 'latest', 'first_seen')
   local known_gen = tonumber(meta[1] or 0)
   local call = {
-    base = base, now = clock_ms(), gen = known_gen, readings = tonumber(meta[2] or 0),
-    latest_at = meta[3] and struct.unpack('<d', meta[3]) or -1,
-    keep_ms = tonumber(args[1]), keep_rollups_ms = tonumber(args[2]),
+    base = base, now = now, gen = known_gen, readings = tonumber(meta[2] or 0),
+    latest_at = meta[3] and struct.unpack('<d', meta[3]) or -1, keep_ms = keep_ms, keep_rollups_ms = keep_rollups_ms,
     boots = {}, schemas = {}, lists = {}, open = {}, days = {},
   }
   local answers = {}
-  for i = 3, #args, 2 do
+  for i = first, last, 2 do
     answers[#answers + 1] = take(call, args[i], args[i + 1])
   end
   if call.stored then
     finish(call, known_gen, meta[4])
+  end
+  return answers
+end
+
+-- Writes records of the devices in keys: args are the retention of records and of rollups in ms, then for each device
+-- the number of its records, and for each of these the text of its kind (empty for a heard record) and its packed
+-- value. Returns what became of each; 'failed' with the reason behind a blank for all of a device whose keys are broken.
+local function write(keys, args)
+  local now, keep_ms, keep_rollups_ms = clock_ms(), tonumber(args[1]), tonumber(args[2])
+  local answers, at = {}, 3
+  for _, base in ipairs(keys) do
+    local count = tonumber(args[at])
+    local last = at + 2 * count
+    local done, found = pcall(write_device, base, now, keep_ms, keep_rollups_ms, args, at + 1, last)
+    for i = 1, count do
+      answers[#answers + 1] = done and found[i] or 'failed ' .. tostring(type(found) == 'table' and found.err or found)
+    end
+    at = last + 1
   end
   return answers
 end

@@ -1,5 +1,6 @@
 """Words what devices send as calls of the store's functions, and reads what these answer."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,9 +10,10 @@ from broker import messages
 from server import layout
 from server.store import Kind, Outcome, Written
 
+log = logging.getLogger(__name__)
+
 Word = str | int | bytes
 
-_RECORDS_PER_CALL = 1000
 _LONGEST_ERROR = 500
 _KINDS: tuple[Kind, ...] = ("stored", "repeat", "expired", "erased", "stale")
 _OUTCOMES = {kind.encode(): Outcome(kind) for kind in _KINDS}
@@ -25,29 +27,40 @@ class Call(NamedTuple):
     """Places in the batch of what it writes."""
 
 
-def calls(batch: Sequence[tuple[str, Written]], keep_ms: int, keep_rollups_ms: int) -> list[Call]:
+def calls(batch: Sequence[tuple[str, Written]], keep_ms: int, keep_rollups_ms: int, *, together: bool) -> list[Call]:
     """Return the calls that write (device, message) pairs.
 
-    Records of one device are written by one call, which stands where the first of them stood.
+    Records are written by one call for each device, or by one for all if `together`, for which all devices must be
+    kept by one server. They come first: what a device says of itself does not depend on its records.
     """
-    made: list[Call] = []
-    started: dict[str, Call] = {}
+    records: dict[str, Call] = {}
+    about: list[Call] = []
     for place, (device, message) in enumerate(batch):
         if isinstance(message, messages.Reading):
             text, packed = layout.pack_reading(message)
         elif isinstance(message, messages.Heard):
             text, packed = "", layout.pack_heard(message)
         else:
-            made.append(Call(_about(device, message, keep_rollups_ms), [place]))
+            about.append(Call(_about(device, message, keep_rollups_ms), [place]))
             continue
-        call = started.get(device)
-        if call is None or len(call.places) == _RECORDS_PER_CALL:
-            call = Call(["FCALL", layout.function("write"), 1, layout.base(device), keep_ms, keep_rollups_ms], [])
-            started[device] = call
-            made.append(call)
+        call = records.get(device)
+        if call is None:
+            call = records[device] = Call([], [])
         call.words.append(text)
         call.words.append(packed)
         call.places.append(place)
+    groups = [list(records.items())] if together and records else [[item] for item in records.items()]
+    return [_write(group, keep_ms, keep_rollups_ms) for group in groups] + about
+
+
+def _write(devices: Sequence[tuple[str, Call]], keep_ms: int, keep_rollups_ms: int) -> Call:
+    """Return the call that writes the records of some devices."""
+    keys = [layout.base(device) for device, _ in devices]
+    made = Call(["FCALL", layout.function("write"), len(keys), *keys, keep_ms, keep_rollups_ms], [])
+    for _, records in devices:
+        made.words.append(len(records.places))
+        made.words.extend(records.words)
+        made.places.extend(records.places)
     return made
 
 
@@ -59,8 +72,17 @@ def outcomes(made: Sequence[Call], replies: Sequence[Any], length: int) -> list[
             continue
         answers = reply if isinstance(reply, list) else [reply]
         for place, answer in zip(call.places, answers, strict=True):
-            found[place] = _OUTCOMES.get(answer) or Outcome("refused", answer.decode().partition(" ")[2])
+            found[place] = _OUTCOMES.get(answer) or _other(answer.decode())
     return found
+
+
+def _other(answer: str) -> Outcome | None:
+    """Return what an answer says that comes with a reason."""
+    kind, _, reason = answer.partition(" ")
+    if kind != "refused":
+        log.error("a record cannot be written: %s", reason)
+        return None
+    return Outcome("refused", reason)
 
 
 def _about(

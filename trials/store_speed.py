@@ -74,7 +74,7 @@ def _fill(running: Store, first: int, last: int, end: int) -> None:
             head, tail = parts[seq % len(parts)]
             words += [text, head + NUMBERS.pack(seq, 0, end - (seq + 1) * 1000) + tail]
         call: Any = running.client.execute_command
-        call("FCALL", layout.function("write"), 1, layout.base(DEVICE), *keep, *words)
+        call("FCALL", layout.function("write"), 1, layout.base(DEVICE), *keep, TOGETHER, *words)
 
 
 def _say(what: str, count: int, work: Callable[[], object]) -> None:

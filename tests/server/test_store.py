@@ -16,7 +16,9 @@ from server.problems import StoreAwayError, UnusableError
 from server.ranges import Range
 from server.redis_store import RedisStore
 from server.series import facts, grid, overlapping, spans, summary
+from server.store import Outcome
 
+OTHER_DEVICE = "ba9876543210"
 RETENTION_MS = 90 * DAY_MS
 
 
@@ -348,3 +350,14 @@ def test_a_store_with_another_layout_is_refused(any_store: RunningStore) -> None
     with pytest.raises(UnusableError, match="holds data in layout 1, and this version reads and writes layout 2"):
         opened(any_store)
     assert any_store.client.keys("*") == [b"mw:devices"]
+
+
+def test_a_device_whose_keys_are_broken_harms_no_other(any_store: RunningStore) -> None:
+    """A write that fails for one device is to be tried again, and the others of the same batch are stored."""
+    store = opened(any_store)
+    any_store.client.set(f"{layout.base(OTHER_DEVICE)}:boots", "no hash")
+    now = store.now()
+    outcomes = store.write([(OTHER_DEVICE, reading(0, now)), (DEVICE, reading(0, now)), (DEVICE, reading(1, now))])
+    assert [outcome and outcome.kind for outcome in outcomes] == [None, "stored", "stored"]
+    any_store.client.delete(f"{layout.base(OTHER_DEVICE)}:boots")
+    assert store.write([(OTHER_DEVICE, reading(0, now))]) == [Outcome("stored")]
