@@ -91,6 +91,9 @@ COMMANDS = {
     "server restore": Command(
         "server", "server.backup:BackupSettings", "server.backup:read", "bring a backup's data back; may be repeated"
     ),
+    "server alerts": Command(
+        "server", "server.alerts:AlertsSettings", "server.alerts:alerts", "tell a webhook or topic when rules apply"
+    ),
     "server doctor": Command(
         "server",
         "server.doctor:DoctorSettings",

@@ -21,6 +21,7 @@ Everything of one device hangs on `mw:{<id>}`, so that a Redis Cluster keeps it 
 | `mw:orders`        | stream | commands that are not yet answered or given up                                   |
 | `mw:ingest`        | string | expires; there while ingest is                                                   |
 | `mw:written`       | hash   | outcome → records that ended so, for the metrics                                 |
+| `mw:alerts`        | hash   | device and rule → whether an alert is raised, and when it was                    |
 | `mw:access`        | hash   | name → role and SHA-256 of a bearer token                                        |
 | `mw:access:used`   | hash   | name of a token → the hour of its last use                                       |
 """
