@@ -177,7 +177,9 @@ def _sums(table: layout.Rollups) -> list[list[int]]:
     parts = [labels[name][:, :, None].astype(np.int64) for name in _SUMS]
     each = np.concatenate([*parts, labels["all"], labels["won"]], axis=2)
     heads = np.stack([table.table["count"], table.table["uncertain"]], axis=1)
-    found: list[list[int]] = np.concatenate([heads, each.reshape(len(heads), -1)], axis=1).tolist()
+    found: list[list[int]] = np.concatenate(
+        [heads, each.reshape(len(heads), each.shape[1] * layout.SUMS_PER_LABEL)], axis=1
+    ).tolist()
     return found
 
 

@@ -70,8 +70,11 @@ def _durability(store: RedisStore, persistence: dict[str, Any]) -> Finding:
         seen = "the store does not tell its settings"
         return Finding("durability", "skip", seen, "ask who runs it for appendonly yes")
     seen = f"appendonly is {appendonly}, appendfsync is {appendfsync}"
-    if appendonly != "yes" or appendfsync == "no":
-        todo = "CONFIG SET appendonly yes, appendfsync everysec, and the same in the store's file of settings"
+    # Without WAITAOF (Redis before 7.2) nobody knows what is on disk, unless it is all written at once.
+    waits = bool(store.ask("COMMAND LIST", "FILTERBY", "PATTERN", "waitaof"))
+    enough = ("everysec", "always") if waits else ("always",)
+    if appendonly != "yes" or appendfsync not in enough:
+        todo = f"CONFIG SET appendonly yes and appendfsync {enough[0]}, and the same in the store's file of settings"
         return Finding("durability", "fail", f"{seen}: a power cut loses what was confirmed", todo)
     return Finding("durability", "ok", seen)
 

@@ -164,7 +164,7 @@ def _reply(connection: Any) -> Any:
 
 def key_of(command: Sequence[Word]) -> Word:
     """Return the first key of a command."""
-    return command[3] if command[0] == "FCALL" else command[1]
+    return command[3] if command[0] in {"FCALL", "FCALL_RO"} else command[1]
 
 
 def moved(reply: Any) -> bool:

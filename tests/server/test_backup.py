@@ -13,6 +13,7 @@ from services import RunningStore, running_store
 import moodwire
 from server import layout
 from server.archive import export, restore
+from server.lines import BootLine, DeviceLine, End, HeardLine
 from server.redis_store import RedisStore
 
 OTHER = "ba9876543210"
@@ -260,3 +261,39 @@ def test_a_file_that_is_cut_off_is_restored_as_far_as_it_goes(
     assert "cannot be read: No such file" in capsys.readouterr().err
     assert command("backup", tmp_path / "none" / "b", second) == 2
     assert "cannot be written: No such file" in capsys.readouterr().err
+
+
+def test_a_backup_has_each_device_as_it_was_at_one_moment(first: RedisStore, redis_store: RunningStore) -> None:
+    """What is written while a device is backed up, also into hours that come later, is not in the backup."""
+    now = first.now()
+    backup = export(opened(redis_store))
+    taken = []
+    for line in backup:
+        taken.append(line)
+        if isinstance(line, DeviceLine):
+            fresh = [reading(5000 + seq, now - 3_600_000 * seq) for seq in range(20)]
+            first.write([(DEVICE, record) for record in fresh])
+    end = taken[-1]
+    assert isinstance(end, End)
+    assert end.readings == 1526
+    seen = [row for line in taken if isinstance(line, BootLine) for row in line.seen]
+    assert sum(last - first + 1 for first, last in seen) == 1526 + 300
+
+
+def test_a_device_that_is_erased_meanwhile_stays_erased(
+    first: RedisStore, redis_store: RunningStore, second: RunningStore
+) -> None:
+    """A restore of a backup during which a device was erased brings back only what came behind the erasure."""
+    backup = []
+    for line in export(opened(redis_store)):
+        backup.append(line)
+        if isinstance(line, HeardLine) and first.generation(DEVICE) == 0:
+            first.erase(DEVICE)
+            first.write([(DEVICE, reading(9000, first.now(), gen=1))])
+    store = opened(second)
+    for line in backup:
+        restore(store, line)
+    device = store.device(DEVICE)
+    assert device is not None
+    assert (device.readings, device.generation) == (1, 1)
+    assert [boot.records for boot in store.boots(DEVICE)] == [1]
