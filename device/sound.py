@@ -72,7 +72,8 @@ def level_dbfs(samples: Samples) -> float:
 def powers(samples: Samples) -> NDArray[np.float64]:
     """Return the mean square of the last axis relative to full scale, 0 to 1."""
     scaled = samples.astype(np.float32) / np.float32(32_768)
-    return np.asarray(np.einsum("...i,...i->...", scaled, scaled), np.float64) / samples.shape[-1]
+    means: NDArray[np.float64] = np.einsum("...i,...i->...", scaled, scaled).astype(np.float64) / samples.shape[-1]
+    return means
 
 
 def decibel(power: float) -> float:

@@ -15,6 +15,7 @@ class Stream:
     """What paho needs of a socket, over a plain one or one with TLS; it does not block once it is connected."""
 
     def __init__(self, inner: socket.socket) -> None:
+        inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # pieces are large already; let none wait
         self._inner = inner
         self._read = b""
         self._at = 0
