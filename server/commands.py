@@ -1,4 +1,4 @@
-"""The commands `moodwire server run` and `moodwire server ingest`; each loads only what it needs."""
+"""The commands `moodwire server run`, `ingest` and `live`; each loads only what it needs."""
 
 import signal
 import sys
@@ -32,6 +32,18 @@ def ingest(settings: ServerSettings) -> int:
         worker.run()
     except UnusableError as error:
         print(f"moodwire server ingest: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def live(settings: ServerSettings) -> int:
+    """Serve live events until SIGTERM or SIGINT; return 0, or 2 with a sentence on stderr if it cannot."""
+    from server.live import serve  # noqa: PLC0415 -- the others need no event loop
+
+    try:
+        serve(open_store(settings), settings)
+    except UnusableError as error:
+        print(f"moodwire server live: {error}", file=sys.stderr)
         return 2
     return 0
 

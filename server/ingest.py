@@ -170,6 +170,9 @@ class Ingest:
             self._find_store()
         records = [(waiting.taken.device, record) for waiting in batch for record in waiting.taken.records]
         outcomes = self._store.write(records) if records else []
+        self._store.feed.add(
+            pair for pair, outcome in zip(records, outcomes, strict=True) if outcome and outcome.kind == "stored"
+        )
         erased = {
             device
             for (device, _), outcome in zip(records, outcomes, strict=True)

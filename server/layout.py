@@ -19,6 +19,7 @@ Everything of one device hangs on `mw:{<id>}`, so that a Redis Cluster keeps it 
 | `mw:devices`       | zset   | every device id ever met                                                         |
 | `mw:jobs`          | stream | what REST asks of ingest                                                         |
 | `mw:orders`        | stream | commands that are not yet answered or given up                                   |
+| `mw:live`          | stream | readings and statuses of the last two minutes, by batch                          |
 | `mw:ingest`        | string | expires; there while ingest is                                                   |
 | `mw:written`       | hash   | outcome → records that ended so, for the metrics                                 |
 | `mw:alerts`        | hash   | device and rule → whether an alert is raised, and when it was                    |
@@ -43,6 +44,7 @@ VERSION_KEY = "mw:layout"
 DEVICES = "mw:devices"
 JOBS = "mw:jobs"
 ORDERS = "mw:orders"
+LIVE = "mw:live"
 HEARTBEAT = "mw:ingest"
 WRITTEN = "mw:written"
 

@@ -10,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from broker import messages
 from server import layout, replies, writing
+from server.feed import Feed
 from server.nodes import Error, Nodes, Word, carry_out, key_of, moved, waits_for_disk
 from server.orders import Orders
 from server.problems import StoreAwayError, UnusableError
@@ -57,6 +58,8 @@ class RedisStore:
     """The URL without user and password, for people."""
     orders: Orders = field(init=False, repr=False)
     """What operators ask of devices."""
+    feed: Feed = field(init=False, repr=False)
+    """What happens now, for listeners."""
     _nodes: Nodes = field(init=False, repr=False)
     _waits_for_disk: bool = field(init=False, default=False)
     _indexed: set[str] = field(init=False, repr=False, default_factory=set)
@@ -69,6 +72,7 @@ class RedisStore:
         scheme, _, rest = self.url.partition("://")
         self.place = f"{scheme}://{rest.rpartition('@')[2]}"
         self.orders = Orders(self.ask_all, self.now)
+        self.feed = Feed(self.ask_all)
         try:
             self._nodes = Nodes(self.url)
         except ValueError as error:
@@ -232,9 +236,10 @@ class RedisStore:
     def erase(self, device: str) -> Receipt:
         """Erase everything of a device but its next generation, and queue the job that tells the device.
 
-        If the second step fails, ingest still tells the device, when it answers the next record of the old generation.
+        If a later step fails, ingest still tells the device, when it answers the next record of the old generation.
         """
         generation, records, erased_at = self._do("FCALL", layout.function("erase"), 1, layout.base(device))
+        self.feed.forget()
         job = self._do("XADD", layout.JOBS, "*", "device", device, "generation", generation)
         return Receipt(device, generation, records, erased_at, job.decode())
 

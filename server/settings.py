@@ -9,7 +9,7 @@ class ServerSettings:
 
     redis_url: str = ts.option(
         default="redis://127.0.0.1:6379/0",
-        help="the store: redis://, rediss:// (TLS) or unix:///path/to/socket",
+        help="the store: redis://, rediss:// (TLS) or unix:///path/to/socket; any node of a cluster: cluster+redis://",
     )
     mqtt_url: str = ts.option(default="mqtt://127.0.0.1:1883", help="the broker: mqtt://host:port, or mqtts:// for TLS")
     mqtt_username: str = ts.option(default="", help="user name at the broker; empty for none")
@@ -22,6 +22,8 @@ class ServerSettings:
     )
     api_host: str = ts.option(default="127.0.0.1", help="address that REST listens on")
     api_port: int = ts.option(default=8080, help="port that REST listens on")
+    live_host: str = ts.option(default="127.0.0.1", help="address that live events are served on")
+    live_port: int = ts.option(default=8081, help="port that live events are served on")
     viewer_token: str = ts.secret(
         default="", help="bearer token that may read; empty: made at first start and printed once"
     )

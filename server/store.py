@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from broker import messages
 from server import layout
+from server.feed import Feed
 from server.orders import Orders
 from server.tokens import Tokens
 
@@ -113,6 +114,10 @@ class Store(Protocol):
     @property
     def tokens(self) -> Tokens:
         """Who may use REST."""
+
+    @property
+    def feed(self) -> Feed:
+        """What happens now, for listeners."""
 
     @property
     def orders(self) -> Orders:
