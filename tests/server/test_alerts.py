@@ -271,3 +271,11 @@ def test_rules_that_are_not_right_are_one_sentence(text: str, sentence: str, tmp
     file.write_text(text)
     with pytest.raises(UnusableError, match=sentence):
         load(file)
+
+
+def test_the_rules_of_the_guide_are_right(tmp_path: Path) -> None:
+    """The example in docs/operations.md can be used as it stands."""
+    guide = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    file = tmp_path / "alerts.toml"
+    file.write_text(guide.partition("```toml\n")[2].partition("```")[0])
+    assert [one.name for one in load(file)] == ["anger in the kitchen", "joy"]
