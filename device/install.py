@@ -33,6 +33,7 @@ if [ "$$(id -u)" != 0 ]; then
     echo "moodwire-device becomes the user moodwire, which only root may: sudo moodwire-device $$*" >&2
     exit 2
 fi
+umask 077
 set -ae
 . /etc/moodwire/environment
 exec runuser -u moodwire -- $command device "$$@"
@@ -146,6 +147,7 @@ def _next_steps(*, is_image: bool) -> str:
         f"start:     {start}"
         if is_image
         else f"start:     sudo systemctl daemon-reload && sudo systemctl enable --now {UNIT}",
+        f"update:    sudo systemctl daemon-reload && sudo systemctl restart {UNIT}",
         "watch:     sudo journalctl -fu moodwire-device",
     ]
     return "\n".join(["", "Next:", *(f"  {step}" for step in steps)])
