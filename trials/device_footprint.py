@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from trials.processes import resident_mb
+from trials.usage import resident_mb
 
 ROOT = Path(__file__).parent.parent
 PATIENCE_S = 60.0

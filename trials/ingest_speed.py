@@ -31,14 +31,13 @@ from trials.processes import (
     PASSWORD,
     Broker,
     Store,
-    cpu_s,
     free_port,
-    resident_mb,
     running,
     running_broker,
     running_store,
     wait_until,
 )
+from trials.usage import cpu_s, resident_mb
 
 MESSAGES = 30_000
 IN_ARRAYS = 100_000

@@ -95,18 +95,6 @@ def free_port() -> int:
         return port
 
 
-def cpu_s(pid: int) -> float:
-    """Return the processor seconds that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
-def resident_mb(pid: int) -> float:
-    """Return the resident memory of a process in megabytes."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) * 1024 / 1e6
-
-
 def _answers(client: redis.Redis) -> bool:
     try:
         return bool(client.ping())
