@@ -17,7 +17,7 @@ from trials.processes import Store, running_store
 
 DAY_MS = 86_400_000
 STRETCH_S = 20
-DAYS = {1.0: 3, 0.1: 30, 0.01: 80}
+DAYS = {1.0: 3, 0.1: 15, 0.01: 60}
 """Days that are written for each share of speech."""
 PLAIN = "zset of JSON"
 
@@ -52,7 +52,8 @@ def _measure(share: float, days: int, *, wheel: bool) -> tuple[str, int, float, 
                     made[at : at + together] for at in range(first, min(first + together * 10, len(made)), together)
                 ]
                 for part in parts:
-                    store.write([(load.devices(1)[0], reading) for reading in part])
+                    outcomes = store.write([(load.devices(1)[0], reading) for reading in part])
+                    assert all(outcome and outcome.kind == "stored" for outcome in outcomes)
             files.append((_file_bytes(running) - aof) / len(made))
             memory, readings = (running.client.info("memory")["used_memory"] - used) / len(made), len(made)
             name = running.name.partition(" (")[0]
@@ -66,8 +67,13 @@ def _readings(share: float, days: float, now: int) -> list[messages.Reading]:
     stretches = int(days * 86_400 / STRETCH_S)
     for stretch in range(stretches):
         if dice.random() < share:
-            start = now - (stretches - stretch) * STRETCH_S * 1000
-            made.extend(load.reading(1, len(made) + i, start + i * 1000 + dice.randrange(50)) for i in range(STRETCH_S))
+            start, first = now - (stretches - stretch) * STRETCH_S * 1000, len(made)
+            made.extend(
+                [
+                    load.reading(1, first + second, start + second * 1000 + dice.randrange(50))
+                    for second in range(STRETCH_S)
+                ]
+            )
     return made
 
 
