@@ -6,6 +6,7 @@ WAV ?= samples
 MIC ?=
 DATA ?= data
 API_PORT ?= 8080
+LIVE_PORT ?= 8082
 DASHBOARD_PORT ?= 8050
 MQTT_PORT ?= 18830
 
@@ -13,7 +14,7 @@ MQTT_PORT ?= 18830
 
 demo: .venv/ready
 	@.venv/bin/moodwire demo --for-s $(FOR) --data-dir "$(DATA)" --wav "$(WAV)" $(if $(MIC),--mic) \
-		--api-port $(API_PORT) --dashboard-port $(DASHBOARD_PORT) --mqtt-port $(MQTT_PORT)
+		--api-port $(API_PORT) --live-port $(LIVE_PORT) --dashboard-port $(DASHBOARD_PORT) --mqtt-port $(MQTT_PORT)
 
 test: system-packages check
 	.venv-test/bin/pytest

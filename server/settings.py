@@ -23,7 +23,7 @@ class ServerSettings:
     api_host: str = ts.option(default="127.0.0.1", help="address that REST listens on")
     api_port: int = ts.option(default=8080, help="port that REST listens on")
     live_host: str = ts.option(default="127.0.0.1", help="address that live events are served on")
-    live_port: int = ts.option(default=8081, help="port that live events are served on")
+    live_port: int = ts.option(default=8082, help="port that live events are served on")
     viewer_token: str = ts.secret(
         default="", help="bearer token that may read; empty: made at first start and printed once"
     )

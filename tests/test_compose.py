@@ -25,7 +25,7 @@ VARIABLE = re.compile(r"\$\{[A-Z_]+:-([^}]*)\}")
 RAW: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(VARIABLE.sub(r"\1", TEXT))["services"]
 """With the default of each variable."""
-OURS = ["setup", "ingest", "api", "dashboard", "device"]
+OURS = ["setup", "ingest", "api", "live", "dashboard", "device"]
 SECRETS = "/config/secrets"
 
 every_service = pytest.mark.parametrize("name", SERVICES)
@@ -39,7 +39,7 @@ def mounts(name: str) -> dict[str, tuple[str, bool]]:
 
 
 def test_services_are_those_of_the_design() -> None:
-    """Mosquitto, Redis, ingest, server and dashboard run always, the device in its profile only."""
+    """Mosquitto, Redis, ingest, server, live events and dashboard run always, the device in its profile only."""
     assert set(SERVICES) == {"mosquitto", "redis", *OURS}
     assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
         "device": ["demo"]
@@ -87,11 +87,12 @@ def test_what_others_wait_for_can_come_true() -> None:
 
 
 def test_ports_are_published_on_loopback() -> None:
-    """Only Mosquitto, REST and dashboard are published, by default for this machine alone."""
+    """Only Mosquitto, REST, live events and dashboard are published, by default for this machine alone."""
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert ports == {
         "mosquitto": ["127.0.0.1:1883:1883"],
         "api": ["127.0.0.1:8080:8080"],
+        "live": ["127.0.0.1:8082:8082"],
         "dashboard": ["127.0.0.1:8050:8050"],
     }
 
@@ -99,7 +100,7 @@ def test_ports_are_published_on_loopback() -> None:
 def test_redis_is_reached_through_its_socket_only() -> None:
     """Redis has no network, and its socket is mounted by those who need it."""
     assert SERVICES["redis"]["network_mode"] == "none"
-    assert {name for name in SERVICES if "/socket" in mounts(name)} == {"setup", "redis", "ingest", "api"}
+    assert {name for name in SERVICES if "/socket" in mounts(name)} == {"setup", "redis", "ingest", "api", "live"}
 
 
 def test_redis_has_every_write_on_disk() -> None:
@@ -144,7 +145,7 @@ def test_setup_makes_the_files_that_others_name(tmp_path: Path) -> None:
     named = [
         value for name in OURS for key, value in SERVICES[name]["environment"].items() if key.endswith("_FILE")
     ] + [SERVICES["mosquitto"]["command"][-1]]
-    assert len(named) == 7
+    assert len(named) == 9
     for path in named:
         assert (tmp_path / Path(path).relative_to("/config")).is_file(), path
 

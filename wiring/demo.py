@@ -40,6 +40,7 @@ class DemoSettings:
     wav: str = ts.option(default="samples", help="audio file or folder to play again and again, in real time")
     mic: bool = ts.option(default=False, help="listen to the microphone instead")
     api_port: int = ts.option(default=8080, help="port of the REST API")
+    live_port: int = ts.option(default=8082, help="port of live events")
     dashboard_port: int = ts.option(default=8050, help="port of the dashboard")
     mqtt_port: int = ts.option(default=18830, help="port of the embedded broker")
     mqtt_url: str = ts.option(default="", help="use this broker, with accounts of your own, instead of an embedded one")
@@ -88,6 +89,7 @@ class _Plan:
             raise DemoError(f"no file or folder {settings.wav!r} to play; WAV=path names one that is there")
         self._check_ports()
         self.api = f"http://{HOST}:{settings.api_port}"
+        self.live = f"http://{HOST}:{settings.live_port}"
         self.dashboard = f"http://{HOST}:{settings.dashboard_port}"
         self.children = self._children()
 
@@ -104,18 +106,20 @@ moodwire is ready after {after_s:.1f} s: device {mac_address(self.device)} {sour
   Dashboard  {self.dashboard}/login?key={self._keys.value("dashboard-key")}
   REST API   {self.api}/api/v1/docs
   try        curl -H 'Authorization: Bearer {token}' {self.api}/api/v1/devices
+  live       curl -N -H 'Authorization: Bearer {token}' {self.live}/api/v1/live
   Data       {self.folder} (logs in {self.folder / "logs"})
 
 {end}"""
 
     def ready(self) -> bool:
-        """Return whether store, ingest, REST and page all answer."""
+        """Return whether store, ingest, REST, live events and page all answer."""
         try:
             api = requests.get(f"{self.api}/readyz", timeout=2)
+            live = requests.get(f"{self.live}/readyz", timeout=2)
             page = requests.get(f"{self.dashboard}/livez", timeout=2)
         except requests.RequestException:
             return False
-        return api.ok and page.ok
+        return api.ok and live.ok and page.ok
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
         """Return the answer of the REST API to a viewer."""
@@ -130,9 +134,14 @@ moodwire is ready after {after_s:.1f} s: device {mac_address(self.device)} {sour
         return body
 
     def _check_ports(self) -> None:
-        wanted = [("API_PORT", self._settings.api_port), ("DASHBOARD_PORT", self._settings.dashboard_port)]
-        if not self._settings.mqtt_url:
-            wanted.append(("MQTT_PORT", self._settings.mqtt_port))
+        settings = self._settings
+        wanted = [
+            ("API_PORT", settings.api_port),
+            ("LIVE_PORT", settings.live_port),
+            ("DASHBOARD_PORT", settings.dashboard_port),
+        ]
+        if not settings.mqtt_url:
+            wanted.append(("MQTT_PORT", settings.mqtt_port))
         for name, port in wanted:
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -176,6 +185,7 @@ moodwire is ready after {after_s:.1f} s: device {mac_address(self.device)} {sour
             *children,
             self._room("ingest", ["server", "ingest"], services | server_account),
             self._room("REST API", ["server", "run", "--api-port", str(settings.api_port)], services | tokens),
+            self._room("live events", ["server", "live", "--live-port", str(settings.live_port)], services | tokens),
             self._room("dashboard", ["dashboard", "--dashboard-port", str(settings.dashboard_port)], page),
             self._room("device", ["device", "run"], device),
         ]

@@ -12,7 +12,7 @@ from brokers import free_port
 from rooms import Room, bearer
 from services import wait_until
 
-CHILDREN = ["broker", "store", "ingest", "REST API", "dashboard", "device"]
+CHILDREN = ["broker", "store", "ingest", "REST API", "live events", "dashboard", "device"]
 
 
 class Demo(Room):
@@ -22,7 +22,8 @@ class Demo(Room):
         self.data = folder / "data"
         self.api = f"http://127.0.0.1:{(api_port := free_port())}"
         self.dashboard = f"http://127.0.0.1:{(dashboard_port := free_port())}"
-        ports = {"api_port": api_port, "dashboard_port": dashboard_port, "mqtt_port": free_port()}
+        ports = {"api_port": api_port, "dashboard_port": dashboard_port}
+        ports |= {"mqtt_port": free_port(), "live_port": free_port()}
         super().__init__(folder, "demo", **({"data_dir": self.data} | ports | settings))
 
     def device(self) -> dict[str, object]:
