@@ -17,42 +17,54 @@ from server.archive import export, restore
 from server.commands import open_store
 from server.lines import AnyLine, End, Head
 from server.problems import StoreAwayError, UnusableError
+from server.redis_store import RedisStore
 from server.settings import ServerSettings
 
 _COMPRESSION = 6
+_STANDARD = Path("-")
 
 
 @ts.settings(frozen=True)
 class BackupSettings(ServerSettings):
     """Settings of `moodwire server backup` and `moodwire server restore`."""
 
-    file: Path = ts.option(default=Path("moodwire-backup.ndjson.gz"), help="the file of the backup")
+    file: Path = ts.option(
+        default=Path("moodwire-backup.ndjson.gz"), help="the file of the backup; - for standard output or input"
+    )
 
 
 def write(settings: BackupSettings) -> int:
     """Write everything into a file while the system runs; return 0, or 2 with a sentence."""
     partial = settings.file.with_name(f"{settings.file.name}.partial")
-    encoder = msgspec.json.Encoder()
-    line: AnyLine | None = None
     try:
         store = open_store(settings)
         store.prepare()
-        # Only its owner may read what people felt.
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as raw:
-            with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=_COMPRESSION) as file:
-                for line in export(store):
-                    file.write(encoder.encode(line) + b"\n")
-            raw.flush()
-            os.fsync(raw.fileno())
-        partial.replace(settings.file)
+        if settings.file == _STANDARD:
+            end = _write(store, sys.stdout.buffer)
+        else:
+            # Only its owner may read what people felt.
+            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as raw:
+                end = _write(store, raw)
+                raw.flush()
+                os.fsync(raw.fileno())
+            partial.replace(settings.file)
     except (UnusableError, StoreAwayError) as error:
         return _failed("backup", str(error), partial)
     except OSError as error:
         return _failed("backup", f"{error.filename or settings.file} cannot be written: {error.strerror}", partial)
-    assert isinstance(line, End)
-    size = settings.file.stat().st_size
-    print(f"{settings.file}: {line.readings} readings of {line.devices} devices in {size} bytes")
+    print(f"{settings.file}: {end.readings} readings of {end.devices} devices", file=sys.stderr)
     return 0
+
+
+def _write(store: RedisStore, raw: IO[bytes]) -> End:
+    """Write a backup and return its last line."""
+    encoder = msgspec.json.Encoder()
+    line: AnyLine | None = None
+    with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=_COMPRESSION) as file:
+        for line in export(store):
+            file.write(encoder.encode(line) + b"\n")
+    assert isinstance(line, End)
+    return line
 
 
 def read(settings: BackupSettings) -> int:
@@ -67,7 +79,8 @@ def read(settings: BackupSettings) -> int:
     try:
         store = open_store(settings)
         store.prepare()
-        with settings.file.open("rb") as raw:
+        standard = settings.file == _STANDARD
+        with contextlib.nullcontext(sys.stdin.buffer) if standard else settings.file.open("rb") as raw:
             try:
                 for line in _lines(raw):
                     counts += restore(store, line)

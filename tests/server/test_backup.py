@@ -2,11 +2,14 @@
 
 import gzip
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from clusters import running_cluster
 from records import BOOT, DAY_MS, DEVICE, OTHER_BOOT, heard, reading, status
 from services import RunningStore, running_store
 
@@ -225,7 +228,7 @@ def test_the_commands_go_there_and_back(
     file = tmp_path / "backup.gz"
     opened(redis_store).tokens.make_first("viewer")
     assert command("backup", file, redis_store) == 0
-    assert "1526 readings of 2 devices" in capsys.readouterr().out
+    assert "1526 readings of 2 devices" in capsys.readouterr().err
     assert file.stat().st_mode & 0o777 == 0o600
     with gzip.open(file, "rt") as opened_file:
         kinds = [json.loads(line)["type"] for line in opened_file]
@@ -234,6 +237,19 @@ def test_the_commands_go_there_and_back(
         assert command("restore", file, second) == 0
         assert f"readings: {numbers}, 0 expired, 0 erased" in capsys.readouterr().out
     assert not second.client.exists("mw:access")
+
+
+def test_a_backup_can_go_through_pipes(first: RedisStore, redis_store: RunningStore, second: RunningStore) -> None:
+    """With `-` the file goes to standard output and comes from standard input, so that it can be encrypted."""
+    del first
+    argv = [sys.executable, "-m", "moodwire", "server"]
+    made = subprocess.run(
+        [*argv, "backup", "--file", "-", "--redis-url", redis_store.url], capture_output=True, check=True
+    )
+    brought = subprocess.run(
+        [*argv, "restore", "--file", "-", "--redis-url", second.url], input=made.stdout, capture_output=True, check=True
+    )
+    assert b"readings: 1526 restored" in brought.stdout
 
 
 def test_a_file_that_is_cut_off_is_restored_as_far_as_it_goes(
@@ -297,3 +313,22 @@ def test_a_device_that_is_erased_meanwhile_stays_erased(
     assert device is not None
     assert (device.readings, device.generation) == (1, 1)
     assert [boot.records for boot in store.boots(DEVICE)] == [1]
+
+
+def test_from_one_store_to_a_cluster_and_back(
+    first: RedisStore, redis_store: RunningStore, second: RunningStore, tmp_path: Path
+) -> None:
+    """A Redis Cluster takes what a single store had, and gives it back as it was."""
+    with running_cluster(tmp_path) as cluster:
+        between = RedisStore(cluster.url, 90 * DAY_MS, 730 * DAY_MS)
+        between.prepare()
+        for line in lines(redis_store):
+            restore(between, line)
+        assert between.device(DEVICE) == first.device(DEVICE)
+        store = opened(second)
+        for line in export(between):
+            restore(store, line)
+        between.close()
+    assert store.device(DEVICE) == first.device(DEVICE)
+    assert in_numbers(store) == in_numbers(first)
+    assert sorted(store.boots(DEVICE)) == sorted(first.boots(DEVICE))
