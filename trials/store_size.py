@@ -44,8 +44,8 @@ def _measure(share: float, days: int, *, wheel: bool) -> tuple[str, int, float, 
             store.prepare()
             used = running.client.info("memory")["used_memory"]
             aof = _file_bytes(running)
-            # The file is the same for each hour, so it needs fewer of them.
-            made = list(_readings(share, days if together > 1 else days / 10, store.now()))
+            # The file is the same for each hour, so it needs fewer of them, which are synchronised one by one.
+            made = _readings(share, days if together > 1 else days / 100, store.now())
             for first in range(0, len(made), together * 10):
                 # As ingest sends it: one call for each message, several messages in one trip.
                 parts = [
