@@ -147,7 +147,7 @@ def _next_steps(*, is_image: bool) -> str:
         f"start:     {start}"
         if is_image
         else f"start:     sudo systemctl daemon-reload && sudo systemctl enable --now {UNIT}",
-        f"update:    sudo systemctl daemon-reload && sudo systemctl restart {UNIT}",
+        f"restart:   (after an update) sudo systemctl daemon-reload && sudo systemctl restart {UNIT}",
         "watch:     sudo journalctl -fu moodwire-device",
     ]
     return "\n".join(["", "Next:", *(f"  {step}" for step in steps)])
