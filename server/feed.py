@@ -1,10 +1,12 @@
 """What happens now, for those who watch: a short stream in the store that ingest fills and `server live` reads.
 
-It holds two minutes. An entry is what one batch brought, packed, so that watching costs ingest one more command for
-each batch; an event's id is its entry's and its place in there.
+It holds two minutes. An entry is what one batch brought, packed. It is written together with the next batch, or alone
+if there is none, because each way to the store costs a synchronisation of its disk. An event's id is its entry's and
+its place in there.
 """
 
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -18,6 +20,7 @@ KEPT_MS = 120_000
 """So long a listener may be away and goes on where it was."""
 _LATE_MS = 60_000
 """Readings that come later than that are history, not news."""
+_CLOCK_S = 60.0
 _ID = re.compile(r"([0-9]{1,15})-([0-9]{1,9})\.([0-9]{1,6})")
 
 Kind = tuple[str, tuple[str, ...]]
@@ -75,15 +78,26 @@ class Feed:
 
     Args:
         ask_all: Carries out commands of the store and returns their replies.
+        now: Returns the store's clock, Unix ms.
     """
 
-    def __init__(self, ask_all: Callable[[Sequence[tuple[str | int | bytes, ...]]], list[Any]]) -> None:
+    def __init__(
+        self, ask_all: Callable[[Sequence[tuple[str | int | bytes, ...]]], list[Any]], now: Callable[[], int]
+    ) -> None:
         self._ask_all = ask_all
-        self._latest_ms = 0
+        self._now = now
+        self._news: list[tuple[str | int | bytes, ...]] = []
+        self._ahead_ms = 0
+        self._ask_again_s = 0.0
 
-    def add(self, stored: Iterable[tuple[str, Message]]) -> None:
-        """Tell listeners what devices have sent and the store did not have yet: (device, message) pairs."""
-        since = self._latest_ms - _LATE_MS
+    @property
+    def has_news(self) -> bool:
+        """Whether something was noted that listeners have not been told."""
+        return bool(self._news)
+
+    def note(self, stored: Iterable[tuple[str, Message]]) -> None:
+        """Note what devices have sent and the store did not have yet, (device, message) pairs, to be told next."""
+        since = self._clock() - _LATE_MS
         kinds: dict[Kind, int] = {}
         readings: list[_Reading] = []
         statuses: list[_Status] = []
@@ -94,17 +108,30 @@ class Feed:
                 readings.append((device, kind, message.at, message.state == "speech", message.level_dbfs, scores))
             elif isinstance(message, Status):
                 statuses.append((device, message.state, message.name, message.labels, message.model))
-        if not readings and not statuses:
-            return
-        packed = _encoder.encode(Batch(list(kinds), readings, statuses))
-        oldest = max(self._latest_ms - KEPT_MS, 0)
-        name, _ = self._ask_all(
-            [
+        if readings or statuses:
+            packed = _encoder.encode(Batch(list(kinds), readings, statuses))
+            oldest = self._clock() - KEPT_MS
+            self._news += [
                 ("XADD", layout.LIVE, "MINID", "~", oldest, "*", "batch", packed),
                 ("PEXPIRE", layout.LIVE, KEPT_MS),
             ]
-        )
-        self._latest_ms = int(name.partition(b"-")[0])
+
+    def commands(self) -> list[tuple[str | int | bytes, ...]]:
+        """Return the commands that tell what was noted, once; if they fail, listeners miss it and nobody else does."""
+        news, self._news = self._news, []
+        return news
+
+    def flush(self) -> None:
+        """Tell listeners what was noted."""
+        if self._news:
+            self._ask_all(self.commands())
+
+    def _clock(self) -> int:
+        """Return about what the store's clock says, Unix ms, without asking it each time."""
+        if time.monotonic() >= self._ask_again_s:
+            self._ahead_ms = self._now() - int(time.monotonic() * 1000)
+            self._ask_again_s = time.monotonic() + _CLOCK_S
+        return self._ahead_ms + int(time.monotonic() * 1000)
 
     def forget(self) -> None:
         """Forget everything that is kept, because some of it has been erased; listeners who come again are told."""

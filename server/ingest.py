@@ -143,7 +143,7 @@ class Ingest:
             return False
         due = not self._store_is_there or min(self._next_beat_s, self._next_jobs_s) <= now_s
         gathered = self._waiting_records >= _ENOUGH_RECORDS or now_s >= self._waiting_since_s + _GATHER_S
-        return due or (bool(self._waiting) and gathered)
+        return due or gathered if self._waiting else due or self._store.feed.has_news
 
     def _next_batch(self) -> list[_Waiting]:
         """Take what one batch shall have from what waits."""
@@ -169,10 +169,13 @@ class Ingest:
         if not self._store_is_there:
             self._find_store()
         records = [(waiting.taken.device, record) for waiting in batch for record in waiting.taken.records]
-        outcomes = self._store.write(records) if records else []
-        self._store.feed.add(
-            pair for pair, outcome in zip(records, outcomes, strict=True) if outcome and outcome.kind == "stored"
-        )
+        feed = self._store.feed
+        if records:
+            outcomes = self._store.write(records, feed.commands())
+        else:
+            outcomes = []
+            feed.flush()
+        feed.note(pair for pair, outcome in zip(records, outcomes, strict=True) if outcome and outcome.kind == "stored")
         erased = {
             device
             for (device, _), outcome in zip(records, outcomes, strict=True)

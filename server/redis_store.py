@@ -72,7 +72,7 @@ class RedisStore:
         scheme, _, rest = self.url.partition("://")
         self.place = f"{scheme}://{rest.rpartition('@')[2]}"
         self.orders = Orders(self.ask_all, self.now)
-        self.feed = Feed(self.ask_all)
+        self.feed = Feed(self.ask_all, self.now)
         try:
             self._nodes = Nodes(self.url)
         except ValueError as error:
@@ -113,7 +113,9 @@ class RedisStore:
         return int(seconds) * 1000 + int(micros) // 1000
 
     @_reaching
-    def write(self, batch: Sequence[tuple[str, Written]]) -> list[Outcome | None]:
+    def write(
+        self, batch: Sequence[tuple[str, Written]], beside: Sequence[Sequence[Word]] = ()
+    ) -> list[Outcome | None]:
         """Write (device, message) pairs in one trip and wait until they are on disk."""
         keep = (self.retention_ms, self.rollup_retention_ms)
         calls = writing.calls(batch, *keep, together=not self._nodes.is_cluster)
@@ -121,11 +123,11 @@ class RedisStore:
             self._indexed.clear()
             self._index_again_s = time.monotonic() + _INDEX_AGAIN_S
         fresh = {device for device, _ in batch} - self._indexed
-        index: list[Sequence[Word]] = [("ZADD", layout.DEVICES, 0, device) for device in fresh]
-        answers = self._written([*index, *(call.words for call in calls)])
-        outcomes = writing.outcomes(calls, answers[len(fresh) :], len(batch))
+        others = [*beside, *(("ZADD", layout.DEVICES, 0, device) for device in fresh)]
+        answers = self._written([*others, *(call.words for call in calls)])
+        outcomes = writing.outcomes(calls, answers[len(others) :], len(batch))
         for reply in answers:
-            if isinstance(reply, Exception) and (not any(outcomes) or reply in answers[: len(fresh)]):
+            if isinstance(reply, Exception) and (not any(outcomes) or reply in answers[: len(others)]):
                 raise reply
         self._indexed |= fresh
         for (_, message), outcome in zip(batch, outcomes, strict=True):

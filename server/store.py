@@ -129,10 +129,13 @@ class Store(Protocol):
     def now(self) -> int:
         """Return the store's clock, Unix ms."""
 
-    def write(self, batch: Sequence[tuple[str, Written]]) -> list[Outcome | None]:
+    def write(
+        self, batch: Sequence[tuple[str, Written]], beside: Sequence[Sequence[str | int | bytes]] = ()
+    ) -> list[Outcome | None]:
         """Write (device, message) pairs and return, once they are on disk, what became of each.
 
-        None means that the store could not write that one and it is to be written again.
+        None means that the store could not write that one and it is to be written again. Commands of others that go
+        the same way, `beside`, cost no synchronisation of their own.
         """
 
     def devices(self, after: str, limit: int) -> list[Device]:
