@@ -21,21 +21,21 @@ from server.redis_store import RedisStore
 from server.settings import ServerSettings
 
 _COMPRESSION = 6
-_STANDARD = Path("-")
+_STANDARD = "-"
 
 
 @ts.settings(frozen=True)
 class BackupSettings(ServerSettings):
     """Settings of `moodwire server backup` and `moodwire server restore`."""
 
-    file: Path = ts.option(
-        default=Path("moodwire-backup.ndjson.gz"), help="the file of the backup; - for standard output or input"
+    file: str = ts.option(
+        default="moodwire-backup.ndjson.gz", help="the file of the backup; - for standard output or input"
     )
 
 
 def write(settings: BackupSettings) -> int:
     """Write everything into a file while the system runs; return 0, or 2 with a sentence."""
-    partial = settings.file.with_name(f"{settings.file.name}.partial")
+    partial = Path(f"{settings.file}.partial")
     try:
         store = open_store(settings)
         store.prepare()
@@ -80,7 +80,7 @@ def read(settings: BackupSettings) -> int:
         store = open_store(settings)
         store.prepare()
         standard = settings.file == _STANDARD
-        with contextlib.nullcontext(sys.stdin.buffer) if standard else settings.file.open("rb") as raw:
+        with contextlib.nullcontext(sys.stdin.buffer) if standard else Path(settings.file).open("rb") as raw:
             try:
                 for line in _lines(raw):
                     counts += restore(store, line)

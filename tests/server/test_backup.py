@@ -239,17 +239,20 @@ def test_the_commands_go_there_and_back(
     assert not second.client.exists("mw:access")
 
 
-def test_a_backup_can_go_through_pipes(first: RedisStore, redis_store: RunningStore, second: RunningStore) -> None:
+def test_a_backup_can_go_through_pipes(
+    first: RedisStore, redis_store: RunningStore, second: RunningStore, tmp_path: Path
+) -> None:
     """With `-` the file goes to standard output and comes from standard input, so that it can be encrypted."""
     del first
-    argv = [sys.executable, "-m", "moodwire", "server"]
-    made = subprocess.run(
-        [*argv, "backup", "--file", "-", "--redis-url", redis_store.url], capture_output=True, check=True
-    )
-    brought = subprocess.run(
-        [*argv, "restore", "--file", "-", "--redis-url", second.url], input=made.stdout, capture_output=True, check=True
-    )
-    assert b"readings: 1526 restored" in brought.stdout
+
+    def run(name: str, store: RunningStore, given: bytes) -> bytes:
+        argv = [sys.executable, "-m", "moodwire", "server", name, "--file", "-", "--redis-url", store.url]
+        return subprocess.run(argv, input=given, stdout=subprocess.PIPE, cwd=tmp_path, check=True).stdout
+
+    made = run("backup", redis_store, b"")
+    assert gzip.decompress(made).endswith(b'"devices":2,"readings":1526}\n')
+    assert b"readings: 1526 restored" in run("restore", second, made)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_cut_off_is_restored_as_far_as_it_goes(
