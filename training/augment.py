@@ -9,15 +9,18 @@ Windows = NDArray[np.float32]
 """Shape (windows, frames, mels)."""
 Beside = NDArray[np.bool_]
 """Which frames lie beside the clip, wholly or in part, shape (windows, frames)."""
+Hiss = NDArray[np.float32]
+"""White noise as the front end hears it: power relative to each band's mean, shape (frames, mels)."""
 
 
-def distort(windows: Windows, beside: Beside, augment: Augment, rng: np.random.Generator) -> Windows:
+def distort(windows: Windows, beside: Beside, augment: Augment, hiss: Hiss, rng: np.random.Generator) -> Windows:
     """Return windows in dB as other microphones in other rooms might hear them.
 
     Args:
         windows: clips amid digital silence, dB.
         beside: where that silence is.
         augment: what to do.
+        hiss: what the noise is made of.
         rng: source of chance.
     """
     count, _, mels = windows.shape
@@ -28,28 +31,31 @@ def distort(windows: Windows, beside: Beside, augment: Augment, rng: np.random.G
     speech = (power.mean(axis=2) * ~beside).sum(axis=1) / np.maximum(1, (~beside).sum(axis=1))
     noise_power = noisy * speech / 10 ** (rng.uniform(*augment.snr_db, count) / 10)
     colour_db = rng.uniform(*augment.slope_db, count)[:, None] * bands
-    power += steady_noise(noise_power, colour_db, windows.shape[1], rng) * heard[..., None]
+    power += steady_noise(noise_power, colour_db, hiss, windows.shape[1], rng) * heard[..., None]
     tilt_db = rng.uniform(-augment.tilt_db, augment.tilt_db, count)[:, None] * bands
     return _to_db(power) + tilt_db[:, None].astype(np.float32)
 
 
 def steady_noise(
-    power: NDArray[np.float64], colour_db: NDArray[np.float64], length: int, rng: np.random.Generator
+    power: NDArray[np.float64], colour_db: NDArray[np.float64], hiss: Hiss, length: int, rng: np.random.Generator
 ) -> Windows:
     """Return so many frames of noise for each mean power and colour, shape (windows, length, mels), power.
 
-    A noise's power in one band and frame is exponentially distributed around its mean, as the sum of the squares of
-    two normal variables is. The few frequency bins of a band are taken as one.
+    It flickers as noise does in a spectrogram: much in the narrow low bands, little in the wide high ones, and alike in
+    frames that overlap. A network that was trained with noise that flickers alike in all bands hears poorly amid real
+    noise.
 
     Args:
         power: mean over all bands, shape (windows,).
         colour_db: the bands relative to each other, shape (windows, mels).
+        hiss: what to take a random part of.
         length: frames wanted.
         rng: source of chance.
     """
     colour = 10 ** (colour_db / 10)
     level = (colour * (power / colour.mean(axis=1))[:, None]).astype(np.float32)
-    return rng.standard_exponential((len(level), length, level.shape[1]), np.float32) * level[:, None]
+    starts = rng.integers(0, len(hiss) - length + 1, len(level))
+    return hiss[starts[:, None] + np.arange(length)] * level[:, None]
 
 
 def mask(windows: Windows, augment: Augment, rng: np.random.Generator) -> Windows:

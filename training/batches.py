@@ -35,6 +35,7 @@ class Batches:
         self._truth = truth
         self._recipe = recipe
         self._seed = seed
+        self._hiss = features.hiss(recipe.front_end)
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch; the clips of an incomplete one wait for another epoch."""
@@ -58,7 +59,7 @@ class Batches:
         for speed in np.unique(speeds):
             rows = speeds == speed
             windows[rows], beside[rows] = self._placed(self._banks[speed], clips[rows], rng)
-        distorted = augment.distort(windows, beside, self._recipe.augment, rng)
+        distorted = augment.distort(windows, beside, self._recipe.augment, self._hiss, rng)
         normalised = np.stack([normalise(window) for window in distorted])
         return augment.mask(normalised, self._recipe.augment, rng)
 

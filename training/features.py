@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.bundle import Manifest
 from models.frontend import Frames, FrontEnd, Samples
 from training import backgrounds, corpora
-from training.augment import Beside, Windows
+from training.augment import Beside, Hiss, Windows
 from training.backgrounds import Background
 from training.corpora import Clip
 from training.recipe import Recipe
@@ -19,6 +19,8 @@ from training.recipe import Recipe
 LEAST_SPEECH_S = 1.0
 """A training window holds at least so much of its clip, as sliding windows cut into words."""
 
+HISS_S = 100
+"""Length of the noise of which random parts are taken."""
 
 Hearing = Recipe | Manifest
 """Both say what a window is."""
@@ -78,6 +80,14 @@ class Material:
     def banks(self) -> list[Bank]:
         """The frames of all clips, for each speed: computed when first asked for."""
         return [bank(self.clips, self._recipe.front_end, speed) for speed in self._recipe.augment.speeds]
+
+
+def hiss(front_end: FrontEnd) -> Hiss:
+    """Return a minute and more of white noise as the front end hears it."""
+    noise = np.random.default_rng(0).normal(0, 1_000, HISS_S * front_end.sample_rate_hz)
+    power = 10 ** (front_end.log_mel(np.rint(noise).astype(np.int16)) / 10)
+    relative: Hiss = power / power.mean(axis=0)
+    return relative
 
 
 def margin_frames(recipe: Recipe) -> int:
