@@ -86,6 +86,7 @@ class Ingest:
 
     def __init__(self, store: Store, settings: ServerSettings) -> None:
         self._store = store
+        self._feed, self._orders = store.feed, store.orders
         self._link = Link(settings, self._arrive)
         self._stopping = threading.Event()
         self._waiting: list[_Waiting] = []
@@ -143,7 +144,7 @@ class Ingest:
             return False
         due = not self._store_is_there or min(self._next_beat_s, self._next_jobs_s) <= now_s
         gathered = self._waiting_records >= _ENOUGH_RECORDS or now_s >= self._waiting_since_s + _GATHER_S
-        return due or gathered if self._waiting else due or self._store.feed.has_news
+        return due or gathered if self._waiting else due or self._feed.has_news
 
     def _next_batch(self) -> list[_Waiting]:
         """Take what one batch shall have from what waits."""
@@ -169,13 +170,14 @@ class Ingest:
         if not self._store_is_there:
             self._find_store()
         records = [(waiting.taken.device, record) for waiting in batch for record in waiting.taken.records]
-        feed = self._store.feed
         if records:
-            outcomes = self._store.write(records, feed.commands())
+            outcomes = self._store.write(records, self._feed.commands())
         else:
             outcomes = []
-            feed.flush()
-        feed.note(pair for pair, outcome in zip(records, outcomes, strict=True) if outcome and outcome.kind == "stored")
+            self._feed.flush()
+        self._feed.note(
+            pair for pair, outcome in zip(records, outcomes, strict=True) if outcome and outcome.kind == "stored"
+        )
         erased = {
             device
             for (device, _), outcome in zip(records, outcomes, strict=True)
@@ -184,7 +186,7 @@ class Ingest:
         generations = {device: self._store.generation(device) for device in erased}
         for job in finished:
             if isinstance(job, Order):
-                self._store.orders.note_sent(job)
+                self._orders.note_sent(job)
             else:
                 self._store.finish(job)
         now_s = time.monotonic()
@@ -193,7 +195,7 @@ class Ingest:
             self._store.beat(_BEAT_LIVES_S)
             self._next_beat_s = now_s + _BEAT_EVERY_S
         if now_s >= self._next_jobs_s:
-            jobs = [*self._store.jobs(), *self._store.orders.due()] if self._link.is_up else []
+            jobs = [*self._store.jobs(), *self._orders.due()] if self._link.is_up else []
             self._next_jobs_s = now_s + _JOBS_EVERY_S
         return _Done(outcomes, generations, jobs)
 

@@ -56,10 +56,6 @@ class RedisStore:
     rollup_retention_ms: int
     place: str = field(init=False)
     """The URL without user and password, for people."""
-    orders: Orders = field(init=False, repr=False)
-    """What operators ask of devices."""
-    feed: Feed = field(init=False, repr=False)
-    """What happens now, for listeners."""
     _nodes: Nodes = field(init=False, repr=False)
     _waits_for_disk: bool = field(init=False, default=False)
     _indexed: set[str] = field(init=False, repr=False, default_factory=set)
@@ -71,8 +67,6 @@ class RedisStore:
         """Make the client; nothing is sent yet."""
         scheme, _, rest = self.url.partition("://")
         self.place = f"{scheme}://{rest.rpartition('@')[2]}"
-        self.orders = Orders(self.ask_all, self.now)
-        self.feed = Feed(self.ask_all, self.now)
         try:
             self._nodes = Nodes(self.url)
         except ValueError as error:
@@ -303,6 +297,16 @@ class RedisStore:
     def tokens(self) -> Tokens:
         """Who may use REST."""
         return Tokens(self.ask)
+
+    @property
+    def orders(self) -> Orders:
+        """What operators ask of devices."""
+        return Orders(self.ask_all, self.now)
+
+    @property
+    def feed(self) -> Feed:
+        """What happens now, for listeners."""
+        return Feed(self.ask_all, self.now)
 
     @_reaching
     def ask_all(self, commands: Sequence[tuple[Word, ...]]) -> list[Any]:

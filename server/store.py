@@ -117,11 +117,11 @@ class Store(Protocol):
 
     @property
     def feed(self) -> Feed:
-        """What happens now, for listeners."""
+        """What happens now, for listeners; each of these keeps what it notes until it is told."""
 
     @property
     def orders(self) -> Orders:
-        """What operators ask of devices."""
+        """What operators ask of devices; each of these looks through all of them in its own time."""
 
     def prepare(self) -> None:
         """Make the store ready to be written; raises `UnusableError` if it cannot keep what it confirms."""

@@ -183,8 +183,9 @@ def test_a_device_that_is_away_holds_up_no_other(client: Client, now: int, monke
     for device in away:
         client.store.write([(device, status(state="offline"))])
         client.store.orders.add(device, "pause", Command(transaction=orders.new_transaction()))
-    client.store.orders.add(DEVICE, "pause", Command(transaction="aa"))
-    assert [[order.id for order in client.store.orders.due()] for _ in range(3)] == [[], ["aa"], []]
+    looking = client.store.orders
+    looking.add(DEVICE, "pause", Command(transaction="aa"))
+    assert [[order.id for order in looking.due()] for _ in range(3)] == [[], ["aa"], []]
 
 
 def test_delete_forgets_commands(client: Client, now: int) -> None:

@@ -85,6 +85,7 @@ class Server:
         settings = ServerSettings(viewer_token=VIEWER, operator_token=OPERATOR, live_port=free_port())
         self.store = RedisStore(running.url, 90 * DAY_MS, 730 * DAY_MS)
         self.store.prepare()
+        self.feed = self.store.feed
         self.url = f"http://127.0.0.1:{settings.live_port}"
         self.live = Live(self.store, settings, Guard(settings, self.store))
         self._socket = live._listening(settings)
@@ -98,8 +99,8 @@ class Server:
         pairs = [(device, message) for message in sent]
         outcomes = self.store.write(pairs)
         assert all(outcome and outcome.kind == "stored" for outcome in outcomes)
-        self.store.feed.note(pairs)
-        self.store.feed.flush()
+        self.feed.note(pairs)
+        self.feed.flush()
 
     def readings(self, first: int, count: int, device: str = DEVICE) -> None:
         """Send readings with these sequence numbers, one batch each."""
@@ -210,12 +211,12 @@ def test_only_news_is_told_and_only_for_a_while(server: Server, monkeypatch: pyt
     now = server.store.now()
     server.send(DEVICE, reading(0, now))
     server.send(DEVICE, reading(1, now - 70_000), reading(2, now - 50_000))
-    events, _ = server.store.feed.after(Place(0, 0, 0), 10)
+    events, _ = server.feed.after(Place(0, 0, 0), 10)
     assert [event.facts["at"] for event in events] == [now, now - 50_000]
     monkeypatch.setattr(feed, "KEPT_MS", 0)
     for seq in range(500):
-        server.store.feed.note([(DEVICE, reading(seq, now + seq))])
-        server.store.feed.flush()
+        server.feed.note([(DEVICE, reading(seq, now + seq))])
+        server.feed.flush()
     assert server.store._do("XLEN", "mw:live") < 250
 
 
