@@ -64,6 +64,9 @@ def run(settings: DeviceSettings) -> int:
     except UNUSABLE as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"{error.filename} cannot be read ({error.strerror}); is state_dir another user's?", file=sys.stderr)
+        return 2
     timings = health.Timings()
     recorder = Recorder(outbox, status.boot, usable.bundle.manifest)
     life = Run(lambda again: open_source(settings, again), orders, recorder, link, Notify(), timings)

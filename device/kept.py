@@ -32,15 +32,14 @@ def load(state_dir: Path) -> Kept:
     """Return what is kept; nothing where there is no file.
 
     Raises:
-        ValueError: the file is there and cannot be read, or is not what `save` writes.
+        ValueError: the file is there and is not what `save` writes.
+        OSError: the file is there, or may be, and cannot be read.
     """
     path = state_dir / _FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=Kept)
     except FileNotFoundError:
         return Kept()
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}); is state_dir another user's folder?") from error
     except msgspec.DecodeError as error:
         raise ValueError(f"{path} cannot be read ({error}); delete it to go back to the settings") from error
 
