@@ -10,7 +10,7 @@ import device.kept
 from broker.messages import Status
 from broker.notice import NOTICE
 from broker.topics import mac_address
-from device import health, identity, microphone
+from device import health, identity, memory, microphone
 from device.clips import Clips
 from device.dating import Dating
 from device.link import Link
@@ -34,6 +34,7 @@ UNUSABLE = (BundleError, SourceError, OutboxError, ValueError)
 
 def run(settings: DeviceSettings) -> int:
     """Listen, classify and publish until the clips end or a signal comes."""
+    memory.keep_out_of_swap()
     try:
         kept = device.kept.load(settings.state_dir)
         usable = usable_model(settings, kept)
