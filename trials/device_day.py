@@ -5,7 +5,7 @@ of 100 ms made as fast as they are taken and a clock that advances with the soun
 of the last 24 hours. Mosquitto, ingest, the store and REST behind them are real. The sound is five minutes of real
 recordings where they are (else the samples), with short pauses, again and again at shifting offsets.
 
-In the first quarter of an hour each record is confirmed before the next window is heard, as in a live device, and what
+In the first five minutes each record is confirmed before the next window is heard, as in a live device, and what
 the outbox wrote goes to the disk every half minute of sound, as the kernel does it: so the bytes and the processor time
 for each reading are those of a live device. After that nothing waits, except that the trial lets the server catch up
 whenever 1,000 records are in the outbox, so that its limits drop nothing.
@@ -41,7 +41,7 @@ BLOCK_MS = 100
 SOUND_S = 300
 PAUSE_S = 0.5
 HOUR_MS = 3_600_000
-LIVE_MS = HOUR_MS // 4
+LIVE_MS = HOUR_MS // 12
 MOST_WAITING = 1_000
 NOTIFY_EVERY = 50
 """At full speed the link is told of new records every so many windows, so that they go as arrays, as a backlog does."""
