@@ -40,7 +40,7 @@ def test_mistake_is_named(tmp_path: Path, old: str, new: str, reason: str) -> No
 
 def test_unknown_recipe_is_answered_with_the_names() -> None:
     """A recipe that is neither shipped nor a file is answered with those that are shipped."""
-    with pytest.raises(RecipeError, match=r"no recipe 'nope': give the path .* one of ang-hap-neu, ang-hap-neu-2, tiny"):
+    with pytest.raises(RecipeError, match=r"no recipe 'nope': give .* one of ang-hap-neu, ang-hap-neu-2, tiny"):
         recipe.load("nope")
 
 
