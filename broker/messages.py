@@ -4,6 +4,8 @@ Unknown fields are ignored, so that old readers survive new writers; anything el
 raises `WireError` with the reason. No message has a field that could hold audio.
 """
 
+import functools
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -16,49 +18,79 @@ MAX_BATCH = 100
 MAX_SEQ = 2**26 - 1
 """At one record a second a boot lasts two years; the store's bitmap of one boot stays under 8 MiB."""
 
-Boot = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+Boot = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
 """64 random bits, made at each start of the device process."""
 Seq = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 UnixMs = Annotated[int, Meta(ge=0, lt=2**48)]
 """Milliseconds since 1970-01-01 UTC."""
-Label = Annotated[str, Meta(pattern="^[A-Z][A-Z0-9_]{0,15}$")]
+Label = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]{0,15}\Z")]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Decibel = Annotated[float, Meta(ge=-120, le=0)]
 """dB relative to full scale; digital silence is -120, never 0."""
 ShortText = Annotated[str, Meta(max_length=64)]
 Count = Annotated[int, Meta(ge=0)]
+EraseGeneration = Annotated[int, Meta(ge=0, le=2**48)]
+"""How often a device was deleted; the store can count so far."""
 Range = tuple[Seq, Seq]
 """First and last sequence number, both included."""
+
+
+_BOOT = re.compile("[0-9a-f]{16}")
+_LABEL = re.compile("[A-Z][A-Z0-9_]{0,15}")
 
 
 class WireError(ValueError):
     """A message is not what the contract says; the text says why."""
 
 
+# A regular expression takes longer than all the rest of decoding a reading, and the same words come again and again.
+@functools.lru_cache(maxsize=16_384)
+def _check_boot(boot: str) -> None:
+    if not _BOOT.fullmatch(boot):
+        raise ValueError(f"boot is {boot!r}; 16 lower-case hex digits are right")
+
+
+@functools.lru_cache(maxsize=1024)
+def _check_labels(labels: tuple[str, ...]) -> None:
+    for label in labels:
+        if not _LABEL.fullmatch(label):
+            raise ValueError(f"scores has {label!r}; a label is up to 16 of A-Z, 0-9 and _, a letter first")
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What every record has that goes through the outbox and is confirmed."""
 
     v: Literal[1] = 1
-    boot: Boot
+    boot: Annotated[str, Meta(max_length=16)]
+    """As `Boot`."""
     seq: Seq
     """Counts records of all kinds together."""
-    gen: Count
+    gen: EraseGeneration
     """The erase generation that the record belongs to."""
     at: UnixMs
     """End of the span."""
     span_ms: Annotated[int, Meta(ge=1, le=600_000)]
+
+    def __post_init__(self) -> None:
+        """Refuse a boot that is none."""
+        _check_boot(self.boot)
 
 
 class Reading(Record, frozen=True, kw_only=True):
     """What the classifier thought of one window of speech."""
 
     state: Literal["speech", "uncertain"]
-    scores: Annotated[dict[Label, Probability], Meta(min_length=1, max_length=16)]
-    """Calibrated probabilities of this window, unsmoothed."""
+    scores: Annotated[dict[Annotated[str, Meta(max_length=16)], Probability], Meta(min_length=1, max_length=16)]
+    """Calibrated probabilities of this window, unsmoothed, keyed by `Label`."""
     level_dbfs: Decibel
     """Of the window."""
     model: ShortText
     clock_synced: bool
+
+    def __post_init__(self) -> None:
+        """Refuse a boot or a label that is none."""
+        _check_boot(self.boot)
+        _check_labels(tuple(self.scores))
 
 
 class Heard(Record, frozen=True, kw_only=True):
@@ -146,7 +178,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     """The erase generation that a device shall use from now on; retained."""
 
     v: Literal[1] = 1
-    gen: Count
+    gen: EraseGeneration
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True):
