@@ -59,31 +59,48 @@ class Buckets:
             self._buckets.clear()
 
 
-def add_limits(app: Flask, guard: Guard, per_minute: int) -> None:
-    """Refuse requests that are too large or too many.
+class Limit:
+    """How many requests each token may send from each address.
 
     Args:
-        app: The application.
         guard: Knows whose tokens are good: these have buckets of their own, so that nobody who shares their address
             can empty them.
         per_minute: For each token and address; 0 for no limit.
     """
-    buckets = Buckets(per_minute) if per_minute else None
+
+    def __init__(self, guard: Guard, per_minute: int) -> None:
+        self._guard = guard
+        self._per_minute = per_minute
+        self._buckets = Buckets(per_minute) if per_minute else None
+
+    def check(self, authorization: str | None, address: str | None) -> None:
+        """Let a request pass.
+
+        Raises:
+            ProblemError: 429, there were too many.
+        """
+        if self._buckets is None:
+            return
+        held = self._guard.holder(authorization)
+        wait_s = math.ceil(self._buckets.take(f"{held.name if held else ''} {address}"))
+        if wait_s:
+            raise ProblemError(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"there were too many requests: {self._per_minute} in a minute are taken; try again in {wait_s} s",
+                retry_s=wait_s,
+            )
+
+
+def add_limits(app: Flask, guard: Guard, per_minute: int) -> None:
+    """Refuse requests that are too large or too many."""
+    limit = Limit(guard, per_minute)
 
     @app.before_request
-    def limit() -> None:
+    def refuse() -> None:
         if (request.content_length or 0) > MAX_BODY_BYTES:
             raise ProblemError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 f"the request's body has {request.content_length} bytes: {MAX_BODY_BYTES} are the most",
             )
-        if buckets is None or request.path in _FREE:
-            return
-        held = guard.holder(request.headers.get("Authorization"))
-        wait_s = math.ceil(buckets.take(f"{held.name if held else ''} {request.remote_addr}"))
-        if wait_s:
-            raise ProblemError(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                f"there were too many requests: {per_minute} in a minute are taken; try again in {wait_s} s",
-                retry_s=wait_s,
-            )
+        if request.path not in _FREE:
+            limit.check(request.headers.get("Authorization"), request.remote_addr)

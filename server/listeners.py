@@ -11,6 +11,8 @@ from server.feed import Event, Place
 
 _MOST_WAITING_BYTES = 2**20
 """Of one listener; who is further behind is sent away and can come again with the last id that it has seen."""
+_AT_ONCE_BYTES = 65_536
+"""So much is handed to the connection of a listener; of what waits behind it all listeners share the bytes."""
 
 
 class Listener:
@@ -20,6 +22,8 @@ class Listener:
         self._waiting: deque[bytes] = deque()
         self._bytes = 0
         self._ended = False
+        self.is_slow = False
+        """Whether it was ended because too much waited."""
         self._something = asyncio.Event()
 
     def put(self, chunk: bytes) -> None:
@@ -29,6 +33,7 @@ class Listener:
         self._bytes += len(chunk)
         if self._bytes > _MOST_WAITING_BYTES:
             self._waiting.clear()
+            self.is_slow = True
             self.end()
             return
         self._waiting.append(chunk)
@@ -47,10 +52,13 @@ class Listener:
             except TimeoutError:
                 return b""
         self._something.clear()
-        found = b"".join(self._waiting)
-        self._waiting.clear()
-        self._bytes = 0
-        return found or (None if self._ended else b"")
+        taken: list[bytes] = []
+        size = 0
+        while self._waiting and size < _AT_ONCE_BYTES:
+            taken.append(self._waiting.popleft())
+            size += len(taken[-1])
+        self._bytes -= size
+        return b"".join(taken) or (None if self._ended else b"")
 
 
 class Listeners:
@@ -77,8 +85,9 @@ class Listeners:
         if not self._by_device[device]:
             del self._by_device[device]
 
-    def publish(self, events: Iterable[Event], position: Place) -> None:
-        """Pass events on; each is worded once, however many listen."""
+    def publish(self, events: Iterable[Event], position: Place) -> int:
+        """Pass events on, each worded once, however many listen; return how many listeners got one, over all events."""
+        count = 0
         chunks: dict[str | None, list[bytes]] = defaultdict(list)
         for event in events:
             wanted = [key for key in (event.device, None) if key in self._by_device]
@@ -90,7 +99,9 @@ class Listeners:
             chunk = b"".join(texts)
             for listener in self._by_device[key]:
                 listener.put(chunk)
+            count += len(texts) * len(self._by_device[key])
         self.position = position
+        return count
 
     def end(self) -> None:
         """Send everybody away."""

@@ -6,22 +6,25 @@ last id that it has seen, and misses and repeats nothing as long as the store ke
 
 import asyncio
 import contextlib
-import json
 import logging
 import resource
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
-from typing import Any
 
 import uvicorn
 
-from server import feed
+from server import feed, metrics
+from server.asgi import Exchange, Message, Receive, Send
 from server.auth import Guard
+from server.cors import Cors
 from server.feed import Feed, Place
+from server.limits import Limit
 from server.listeners import Listener, Listeners, word
+from server.live_metrics import LiveMetrics, Reason
 from server.lookup import Lookup
 from server.problems import ProblemError, StoreAwayError, UnusableError
 from server.settings import ServerSettings
@@ -37,20 +40,16 @@ _LOOK_IDLE_S = 0.5
 _RETRY_S = 2.0
 _ENTRIES_PER_LOOK = 100
 _MOST_LISTENERS = 5000
+_MOST_OF_ONE = 1000
+"""Listeners with one token at one address, so that nobody takes all places."""
+_FULL_RETRY_S = 60
 _STUCK_MS = 60_000
 """After that the system gives up a client that takes nothing."""
 _HELLO = b"retry: 3000\n: moodwire\n\n"
-_HEADERS = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
-
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+_HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
+_JSON = "application/json"
+_ALL, _ONE, _NONE = "/api/v1/live", "/api/v1/devices/<mac>/live", "none"
+_METHODS = frozenset(["GET", "OPTIONS"])
 
 
 class Live:
@@ -60,22 +59,33 @@ class Live:
         self._feed: Feed = store.feed
         self._lookup = Lookup(store, settings)
         self._guard = guard
+        self._limit = Limit(guard, settings.requests_per_minute)
+        self._cors = Cors(settings.cors_origins)
         self._listeners: Listeners | None = None
         """None until the store has answered."""
+        self._held: Counter[str] = Counter()
+        """Listeners of each token and address."""
+        self._metrics = LiveMetrics(lambda: len(self._listeners or ()))
         self._stopping = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        exchange = Exchange(scope, receive, send)
+        route, mac = _route(exchange.path)
+        if self._cors:
+            exchange.added = {"Vary": "Origin"} | self._cors.headers(
+                exchange.method, exchange.headers.get("origin", "")
+            )
         try:
-            if scope["path"] in ("/livez", "/readyz"):
-                await self._say_health(scope["path"], send)
-            else:
-                await self._listen(scope, receive, send)
+            await self._answer(exchange, route, mac)
         except ProblemError as error:
-            await _send_problem(send, scope["path"], error)
+            await exchange.refuse(error)
         except StoreAwayError as error:
-            unavailable = ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, str(error), 5)
-            await _send_problem(send, scope["path"], unavailable)
+            await exchange.refuse(ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, str(error), 5))
+        finally:
+            if exchange.status is not None:
+                method = exchange.method if exchange.method in _METHODS else "any"
+                self._metrics.answered(route, method, exchange.status)
 
     async def follow(self, stopping: Callable[[], bool]) -> None:
         """Pass on what comes until it is time to stop."""
@@ -84,11 +94,13 @@ class Live:
             try:
                 await self._look()
             except StoreAwayError as error:
+                self._metrics.store_up.set(0)
                 if not said:
                     log.warning("%s; listeners hear nothing until it does", error)
                     said = True
                 await asyncio.sleep(_RETRY_S)
                 continue
+            self._metrics.store_up.set(1)
             if said:
                 log.info("the store is back")
                 said = False
@@ -105,69 +117,117 @@ class Live:
         while True:
             before = self._listeners.position
             events, position = await asyncio.to_thread(self._feed.after, before, _ENTRIES_PER_LOOK)
-            self._listeners.publish(events, position)
+            self._metrics.events.inc(len(events))
+            self._metrics.sent.inc(self._listeners.publish(events, position))
             if position == before or self._stopping:
                 return
 
-    async def _listen(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Stream events until one side goes.
+    async def _answer(self, exchange: Exchange, route: str, mac: str | None) -> None:
+        """Answer a request, or raise why not.
 
         Raises:
-            ProblemError: the request is not right, or there are too many listeners.
+            ProblemError: the request is not right, or there are too many.
             StoreAwayError: whether it is right cannot be said.
         """
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        await asyncio.to_thread(self._guard.check, headers.get("authorization"), "viewer")
-        mac = _mac(scope)
-        device = (await asyncio.to_thread(self._lookup.find, mac)).id if mac else None
-        listeners = self._known()
-        if len(listeners) >= _MOST_LISTENERS:
-            detail = f"{_MOST_LISTENERS} clients listen already, and no more are served: try again later"
-            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, 60)
-        since = _since(headers)
+        if self._cors.is_preflight(exchange.method, exchange.headers.get("access-control-request-method")):
+            await exchange.begin(HTTPStatus.NO_CONTENT, {})
+            await exchange.pass_on(b"", more=False)
+            return
+        if route == "/livez":
+            await exchange.answer(HTTPStatus.OK, _JSON, b'{"status":"alive"}')
+            return
+        await asyncio.to_thread(self._limit.check, exchange.token, exchange.address)
+        _check_path(exchange, route)
+        if route == "/readyz":
+            await asyncio.to_thread(self._feed.begins)
+            self._known()
+            await exchange.answer(HTTPStatus.OK, _JSON, b'{"status":"ready"}')
+            return
+        token = await asyncio.to_thread(self._guard.check, exchange.token, "viewer")
+        if route == "/metrics":
+            await exchange.answer(HTTPStatus.OK, metrics.TEXT, self._metrics.text())
+            return
+        device = (await asyncio.to_thread(self._lookup.find, mac)).id if mac is not None else None
+        await self._listen(exchange, device, f"{token.name} {exchange.address}")
+
+    async def _listen(self, exchange: Exchange, device: str | None, who: str) -> None:
+        """Stream events of a device, or of all, until one side goes."""
+        listeners, since = self._known(), _since(exchange.headers)
         if since is not None:
             await _wait_for(listeners, since)
-        listener, upto = listeners.join(device), listeners.position
+        with self._place(listeners, device, who) as listener:
+            upto, reason = listeners.position, Reason.STOP
+            try:
+                await exchange.begin(HTTPStatus.OK, _HEADERS)
+                await exchange.pass_on(_HELLO)
+                if since is not None:
+                    await self._repeat(exchange, since, upto, device)
+                reason = await self._pass_on(exchange, listener)
+                await exchange.pass_on(b"", more=False)
+            except StoreAwayError:
+                reason = Reason.STORE
+                raise
+            finally:
+                self._metrics.ended(reason)
+
+    @contextlib.contextmanager
+    def _place(self, listeners: Listeners, device: str | None, who: str) -> Iterator[Listener]:
+        """Hold a place among the listeners as long as the context lasts.
+
+        Raises:
+            ProblemError: there are too many already.
+        """
+        if self._held[who] >= _MOST_OF_ONE:
+            detail = (
+                f"this token listens {_MOST_OF_ONE} times from this address, and more are not served: end one first"
+            )
+            raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, detail, _FULL_RETRY_S)
+        if len(listeners) >= _MOST_LISTENERS:
+            detail = f"{_MOST_LISTENERS} clients listen already, and no more are served: try again later"
+            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, _FULL_RETRY_S)
+        self._held[who] += 1
+        listener = listeners.join(device)
         try:
-            await send(_start(HTTPStatus.OK, _HEADERS))
-            await send(_body(_HELLO))
-            if since is not None:
-                await self._repeat(since, upto, device, send)
-            await self._pass_on(listener, headers.get("authorization"), receive, send)
-            await send(_body(b"", more=False))
+            yield listener
         finally:
             listeners.leave(device, listener)
+            self._held[who] -= 1
+            self._held += Counter()  # forgets those who have none
 
-    async def _repeat(self, since: Place, upto: Place, device: str | None, send: Send) -> None:
+    async def _repeat(self, exchange: Exchange, since: Place, upto: Place, device: str | None) -> None:
         """Send what a client has missed behind a place, up to where its listener begins."""
         begins = await asyncio.to_thread(self._feed.begins)
         if since.entry != upto.entry and (begins is None or begins > since):
-            await send(_body(b'event: missed\ndata: {"after":"%s"}\n\n' % str(since).encode()))
+            await exchange.pass_on(b'event: missed\ndata: {"after":"%s"}\n\n' % str(since).encode())
         place = since
         while place < upto:
             events, behind = await asyncio.to_thread(self._feed.after, place, _ENTRIES_PER_LOOK)
             wanted = [event for event in events if event.place <= upto and device in (None, event.device)]
             if wanted:
-                await send(_body(b"".join(map(word, wanted))))
+                await exchange.pass_on(b"".join(map(word, wanted)))
+                self._metrics.sent.inc(len(wanted))
             if behind == place:
                 return
             place = behind
 
-    async def _pass_on(self, listener: Listener, token: str | None, receive: Receive, send: Send) -> None:
-        """Send what a listener gets until it ends, the client goes, or its token is no longer good."""
-        gone = asyncio.create_task(_wait_for_end(receive))
+    async def _pass_on(self, exchange: Exchange, listener: Listener) -> Reason:
+        """Send what a listener gets, and return why that came to an end."""
+        gone = asyncio.create_task(exchange.wait_for_end())
         gone.add_done_callback(lambda _: listener.end())
         check_at_s = time.monotonic() + _HEARTBEAT_S
         try:
             while not gone.done():
                 chunk = await listener.take(_HEARTBEAT_S)
                 if chunk is None:
-                    return
+                    break
                 if time.monotonic() >= check_at_s:
-                    if not await self._is_welcome(token):
-                        return
+                    if not await self._is_welcome(exchange.token):
+                        return Reason.TOKEN
                     check_at_s = time.monotonic() + _HEARTBEAT_S
-                await send(_body(chunk or b": still here\n\n"))
+                await exchange.pass_on(chunk or b": still here\n\n")
+            if listener.is_slow:
+                return Reason.SLOW
+            return Reason.CLIENT if gone.done() else Reason.STOP
         finally:
             gone.cancel()
 
@@ -186,13 +246,6 @@ class Live:
         if self._listeners is None:
             raise StoreAwayError("the store has not answered yet")
         return self._listeners
-
-    async def _say_health(self, path: str, send: Send) -> None:
-        if path == "/readyz":
-            await asyncio.to_thread(self._feed.begins)
-            self._known()
-        await send(_start(HTTPStatus.OK, {"Content-Type": "application/json"}))
-        await send(_body(b'{"status":"ok"}', more=False))
 
 
 def serve(store: Store, settings: ServerSettings) -> None:
@@ -253,26 +306,33 @@ def _allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _mac(scope: Message) -> str | None:
-    """Return the address of the device that is listened to, or None for all.
+def _route(path: str) -> tuple[str, str | None]:
+    """Return the pattern of a path, and the address of the device in it if there is one."""
+    match path.split("/")[1:]:
+        case ["livez" | "readyz" | "metrics"]:
+            return path, None
+        case ["api", "v1", "live"]:
+            return _ALL, None
+        case ["api", "v1", "devices", mac, "live"]:
+            return _ONE, mac
+    return _NONE, None
+
+
+def _check_path(exchange: Exchange, route: str) -> None:
+    """Let a request pass.
 
     Raises:
         ProblemError: there is no such path, or another method than GET.
     """
-    words = scope["path"].split("/")[1:]
-    if scope["method"] != "GET":
+    if route == _NONE:
         raise ProblemError(
-            HTTPStatus.METHOD_NOT_ALLOWED, f"{scope['method']} is not possible on {scope['path']}: GET is"
+            HTTPStatus.NOT_FOUND,
+            f"there is no {exchange.path} here: {_ALL} and {_ONE} are; the rest is REST's",
         )
-    match words:
-        case ["api", "v1", "live"]:
-            return None
-        case ["api", "v1", "devices", mac, "live"]:
-            return str(mac)
-    raise ProblemError(
-        HTTPStatus.NOT_FOUND,
-        f"there is no {scope['path']} here: /api/v1/live and /api/v1/devices/<mac>/live are; the rest is REST's",
-    )
+    if exchange.method != "GET":
+        raise ProblemError(
+            HTTPStatus.METHOD_NOT_ALLOWED, f"{exchange.method} is not possible on {exchange.path}: GET is"
+        )
 
 
 def _since(headers: dict[str, str]) -> Place | None:
@@ -294,38 +354,3 @@ async def _wait_for(listeners: Listeners, place: Place) -> None:
         if listeners.position >= place:
             return
         await asyncio.sleep(_LOOK_S)
-
-
-async def _wait_for_end(receive: Receive) -> None:
-    """Wait until the client has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _send_problem(send: Send, path: str, error: ProblemError) -> None:
-    """Answer with a problem as RFC 9457 writes it."""
-    headers = {"Content-Type": "application/problem+json", "Cache-Control": "no-store"}
-    if error.status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
-    if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = "GET"
-    if error.retry_s is not None:
-        headers["Retry-After"] = str(error.retry_s)
-    body = {
-        "type": "about:blank",
-        "title": error.status.phrase,
-        "status": error.status,
-        "detail": str(error),
-        "instance": path,
-    }
-    await send(_start(error.status, headers))
-    await send(_body(json.dumps(body).encode(), more=False))
-
-
-def _start(status: HTTPStatus, headers: dict[str, str]) -> Message:
-    named = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    return {"type": "http.response.start", "status": int(status), "headers": named}
-
-
-def _body(body: bytes, *, more: bool = True) -> Message:
-    return {"type": "http.response.body", "body": body, "more_body": more}

@@ -13,10 +13,30 @@ from prometheus_client.registry import Collector
 from server.problems import StoreAwayError
 from server.store import Store
 
-_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+"""Content type of the format that Prometheus reads."""
 _STATES = ("online", "offline", "paused", "unknown")
 _OUTCOMES = ("stored", "repeat", "expired", "erased", "refused")
 _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+def of_process() -> CollectorRegistry:
+    """Return a registry with what every process of the server tells: its version, memory, processor time and files."""
+    registry = CollectorRegistry()
+    build = Info("moodwire_build", "Version of the server.", registry=registry)
+    build.info({"version": importlib.metadata.version("moodwire")})
+    ProcessCollector(registry=registry)
+    return registry
+
+
+def of_requests(registry: CollectorRegistry) -> Counter:
+    """Return a counter of requests."""
+    return Counter(
+        "moodwire_http_requests",
+        "Requests answered, by route, method and class of status.",
+        ["route", "method", "status"],
+        registry=registry,
+    )
 
 
 class Metrics:
@@ -26,13 +46,8 @@ class Metrics:
     """
 
     def __init__(self, app: Flask, store: Store) -> None:
-        self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "moodwire_http_requests",
-            "Requests answered, by route, method and class of status.",
-            ["route", "method", "status"],
-            registry=self._registry,
-        )
+        self._registry = of_process()
+        self._requests = of_requests(self._registry)
         self._durations = Histogram(
             "moodwire_http_request_duration_seconds",
             "Time from a request's arrival to its answer, by route.",
@@ -40,16 +55,13 @@ class Metrics:
             buckets=_BUCKETS_S,
             registry=self._registry,
         )
-        build = Info("moodwire_build", "Version of the server.", registry=self._registry)
-        build.info({"version": importlib.metadata.version("moodwire")})
-        ProcessCollector(registry=self._registry)
         self._registry.register(_StoreCollector(store))
         app.before_request(self._begin)
         app.after_request(self._end)
 
     def text(self) -> Response:
         """Return everything in the text format that Prometheus reads."""
-        return Response(generate_latest(self._registry), content_type=_TEXT)
+        return Response(generate_latest(self._registry), content_type=TEXT)
 
     def _begin(self) -> None:
         g.began_s = time.perf_counter()

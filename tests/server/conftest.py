@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from clients import Client
+from listening import Server
 from records import DEVICE, reading, status
 from services import RunningStore
 
@@ -14,6 +15,14 @@ def client(redis_store: RunningStore) -> Iterator[Client]:
     client = Client(redis_store)
     yield client
     client.close()
+
+
+@pytest.fixture
+def server(redis_store: RunningStore) -> Iterator[Server]:
+    """Serve live events over an empty store."""
+    server = Server(redis_store)
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from brokers import free_port
 from clients import Client
 from records import reading, status
@@ -19,31 +18,45 @@ from services import RunningStore, wait_until
 
 GUIDE = (ROOT / "docs" / "api.md").read_text()
 DEVICE = "aabbccddeeff"
+LIVE_PATHS = ["/api/v1/live", "/api/v1/devices/{mac}/live"]
+HEALTH_PATHS = ["/livez", "/readyz", "/metrics"]
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
 PRELUDE, *EXAMPLES = [text for kind, text in BLOCKS if kind == "sh"]
 
 
 @pytest.fixture
-def rest(redis_store: RunningStore, tmp_path: Path) -> Iterator[str]:
-    """Run the server over a store with one device, ingest seemingly there, and return its address."""
+def server(redis_store: RunningStore, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Run REST and live events over a store with one device, ingest seemingly there.
+
+    Return their addresses by those that the page has.
+    """
     if not shutil.which("curl"):
         pytest.skip("curl is not installed (Debian: apt install curl)")
     with closing(Client(redis_store)) as client:
         now = client.store.now()
-        client.store.write([(DEVICE, message) for message in (status(), reading(0, now - 5000), reading(1, now))])
+        stored = [(DEVICE, message) for message in (status(), reading(0, now - 5000), reading(1, now))]
+        client.store.write(stored)
+        feed = client.store.feed
+        feed.note(stored)
+        feed.flush()
         client.store.beat(600)
-    rest = Rest(free_port())
-    place = {"redis_url": redis_store.url, "operator_token": OPERATOR, "api_port": rest.url.rpartition(":")[2]}
-    with Room(tmp_path, "server", "run", **place):
-        wait_until(lambda: _answers(rest), "REST answers")
-        yield rest.url
+    rest, live = Rest(free_port()), Rest(free_port())
+    access = {"redis_url": redis_store.url, "operator_token": OPERATOR}
+    with (
+        Room(tmp_path, "server", "run", **access, api_port=rest.url.rpartition(":")[2]),
+        Room(tmp_path, "server", "live", **access, live_port=live.url.rpartition(":")[2]),
+    ):
+        wait_until(lambda: rest.ready() and live.ready(), "REST and live events answer")
+        yield {"http://127.0.0.1:8080": rest.url, "http://127.0.0.1:8082": live.url}
 
 
-def test_every_example_works(rest: str, tmp_path: Path) -> None:
+def test_every_example_works(server: dict[str, str], tmp_path: Path) -> None:
     """Run in order, each block succeeds, and an answer that the page shows has the fields of the real one."""
     assert len(EXAMPLES) >= 12
     for example in EXAMPLES:
-        script = (PRELUDE + example).replace("http://127.0.0.1:8080", rest).replace("TOKEN=…", f"TOKEN={OPERATOR}")
+        script = (PRELUDE + example).replace("TOKEN=…", f"TOKEN={OPERATOR}")
+        for shown, real in server.items():
+            script = script.replace(shown, real)
         done = subprocess.run(["bash", "-euc", script], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (example, done.stdout, done.stderr)
         kind, answer = _next(example)
@@ -51,6 +64,8 @@ def test_every_example_works(rest: str, tmp_path: Path) -> None:
             _compare(json.loads(answer), json.loads(done.stdout))
         elif kind == "csv":
             assert done.stdout.splitlines()[0] == answer.splitlines()[0]
+        elif kind == "text":
+            _compare(_events(answer), _events(done.stdout))
     assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (tmp_path / "histogram.svg").read_text()
 
@@ -58,13 +73,13 @@ def test_every_example_works(rest: str, tmp_path: Path) -> None:
 def test_every_route_has_an_example(client: Client) -> None:
     """No route of the API is left out on the page, and none that is gone is still there."""
     paths = client.ask("/api/v1/openapi.json").json["paths"]
-    called = set(re.findall(r"http://127\.0\.0\.1:8080(/[^\s\"?]*)", "".join(EXAMPLES)))
-    served = [*paths, "/livez", "/readyz", "/metrics"]
-    patterns = {path: re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path)) for path in served}
-    for path, pattern in patterns.items():
-        assert any(re.fullmatch(pattern, each) for each in called), path
-    for each in called:
-        assert any(re.fullmatch(pattern, each) for pattern in patterns.values()), each
+    for port, served in ((8080, [*paths, *HEALTH_PATHS]), (8082, [*LIVE_PATHS, *HEALTH_PATHS])):
+        called = set(re.findall(rf"http://127\.0\.0\.1:{port}(/[^\s\"?]*)", "".join(EXAMPLES)))
+        patterns = {path: re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path)) for path in served}
+        for path, pattern in patterns.items():
+            assert any(re.fullmatch(pattern, each) for each in called), path
+        for each in called:
+            assert any(re.fullmatch(pattern, each) for pattern in patterns.values()), each
 
 
 def _next(example: str) -> tuple[str, str]:
@@ -83,8 +98,6 @@ def _compare(shown: Any, real: Any) -> None:
         _compare(shown[0], real[0])
 
 
-def _answers(rest: Rest) -> bool:
-    try:
-        return requests.get(f"{rest.url}/livez", timeout=5).ok
-    except requests.RequestException:
-        return False
+def _events(stream: str) -> dict[str, Any]:
+    """Return the facts of a stream's events, by their kind."""
+    return {kind: json.loads(facts) for kind, facts in re.findall(r"^event: (\w+)\ndata: (.*)$", stream, re.MULTILINE)}

@@ -1,0 +1,125 @@
+"""Live events as the process serves them, and clients that listen."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+import uvicorn
+from brokers import DEVICE, free_port
+from clients import OPERATOR, VIEWER
+from records import DAY_MS, reading
+from rooms import bearer
+from services import RunningStore, wait_until
+
+from server import live
+from server.auth import Guard
+from server.live import Live
+from server.redis_store import RedisStore
+from server.settings import ServerSettings
+
+ALL, ONE = "/api/v1/live", f"/api/v1/devices/{DEVICE}/live"
+
+
+class Listening:
+    """A client of server-sent events that reads in a thread."""
+
+    def __init__(self, url: str, **headers: str) -> None:
+        named = bearer(VIEWER) | {name.replace("_", "-"): value for name, value in headers.items()}
+        self.response = requests.get(url, headers=named, stream=True, timeout=30)
+        assert self.response.status_code == 200, self.response.text
+        self._socket = self.response.raw._fp.fp.raw._sock
+        self.text = ""
+        self.ended = False
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    @property
+    def events(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Return the events so far: id, kind and facts."""
+        found = []
+        for block in self.text.split("\n\n")[:-1]:
+            fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+            if "event" in fields:
+                found.append((fields.get("id", ""), fields["event"], json.loads(fields["data"])))
+        return found
+
+    def wait(self, count: int) -> list[tuple[str, str, dict[str, Any]]]:
+        """Return the events once there are so many."""
+        wait_until(lambda: len(self.events) >= count, f"{count} events are there")
+        return self.events
+
+    def close(self) -> None:
+        """End the connection."""
+        if not self.ended:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self.response.close()
+
+    def _read(self) -> None:
+        try:
+            for chunk in self.response.iter_content(None):
+                self.text += chunk.decode()
+        except requests.RequestException:
+            pass
+        self.ended = True
+
+
+class Server:
+    """The live process' work in a thread of this one, over a real store and real sockets."""
+
+    def __init__(self, running: RunningStore, **changes: Any) -> None:
+        settings = ServerSettings(viewer_token=VIEWER, operator_token=OPERATOR, live_port=free_port(), **changes)
+        self.store = RedisStore(running.url, 90 * DAY_MS, 730 * DAY_MS)
+        self.store.prepare()
+        self.feed = self.store.feed
+        self.url = f"http://127.0.0.1:{settings.live_port}"
+        self.live = Live(self.store, settings, Guard(settings, self.store))
+        self._socket = live._listening(settings)
+        self._server = uvicorn.Server(live._config(self.live))
+        self._thread = threading.Thread(target=lambda: asyncio.run(live._serve(self._server, self.live, self._socket)))
+        self._thread.start()
+        wait_until(lambda: self.live._listeners is not None, "the store has answered")
+
+    def send(self, device: str, *sent: Any) -> None:
+        """Store and tell listeners, as ingest does."""
+        pairs = [(device, message) for message in sent]
+        outcomes = self.store.write(pairs)
+        assert all(outcome and outcome.kind == "stored" for outcome in outcomes)
+        self.feed.note(pairs)
+        self.feed.flush()
+
+    def readings(self, first: int, count: int, device: str = DEVICE) -> None:
+        """Send readings with these sequence numbers, one batch each."""
+        now = self.store.now()
+        for seq in range(first, first + count):
+            self.send(device, reading(seq, now + seq))
+
+    def get(self, path: str, **headers: str) -> requests.Response:
+        """Return the answer to a request with a viewer's token."""
+        return requests.get(self.url + path, headers=bearer(VIEWER) | headers, timeout=20)
+
+    def listeners(self) -> int:
+        """Return how many listen."""
+        assert self.live._listeners is not None
+        return len(self.live._listeners)
+
+    def stop(self) -> None:
+        """End everything."""
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+
+@contextmanager
+def listening(server: Server, path: str, **headers: str) -> Iterator[Listening]:
+    """Listen as long as the context lasts."""
+    client = Listening(server.url + path, **headers)
+    try:
+        yield client
+    finally:
+        client.close()
