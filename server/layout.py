@@ -29,7 +29,7 @@ Everything of one device hangs on `mw:{<id>}`, so that a Redis Cluster keeps it 
 
 import functools
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -37,6 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from broker import messages
+from server.varints import Ints, Varints
 
 VERSION = 2
 """Of this layout; another number means that the bytes are others."""
@@ -58,6 +59,8 @@ SUMS_PER_LABEL = 24
 """Numbers of one label in a rollup that is unpacked."""
 
 _BINS = 10
+_HEAD_PER_LABEL = 5
+"""Numbers of one label in a rollup that is packed, without the bins behind all labels."""
 
 _LEVEL_OFFSET_DBFS = 120.0
 _LEVEL_UNITS_PER_DB = 2
@@ -74,7 +77,6 @@ _MOST = 2**32 - 1
 _OPEN_BYTES = 8
 """Before the scores of a reading that is not yet in the rollups: at, schema and flags."""
 
-Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Table = NDArray[np.void]
 
@@ -139,8 +141,18 @@ class Rollups:
     schema: Schema
     at: Ints
     """Start of the slot, Unix ms, shape (n,)."""
-    table: Table
-    """Fields `count`, `uncertain`, and per label `sum`, `won_sum`, `min`, `max` (ten-thousandths), `all`, `won`."""
+    count: Ints
+    """Readings, shape (n,)."""
+    uncertain: Ints
+    sums: Ints
+    """Of the scores, in ten-thousandths, shape (n, labels)."""
+    unpack: Callable[[], Table]
+    """What makes `table`, which is ten times the work of the rest."""
+
+    @functools.cached_property
+    def table(self) -> Table:
+        """Fields `count`, `uncertain`, and per label `sum`, `won_sum`, `min`, `max` (ten-thousandths), `all`, `won`."""
+        return self.unpack()
 
 
 class HeardSpans(NamedTuple):
@@ -279,40 +291,52 @@ def cover(start: int, end: int, levels: tuple[Level, ...] = (DAY, HOUR, MINUTE))
 
 def unpack_rollups(kind: Schema, at: Ints, values: Sequence[bytes]) -> Rollups:
     """Return rollups of one schema from the starts of their slots (Unix ms) and their bytes, as `rollups.lua` packs."""
-    numbers, firsts = _numbers(values)
-    labels = len(kind.labels)
-    head = 2 + 5 * labels
-    heads = firsts[:, None] + np.arange(head)
-    sums = numbers[heads][:, 2:].reshape(-1, labels, 5)
-    full = (sums[:, :, 4:] >> np.arange(2 * _BINS) & 1).astype(bool)
+    numbers = Varints(values)
+    sums_at = numbers.firsts[:, None] + 2 + _HEAD_PER_LABEL * np.arange(len(kind.labels))
+    return Rollups(
+        kind,
+        at,
+        numbers.at(numbers.firsts),
+        numbers.at(numbers.firsts + 1),
+        numbers.at(sums_at),
+        functools.partial(_unpack_whole, numbers, sums_at),
+    )
+
+
+def _unpack_whole(numbers: Varints, sums_at: Ints) -> Table:
+    """Return all columns of rollups, from their numbers and the places of their sums, shape (n, labels)."""
+    heads = sums_at[:, :, None] + np.arange(_HEAD_PER_LABEL)
+    head = numbers.at(heads)
+    full = (head[:, :, 4:] >> np.arange(2 * _BINS) & 1).astype(bool)
     counts = np.zeros(full.shape, np.int64)
     is_count = np.ones(numbers.size, bool)
-    is_count[heads] = False
-    counts[full] = numbers[is_count]
-    table = np.zeros(len(values), _table(labels))
-    table["count"], table["uncertain"] = numbers[firsts], numbers[firsts + 1]
+    is_count[heads] = is_count[numbers.firsts] = is_count[numbers.firsts + 1] = False
+    counts[full] = numbers.at(np.flatnonzero(is_count))
+    table = np.zeros(len(heads), _table(heads.shape[1]))
+    table["count"], table["uncertain"] = numbers.at(numbers.firsts), numbers.at(numbers.firsts + 1)
     for column, name in enumerate(("sum", "won_sum", "min", "max")):
-        table["labels"][name] = sums[:, :, column]
+        table["labels"][name] = head[:, :, column]
     table["labels"]["all"], table["labels"]["won"] = counts[:, :, :_BINS], counts[:, :, _BINS:]
-    return Rollups(kind, at, table)
+    return table
 
 
-def roll_up(kind: Schema, level: Level, values: Sequence[bytes]) -> Rollups:
-    """Return readings of one schema that wait in `open`, each as a rollup of its own."""
+def roll_up(kind: Schema, values: Sequence[bytes], level: Level, start: int, end: int) -> Rollups:
+    """Return readings of one schema that wait in `open`, each as a rollup of its own, of slots in start <= at < end."""
     packed = np.dtype([("at", ">u2"), ("at_low", ">u4"), ("schema", "u1"), ("flags", "u1")])
     heads = np.frombuffer(b"".join(value[:_OPEN_BYTES] for value in values), packed)
     scores = np.frombuffer(b"".join(value[_OPEN_BYTES:] for value in values), ">u2").reshape(len(values), -1)
-    units = scores.astype(np.int64)
-    at = (heads["at"].astype(np.int64) << 32) + heads["at_low"]
-    speech = (heads["flags"] & _SPEECH).astype(bool)
+    at = ((heads["at"].astype(np.int64) << 32) + heads["at_low"]) // level.slot_ms * level.slot_ms
+    inside = (at >= start) & (at < end)
+    at, units = at[inside], scores[inside].astype(np.int64)
+    speech = (heads["flags"][inside] & _SPEECH).astype(bool)
     won = (units.argmax(axis=1)[:, None] == np.arange(units.shape[1])) & speech[:, None]
     bins = np.minimum(units // (SCORE_UNITS // _BINS), _BINS - 1)[:, :, None] == np.arange(_BINS)
-    table = np.zeros(len(values), _table(units.shape[1]))
+    table = np.zeros(at.size, _table(units.shape[1]))
     table["count"], table["uncertain"] = 1, ~speech
     sums = table["labels"]
     sums["sum"], sums["won_sum"], sums["min"], sums["max"] = units, units * won, units, units
     sums["all"], sums["won"] = bins, bins & won[:, :, None]
-    return Rollups(kind, at // level.slot_ms * level.slot_ms, table)
+    return Rollups(kind, at, table["count"], table["uncertain"], units, lambda: table)
 
 
 def _table(labels: int) -> np.dtype[np.void]:
@@ -322,22 +346,6 @@ def _table(labels: int) -> np.dtype[np.void]:
         [("sum", "i8"), ("won_sum", "i8"), ("min", "u2"), ("max", "u2"), ("all", "i8", bins), ("won", "i8", bins)]
     )
     return np.dtype([("count", "i8"), ("uncertain", "i8"), ("labels", label, (labels,))])
-
-
-def _numbers(values: Sequence[bytes]) -> tuple[Ints, Ints]:
-    """Return all numbers of 7 bits a byte, lowest first, and where those of each value begin."""
-    raw = np.frombuffer(b"".join(values), np.uint8)
-    ends = np.flatnonzero(raw < 128)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    numbers = (raw[starts] & 127).astype(np.int64)
-    longer, place = np.flatnonzero(ends > starts), 1
-    while longer.size:
-        numbers[longer] |= (raw[starts[longer] + place] & 127).astype(np.int64) << 7 * place
-        place += 1
-        longer = longer[ends[longer] - starts[longer] >= place]
-    lengths = np.fromiter(map(len, values), np.int64, len(values))
-    bytes_before = np.cumsum(lengths) - lengths
-    return numbers, np.searchsorted(starts, bytes_before)
 
 
 def _level_dbfs(level: int) -> float:

@@ -1,5 +1,6 @@
 """Makes of the store's replies what is asked of it: readings, rollups, devices and what happened to them."""
 
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -63,23 +64,24 @@ def rollups(
         waiting: What is in `open`.
         groups: Keys with their slots.
     """
-    slots: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
-    for (level, number, start, end), reply in groups:
-        for name, value in reply.items():
-            at = (number * level.slots + name[0]) * level.slot_ms
-            if start <= at < end:
-                slots[name[1]].append((at, value))
     kinds = _kinds(schemas)
+    found = list(groups)
+    sizes = [len(reply) for _, reply in found]
+    whole = [(number * level.slots, level.slot_ms, start, end) for (level, number, start, end), _ in found]
+    first, slot_ms, start, end = np.repeat(np.array(whole, np.int64).reshape(-1, 4), sizes, axis=0).T
+    names = b"".join(itertools.chain.from_iterable(reply for _, reply in found))
+    values = list(itertools.chain.from_iterable(reply.values() for _, reply in found))
+    slots, kind_of = np.frombuffer(names, np.uint8).reshape(-1, 2).T
+    at = (first + slots) * slot_ms
+    inside = (start <= at) & (at < end)
     tables = []
-    for schema, found in slots.items():
-        starts, values = zip(*found, strict=True)
-        tables.append(layout.unpack_rollups(kinds[schema], np.asarray(starts, np.int64), values))
+    for schema in np.unique(kind_of[inside]).tolist():
+        own = inside & (kind_of == schema)
+        packed = list(itertools.compress(values, own.tolist()))
+        tables.append(layout.unpack_rollups(kinds[schema], at[own], packed))
     for schema in {value[_OPEN_SCHEMA_AT] for value in waiting}:
-        own = [value for value in waiting if value[_OPEN_SCHEMA_AT] == schema]
-        for level, start, end in wanted:
-            rows = layout.roll_up(kinds[schema], level, own)
-            inside = (rows.at >= start) & (rows.at < end)
-            tables.append(layout.Rollups(rows.schema, rows.at[inside], rows.table[inside]))
+        open_ = [value for value in waiting if value[_OPEN_SCHEMA_AT] == schema]
+        tables.extend(layout.roll_up(kinds[schema], open_, *asked) for asked in wanted)
     return tables
 
 

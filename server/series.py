@@ -9,10 +9,11 @@ import numpy as np
 
 from server import layout, ranges
 from server.intervals import Interval, clip, join, join_many, runs, without
-from server.layout import SCORE_UNITS, Floats, Ints, Readings, Rollups
+from server.layout import SCORE_UNITS, Floats, Readings, Rollups
 from server.ranges import Range
 from server.shapes import SpanKind
 from server.store import Store
+from server.varints import Ints
 
 BINS = 10
 _SLACK_MS = 1000
@@ -133,7 +134,7 @@ class _Part:
     at: Ints
     count: Ints
     uncertain: Ints
-    sums: Floats
+    sums: Ints | Floats
     """Shape (n, labels), in ten-thousandths."""
 
 
@@ -147,9 +148,7 @@ def _parts(store: Store, device: str, level: layout.Level | None, inside: Range)
     else:
         for rolled in store.rollups(device, level, *inside):
             if rolled.at.size:
-                table = rolled.table
-                sums = table["labels"]["sum"].astype(np.float64)
-                yield _Part(rolled.schema.labels, rolled.at, table["count"], table["uncertain"], sums)
+                yield _Part(rolled.schema.labels, rolled.at, rolled.count, rolled.uncertain, rolled.sums)
 
 
 def spans(store: Store, device: str, inside: Range, least_ms: int, evidence: Evidence | None = None) -> list[Span]:
@@ -230,9 +229,9 @@ def _add_readings(result: Summary, raw: Readings) -> None:
 
 def _add_rollups(result: Summary, rolled: Rollups) -> None:
     """Add rollups to a summary."""
-    count = int(rolled.table["count"].sum(dtype=np.int64))
+    count = int(rolled.count.sum(dtype=np.int64))
     result.readings += count
-    result.uncertain += int(rolled.table["uncertain"].sum(dtype=np.int64))
+    result.uncertain += int(rolled.uncertain.sum(dtype=np.int64))
     for column, label in enumerate(rolled.schema.labels):
         tally, sums = result.labels.setdefault(label, Tally()), rolled.table["labels"][:, column]
         tally.readings += count

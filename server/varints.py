@@ -1,0 +1,34 @@
+"""Whole numbers as `rollups.lua` packs them: 7 bits a byte, lowest first, all bytes but the last with the high bit."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+
+class Varints:
+    """The numbers of many values, one after the other; each is unpacked only when it is asked for."""
+
+    def __init__(self, values: Sequence[bytes]) -> None:
+        self._raw = np.frombuffer(b"".join(values), np.uint8)
+        self._ends = np.flatnonzero(self._raw < 128)
+        self._starts = np.concatenate([[0], self._ends[:-1] + 1])
+        lengths = np.fromiter(map(len, values), np.int64, len(values))
+        self.firsts: Ints = np.searchsorted(self._starts, np.cumsum(lengths) - lengths)
+        """Place of the first number of each value, shape (n,)."""
+
+    @property
+    def size(self) -> int:
+        """How many numbers there are in all."""
+        return self._ends.size
+
+    def at(self, places: Ints) -> Ints:
+        """Return the numbers at some places, in the shape of these."""
+        starts, ends = self._starts[places], self._ends[places]
+        found: Ints = (self._raw[starts] & 127).astype(np.int64)
+        for place in range(1, int((ends - starts).max(initial=0)) + 1):
+            longer = ends - starts >= place
+            found[longer] |= (self._raw[starts[longer] + place] & 127).astype(np.int64) << 7 * place
+        return found
