@@ -96,7 +96,7 @@ def _device(store: Asked, device: str) -> Iterator[AnyLine]:
             version=about.get("version", ""),
         )
     for (name, packed), bitmap in zip(_pairs(boots), bitmaps, strict=True):
-        boot = layout.unpack_boot(name, packed, 0)
+        boot = layout.unpack_boot(name, packed)
         if bitmap and boot.records:
             yield BootLine(
                 device=device,

@@ -99,6 +99,8 @@ class Ingest:
         self._said_lost = False
         self._failures = 0
         self._dropped = 0
+        """Messages and records that could not be read; the store's count has `_counted` of them."""
+        self._counted = 0
         self._next_try_s = 0.0
         self._next_beat_s = 0.0
         self._next_jobs_s = 0.0
@@ -192,7 +194,9 @@ class Ingest:
         now_s = time.monotonic()
         jobs: list[Job | Order] = []
         if self._link.is_up and now_s >= self._next_beat_s:
-            self._store.beat(_BEAT_LIVES_S)
+            malformed = self._dropped - self._counted
+            self._store.beat(_BEAT_LIVES_S, malformed)
+            self._counted += malformed
             self._next_beat_s = now_s + _BEAT_EVERY_S
         if now_s >= self._next_jobs_s:
             jobs = [*self._store.jobs(), *self._orders.due()] if self._link.is_up else []

@@ -29,7 +29,7 @@ Everything of one device hangs on `mw:{<id>}`, so that a Redis Cluster keeps it 
 
 import functools
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -115,6 +115,8 @@ class Boot(NamedTuple):
     records: int
     missing: int
     """Sequence numbers below the highest that are not stored."""
+    lowest: int
+    """The first sequence number that is stored."""
     first_arrival: int
     """Unix ms by the store's clock, like last_arrival."""
     last_arrival: int
@@ -231,15 +233,25 @@ def unpack_heard_whole(chunk: int, value: bytes) -> tuple[int, int, int, int, in
     return chunk * HEARD_CHUNK_MS + offset, *counts, _level_dbfs(level), clipping / SCORE_UNITS
 
 
-def unpack_boot(name: bytes, value: bytes, generation: int) -> Boot:
-    """Return one boot.
-
-    A boot that has lived through an erasure starts with its lowest sequence number, since it counts on.
-    """
+def unpack_boot(name: bytes, value: bytes) -> Boot:
+    """Return one boot."""
     _, first_at, last_at, records, lowest, highest, first_arrival, last_arrival = _BOOT.unpack(value)
-    start = lowest if generation else 0
-    missing = highest + 1 - start - records if records else 0
-    return Boot(name.hex(), int(first_at), int(last_at), records, missing, int(first_arrival), int(last_arrival))
+    missing = highest + 1 - records if records else 0
+    arrivals = (int(first_arrival), int(last_arrival))
+    return Boot(name.hex(), int(first_at), int(last_at), records, missing, lowest, *arrivals)
+
+
+def unpack_boots(packed: Mapping[bytes, bytes], generation: int) -> list[Boot]:
+    """Return the boots that have records, oldest first.
+
+    The oldest boot of a device that was erased may have lived through the erasure. It counts on then, so the numbers
+    before its first one are not missing; whether some after the erasure are, nobody can tell.
+    """
+    boots = [unpack_boot(name, value) for name, value in packed.items()]
+    boots = sorted((boot for boot in boots if boot.records), key=lambda boot: boot.first_at)
+    if generation and boots:
+        boots[0] = boots[0]._replace(missing=boots[0].missing - boots[0].lowest)
+    return boots
 
 
 def unpack_latest(value: bytes) -> tuple[int, int, bool, float, list[float]]:

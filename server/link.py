@@ -11,21 +11,27 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from broker import endpoint, messages, topics
-from broker.messages import ServerStatus
+from broker.messages import ServerStatus, WireError
 from server.problems import UnusableError
 from server.settings import ServerSettings
-from server.stream import Stream, context
+from server.stream import Publish, Stream, context
 
 log = logging.getLogger(__name__)
 
 _MOST_UNACKNOWLEDGED = 1000
-_PACKETS_PER_TURN = 100
 _GOODBYE_S = 2.0
 _FIRST_RETRY_S = 1.0
 _LONGEST_RETRY_S = 8.0
+_VERSIONS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQTTv5}
+_SESSION_LIVES_S = 86_400
+"""So long an MQTT 5 broker keeps what comes for an ingest that is away; devices send the rest again."""
+_SHARED = tuple(kind for kind in topics.FROM_DEVICE if kind != "status")
+"""What several workers divide among them; a shared subscription would not get a status that was retained before."""
 _PUBACK = b"\x40\x02"
 """Type and length of an acknowledgement; the message's id follows."""
 
@@ -45,11 +51,11 @@ class Link:
     """The connection to the broker, kept up as long as `turn` is called again and again; all by one thread.
 
     Args:
-        settings: Where the broker is and how to log in.
+        settings: Where the broker is, how to log in, and whether to share the work with others.
         on_arrival: Called for each message; must be quick.
 
     Raises:
-        UnusableError: the broker's URL or the certificate is not usable.
+        UnusableError: the broker's URL, the certificate, the version or the name of the share is not usable.
     """
 
     def __init__(self, settings: ServerSettings, on_arrival: Callable[[Arrived], None]) -> None:
@@ -57,6 +63,12 @@ class Link:
             self._endpoint = endpoint.parse(settings.mqtt_url)
         except ValueError as error:
             raise UnusableError(str(error)) from error
+        version = _version(settings)
+        is_5 = version == MQTTProtocolVersion.MQTTv5
+        self._filters = [
+            (_filter(kind, settings.mqtt_share), 0 if kind == "health" else 1) for kind in topics.FROM_DEVICE
+        ]
+        self._shares = bool(settings.mqtt_share)
         self._on_arrival = on_arrival
         self._connection = 0
         self._subscribed = False
@@ -66,19 +78,26 @@ class Link:
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
             client_id=settings.mqtt_client_id,
-            clean_session=False,
+            clean_session=None if is_5 else False,
+            protocol=version,
             manual_ack=True,
         )
         if settings.mqtt_username:
             client.username_pw_set(settings.mqtt_username, settings.mqtt_password or None)
-        client.tls_set_context(context(tls_context(settings.mqtt_ca_file) if self._endpoint.tls else None))
+        tls = tls_context(settings.mqtt_ca_file) if self._endpoint.tls else None
+        client.tls_set_context(context(tls, has_properties=is_5))
         client.max_inflight_messages_set(_MOST_UNACKNOWLEDGED)
         client.will_set(topics.SERVER_STATUS, messages.encode(ServerStatus(state="offline")), qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
-        client.connect_async(self._endpoint.host, self._endpoint.port, keepalive=30)
+        client.connect_async(
+            self._endpoint.host,
+            self._endpoint.port,
+            keepalive=30,
+            clean_start=False if is_5 else mqtt.MQTT_CLEAN_START_FIRST_ONLY,
+            properties=_lasting() if is_5 else None,
+        )
         self._client = client
         self._retry_s = _FIRST_RETRY_S
         self._next_try_s = 0.0
@@ -111,10 +130,9 @@ class Link:
         if stream is None:
             return
         if stream in readable or stream.pending():
-            self._client.loop_read()
-            for _ in range(_PACKETS_PER_TURN):
-                if self._stream is not stream or not stream.pending():
-                    break
+            for message in stream.arrivals():
+                self._arrive(message)
+            while stream.is_for_paho and self._stream is stream:
                 self._client.loop_read()
         self._client.loop_misc()
         self._client.loop_write()
@@ -175,20 +193,19 @@ class Link:
         if stream is not None:
             stream.send(b"".join(_PUBACK + mid.to_bytes(2, "big") for mid in ids))
 
-    def _on_connect(self, client: mqtt.Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+    def _on_connect(self, client: mqtt.Client, _userdata: Any, _flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
             self._say_lost(f"the broker at {self._place()} refuses ingest: {reason}")
             return
+        if self._shares and not getattr(properties, "SharedSubscriptionAvailable", True):
+            self._say_lost(f"the broker at {self._place()} has no shared subscriptions, which mqtt_share needs")
+            return
         self._connection += 1
         self._announced = None
-        client.subscribe([(topics.subscription(kind), 0 if kind == "health" else 1) for kind in topics.FROM_DEVICE])
+        client.subscribe(self._filters)
 
     def _on_subscribe(self, _client: Any, _userdata: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
-        refused = [
-            topics.subscription(kind)
-            for kind, reason in zip(topics.FROM_DEVICE, reasons, strict=True)
-            if reason.is_failure
-        ]
+        refused = [name for (name, _), reason in zip(self._filters, reasons, strict=True) if reason.is_failure]
         if refused:
             self._say_lost(f"the broker at {self._place()} does not let ingest read {', '.join(refused)}")
             return
@@ -203,12 +220,20 @@ class Link:
         if not self._stopping:
             self._say_lost(f"the connection to the broker at {self._place()} is lost: {reason}")
 
-    def _on_message(self, _client: Any, _userdata: Any, message: mqtt.MQTTMessage) -> None:
-        arrived = Arrived(message.topic, bytes(message.payload), message.mid, message.qos, self._connection)
-        if message.topic == topics.SERVER_STATUS:  # our own words, which the subscription to status matches
+    def _arrive(self, message: Publish) -> None:
+        arrived = Arrived(*message, self._connection)
+        if message.topic == topics.SERVER_STATUS:  # which the subscription to status matches
             self.acknowledge([arrived])
+            self._insist(message.payload)
         else:
             self._on_arrival(arrived)
+
+    def _insist(self, payload: bytes) -> None:
+        """Say again that an ingest is there, when the status of another one, or an old last will, says the contrary."""
+        with contextlib.suppress(WireError):
+            if self._announced == "online" and messages.decode(payload, ServerStatus).state == "offline":
+                self._announced = None
+                self.announce("online")
 
     def _say_lost(self, what: str) -> None:
         if not self._said_lost:
@@ -217,6 +242,32 @@ class Link:
 
     def _place(self) -> str:
         return f"{self._endpoint.host}:{self._endpoint.port}"
+
+
+def _version(settings: ServerSettings) -> MQTTProtocolVersion:
+    """Return the version to speak, if that and the share go together."""
+    version = _VERSIONS.get(settings.mqtt_version)
+    if version is None:
+        raise UnusableError(f"mqtt_version is {settings.mqtt_version!r}; {' or '.join(_VERSIONS)} is right")
+    if settings.mqtt_share and version != MQTTProtocolVersion.MQTTv5:
+        raise UnusableError('mqtt_share needs mqtt_version "5", in which a broker tells whether it has shares')
+    if set(settings.mqtt_share) & set("/+#"):
+        raise UnusableError(f"mqtt_share {settings.mqtt_share!r} is no name of a share: one without / + # is")
+    return version
+
+
+def _filter(kind: topics.FromDevice, share: str) -> str:
+    """Return the filter for one kind of message from every device, shared with others if there is a share."""
+    name = topics.subscription(kind)
+    return f"$share/{share}/{name}" if share and kind in _SHARED else name
+
+
+def _lasting() -> Properties:
+    """Return what asks an MQTT 5 broker for a session that outlives the connection."""
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = _SESSION_LIVES_S
+    properties.ReceiveMaximum = _MOST_UNACKNOWLEDGED
+    return properties
 
 
 def tls_context(ca_file: str) -> ssl.SSLContext:

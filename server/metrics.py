@@ -16,7 +16,7 @@ from server.store import Store
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 """Content type of the format that Prometheus reads."""
 _STATES = ("online", "offline", "paused", "unknown")
-_OUTCOMES = ("stored", "repeat", "expired", "erased", "refused")
+_OUTCOMES = ("stored", "repeat", "expired", "erased", "refused", "malformed")
 _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 

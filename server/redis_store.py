@@ -165,8 +165,7 @@ class RedisStore:
         """Return the boots that have records, oldest first."""
         key = layout.base(device)
         packed, generation = self._trip([("HGETALL", f"{key}:boots"), ("HGET", key, "gen")])
-        boots = [layout.unpack_boot(name, value, int(generation or 0)) for name, value in packed.items()]
-        return sorted((boot for boot in boots if boot.records), key=lambda boot: boot.first_at)
+        return layout.unpack_boots(packed, int(generation or 0))
 
     @_reaching
     def first_day(self, device: str) -> int | None:
@@ -258,13 +257,14 @@ class RedisStore:
         return int(self._do("HGET", layout.base(device), "gen") or 0)
 
     @_reaching
-    def beat(self, lifetime_s: int) -> None:
-        """Say that ingest is there, for so long, and what became of the records that were written since."""
+    def beat(self, lifetime_s: int, malformed: int = 0) -> None:
+        """Say that ingest is there, for so long, what became of the records since, and how many could not be read."""
         counts = {kind: count for kind, count in self._written_as.items() if count}
+        told = {**counts, "malformed": malformed} if malformed else counts
         self._trip(
             [
                 ("SET", layout.HEARTBEAT, "1", "EX", lifetime_s),
-                *(("HINCRBY", layout.WRITTEN, kind, count) for kind, count in counts.items()),
+                *(("HINCRBY", layout.WRITTEN, kind, count) for kind, count in told.items()),
             ]
         )
         self._written_as.subtract(counts)

@@ -20,6 +20,11 @@ class ServerSettings:
     mqtt_client_id: str = ts.option(
         default="moodwire-ingest", help="client id of ingest; its session at the broker hangs on it"
     )
+    mqtt_version: str = ts.option(default="3.1.1", help="MQTT version that ingest speaks: 3.1.1 or 5")
+    mqtt_share: str = ts.option(
+        default="",
+        help="name under which several ingests divide the work, each with a client id of its own; needs mqtt_version 5",
+    )
     api_host: str = ts.option(default="127.0.0.1", help="address that REST listens on")
     api_port: int = ts.option(default=8080, help="port that REST listens on")
     live_host: str = ts.option(default="127.0.0.1", help="address that live events are served on")

@@ -188,8 +188,8 @@ class Store(Protocol):
     def generation(self, device: str) -> int:
         """Return the erase generation of a device; 0 for an unknown one."""
 
-    def beat(self, lifetime_s: int) -> None:
-        """Say that ingest is there, for so long, and what became of the records that were written since."""
+    def beat(self, lifetime_s: int, malformed: int = 0) -> None:
+        """Say that ingest is there, for so long, what became of the records since, and how many could not be read."""
 
     def fleet(self) -> Fleet:
         """Return all listed devices in numbers."""

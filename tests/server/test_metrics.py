@@ -41,14 +41,14 @@ def test_devices_and_records_are_counted(client: Client, now: int) -> None:
     bad = reading(8, now + 3_600_000)
     client.store.write([(DEVICE, reading(0, now)), (DEVICE, reading(7, now)), (DEVICE, bad)])
     client.store.write([("aabbccddeeff", status(state="offline"))])
-    client.store.beat(60)
+    client.store.beat(60, malformed=2)
     found = samples(client)
     assert (found["moodwire_store_up",], found["moodwire_ingest_up",]) == (1, 1)
     states = [found["moodwire_devices", state] for state in ("online", "offline", "paused", "unknown")]
     assert states == [1, 1, 0, 0]
     assert found["moodwire_readings",] == 4
-    outcomes = ("stored", "repeat", "expired", "erased", "refused")
-    assert [found["moodwire_records_total", outcome] for outcome in outcomes] == [4, 1, 0, 0, 1]
+    outcomes = ("stored", "repeat", "expired", "erased", "refused", "malformed")
+    assert [found["moodwire_records_total", outcome] for outcome in outcomes] == [4, 1, 0, 0, 1, 2]
 
     client.store.beat(60)
     client.ask(URL, "DELETE", OPERATOR)

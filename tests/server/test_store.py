@@ -147,6 +147,17 @@ def test_erasing_leaves_only_the_generation(any_store: RunningStore) -> None:
     assert [(job.device, job.generation) for job in store.jobs()] == [(DEVICE, 1)]
 
 
+def test_gaps_after_an_erasure_are_counted(store: RedisStore) -> None:
+    """The boot that lived through an erasure misses nothing before its first number; a later one begins at 0."""
+    now = store.now()
+    kinds(store, reading(0, now - 9000))
+    store.erase(DEVICE)
+    kinds(store, reading(7, now - 5000, gen=1), reading(9, now - 4000, gen=1))
+    kinds(store, reading(3, now, gen=1, boot=OTHER_BOOT))
+    boots = store.boots(DEVICE)
+    assert [(boot.boot, boot.records, boot.missing) for boot in boots] == [(BOOT, 2, 1), (OTHER_BOOT, 1, 3)]
+
+
 def test_an_erased_device_is_not_listed_for_saying_hello(store: RedisStore) -> None:
     """A status lists a new device, but not one whose data was erased."""
     kinds(store, status())
