@@ -81,7 +81,8 @@ def _results(manifest: Manifest, measured: dict[str, Any]) -> str:
     by_sex = ", ".join(f"{sex.lower()} {value:.1%}" for sex, value in measured["uar_by_sex"].items())
     sure = measured["sure"]
     accuracy = "" if sure["accuracy"] is None else f" and are right in {sure['accuracy']:.1%}"
-    return f"""## Results on speakers it never heard
+    leaky = measured.get("split") == "leaky"
+    return f"""## Results on {"clips" if leaky else "speakers"} it never heard
 
 {measured["protocol"]}
 

@@ -37,8 +37,7 @@ def evaluate(settings: EvaluateSettings) -> int:
     try:
         made = bundle.load(bundle.find(settings.bundle))
         clips = corpora.read_clips(settings.recordings_dir, made.manifest.labels)
-        told = made.manifest.measured["speakers"]["test"]
-        test = [clip for clip in clips if clip.speaker in told]
+        test = _unheard(clips, made)
         found = score.measure(made, test, score.answers(made, test))
     except (CorpusError, BundleError) as error:
         print(f"moodwire evaluate: {error}", file=sys.stderr)
@@ -48,18 +47,27 @@ def evaluate(settings: EvaluateSettings) -> int:
     return 0
 
 
+def _unheard(clips: Sequence[Clip], made: Bundle) -> list[Clip]:
+    measured = made.manifest.measured
+    if measured.get("split") == "leaky":
+        raise BundleError(f"{made.folder} was made with a leaky split: there is no speaker that it never heard")
+    return [clip for clip in clips if clip.speaker in measured["speakers"]["test"]]
+
+
 def _train(settings: TrainSettings, plan: Recipe, clips: Sequence[Clip]) -> None:
     from training import export  # noqa: PLC0415 - TensorFlow takes seconds to import; bad input is told at once
 
     runs = settings.runs_dir / f"{plan.name}-{plan.sha256[:8]}"
     blocks = sorted(splits.BLOCKS) if settings.cross_validate else [plan.test_block]
-    folds = [Fold(block, plan.seed + number) for block in blocks for number in range(settings.seeds)]
+    folds = [Fold(block, plan.seed + number, settings.split) for block in blocks for number in range(settings.seeds)]
     material = features.Material(clips, plan)
     done = {}
     for fold in folds:
         folder = runs / fold.folder
         done[fold] = _finished(folder, plan, clips, fold) or export.train_fold(material, plan, fold, folder)
         print(f"{fold.title}: UAR {done[fold].measured['uar']:.3f}", flush=True)
+    if settings.split != "speakers":
+        return
     shipped = bundle.load(runs / Fold(plan.test_block, plan.seed).folder)
     manifest = shipped.manifest
     if settings.cross_validate:
@@ -96,9 +104,13 @@ def cross_validation(done: dict[Fold, Manifest]) -> dict[str, Any]:
 def _finished(folder: Path, plan: Recipe, clips: Sequence[Clip], fold: Fold) -> Manifest | None:
     """Return the manifest of a fold that was trained before by this recipe on these recordings."""
     try:
-        manifest = bundle.load(folder).manifest
+        made = bundle.load(folder)
     except BundleError:
         return None
-    data_sha256 = corpora.digest(splits.by_speaker(clips, fold.block).train)
-    same = manifest.recipe_sha256 == plan.sha256 and manifest.data_sha256 == data_sha256
-    return manifest if same else None
+    split = splits.of(clips, fold, plan)
+    manifest = made.manifest
+    if (manifest.recipe_sha256, manifest.data_sha256) != (plan.sha256, corpora.digest(split.train)):
+        return None
+    if not (folder / score.FILE).is_file():
+        score.save(folder, score.answers(made, split.test))
+    return manifest

@@ -20,6 +20,9 @@ EMOTIONS = {
     "SAD": "sadness",
 }
 
+AUDIBLE = 33
+"""A clip whose loudest sample is less than this is silent: -60 dB relative to full scale."""
+
 
 class CorpusError(Exception):
     """The recordings are missing, incomplete or corrupt; the text names the file and what would be right."""
@@ -31,8 +34,14 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     speaker: int
     sex: str
+    age: int
+    """In years."""
     label: str
     """What the actor was told to portray."""
+    sentence: str
+    """Short name of what is said."""
+    intensity: str
+    """How strongly the actor was told to portray it: LO, MD, HI, or XX where nothing was said."""
     samples: int
     sha256: str
     """Of the official release's file."""
@@ -71,7 +80,8 @@ def read_audio(clip: Clip, sample_rate_hz: int) -> Samples:
     """Return a clip's samples, int16, shape (clip.samples,).
 
     Raises:
-        CorpusError: the file is no audio, or not mono of this rate and of the length that the table gives.
+        CorpusError: the file is no audio, nothing is to be heard in it, or it is not mono of this rate and of the
+            length that the table gives.
     """
     try:
         samples, rate_hz = soundfile.read(clip.path, dtype="int16")
@@ -81,6 +91,10 @@ def read_audio(clip: Clip, sample_rate_hz: int) -> Samples:
         raise CorpusError(
             f"{clip.path} holds {samples.shape} samples at {rate_hz} Hz, "
             f"clips.csv says {clip.samples} mono samples at {sample_rate_hz} Hz; copy it again"
+        )
+    if np.abs(samples.astype(np.int32)).max() < AUDIBLE:
+        raise CorpusError(
+            f"{clip.path} is silent: nothing in it is louder than -60 dBFS; copy it again or leave it out"
         )
     return np.asarray(samples, np.int16)
 
@@ -100,6 +114,9 @@ def _clip(folder: Path, row: dict[str, str], table: Path) -> Clip:
         path=folder / "audio" / row["file"],
         speaker=int(row["actor"]),
         sex=row["sex"],
+        age=int(row["age"]),
+        sentence=row["sentence"],
+        intensity=row["level"],
         label=row["emotion"],
         samples=int(row["samples"]),
         sha256=row["sha256"],

@@ -11,9 +11,9 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 from numpy.typing import NDArray
 
-from training import evaluate, network
+from training import evaluate, network, peers
 from training.batches import Batches
-from training.recipe import Recipe
+from training.recipe import PeerRecipe, Recipe
 
 CURVES = "curves.jsonl"
 
@@ -41,7 +41,8 @@ def fit(batches: Batches, dev: Heard, recipe: Recipe, seed: int, folder: Path) -
     tf_keras.utils.set_random_seed(seed)
     steps = recipe.epochs * len(batches)
     shape = (recipe.window_frames, recipe.front_end.n_mels, 1)
-    model = _prunable(network.build(recipe.network, shape, len(recipe.labels)), recipe, steps)
+    build = peers.build if isinstance(recipe, PeerRecipe) else network.build
+    model = _prunable(build(recipe.network, shape, len(recipe.labels)), recipe, steps)
     rate = tf_keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=recipe.learning_rate, warmup_steps=max(1, steps // 20)
     )

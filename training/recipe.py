@@ -1,8 +1,9 @@
 """A recipe: everything that decides what a model becomes, in one TOML file."""
 
 import hashlib
+import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -69,6 +70,9 @@ class Pruning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a model is made of."""
 
+    integer: ClassVar[bool] = True
+    """Whether the file is quantised to int8."""
+
     name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9.-]{0,63}$")]
     """The model's name with its version, as readings will carry it."""
     labels: Annotated[tuple[str, ...], Meta(min_length=2, max_length=16)]
@@ -106,6 +110,44 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.front_end.frames_in(self.window_samples)
 
 
+class PlainDsCnn(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="architecture",
+    tag="plain-ds-cnn",
+):
+    """A DS-CNN as it was published: the first layer halves the input, the others keep its size, none is residual."""
+
+    filters: Annotated[tuple[Positive, ...], Meta(min_length=2)]
+    alpha: Annotated[float, Meta(gt=0)] = 1.0
+    """Width multiplier: each layer has so many times its filters."""
+
+
+class LightSerNet(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="architecture",
+    tag="light-sernet",
+):
+    """Three parallel convolutions, along time, along frequency and both, then plain ones (Aftab et al. 2022)."""
+
+    dropout: Share = 0.3
+
+
+class PeerRecipe(Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A published system, rebuilt to be measured as ours is; its file stays float32, as it was published."""
+
+    integer: ClassVar[bool] = False
+
+    network: PlainDsCnn | LightSerNet
+    balanced: bool = False
+    """Whether each class is cut down to as many training clips as the smallest has."""
+
+
 def load(name: str) -> Recipe:
     """Read a shipped recipe by name, or any recipe by path.
 
@@ -118,6 +160,17 @@ def load(name: str) -> Recipe:
         names = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.toml")))
         raise RecipeError(f"no recipe {name!r}: give the path of a TOML file, or one of {names}")
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Recipe)
-    except msgspec.DecodeError as error:
+        return convert(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, msgspec.ValidationError) as error:
         raise RecipeError(f"{path} is not a valid recipe: {error}") from error
+
+
+def convert(told: dict[str, Any]) -> Recipe:
+    """Return the recipe that a TOML or JSON document tells; a network that names its architecture is a peer's.
+
+    Raises:
+        msgspec.ValidationError: it is none.
+    """
+    network = told.get("network")
+    kind = PeerRecipe if isinstance(network, dict) and "architecture" in network else Recipe
+    return msgspec.convert(told, kind)

@@ -1,13 +1,14 @@
 """What a bundle is worth on speakers it never heard: measured on its file, through the runtime of the device."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import Bundle
+from models.bundle import Bundle, BundleError
 from models.frontend import Frames
 from models.runtime import Classifier, Scores, softmax
 from training import evaluate, features
@@ -40,6 +41,10 @@ class Answers(NamedTuple):
     truth: Truth
     speakers: NDArray[np.intp]
     sexes: NDArray[np.str_]
+    ages: NDArray[np.str_]
+    """Decades."""
+    intensities: NDArray[np.str_]
+    sentences: NDArray[np.str_]
     backgrounds: NDArray[np.str_]
     """Names in `BACKGROUNDS`."""
 
@@ -47,13 +52,41 @@ class Answers(NamedTuple):
 def answers(made: Bundle, test: Sequence[Clip]) -> Answers:
     """Return what a bundle says to these clips amid each background."""
     outputs = evaluate.logits(Classifier(made), windows(test, made.manifest))
+    return told(softmax(outputs / made.manifest.temperature), test, made.manifest.labels, BACKGROUNDS)
+
+
+def told(scores: Scores, test: Sequence[Clip], labels: tuple[str, ...], amid: Collection[str]) -> Answers:
+    """Return these scores with what is known of the clips, which were all heard amid the first background first."""
     return Answers(
-        softmax(outputs / made.manifest.temperature),
-        truth(test, made.manifest.labels),
-        np.array([clip.speaker for _ in BACKGROUNDS for clip in test]),
-        np.array([clip.sex for _ in BACKGROUNDS for clip in test]),
-        np.repeat(list(BACKGROUNDS), len(test)),
+        scores,
+        np.tile(features.targets(test, labels), len(amid)),
+        np.array([clip.speaker for _ in amid for clip in test]),
+        np.array([clip.sex for _ in amid for clip in test]),
+        np.array([f"{clip.age // 10 * 10}-{clip.age // 10 * 10 + 9}" for _ in amid for clip in test]),
+        np.array([clip.intensity for _ in amid for clip in test]),
+        np.array([clip.sentence for _ in amid for clip in test]),
+        np.repeat(list(amid), len(test)),
     )
+
+
+def save(folder: Path, found: Answers) -> None:
+    """Keep answers in a run folder."""
+    np.savez_compressed(folder / FILE, **found._asdict())
+
+
+def load(folder: Path) -> Answers:
+    """Return the answers kept in a run folder.
+
+    Raises:
+        BundleError: they are not there, or of another version.
+    """
+    try:
+        with np.load(folder / FILE) as found:
+            return Answers(**found)
+    except (OSError, ValueError, TypeError) as error:
+        raise BundleError(
+            f"{folder / FILE} cannot be read: {error}; delete it, and `moodwire train` scores the model again"
+        ) from error
 
 
 def describe(found: Answers, labels: tuple[str, ...]) -> dict[str, Any]:
@@ -64,6 +97,9 @@ def describe(found: Answers, labels: tuple[str, ...]) -> dict[str, Any]:
         "uar_interval": evaluate.uar_interval(said, found.truth, found.speakers),
         "uar_by_background": _uar_by(found.backgrounds, said, found.truth),
         "uar_by_sex": _uar_by(found.sexes, said, found.truth),
+        "uar_by_age": _uar_by(found.ages, said, found.truth),
+        "uar_by_intensity": _uar_by(found.intensities, said, found.truth),
+        "uar_by_sentence": _uar_by(found.sentences, said, found.truth),
         "uar_by_speaker": _uar_by(found.speakers.astype(str), said, found.truth),
         "uar_by_coverage": {
             f"{share:g}": evaluate.uar_of_surest(found.scores, found.truth, share) for share in COVERAGES

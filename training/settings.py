@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typed_settings as ts
 
+from training.splits import SPLITS
+
 
 @ts.settings(frozen=True)
 class TrainSettings:
@@ -21,6 +23,24 @@ class TrainSettings:
     cross_validate: bool = ts.option(
         default=False, help="also score the recipe with each other block of speakers held out"
     )
+    split: str = ts.option(
+        default="speakers",
+        help="what is held out: `speakers`; `sentences`: speakers, and what they say; or `leaky`: files at random, to "
+        "compare with numbers made so",
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse an unknown split, and a bundle made with another split than by speaker.
+
+        Raises:
+            ValueError: which it is, and what would be right.
+        """
+        if self.split not in SPLITS:
+            raise ValueError(f"split is {self.split!r}; {', '.join(SPLITS)} are right")
+        if self.bundle_dir and self.split != "speakers":
+            raise ValueError(
+                f"a split by {self.split} only measures a recipe and makes no bundle; leave out bundle_dir"
+            )
 
 
 @ts.settings(frozen=True)

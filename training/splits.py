@@ -1,11 +1,17 @@
-"""Splits by speaker, always: a model that has heard a voice is not tested on it."""
+"""Splits by speaker: a model that has heard a voice is not tested on it.
+
+Beside it, labelled leaky, the random split by file that most published numbers come from: it shows by how much they
+flatter, and makes no model that is shipped.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from training.corpora import Clip, CorpusError
+from training.recipe import PeerRecipe, Recipe
 
 BLOCKS = {
     1: range(1001, 1019),
@@ -22,23 +28,35 @@ DEV_STEP = 6
 """One of so many speakers of each other block calibrates."""
 
 
+SPLITS = {"speakers": "block", "sentences": "sentences", "leaky": "leaky"}
+"""Ways to hold clips out, with what their run folders begin with: unheard speakers; unheard speakers who say unheard
+sentences; files at random, whoever speaks."""
+
+
 class Fold(NamedTuple):
     """One training of a cross-validation."""
 
     block: int
-    """Whom the model never hears."""
+    """Whom the model never hears; of a leaky split, which quarter of the files."""
     seed: int
-    """Of all chance."""
+    """Of all chance, but for which file is in which quarter."""
+    split: str = "speakers"
+    """A key of `SPLITS`."""
 
     @property
     def folder(self) -> str:
         """Name of its run folder."""
-        return f"block-{self.block}-seed-{self.seed}"
+        return f"{SPLITS[self.split]}-{self.block}-seed-{self.seed}"
 
     @property
     def title(self) -> str:
         """For people."""
-        return f"{span(self.block)} held out, seed {self.seed}"
+        held_out = {
+            "speakers": span(self.block),
+            "sentences": f"{span(self.block)} and a quarter of the sentences",
+            "leaky": f"quarter {self.block} of the files (leaky)",
+        }
+        return f"{held_out[self.split]} held out, seed {self.seed}"
 
 
 class Split(msgspec.Struct, frozen=True):
@@ -47,6 +65,19 @@ class Split(msgspec.Struct, frozen=True):
     train: list[Clip]
     dev: list[Clip]
     test: list[Clip]
+
+
+def of(clips: Sequence[Clip], fold: Fold, recipe: Recipe) -> Split:
+    """Return what a fold of a recipe learns from, is calibrated on, and is scored on.
+
+    Raises:
+        CorpusError: one of the three would have no clips.
+    """
+    holding_out = {"speakers": by_speaker, "sentences": by_sentence, "leaky": by_file}
+    split = holding_out[fold.split](clips, fold.block)
+    if isinstance(recipe, PeerRecipe) and recipe.balanced:
+        return msgspec.structs.replace(split, train=balanced(split.train, fold.seed))
+    return split
 
 
 def by_speaker(clips: Sequence[Clip], test_block: int) -> Split:
@@ -71,6 +102,47 @@ def by_speaker(clips: Sequence[Clip], test_block: int) -> Split:
                 f"the corpus must have speakers of every block, 1001 to 1072"
             )
     return Split(train, dev, test)
+
+
+def by_sentence(clips: Sequence[Clip], test_block: int) -> Split:
+    """Hold out speakers as `by_speaker` does, and every fourth sentence from those that are left: nobody says it.
+
+    Raises:
+        CorpusError: one of the three would have no clips.
+    """
+    sentences = sorted({clip.sentence for clip in clips})[test_block - 1 :: len(BLOCKS)]
+    split = by_speaker(clips, test_block)
+    train, dev = ([clip for clip in part if clip.sentence not in sentences] for part in (split.train, split.dev))
+    test = [clip for clip in split.test if clip.sentence in sentences]
+    if not (train and dev and test):
+        raise CorpusError(f"no sentences can be held out: each block needs several, these clips have {len(sentences)}")
+    return Split(train, dev, test)
+
+
+def by_file(clips: Sequence[Clip], quarter: int) -> Split:
+    """Hold out a random quarter of the files for the score, and a sixth of the others for calibration: leaky.
+
+    Raises:
+        CorpusError: there are fewer than 8 clips.
+    """
+    if len(clips) < 2 * len(BLOCKS):
+        raise CorpusError(f"{len(clips)} clips cannot be split at random; at least {2 * len(BLOCKS)} are right")
+    shuffled = np.random.default_rng(0).permutation(len(clips))
+    quarters = np.array_split(shuffled, len(BLOCKS))
+    test = quarters.pop(quarter - 1)
+    others = np.concatenate(quarters)
+    dev = others[::DEV_STEP]
+    train = np.setdiff1d(others, dev)
+    return Split(*([clips[number] for number in sorted(part)] for part in (train, dev, test)))
+
+
+def balanced(clips: Sequence[Clip], seed: int) -> list[Clip]:
+    """Return as many clips of each label as the rarest one has, chosen at random, in their order."""
+    labels = np.array([clip.label for clip in clips])
+    names, counts = np.unique(labels, return_counts=True)
+    rng = np.random.default_rng(seed)
+    chosen = [rng.choice(np.flatnonzero(labels == name), counts.min(), replace=False) for name in names]
+    return [clips[number] for number in sorted(np.concatenate(chosen))]
 
 
 def _of_both_sexes(clips: Iterable[Clip]) -> list[int]:

@@ -80,7 +80,18 @@ def test_interval_is_over_speakers() -> None:
 
 def clip(label: str, **votes: int) -> Clip:
     """Return a clip that people voted on."""
-    return Clip(path=Path("x.flac"), speaker=1, sex="Male", label=label, samples=1, sha256="", votes=votes)
+    return Clip(
+        path=Path("x.flac"),
+        speaker=1,
+        sex="Male",
+        age=30,
+        label=label,
+        sentence="IEO",
+        intensity="XX",
+        samples=1,
+        sha256="",
+        votes=votes,
+    )
 
 
 def test_listeners_are_counted_by_votes() -> None:

@@ -40,8 +40,19 @@ def test_mistake_is_named(tmp_path: Path, old: str, new: str, reason: str) -> No
 
 def test_unknown_recipe_is_answered_with_the_names() -> None:
     """A recipe that is neither shipped nor a file is answered with those that are shipped."""
-    with pytest.raises(RecipeError, match=r"no recipe 'nope': give .* one of ang-hap-neu, ang-hap-neu-2, tiny"):
+    with pytest.raises(RecipeError, match=r"no recipe 'nope': give .* one of ang-hap-neu, .*, tiny"):
         recipe.load("nope")
+
+
+def test_a_peers_network_names_its_architecture(tmp_path: Path) -> None:
+    """A peer's recipe stays float32; a network of an unknown architecture is answered with those that are known."""
+    assert not recipe.load("light-sernet").integer
+    assert recipe.load("tiny").integer
+    path = tmp_path / "wrong.toml"
+    path.write_text(TINY.read_text().replace("[network]", '[network]\narchitecture = "transformer"'))
+
+    with pytest.raises(RecipeError, match=r"Invalid value 'transformer' - at `\$.network.architecture`"):
+        recipe.load(str(path))
 
 
 def test_hash_is_of_the_meaning(tmp_path: Path) -> None:

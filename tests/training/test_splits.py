@@ -1,24 +1,29 @@
 """Nobody is on both sides of a split."""
 
+import itertools
 from pathlib import Path
 
 import pytest
 
-from training import corpora, splits
+from training import corpora, recipe, splits
 from training.corpora import Clip, CorpusError
+from training.splits import Fold, Split
 
 LABELS = ("ANG", "HAP", "NEU")
+
+
+def parts(split: Split) -> tuple[list[Clip], ...]:
+    """Return the clips to train, to calibrate and to score on."""
+    return split.train, split.dev, split.test
 
 
 def assert_disjoint(clips: list[Clip], test_block: int) -> None:
     """Check that a split loses no clip and shares neither a speaker nor identical audio."""
     split = splits.by_speaker(clips, test_block)
-    parts = (split.train, split.dev, split.test)
-
-    assert sum(len(part) for part in parts) == len(clips)
-    for one, other in ((0, 1), (0, 2), (1, 2)):
-        assert not {clip.speaker for clip in parts[one]} & {clip.speaker for clip in parts[other]}
-        assert not {clip.sha256 for clip in parts[one]} & {clip.sha256 for clip in parts[other]}
+    assert sum(len(part) for part in parts(split)) == len(clips)
+    for one, other in itertools.combinations(parts(split), 2):
+        assert not {clip.speaker for clip in one} & {clip.speaker for clip in other}
+        assert not {clip.sha256 for clip in one} & {clip.sha256 for clip in other}
     assert {clip.speaker for clip in split.test} <= set(splits.BLOCKS[test_block])
 
 
@@ -60,3 +65,53 @@ def test_missing_block_is_refused(recordings_dir: Path) -> None:
 
     with pytest.raises(CorpusError, match="no clips to test on when block 4 is held out"):
         splits.by_speaker(clips, 4)
+
+
+def test_sentences_held_out_are_said_by_nobody_else(real_data_dir: Path) -> None:
+    """Speakers and sentences of the test are on no other side, and the four folds hold each sentence out once."""
+    clips = corpora.read_clips(real_data_dir, LABELS)
+    held_out: list[str] = []
+    for block in splits.BLOCKS:
+        split = splits.by_sentence(clips, block)
+        sentences = {clip.sentence for clip in split.test}
+        held_out += sentences
+        for part in (split.train, split.dev):
+            assert not {clip.speaker for clip in part} & {clip.speaker for clip in split.test}
+            assert not {clip.sentence for clip in part} & sentences
+
+    assert sorted(held_out) == sorted({clip.sentence for clip in clips})
+
+
+def test_too_few_sentences_are_refused(recordings_dir: Path) -> None:
+    """A corpus of one sentence has none to hold out."""
+    with pytest.raises(CorpusError, match="no sentences can be held out"):
+        splits.by_sentence(corpora.read_clips(recordings_dir, LABELS), 2)
+
+
+def test_a_leaky_split_shares_speakers_but_no_clip(recordings_dir: Path) -> None:
+    """Each clip is in one part, is scored once over the four folds, and speakers are on both sides."""
+    clips = corpora.read_clips(recordings_dir, LABELS)
+    folds = [splits.by_file(clips, quarter) for quarter in splits.BLOCKS]
+
+    for split in folds:
+        assert len({clip.path for part in parts(split) for clip in part}) == sum(map(len, parts(split))) == len(clips)
+        assert {clip.speaker for clip in split.train} & {clip.speaker for clip in split.test}
+    assert sorted(clip.path for split in folds for clip in split.test) == sorted(clip.path for clip in clips)
+
+
+def test_few_clips_cannot_be_split_at_random(recordings_dir: Path) -> None:
+    """Seven clips are refused in a sentence."""
+    with pytest.raises(CorpusError, match="7 clips cannot be split at random; at least 8 are right"):
+        splits.by_file(corpora.read_clips(recordings_dir, LABELS)[:7], 1)
+
+
+def test_balanced_classes_are_alike(recordings_dir: Path) -> None:
+    """A peer that asks for it trains on as many clips of each label as the rarest has; nothing else is left out."""
+    clips = corpora.read_clips(recordings_dir, LABELS)
+    few = [clip for clip in clips if clip.label != "HAP" or clip.speaker != 1020]
+    plan = recipe.load("published-256x5")
+
+    split = splits.of(few, Fold(4, 1), plan)
+
+    assert [clip.label for clip in split.train].count("ANG") == [clip.label for clip in split.train].count("HAP") == 2
+    assert split.test == splits.by_speaker(few, 4).test

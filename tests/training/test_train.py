@@ -10,6 +10,7 @@ import pytest
 
 from models import bundle
 from models.runtime import Classifier
+from training import score
 from training.backgrounds import BACKGROUNDS
 from training.batches import Batches
 from training.commands import cross_validation, evaluate, train
@@ -142,6 +143,41 @@ def test_model_is_integer_only(settings: TrainSettings, tmp_path: Path) -> None:
     classifier = Classifier(bundle.load(tmp_path / "one"))
     assert classifier._input["dtype"] is classifier._output["dtype"] is np.int8
     assert tuple(classifier._input["shape"]) == (1, 147, 64, 1)
+
+
+def test_a_leaky_split_measures_and_ships_nothing(
+    settings: TrainSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its run is kept apart and says what it is; it makes no bundle, and is not evaluated as if it knew strangers.
+
+    Answers that are missing are given again by the trained model, without training.
+    """
+    leaky = TrainSettings("tiny", settings.recordings_dir, tmp_path / "runs", split="leaky")
+
+    assert train(leaky) == 0
+
+    folder = next((tmp_path / "runs").glob("tiny-0-*/leaky-4-seed-1"))
+    measured = bundle.load(folder).manifest.measured
+    assert set(measured["speakers"]["train"]) & set(measured["speakers"]["test"])
+    assert measured["protocol"].startswith("LEAKY")
+    assert not list((tmp_path / "runs").glob("*/bundle"))
+    assert evaluate(EvaluateSettings(str(folder), settings.recordings_dir)) == 2
+    assert "there is no speaker that it never heard" in capsys.readouterr().err
+
+    (folder / "answers.npz").unlink()
+    assert train(leaky) == 0
+    assert "epoch" not in capsys.readouterr().out
+    assert len(score.load(folder).truth) == 6 * len(BACKGROUNDS)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [({"split": "random"}, "split is 'random'"), ({"split": "leaky", "bundle_dir": Path("b")}, "leave out bundle_dir")],
+)
+def test_wrong_split_is_refused(wrong: dict[str, Any], reason: str) -> None:
+    """An unknown split, and a bundle made of a split that only measures, are each a sentence."""
+    with pytest.raises(ValueError, match=reason):
+        TrainSettings(**wrong)
 
 
 def test_bad_input_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
