@@ -4,8 +4,8 @@ import functools
 import hashlib
 import importlib.metadata
 import pickle
-import threading
 import zoneinfo
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, tzinfo
 from http import HTTPStatus
 
@@ -31,7 +31,8 @@ class Pictures:
 
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
-        self._drawing = threading.Lock()
+        # One thread, since matplotlib does not promise to be safe in several, and each would keep memory of its own.
+        self._painter = ThreadPoolExecutor(1, "painter")
 
     def plot(self, path: asked.Plot, query: asked.PlotQuery) -> Response:
         """Plot: confidence over time, its histogram, or its means, for each emotion."""
@@ -47,8 +48,7 @@ class Pictures:
         etag = _etag(form, draw)
         if delivery.is_known(etag):
             return delivery.not_changed(etag)  # without drawing, which is what takes the time
-        with self._drawing:  # matplotlib does not promise to be safe in threads
-            image = plots.render(draw(), form)
+        image = self._painter.submit(lambda: plots.render(draw(), form)).result()
         response = Response(image, mimetype="image/png" if form == "png" else "image/svg+xml")
         response.set_etag(etag, weak=True)
         return delivery.revalidated(response)
