@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
-from server import delivery, documents
+from server import current, delivery, documents
 from server.api import make_api
 from server.auth import Guard
 from server.cors import add_cors
@@ -60,6 +60,7 @@ def create_app(store: Store, settings: ServerSettings, guard: Guard) -> Flask:
         return redirect(_DOCS)
 
     add_health(app, store, guard)
+    current.add_check(app, store)
     add_cors(app, settings.cors_origins)
     add_limits(app, guard, settings.requests_per_minute)
     return app

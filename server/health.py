@@ -4,9 +4,10 @@ from http import HTTPStatus
 
 from flask import Flask, Response, jsonify, request
 
+from server import current
 from server.auth import Guard
 from server.metrics import Metrics
-from server.problems import ProblemError, StoreAwayError
+from server.problems import ProblemError, StoreAwayError, UnusableError
 from server.store import Store
 
 _OK = "ok"
@@ -36,7 +37,8 @@ def add_health(app: Flask, store: Store, guard: Guard) -> None:
 def _check_store(store: Store) -> str:
     try:
         store.now()
-    except StoreAwayError as error:
+        current.check(store)
+    except (StoreAwayError, UnusableError) as error:
         return str(error)
     return _OK
 

@@ -1,5 +1,6 @@
 """The REST process: waitress serves the application, and the tokens are made at the start."""
 
+import contextlib
 import logging
 import signal
 import threading
@@ -8,6 +9,7 @@ from types import FrameType
 
 import waitress.server  # type: ignore[import-untyped]
 
+from server import current
 from server.app import PREFIX, create_app
 from server.auth import Guard
 from server.problems import StoreAwayError, UnusableError
@@ -27,8 +29,10 @@ def serve(store: Store, settings: ServerSettings) -> None:
     """Serve REST until SIGTERM or SIGINT.
 
     Raises:
-        UnusableError: the address or port cannot be listened on.
+        UnusableError: the address or port cannot be listened on, or the store holds data in another layout.
     """
+    with contextlib.suppress(StoreAwayError):  # it is waited for
+        current.check(store)
     guard = Guard(settings, store)
     try:
         server = waitress.server.create_server(
@@ -47,21 +51,23 @@ def serve(store: Store, settings: ServerSettings) -> None:
         ) from error
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
-    threading.Thread(target=_prepare, args=(guard,), name="prepare", daemon=True).start()
+    threading.Thread(target=_prepare, args=(store, guard), name="prepare", daemon=True).start()
     log.info("REST listens on http://%s:%s%s", settings.api_host, server.effective_port, PREFIX)
     server.run()
 
 
-def _prepare(guard: Guard) -> None:
+def _prepare(store: Store, guard: Guard) -> None:
     """Wait for the store and make the tokens, so that they are printed at the start and not at the first request."""
-    said = False
+    said = ""
     while True:
         try:
+            current.check(store)
             guard.prepare()
-        except StoreAwayError as error:
-            if not said:
-                log.warning("%s; requests are answered 503 until it does", error)
-                said = True
+        except (StoreAwayError, UnusableError) as error:
+            what = "it does" if isinstance(error, StoreAwayError) else "that is mended"
+            if said != what:
+                log.warning("%s; requests are answered 503 until %s", error, what)
+                said = what
             time.sleep(_RETRY_S)
         else:
             if said:

@@ -123,6 +123,9 @@ class Store(Protocol):
     def orders(self) -> Orders:
         """What operators ask of devices; each of these looks through all of them in its own time."""
 
+    def ask(self, *command: str | int | bytes) -> Any:
+        """Send one command and return its reply, for those who keep something of their own beside the devices."""
+
     def prepare(self) -> None:
         """Make the store ready to be written; raises `UnusableError` if it cannot keep what it confirms."""
 
