@@ -1,8 +1,8 @@
 """Ingest: takes what devices publish, stores it, and only then acknowledges it to the broker and to the device.
 
-One thread talks with the broker, a second one with the store. While the store writes one batch, the next one gathers,
-and a store that is away delays acknowledgements and loses nothing: what is not acknowledged, broker and device send
-again.
+One thread talks with the broker, a second one with the store, a third one waits for its disk. While one batch is on
+its way to the disk, the next one is written, and another one gathers. A store that is away delays acknowledgements and
+loses nothing: what is not acknowledged, broker and device send again.
 """
 
 import gc
@@ -10,6 +10,8 @@ import logging
 import random
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,7 +26,7 @@ from server.link import Arrived, Link
 from server.orders import Order
 from server.problems import StoreAwayError
 from server.settings import ServerSettings
-from server.store import Job, Outcome, Store
+from server.store import Applied, Job, Outcome, Store
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,8 @@ _MOST_RECORDS = 1000
 """In one batch; the store serves nobody else while it writes one."""
 _MOST_MESSAGES = 300
 """In one batch: a part of what the broker sends before it waits for acknowledgements, so that more comes meanwhile."""
+_MOST_VISITS = 3
+"""At the store at a time: one is written, the others wait for the disk."""
 _MOST_WAITING = 10_000
 _CONFIRM_EVERY_S = 0.5
 """A device can wait so long for `stored`, and hears of several records at once; the first after a pause go at once."""
@@ -63,9 +67,19 @@ class _Done:
     """What one visit to the store brought."""
 
     outcomes: list[Outcome | None]
+    sync: Callable[[], None]
+    """Waits until that is on disk."""
     generations: dict[str, int]
     """Of devices that still send records of an erased one."""
     jobs: list[Job | Order]
+
+
+class _Visit(NamedTuple):
+    """A batch on its way into the store."""
+
+    batch: list[_Waiting]
+    written: "Future[_Done]"
+    on_disk: "Future[_Done]"
 
 
 @dataclass(frozen=True)
@@ -89,6 +103,7 @@ class Ingest:
         self._feed, self._orders = store.feed, store.orders
         self._link = Link(settings, self._arrive)
         self._stopping = threading.Event()
+        self._visits: deque[_Visit] = deque()
         self._waiting: list[_Waiting] = []
         self._waiting_records = 0
         self._waiting_since_s = 0.0
@@ -117,27 +132,32 @@ class Ingest:
             UnusableError: the store cannot keep what it confirms.
         """
         gc.freeze()  # what is there now stays; looking at it again and again would cost a tenth of the time
-        visit: Future[_Done] | None = None
-        batch: list[_Waiting] = []
-        with ThreadPoolExecutor(1, "store") as visitor:
+        with ThreadPoolExecutor(1, "store") as writer, ThreadPoolExecutor(1, "disk") as waiter:
             try:
-                while not self._stopping.is_set() or visit:
-                    self._link.turn(self._patience_s(busy=visit is not None))
-                    if visit and visit.done():
-                        self._come_back(visit, batch)
-                        visit = None
-                    if not visit and not self._stopping.is_set() and self._is_time():
+                while not self._stopping.is_set() or self._visits:
+                    self._link.turn(self._patience_s())
+                    self._come_back()
+                    if not self._stopping.is_set() and self._is_free() and self._is_time():
                         batch = self._next_batch()
-                        visit = visitor.submit(self._visit, batch, self._finished_jobs())
-                        visit.add_done_callback(lambda _: self._link.wake())
+                        written = writer.submit(self._visit, batch, self._finished_jobs())
+                        self._visits.append(_Visit(batch, written, waiter.submit(_on_disk, written)))
+                        for future in self._visits[-1][1:]:
+                            future.add_done_callback(lambda _: self._link.wake())
                     self._confirm()
             finally:
                 self._confirm(now=True)
                 self._link.stop()
 
-    def _patience_s(self, *, busy: bool) -> float:
+    def _patience_s(self) -> float:
         """Return how long there is nothing to do unless something comes."""
-        return _GATHER_S if self._waiting and not busy else _IDLE_S
+        return _GATHER_S if self._waiting and self._is_free() else _IDLE_S
+
+    def _is_free(self) -> bool:
+        """Return whether the store can be visited: no visit is being written, none has failed, and few are there."""
+        futures = [future for visit in self._visits for future in (visit.written, visit.on_disk)]
+        failed = any(future.done() and future.exception() for future in futures)
+        written = not self._visits or self._visits[-1].written.done()
+        return written and not failed and len(self._visits) < _MOST_VISITS
 
     def _is_time(self) -> bool:
         """Return whether to visit the store now."""
@@ -172,10 +192,9 @@ class Ingest:
         if not self._store_is_there:
             self._find_store()
         records = [(waiting.taken.device, record) for waiting in batch for record in waiting.taken.records]
-        if records:
-            outcomes = self._store.write(records, self._feed.commands())
-        else:
-            outcomes = []
+        applied = self._store.apply(records, self._feed.commands()) if records else Applied([], lambda: None)
+        outcomes = applied.outcomes
+        if not records:
             self._feed.flush()
         self._feed.note(
             pair for pair, outcome in zip(records, outcomes, strict=True) if outcome and outcome.kind == "stored"
@@ -201,23 +220,28 @@ class Ingest:
         if now_s >= self._next_jobs_s:
             jobs = [*self._store.jobs(), *self._orders.due()] if self._link.is_up else []
             self._next_jobs_s = now_s + _JOBS_EVERY_S
-        return _Done(outcomes, generations, jobs)
+        return _Done(outcomes, applied.sync, generations, jobs)
 
-    def _come_back(self, visit: "Future[_Done]", batch: list[_Waiting]) -> None:
-        """Acknowledge what the store has answered, or let all wait for another try."""
-        try:
-            done = visit.result()
-        except StoreAwayError as error:
-            self._keep(batch)
-            self._lose_store(error)
-            return
-        self._failures = 0
-        self._link.announce("online")
-        self._settle(batch, done)
-        for job in done.jobs:
-            if job.id not in self._told:
-                sent = self._pass_on(job) if isinstance(job, Order) else self._tell(job)
-                self._told[job.id] = _Told(job, sent, time.monotonic() + _JOB_TAKES_S)
+    def _come_back(self) -> None:
+        """Acknowledge what is on disk, or let all wait for another try."""
+        while self._visits and self._visits[0].on_disk.done():
+            try:
+                done = self._visits[0].on_disk.result()
+            except StoreAwayError as error:
+                if all(visit.on_disk.done() for visit in self._visits):
+                    # Those behind it go again too, whatever came of them: a status must not overtake another one.
+                    self._keep([waiting for visit in self._visits for waiting in visit.batch])
+                    self._visits.clear()
+                    self._lose_store(error)
+                return
+            visit = self._visits.popleft()
+            self._failures = 0
+            self._link.announce("online")
+            self._settle(visit.batch, done)
+            for job in done.jobs:
+                if job.id not in self._told:
+                    sent = self._pass_on(job) if isinstance(job, Order) else self._tell(job)
+                    self._told[job.id] = _Told(job, sent, time.monotonic() + _JOB_TAKES_S)
 
     def _keep(self, batch: list[_Waiting]) -> None:
         """Let messages wait again, before those that have come since."""
@@ -336,6 +360,13 @@ class Ingest:
             elif time.monotonic() < one.deadline_s:
                 self._told[one.job.id] = one
         return finished
+
+
+def _on_disk(written: "Future[_Done]") -> _Done:
+    """Return what a visit brought, once it is on disk; raises what either raises."""
+    done = written.result()
+    done.sync()
+    return done
 
 
 def _is_published(info: mqtt.MQTTMessageInfo) -> bool:

@@ -1,7 +1,9 @@
 """Which server keeps a key: the only one there is, or one of the primaries of a Redis Cluster."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -20,6 +22,77 @@ _CLUSTER = "cluster+"
 Error = (redis.RedisError, RedisClusterException, OSError)
 """What the client raises when the store cannot be reached or does not do what it is asked."""
 Word = str | int | bytes
+
+
+class _Part:
+    """What one server has carried out of several commands.
+
+    Args:
+        node: Who is asked.
+        commands: What is asked.
+        together: In one transaction, which is synchronised once. Commands by themselves would be once for each 16 KiB
+            that come in.
+        wait: Whether the disk is to be waited for.
+    """
+
+    def __init__(self, node: redis.Redis, commands: Sequence[Sequence[Word]], *, together: bool, wait: bool) -> None:
+        sent: list[Sequence[Word]] = [("MULTI",), *commands, ("EXEC",)] if together else [*commands]
+        awaited = len(sent)
+        if wait:
+            sent.append(("WAITAOF", 1, 0, _WAIT_FOR_DISK_MS))
+        self._waits = wait
+        self._pool = node.connection_pool
+        self._connection = cast("Any", self._pool.get_connection())
+        with self._dropped_on_error():
+            self._connection.send_packed_command(self._connection.pack_commands(sent))
+            found = [_reply(self._connection) for _ in range(awaited)]
+            answers = found[-1] if together else found
+            if isinstance(answers, Exception):
+                raise answers
+        self.replies: list[Any] = answers
+
+    def sync(self) -> None:
+        """Wait until all is on disk."""
+        with self._dropped_on_error():
+            if self._waits and self._connection.read_response()[0] < 1:
+                raise redis.TimeoutError(f"it did not write to disk in {_WAIT_FOR_DISK_MS} ms")
+        self._pool.release(self._connection)
+
+    def drop(self) -> None:
+        """Wait for nothing more."""
+        self._connection.disconnect()
+        self._pool.release(self._connection)
+
+    @contextmanager
+    def _dropped_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.drop()
+            raise
+
+
+class Sent(NamedTuple):
+    """Commands that were carried out, though they are perhaps not on disk yet; `sync` or `drop` is to be called."""
+
+    parts: list[_Part]
+    replies: list[Any]
+    """One for each command, errors among them."""
+
+    def sync(self) -> None:
+        """Wait until all is on disk."""
+        waiting = deque(self.parts)
+        try:
+            while waiting:
+                waiting.popleft().sync()
+        finally:
+            for part in waiting:
+                part.drop()
+
+    def drop(self) -> None:
+        """Wait for nothing more."""
+        for part in self.parts:
+            part.drop()
 
 
 class Nodes:
@@ -61,6 +134,28 @@ class Nodes:
             return [self._only]
         cluster = self._there()
         return [cluster.get_redis_connection(node) for node in cluster.get_primaries()]
+
+    def send(self, commands: Sequence[Sequence[Word]], *, wait: bool) -> Sent:
+        """Carry out commands, each where its key is kept.
+
+        Args:
+            commands: What is asked.
+            wait: Whether the disk is to be waited for in `sync`.
+        """
+        replies: list[Any] = [None] * len(commands)
+        parts: list[_Part] = []
+        with ExitStack() as on_error:
+            for node, places in self.divide(commands):
+                own = [commands[place] for place in places]
+                # A cluster has no transactions over several devices.
+                parts.append(_Part(node, own, together=not self.is_cluster, wait=wait))
+                on_error.callback(parts[-1].drop)
+                for place, reply in zip(places, parts[-1].replies, strict=True):
+                    if _moved(reply):
+                        raise reply
+                    replies[place] = reply
+            on_error.pop_all()
+        return Sent(parts, replies)
 
     def divide(self, commands: Sequence[Sequence[Word]]) -> list[tuple[redis.Redis, list[int]]]:
         """Return who is to be asked which of the commands, by their places."""
@@ -121,39 +216,6 @@ def waits_for_disk(node: Any, place: str) -> bool:
     return waits
 
 
-def carry_out(node: redis.Redis, commands: Sequence[Sequence[Word]], *, together: bool, wait: bool) -> list[Any]:
-    """Carry out one server's commands and return its replies, errors among them, once all is on disk.
-
-    Args:
-        node: Who is asked.
-        commands: What is asked.
-        together: In one transaction, which is synchronised once. Commands by themselves would be once for each 16 KiB
-            that come in.
-        wait: Whether the disk is to be waited for.
-    """
-    sent: list[Sequence[Word]] = [("MULTI",), *commands, ("EXEC",)] if together else [*commands]
-    if wait:
-        sent.append(("WAITAOF", 1, 0, _WAIT_FOR_DISK_MS))
-    connection: Any = node.connection_pool.get_connection()
-    try:
-        connection.send_packed_command(connection.pack_commands(sent))
-        found = [_reply(connection) for _ in sent]
-    except BaseException:
-        connection.disconnect()
-        raise
-    finally:
-        node.connection_pool.release(connection)
-    on_disk = found.pop() if wait else [1]
-    answers = found[-1] if together else found
-    for reply in (answers, on_disk):
-        if isinstance(reply, Exception):
-            raise reply
-    if on_disk[0] < 1:
-        raise redis.TimeoutError(f"it did not write to disk in {_WAIT_FOR_DISK_MS} ms")
-    done: list[Any] = answers
-    return done
-
-
 def _reply(connection: Any) -> Any:
     """Return what the store answers next, be it an error."""
     try:
@@ -167,6 +229,6 @@ def key_of(command: Sequence[Word]) -> Word:
     return command[3] if command[0] in {"FCALL", "FCALL_RO"} else command[1]
 
 
-def moved(reply: Any) -> bool:
+def _moved(reply: Any) -> bool:
     """Return whether a node says that another one keeps the key now."""
     return isinstance(reply, MovedError | AskError)

@@ -11,10 +11,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from broker import messages
 from server import layout, replies, writing
 from server.feed import Feed
-from server.nodes import Error, Nodes, Word, carry_out, key_of, moved, waits_for_disk
+from server.nodes import Error, Nodes, Sent, Word, key_of, waits_for_disk
 from server.orders import Orders
 from server.problems import StoreAwayError, UnusableError
-from server.store import Change, Device, Event, Fleet, Job, Outcome, Receipt, Written
+from server.store import Applied, Change, Device, Event, Fleet, Job, Outcome, Receipt, Written
 from server.tokens import Tokens
 
 _LIBRARY = f"#!lua name=moodwire_{layout.VERSION}\n" + "".join(
@@ -106,11 +106,15 @@ class RedisStore:
         seconds, micros = self._nodes.primaries()[0].time()
         return int(seconds) * 1000 + int(micros) // 1000
 
+    def write(self, batch: Sequence[tuple[str, Written]]) -> list[Outcome | None]:
+        """Write (device, message) pairs and return, once they are on disk, what became of each."""
+        applied = self.apply(batch)
+        applied.sync()
+        return applied.outcomes
+
     @_reaching
-    def write(
-        self, batch: Sequence[tuple[str, Written]], beside: Sequence[Sequence[Word]] = ()
-    ) -> list[Outcome | None]:
-        """Write (device, message) pairs in one trip and wait until they are on disk."""
+    def apply(self, batch: Sequence[tuple[str, Written]], beside: Sequence[Sequence[Word]] = ()) -> Applied:
+        """Write (device, message) pairs in one trip."""
         keep = (self.retention_ms, self.rollup_retention_ms)
         calls = writing.calls(batch, *keep, together=not self._nodes.is_cluster)
         if time.monotonic() >= self._index_again_s:
@@ -118,29 +122,21 @@ class RedisStore:
             self._index_again_s = time.monotonic() + _INDEX_AGAIN_S
         fresh = {device for device, _ in batch} - self._indexed
         others = [*beside, *(("ZADD", layout.DEVICES, 0, device) for device in fresh)]
-        answers = self._written([*others, *(call.words for call in calls)])
-        outcomes = writing.outcomes(calls, answers[len(others) :], len(batch))
-        for reply in answers:
-            if isinstance(reply, Exception) and (not any(outcomes) or reply in answers[: len(others)]):
+        sent = self._nodes.send([*others, *(call.words for call in calls)], wait=self._waits_for_disk)
+        outcomes = writing.outcomes(calls, sent.replies[len(others) :], len(batch))
+        for reply in sent.replies:
+            if isinstance(reply, Exception) and (not any(outcomes) or reply in sent.replies[: len(others)]):
+                sent.drop()
                 raise reply
         self._indexed |= fresh
         for (_, message), outcome in zip(batch, outcomes, strict=True):
             if outcome and isinstance(message, messages.Record):
                 self._written_as[outcome.kind] += 1
-        return outcomes
+        return Applied(outcomes, functools.partial(self._sync, sent))
 
-    def _written(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
-        """Carry out commands and return their replies, errors among them, once all is on disk."""
-        replies: list[Any] = [None] * len(commands)
-        for node, places in self._nodes.divide(commands):
-            own = [commands[place] for place in places]
-            # A cluster has no transactions over several devices.
-            done = carry_out(node, own, together=not self._nodes.is_cluster, wait=self._waits_for_disk)
-            for place, reply in zip(places, done, strict=True):
-                if moved(reply):
-                    raise reply
-                replies[place] = reply
-        return replies
+    @_reaching
+    def _sync(self, sent: Sent) -> None:
+        sent.sync()
 
     @_reaching
     def devices(self, after: str, limit: int) -> list[Device]:

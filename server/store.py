@@ -1,6 +1,6 @@
 """The store as ingest and REST see it: what it keeps, and what can be asked of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -73,6 +73,16 @@ class Device:
 
 
 @dataclass(frozen=True)
+class Applied:
+    """What became of messages that the store has taken, though perhaps not to its disk yet."""
+
+    outcomes: list[Outcome | None]
+    """None means that the store could not write that one and it is to be written again."""
+    sync: Callable[[], None]
+    """Waits until they are on disk, from any thread, and is to be called once; raises `StoreAwayError`."""
+
+
+@dataclass(frozen=True)
 class Fleet:
     """All listed devices in numbers."""
 
@@ -132,13 +142,13 @@ class Store(Protocol):
     def now(self) -> int:
         """Return the store's clock, Unix ms."""
 
-    def write(
+    def apply(
         self, batch: Sequence[tuple[str, Written]], beside: Sequence[Sequence[str | int | bytes]] = ()
-    ) -> list[Outcome | None]:
-        """Write (device, message) pairs and return, once they are on disk, what became of each.
+    ) -> Applied:
+        """Write (device, message) pairs.
 
-        None means that the store could not write that one and it is to be written again. Commands of others that go
-        the same way, `beside`, cost no synchronisation of their own.
+        What is applied later is on disk later too. Commands of others that go the same way, `beside`, cost no
+        synchronisation of their own.
         """
 
     def devices(self, after: str, limit: int) -> list[Device]:

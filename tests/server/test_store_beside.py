@@ -44,8 +44,9 @@ def test_news_go_with_the_next_batch_and_with_a_delete(any_store: RunningStore) 
     feed = store.feed
     feed.note(batch)
     assert feed.begins() is None
-    outcomes = store.write([(DEVICE, reading(1, store.now()))], feed.commands())
-    assert [outcome and outcome.kind for outcome in outcomes] == ["stored"]
+    applied = store.apply([(DEVICE, reading(1, store.now()))], feed.commands())
+    applied.sync()
+    assert [outcome and outcome.kind for outcome in applied.outcomes] == ["stored"]
     events, place = feed.after(Place(0, 0, 0), 10)
     assert [(event.device, event.kind) for event in events] == [(DEVICE, "status"), (DEVICE, "reading")]
     assert place == feed.end()
