@@ -1,1 +1,1 @@
-"""The live page: devices, and one device's lines, histogram and means. It talks to the REST API and nothing else."""
+"""The live page: devices, and one device's lines, histogram and means. It talks to REST and live events only."""

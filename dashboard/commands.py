@@ -9,27 +9,29 @@ from flask import Flask
 
 from dashboard.api import Api
 from dashboard.login import protect
+from dashboard.news import News
 from dashboard.page import create_page
 from dashboard.settings import DashboardSettings
 
 log = logging.getLogger(__name__)
 
 
-def create_app(settings: DashboardSettings, key: str) -> Flask:
+def create_app(settings: DashboardSettings, key: str, news: News) -> Flask:
     """Return the WSGI application: login and page."""
     app = Flask("dashboard")
     protect(app, key)
-    create_page(app, Api(settings.api_url, settings.api_token))
+    create_page(app, Api(settings.api_url, settings.api_token), news)
     return app
 
 
 def run(settings: DashboardSettings) -> int:
     """Serve the page until a signal comes; 2 if the port cannot be had."""
     key = settings.dashboard_key or secrets.token_urlsafe(24)
+    news = News(settings.live_url, settings.api_token)
     where = f"http://{settings.dashboard_host}:{settings.dashboard_port}"
     try:
         serve = waitress.create_server(
-            create_app(settings, key), host=settings.dashboard_host, port=settings.dashboard_port, threads=8
+            create_app(settings, key, news), host=settings.dashboard_host, port=settings.dashboard_port, threads=8
         )
     except OSError as error:
         print(
@@ -38,6 +40,7 @@ def run(settings: DashboardSettings) -> int:
         return 2
     if not settings.dashboard_key:
         print(f"Log in at {where}/login?key={key}", flush=True)
+    news.listen()
     log.info("the dashboard listens on %s", where)
     serve.run()
     return 0

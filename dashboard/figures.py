@@ -1,115 +1,167 @@
-"""The three pictures of one device, as plotly figures made from what the REST API answers."""
+"""The three pictures of one device, as figures of plotly.js made from what the REST API answers.
+
+They are plain dictionaries: plotly's own classes check each field again and again, which took most of the dashboard's
+processor time, and send a template of 7 KB with each figure.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from itertools import pairwise
 from typing import Any
 
-import plotly.graph_objects as go
-
 Emotions = dict[str, dict[str, str]]
 """Full name and colour by label, as `/meta` gives them."""
+Figure = dict[str, Any]
+"""`data` and `layout`, as https://plotly.com/javascript/reference/ has them."""
 
 SERIES = "timeseries_"
 """What the names of a device's series begin with; the label follows."""
 INK = "#22303c"
 FAINT = "#e3e8ec"
-SPANS = {"silence": "rgba(120,140,155,0.10)", "offline": "rgba(60,60,60,0.18)"}
+SPANS = {
+    "silence": ("silence", "rgba(120,140,155,0.12)"),
+    "uncertain": ("uncertain", "rgba(240,190,40,0.22)"),
+    "paused": ("paused", "rgba(120,95,180,0.20)"),
+    "offline": ("offline", "rgba(60,60,60,0.20)"),
+    "missing": ("nothing received", "rgba(200,70,50,0.16)"),
+}
+"""Name and shade of what explains a gap, as the server's plots have them."""
 OTHER = "#6b7b88"
 """Of a label that the API does not know."""
-EMPTY = go.Figure(layout={"xaxis": {"visible": False}, "yaxis": {"visible": False}, "template": "plotly_white"})
+EMPTY: Figure = {"data": [], "layout": {"xaxis": {"visible": False}, "yaxis": {"visible": False}}}
 """Before there is anything to draw."""
 
 
-def timeline(device: dict[str, Any], emotions: Emotions, zone: tzinfo) -> go.Figure:
+def timeline(device: dict[str, Any], emotions: Emotions, zone: tzinfo) -> Figure:
     """Return the mean score of each emotion over time; where nothing was heard the line breaks."""
-    figure = _figure("Score over time", "score")
-    times = [datetime.fromtimestamp(ms / 1000, zone) for ms in device["timestamps"]]
-    for key, scores in device.items():
-        if not key.startswith(SERIES):
-            continue
-        name, colour = _look(key.removeprefix(SERIES), emotions)
-        alone = [_alone(scores, i) for i in range(len(scores))]
-        figure.add_scatter(
-            x=times,
-            y=scores,
-            name=name,
-            mode="lines+markers",
-            connectgaps=False,
-            line={"color": colour, "width": 2},
-            marker={"size": [5 if lonely else 0 for lonely in alone], "line": {"width": 0}},
-            hovertemplate="%{y:.2f}",
-        )
-    for kind, colour in SPANS.items():
+    times = [datetime.fromtimestamp(ms / 1000, zone).isoformat() for ms in device["timestamps"]]
+    traces = [
+        _line(times, scores, *_look(key.removeprefix(SERIES), emotions))
+        for key, scores in device.items()
+        if key.startswith(SERIES)
+    ]
+    shapes = []
+    for kind, (name, colour) in SPANS.items():
         spans = [span for span in device["spans"] if span["kind"] == kind]
-        for span in spans:
-            start, end = _edges(span, zone)
-            figure.add_vrect(x0=start, x1=end, fillcolor=colour, line_width=0, layer="below")
+        shapes += [_shade(span, colour, zone) for span in spans]
         if spans:  # an entry in the legend, which shapes do not have of themselves
             mark = {"symbol": "square", "size": 12, "color": colour}
-            figure.add_scatter(x=[None], y=[None], name=kind, mode="markers", marker=mark)
-    figure.update_xaxes(range=_edges(device, zone), title=f"time ({zone.tzname(datetime.now(UTC)) or zone})")
-    figure.update_yaxes(range=[0, 1])
-    figure.update_layout(hovermode="x unified", uirevision=device["mac_address"])
-    return figure
+            traces.append(
+                {"type": "scatter", "x": [None], "y": [None], "name": name, "mode": "markers", "marker": mark}
+            )
+    title = f"time ({zone.tzname(datetime.now(UTC)) or zone})"
+    layout = _layout(
+        {"type": "date", "range": _edges(device, zone), "title": _title(title)},
+        {"range": [0, 1], "title": _title("score")},
+        nothing=not times,
+    )
+    more = {"shapes": shapes, "hovermode": "x unified", "uirevision": device["mac_address"]}
+    return {"data": traces, "layout": layout | more}
 
 
-def histogram(summary: dict[str, Any], emotions: Emotions) -> go.Figure:
+def histogram(summary: dict[str, Any], emotions: Emotions) -> Figure:
     """Return how often each emotion won with which confidence."""
-    figure = _figure("Confidence of the winning emotion", "readings")
+    bars = []
     for label, facts in summary["labels"].items():
         name, colour = _look(label, emotions)
         edges = facts["histogram"]["edges"]
-        centres = [(low + high) / 2 for low, high in pairwise(edges)]
-        figure.add_bar(
-            x=centres,
-            y=facts["histogram"]["won"],
-            width=[(high - low) * 0.92 for low, high in pairwise(edges)],
-            name=name,
-            marker_color=colour,
-            hovertemplate="%{y} readings",
+        bars.append(
+            {
+                "type": "bar",
+                "x": [(low + high) / 2 for low, high in pairwise(edges)],
+                "y": facts["histogram"]["won"],
+                "width": [(high - low) * 0.92 for low, high in pairwise(edges)],
+                "name": name,
+                "marker": {"color": colour},
+                "hovertemplate": "%{y} readings",
+            }
         )
-    figure.update_layout(barmode="stack")
-    figure.update_xaxes(title="confidence", range=[0, 1], dtick=0.1)
-    return figure
+    nothing = summary["overall"]["mean_confidence"] is None
+    heights = {"range": [0, 1], "showticklabels": False} if nothing else {"rangemode": "tozero"}
+    layout = _layout(
+        {"range": [0, 1], "dtick": 0.1, "title": _title("confidence")},
+        heights | {"title": _title("readings")},
+        nothing=nothing,
+    )
+    return {"data": bars, "layout": layout | {"barmode": "stack", "showlegend": True}}
 
 
-def means(summary: dict[str, Any], emotions: Emotions) -> go.Figure:
+def means(summary: dict[str, Any], emotions: Emotions) -> Figure:
     """Return the mean confidence of each emotion where it won, and over all."""
-    figure = _figure("Mean confidence where it won", "mean confidence")
     bars = [(*_look(label, emotions), facts["mean_confidence"]) for label, facts in summary["labels"].items()]
     bars.append(("Overall", INK, summary["overall"]["mean_confidence"]))
-    figure.add_bar(
-        x=[name for name, _, _ in bars],
-        y=[mean for _, _, mean in bars],
-        marker_color=[colour for _, colour, _ in bars],
-        text=["no readings" if mean is None else f"{mean:.2f}" for _, _, mean in bars],
-        textposition="outside",
-        showlegend=False,
-    )
-    figure.update_yaxes(range=[0, 1.08], tickvals=[0, 0.25, 0.5, 0.75, 1])
-    return figure
+    trace = {
+        "type": "bar",
+        "x": [name for name, _, _ in bars],
+        "y": [mean for _, _, mean in bars],
+        "marker": {"color": [colour for _, colour, _ in bars]},
+        "text": ["no readings" if mean is None else f"{mean:.2f}" for _, _, mean in bars],
+        "textposition": "outside",
+        "textfont": {"size": 12},
+        "textangle": 0,
+        "constraintext": "none",
+        "hoverinfo": "skip",
+    }
+    heights = {"range": [0, 1.08], "tickvals": [0, 0.25, 0.5, 0.75, 1], "title": _title("mean confidence")}
+    return {"data": [trace], "layout": _layout({"type": "category"}, heights)}
 
 
-def _figure(title: str, y_title: str) -> go.Figure:
-    figure = go.Figure()
-    figure.update_layout(
-        title={"text": title, "font": {"size": 15}, "x": 0.01, "xanchor": "left"},
-        template="plotly_white",
-        font={"family": "system-ui, sans-serif", "color": INK, "size": 13},
-        margin={"l": 56, "r": 16, "t": 48, "b": 48},
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.12},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-    )
-    figure.update_xaxes(gridcolor=FAINT, zeroline=False)
-    figure.update_yaxes(gridcolor=FAINT, zeroline=False, title=y_title)
-    return figure
+def _line(times: list[str], scores: Sequence[float | None], name: str, colour: str) -> dict[str, Any]:
+    """Return one emotion's line."""
+    sizes = [5 if _alone(scores, i) else 0 for i in range(len(scores))]
+    return {
+        "type": "scatter",
+        "x": times,
+        "y": scores,
+        "name": name,
+        "mode": "lines+markers",
+        "connectgaps": False,
+        "line": {"color": colour, "width": 2},
+        "marker": {"size": sizes, "color": colour, "line": {"width": 0}},
+        "hovertemplate": "%{y:.2f}",
+    }
 
 
-def _edges(span: dict[str, Any], zone: tzinfo) -> tuple[datetime, datetime]:
-    start, end = (datetime.fromisoformat(span[edge]).astimezone(zone) for edge in ("start", "end"))
-    return start, end
+def _shade(span: dict[str, Any], colour: str, zone: tzinfo) -> dict[str, Any]:
+    """Return the shade of a span, over the whole height."""
+    start, end = _edges(span, zone)
+    place = {"type": "rect", "xref": "x", "yref": "y domain", "x0": start, "x1": end, "y0": 0, "y1": 1}
+    return place | {"fillcolor": colour, "line": {"width": 0}, "layer": "below"}
+
+
+def _layout(x: dict[str, Any], y: dict[str, Any], *, nothing: bool = False) -> dict[str, Any]:
+    """Return what all pictures have in common, with their axes; it can say that there is nothing to draw."""
+    axis = {
+        "gridcolor": FAINT,
+        "zeroline": False,
+        "automargin": True,
+        "ticks": "outside",
+        "ticklen": 5,
+        "tickcolor": "rgba(0,0,0,0)",
+    }
+    words = {"text": "no readings in this range", "font": {"size": 15, "color": OTHER}}
+    middle = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}
+    # Above the plot, so that it pushes the plot down when it needs several rows, as on a phone.
+    legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "traceorder": "normal"}
+    return {
+        "font": {"family": "system-ui, sans-serif", "color": INK, "size": 13},
+        "margin": {"l": 56, "r": 16, "t": 12, "b": 44},
+        "legend": legend,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "xaxis": axis | x,
+        "yaxis": axis | y,
+        "annotations": [words | middle] if nothing else [],
+    }
+
+
+def _title(text: str) -> dict[str, Any]:
+    return {"text": text, "standoff": 6}
+
+
+def _edges(span: dict[str, Any], zone: tzinfo) -> list[str]:
+    """Return start and end as a viewer's clock has them."""
+    return [datetime.fromisoformat(span[edge]).astimezone(zone).isoformat() for edge in ("start", "end")]
 
 
 def _look(label: str, emotions: Emotions) -> tuple[str, str]:

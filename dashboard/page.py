@@ -1,20 +1,28 @@
-"""The page: what stands where, and what is drawn again every two seconds."""
+"""The page: what stands where, and what is drawn again when there is news."""
 
 import time
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash.exceptions import PreventUpdate
 from flask import Flask
 
 from dashboard import figures
 from dashboard.api import Api, ApiError
+from dashboard.news import News
 
-REFRESH_MS = 2_000
+LOOK_MS = 400
+"""How often a browser asks whether there is news."""
 RANGES = {"5 minutes": 300, "1 hour": 3_600, "24 hours": 86_400, "7 days": 7 * 86_400}
 POINTS = 150
 """On a line; at least two seconds apart, since readings a second apart do not keep step with a clock."""
+_DRAWINGS = 32
+"""Drawings that are kept for other viewers."""
+_FRESH_S = 60
+"""So long the list shows what a device heard last."""
 STATES = {"online": "online", "offline": "offline", "paused": "paused", "unknown": "not heard of"}
 CAPTURE = {
     "zeros": "The microphone delivers nothing but zeros; is it muted?",
@@ -28,7 +36,7 @@ GRAPH: Any = {"displayModeBar": False, "responsive": True}
 Children = list[Any]
 
 
-def create_page(flask: Flask, api: Api) -> Dash:
+def create_page(flask: Flask, api: Api, news: News) -> Dash:
     """Return the Dash application, mounted on a Flask one; all scripts and styles are served by itself."""
     # Dash takes a Flask application; its types forget to say so, here and below.
     page = Dash("dashboard", server=flask, title="moodwire", update_title="", serve_locally=True)  # type: ignore[arg-type]
@@ -36,25 +44,39 @@ def create_page(flask: Flask, api: Api) -> Dash:
     page.clientside_callback(  # type: ignore[no-untyped-call]
         "() => Intl.DateTimeFormat().resolvedOptions().timeZone", Output("zone", "data"), Input("zone", "id")
     )
+    drawings = _Drawings(api)
+
+    @page.callback(
+        Output("list-mark", "data"),
+        Output("device-mark", "data"),
+        Input("tick", "n_intervals"),
+        State("devices", "value"),
+        State("list-mark", "data"),
+        State("device-mark", "data"),
+    )
+    def look(_tick: int, chosen: str | None, list_mark: str | None, device_mark: str | None) -> tuple[Any, Any]:
+        of_all, of_one = news.mark(), news.mark(chosen or "")
+        if (of_all, of_one) == (list_mark, device_mark):
+            raise PreventUpdate
+        return no_update if of_all == list_mark else of_all, no_update if of_one == device_mark else of_one
 
     @page.callback(
         Output("devices", "options"),
         Output("devices", "value"),
         Output("problem", "children"),
         Output("notice", "children"),
-        Input("tick", "n_intervals"),
+        Input("list-mark", "data"),
         State("devices", "value"),
     )
-    def list_devices(_tick: int, chosen: str | None) -> tuple[Any, Any, str, Any]:
+    def list_devices(_mark: str | None, chosen: str | None) -> tuple[Any, Any, str, Any]:
         try:
-            found, meta = api.devices(), api.meta()
+            options, notice = drawings.devices(news.mark())
         except ApiError as error:
             return no_update, no_update, str(error), no_update
-        options = [{"label": _card(device, meta["emotions"]), "value": device["mac_address"]} for device in found]
         known = [option["value"] for option in options]
         kept = chosen if chosen in known else next(iter(known), None)
         problem = "" if known else "No device has been heard yet. The first reading takes a few seconds of speech."
-        return options, no_update if kept == chosen else kept, problem, meta["notice"]
+        return options, no_update if kept == chosen else kept, problem, notice
 
     @page.callback(
         Output("headline", "children"),
@@ -62,39 +84,57 @@ def create_page(flask: Flask, api: Api) -> Dash:
         Output("histogram", "figure"),
         Output("means", "figure"),
         Output("facts", "children"),
-        Input("tick", "n_intervals"),
+        Input("device-mark", "data"),
         Input("devices", "value"),
         Input("range", "value"),
         Input("zone", "data"),
+        # Else a browser that is slower than the news would ask again and again and never get to draw.
+        running=[(Output("tick", "disabled"), True, False)],
     )
-    def draw_device(_tick: int, chosen: str | None, range_s: int, zone: str | None) -> tuple[Any, ...]:
+    def draw_device(_mark: str | None, chosen: str | None, range_s: int, zone: str | None) -> tuple[Any, ...]:
         if chosen is None:
             return "", figures.EMPTY, figures.EMPTY, figures.EMPTY, ""
-        start_s = time.time() - range_s
         try:
-            device, summary, emotions = (
-                api.device(chosen, start_s, range_s // POINTS),
-                api.summary(chosen, start_s),
-                api.meta()["emotions"],
-            )
+            return drawings.device(news.mark(chosen), chosen, range_s, zone)
         except ApiError:
             return (no_update,) * 5  # list_devices says it
+
+    return page
+
+
+class _Drawings:
+    """What the page shows, asked for and drawn once for each mark, however many look."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self.devices = lru_cache(1)(self._devices)
+        self.device = lru_cache(_DRAWINGS)(self._device)
+
+    def _devices(self, _mark: str) -> tuple[list[dict[str, Any]], str]:
+        """Return the list of devices, and the notice."""
+        found, meta = self._api.devices(), self._api.meta()
+        return [{"label": _card(device, meta["emotions"]), "value": device["mac_address"]} for device in found], meta[
+            "notice"
+        ]
+
+    def _device(self, _mark: str, mac: str, range_s: int, zone_name: str | None) -> tuple[Any, ...]:
+        """Return what is shown of one device: headline, three figures and facts."""
+        start_s, emotions = time.time() - range_s, self._api.meta()["emotions"]
+        device, summary = self._api.device(mac, start_s, range_s // POINTS), self._api.summary(mac, start_s)
         return (
             _headline(device),
-            figures.timeline(device, emotions, _zone(zone)),
+            figures.timeline(device, emotions, _zone(zone_name)),
             figures.histogram(summary, emotions),
             figures.means(summary, emotions),
             _facts(device, summary),
         )
 
-    return page
-
 
 def _layout() -> html.Div:
     return html.Div(
         [
-            dcc.Interval(id="tick", interval=REFRESH_MS),
-            dcc.Store(id="zone"),
+            dcc.Interval(id="tick", interval=LOOK_MS),
+            *(dcc.Store(id=name) for name in ("zone", "list-mark", "device-mark")),
             html.Header([html.H1("moodwire"), html.Span("emotion in speech, without moving the audio")]),
             html.P(id="problem", role="alert", className="problem"),
             html.Main(
@@ -117,29 +157,11 @@ def _layout() -> html.Div:
                                 ],
                                 className="bar",
                             ),
-                            dcc.Graph(
-                                id="timeline",
-                                figure=figures.EMPTY,
-                                config=GRAPH,
-                                style={"height": 380},
-                                className="panel wide",
-                            ),
+                            _panel("timeline", "Score over time", 350, "panel wide"),
                             html.Div(
                                 [
-                                    dcc.Graph(
-                                        id="histogram",
-                                        figure=figures.EMPTY,
-                                        config=GRAPH,
-                                        style={"height": 330},
-                                        className="panel",
-                                    ),
-                                    dcc.Graph(
-                                        id="means",
-                                        figure=figures.EMPTY,
-                                        config=GRAPH,
-                                        style={"height": 330},
-                                        className="panel",
-                                    ),
+                                    _panel("histogram", "Confidence of the winning emotion", 290, "panel"),
+                                    _panel("means", "Mean confidence where it won", 290, "panel"),
                                 ],
                                 className="pair",
                             ),
@@ -153,22 +175,42 @@ def _layout() -> html.Div:
     )
 
 
+def _panel(name: str, title: str, height: int, style: str) -> html.Div:
+    """Return a picture with its title above it."""
+    graph = dcc.Graph(id=name, figure=figures.EMPTY, config=GRAPH, style={"height": height})
+    return html.Div([html.H3(title), graph], className=style)
+
+
 def _card(device: dict[str, Any], emotions: figures.Emotions) -> html.Div:
     """Return what the list shows of one device."""
-    latest = device["latest"]
+    latest, state = device["latest"], device["state"]
     top: Children = []
-    if latest and time.time() - latest["at"] / 1000 < 60:
+    if latest and time.time() - latest["at"] / 1000 < _FRESH_S:
         label = max(latest["scores"], key=latest["scores"].get)
         emotion = emotions.get(label, {"name": label, "colour": figures.OTHER})
-        text = emotion["name"] if latest["state"] == "speech" else f"{emotion['name']}?"
-        top = [html.Span(text, className="top", style={"backgroundColor": emotion["colour"]})]
+        if latest["state"] == "speech":
+            top = [html.Span(emotion["name"], className="top", style={"--emotion": emotion["colour"]})]
+        else:
+            top = [html.Span("uncertain", className="top unsure", title=f"perhaps {emotion['name']}")]
+    lines = [f"{STATES[state]} · {device['mac_address']}"]
+    if state == "offline" and device["last_seen"]:
+        lines = [f"{STATES[state]} · last seen {_ago(device['last_seen'])}", device["mac_address"]]
     return html.Div(
         [
-            html.Div([html.Span(className=f"dot {device['state']}"), html.Strong(device["name"]), *top]),
-            html.Small(f"{STATES[device['state']]} · {device['mac_address']}"),
+            html.Div([html.Span(className=f"dot {state}"), html.Strong(device["name"]), *top]),
+            *map(html.Small, lines),
         ],
         className="card",
     )
+
+
+def _ago(then: str) -> str:
+    """Return how long ago a time was, in its largest unit."""
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(then)).total_seconds()
+    for unit, length_s in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length_s:
+            return f"{int(seconds / length_s)} {unit} ago"
+    return "just now"
 
 
 def _headline(device: dict[str, Any]) -> Children:

@@ -176,6 +176,7 @@ moodwire is ready after {after_s:.1f} s: device {mac_address(self.device)} {sour
             "DASHBOARD_KEY_FILE": str(keys.path("dashboard-key")),
             "API_TOKEN_FILE": str(keys.path("viewer-token")),
             "API_URL": self.api,
+            "LIVE_URL": self.live,
         }
         device = {"MQTT_URL": mqtt_url, "STATE_DIR": str(self.folder / "device"), "NAME": "Demo"} | device_account
         device["CLOCK_WAIT_S"] = "0"  # device and server share this machine's clock, synchronised or not

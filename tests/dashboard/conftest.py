@@ -23,15 +23,16 @@ FLAGS = (
 @pytest.fixture
 def world(redis_store: RunningStore, tmp_path: Path) -> Iterator[World]:
     """Run REST and dashboard over an empty store."""
-    rest, page_port = Rest(free_port()), free_port()
+    rest, page_port, live_port = Rest(free_port()), free_port(), free_port()
+    place = {"live_url": f"http://127.0.0.1:{live_port}", "dashboard_port": page_port}
     page = f"http://127.0.0.1:{page_port}"
     api = {"redis_url": redis_store.url, "viewer_token": VIEWER, "operator_token": OPERATOR}
     with (
         Room(tmp_path, "server", "run", **api, api_port=rest.url.rpartition(":")[2]),
-        Room(tmp_path, "dashboard", api_url=rest.url, api_token=VIEWER, dashboard_key=KEY, dashboard_port=page_port),
+        Room(tmp_path, "dashboard", api_url=rest.url, api_token=VIEWER, dashboard_key=KEY, **place) as dashboard,
     ):
         wait_until(lambda: _answers(f"{page}/livez") and _answers(f"{rest.url}/livez"), "both serve")
-        yield World(redis_store, rest, page)
+        yield World(redis_store, rest, dashboard, page, live_port)
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,20 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from dashboard.commands import create_app
+from dashboard.news import News
 from dashboard.settings import DashboardSettings
+
+
+def app_with(key: str) -> Flask:
+    """Return the application with a key, over an API that is not there."""
+    nowhere = "http://127.0.0.1:9"
+    return create_app(DashboardSettings(api_url=nowhere), key, News(nowhere, ""))
 
 
 @pytest.fixture
 def app() -> Flask:
-    """Return the application with a key, over an API that is not there."""
-    return create_app(DashboardSettings(api_url="http://127.0.0.1:9"), "the key")
+    """Return the application with the key."""
+    return app_with("the key")
 
 
 @pytest.fixture
@@ -43,10 +50,10 @@ def test_the_link_logs_in_and_a_new_key_ends_it(client: FlaskClient) -> None:
     cookie = client.get_cookie("moodwire")
     assert cookie is not None
 
-    restarted = create_app(DashboardSettings(), "the key").test_client()
+    restarted = app_with("the key").test_client()
     restarted.set_cookie("moodwire", cookie.value)
     assert restarted.get("/").status_code == 200
 
-    other = create_app(DashboardSettings(), "another key").test_client()
+    other = app_with("another key").test_client()
     other.set_cookie("moodwire", cookie.value)
     assert other.get("/").status_code == 302

@@ -1,6 +1,7 @@
 """The page in a real browser: login, devices, moving lines, and sentences where something is wrong."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pages import KEY, World
@@ -88,6 +89,51 @@ def test_a_new_device_appears_and_its_lines_move(world: World, page: webdriver.C
     (means,) = drawn(page, "means").values()
     assert means == pytest.approx([0.7, 0.9, None, 0.7065], abs=1e-3)
     assert list(drawn(page, "timeline")) == ["Anger", "Happiness", "Neutral"]
+
+
+def test_live_events_are_shown_and_the_page_does_without_them(
+    world: World, page: webdriver.Chrome, tmp_path: Path
+) -> None:
+    """What is told is drawn, with one line in the log when telling begins and one when it ends; then the page polls."""
+    world.announce()
+    with world.live_events(tmp_path):
+        world.speak(2)
+        wait_until(lambda: "2 readings in this range" in text(page, "#facts"), "what is told is drawn")
+        world.speak(1, ANG=0.05, HAP=0.9, NEU=0.05)
+        wait_until(lambda: "3 readings in this range" in text(page, "#facts"), "what is told next is drawn")
+        wait_until(lambda: "Happiness" in text(page, ".devices"), "the list shows it")
+        before = world.dashboard.log
+    wait_until(lambda: "no live events" in world.dashboard.log.removeprefix(before), "the log says that they are away")
+    world.speak(1)
+    wait_until(lambda: "4 readings in this range" in text(page, "#facts"), "what is stored is drawn nevertheless")
+    assert world.dashboard.log.removeprefix(before).count("live events") == 1
+
+
+def test_uncertain_and_offline_devices_are_told_apart(world: World, page: webdriver.Chrome) -> None:
+    """An uncertain reading is shown as that, without an emotion; who is away is said with when it was last seen."""
+    world.announce()
+    world.speak(3, state="uncertain")
+    wait_until(lambda: "uncertain" in text(page, ".devices .top"), "the list says that it is uncertain")
+    wait_until(lambda: "uncertain" in drawn(page, "timeline"), "the timeline shades it")
+
+    world.announce(state="offline")
+
+    wait_until(lambda: "offline · last seen just now" in text(page, ".devices"), "the list says when it was last seen")
+
+
+def test_the_page_fits_a_phone(world: World, page: webdriver.Chrome) -> None:
+    """At the width of a phone nothing has to be scrolled sideways but the list of devices."""
+    world.announce(name="Porch with a rather long name of its own")
+    world.speak(30)
+    phone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    try:
+        page.refresh()
+        wait_until(lambda: len(values(page, "timeline", "Anger")) >= 10, "the line is drawn")
+        script = "return [document.documentElement.scrollWidth, window.innerWidth]"
+        wait_until(lambda: page.execute_script(script) == [390, 390], "the page is as wide as the phone")
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_ranges_can_be_chosen(world: World, page: webdriver.Chrome) -> None:

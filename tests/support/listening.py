@@ -73,7 +73,8 @@ class Server:
     """The live process' work in a thread of this one, over a real store and real sockets."""
 
     def __init__(self, running: RunningStore, **changes: Any) -> None:
-        settings = ServerSettings(viewer_token=VIEWER, operator_token=OPERATOR, live_port=free_port(), **changes)
+        given = {"viewer_token": VIEWER, "operator_token": OPERATOR, "live_port": free_port()} | changes
+        settings = ServerSettings(**given)
         self.store = RedisStore(running.url, 90 * DAY_MS, 730 * DAY_MS)
         self.store.prepare()
         self.feed = self.store.feed

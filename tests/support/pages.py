@@ -1,7 +1,11 @@
 """A dashboard over a REST API over a store that the test writes to."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from records import DAY_MS, DEVICE, health, reading, status
-from rooms import Rest
+from rooms import VIEWER, Rest, Room
 from services import RunningStore
 
 from server.redis_store import RedisStore
@@ -10,27 +14,40 @@ KEY = "key-of-the-tests"
 
 
 class World:
-    """What a dashboard test needs: a store to write to, and the page's address."""
+    """What a dashboard test needs: a store to write to, the page's address, and live events for those who want them."""
 
-    def __init__(self, store: RunningStore, rest: Rest, page: str) -> None:
+    def __init__(self, store: RunningStore, rest: Rest, dashboard: Room, page: str, live_port: int) -> None:
         self.store = RedisStore(store.url, retention_ms=DAY_MS, rollup_retention_ms=DAY_MS)
         self.store.prepare()
         self.rest = rest
+        self.dashboard = dashboard
         self.page = page
+        self._feed = self.store.feed
+        self._live = {"redis_url": store.url, "viewer_token": VIEWER, "live_port": live_port}
         self._next_seq = 0
 
-    def speak(self, count: int, **scores: float) -> None:
+    @contextmanager
+    def live_events(self, folder: Path) -> Iterator[None]:
+        """Serve live events as long as the context lasts."""
+        with Room(folder, "server", "live", **self._live):
+            self.dashboard.says("live events come from")
+            yield
+
+    def speak(self, count: int, state: str = "speech", **scores: float) -> None:
         """Store readings of the last seconds, the newest now."""
         now = self.store.now()
         for i in range(count):
             at = now - (count - 1 - i) * 1_000
-            changes = {"scores": scores} if scores else {}
-            self.store.write([(DEVICE, reading(self._next_seq, at, **changes))])
+            changes = {"state": state} | ({"scores": scores} if scores else {})
+            told = [(DEVICE, reading(self._next_seq, at, **changes))]
+            self.store.write(told)
+            self._feed.note(told)
             self._next_seq += 1
+        self._feed.flush()
 
-    def announce(self) -> None:
-        """Let the device come online."""
-        self.store.write([(DEVICE, status())])
+    def announce(self, **changes: object) -> None:
+        """Let the device say how it is called and whether it is there; online if not said otherwise."""
+        self.store.write([(DEVICE, status(**changes))])
 
     def complain(self, **changes: object) -> None:
         """Let the device tell how it is."""
