@@ -167,8 +167,7 @@ class Link:
         try:
             self._client.reconnect()
         except OSError as error:
-            log.debug("no connection: %s", error)
-            self._say_lost(f"the broker at {self._place()} cannot be reached")
+            self._say_lost(f"the broker at {self._place()} cannot be reached: {error.strerror or error}")
 
     def announce(self, state: Literal["online", "offline"]) -> mqtt.MQTTMessageInfo | None:
         """Publish the server's status if the broker has not heard it on this connection."""

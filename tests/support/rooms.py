@@ -51,7 +51,10 @@ class Room:
 
     def says(self, what: str) -> None:
         """Wait until the log says something."""
-        wait_until(lambda: what in self.log, f"the log says {what!r}; it says: {self.log}")
+        try:
+            wait_until(lambda: what in self.log, f"the log says {what!r}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it says: {self.log}") from None
 
     def __enter__(self) -> Self:
         """Return the room, which runs since it was made."""
