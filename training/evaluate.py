@@ -1,7 +1,7 @@
 """How good a model is: measured on the exported file, through the runtime that the device uses."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -54,14 +54,28 @@ def metrics(scores: Scores, truth: Truth, labels: tuple[str, ...]) -> Metrics:
     )
 
 
-def calibration_error(scores: Scores, truth: Truth, bins: int = 15) -> float:
-    """Return the mean gap between confidence and accuracy over bins of equally many windows (Naeini et al. 2015)."""
+class Bin(NamedTuple):
+    """Windows of which the model is about equally sure."""
+
+    confidence: float
+    """Mean highest probability."""
+    accuracy: float
+    count: int
+
+
+def reliability(scores: Scores, truth: Truth, bins: int = 15) -> list[Bin]:
+    """Return how sure and how right a model is in bins of equally many windows, least sure first."""
     confidence = scores.max(axis=1)
     right = scores.argmax(axis=1) == truth
-    gaps = [
-        abs(right[members].mean() - confidence[members].mean()) * len(members)
+    return [
+        Bin(float(confidence[members].mean()), float(right[members].mean()), len(members))
         for members in np.array_split(np.argsort(confidence, kind="stable"), min(bins, len(truth)))
     ]
+
+
+def calibration_error(scores: Scores, truth: Truth, bins: int = 15) -> float:
+    """Return the mean gap between confidence and accuracy over bins of equally many windows (Naeini et al. 2015)."""
+    gaps = [abs(bin_.accuracy - bin_.confidence) * bin_.count for bin_ in reliability(scores, truth, bins)]
     return float(sum(gaps) / len(truth))
 
 

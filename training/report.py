@@ -1,120 +1,245 @@
-"""What `moodwire report` does: one table of every recipe that was trained, from the run folders."""
+"""What `moodwire report` does: one page of every recipe that was trained, and of the peers, with its plots."""
 
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from models import bundle
-from models.bundle import BundleError, Manifest
-from training import recipe, score
-from training.recipe import Recipe, RecipeError
-from training.score import Answers
+from models.bundle import BundleError
+from training import plots, recipe, results
+from training.backgrounds import NOISES
+from training.recipe import RecipeError
+from training.results import Latency, Result, ResultsError, Score
 from training.settings import ReportSettings
 
+DEFAULT = "ang-hap-neu"
+GROUPS = {
+    "uar_by_sex": "sex",
+    "uar_by_age": "age",
+    "uar_by_intensity": "intensity",
+    "uar_by_sentence": "sentence",
+}
 INTRODUCTION = """# Results
 
-`moodwire report` writes this page from the run folders. Every row is a recipe, trained anew for each fold and seed;
-the score is that of the int8 files on the speakers held out, each clip whole in the middle of a window, amid six
-backgrounds. UAR is the mean of the classes' recalls; ± is the standard deviation over the blocks of speakers held out
-(seeds averaged first). Everything after it is counted over all folds and seeds together. Rows that lack a block cannot
-be compared with those that have it: the blocks differ in how hard they are.
+`moodwire report` writes this page and its plots from `training/results/`, which it first brings up to date from the run
+folders. [docs/training.md](../docs/training.md) says what each column means.
 
-| recipe | differs from the default in | blocks | seeds | UAR | float | women | men | ECE | UAR of the surest 70 % \
-| bytes | deflated | minutes |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|
+Every row is trained anew for each fold and seed. The score is that of the exported files on speakers they never heard,
+each clip whole in the middle of a window, amid six backgrounds. UAR is the mean of the classes' recalls; ± is the
+standard deviation over the blocks of speakers held out (seeds averaged first). Everything else is counted over all
+folds and seeds together. Rows that lack a block cannot be compared with those that have it: the blocks differ in how
+hard they are. **Leaky** is the UAR when files are split at random, so that the speakers of the score have trained the
+model too: it is there to be compared with published numbers, and tells nothing about strangers. New sentences: the
+UAR when speakers and what they say are both unheard.
 """
-
-
-class Run(NamedTuple):
-    """One finished training."""
-
-    block: str
-    seed: str
-    recipe: Recipe
-    manifest: Manifest
-    answers: Answers
-    minutes: float
+HEAD = (
+    *(
+        "system",
+        "blocks",
+        "seeds",
+        "UAR",
+        "leaky",
+        "new sentences",
+        "float",
+        "accuracy",
+        "ECE",
+        "UAR of the surest 70 %",
+    ),
+    *("parameters", "MACs", "bytes", "compressed", "ms", "of the published", "epochs", "minutes"),
+)
 
 
 def report(settings: ReportSettings) -> int:
-    """Write the page; return the exit code, 2 where there is nothing to report."""
+    """Bring the results up to date and write the page; return the exit code, 2 where there is nothing to report."""
     try:
-        default = recipe.load("ang-hap-neu")
-        groups = [
-            (folder.name, runs) for folder in sorted(settings.runs_dir.glob("*")) if (runs := list(_runs(folder)))
-        ]
-    except (RecipeError, BundleError) as error:
+        _update(settings.runs_dir, settings.results_dir)
+        found = list(results.read(settings.results_dir).values())
+        latencies = results.read_latencies(settings.results_dir)
+        if not found:
+            raise ResultsError(  # noqa: TRY301 - one place says what went wrong
+                f"neither {settings.runs_dir} holds a finished training nor {settings.results_dir} any result"
+            )
+        default = msgspec.to_builtins(recipe.load(DEFAULT))
+    except (RecipeError, BundleError, ResultsError) as error:
         print(f"moodwire report: {error}", file=sys.stderr)
         return 2
-    if not groups:
-        print(f"moodwire report: {settings.runs_dir} holds no finished training", file=sys.stderr)
-        return 2
-    rows = sorted(((_score(runs), _row(name, runs, default)) for name, runs in groups), reverse=True)
-    settings.out.write_text(INTRODUCTION + "".join(row + "\n" for _, row in rows), encoding="utf-8")
-    print(f"wrote {settings.out}: {len(groups)} recipes, {sum(len(runs) for _, runs in groups)} trainings")
+    parts = [INTRODUCTION]
+    for labels in sorted({one.labels for one in found}, key=len):
+        alike = sorted((one for one in found if one.labels == labels), key=_uar, reverse=True)
+        parts += _systems(alike, latencies)
+        pictures = _draw(alike, latencies, settings.results_dir)
+        parts += [f"![{file.stem}]({os.path.relpath(file, settings.out.parent)})\n" for file in pictures]
+        parts += _noises(alike) + _changes(alike, default)
+    settings.out.write_text("\n".join(parts), encoding="utf-8")
+    print(f"wrote {settings.out}: {len(found)} systems")
     return 0
 
 
-def _runs(folder: Path) -> Iterator[Run]:
-    for place in sorted(folder.glob("block-*-seed-*")):
-        if (place / "manifest.json").is_file() and (place / score.FILE).is_file():
-            _, block, _, seed = place.name.split("-")
-            config = msgspec.json.decode((place / "config.json").read_bytes())
-            with np.load(place / score.FILE) as found:
-                answers = Answers(**found)
-            curves = [msgspec.json.decode(line) for line in (place / "curves.jsonl").read_bytes().splitlines()]
-            minutes = sum(epoch["seconds"] for epoch in curves) / 60
-            plan = msgspec.convert(config["recipe"], Recipe)
-            yield Run(block, seed, plan, bundle.load(place).manifest, answers, minutes)
+def _update(runs_dir: Path, results_dir: Path) -> None:
+    kept = results.read(results_dir)
+    for folder in sorted(path for path in runs_dir.glob("*") if path.is_dir()):
+        if result := results.of_runs(folder):
+            results.write(results_dir, folder.name, results.newest(kept.get(folder.name), result))
 
 
-def _score(runs: Sequence[Run]) -> float:
-    return float(np.mean(_by_block(runs)))
+def _scored(alike: Sequence[Result]) -> list[Result]:
+    return [one for one in alike if "speakers" in one.scores]
 
 
-def _by_block(runs: Sequence[Run]) -> list[float]:
+def _ours(alike: Sequence[Result]) -> list[Result]:
+    return [one for one in _scored(alike) if one.told and "architecture" not in one.told["network"]]
+
+
+def _systems(alike: Sequence[Result], latencies: dict[str, Latency]) -> list[str]:
     return [
-        float(np.mean([run.manifest.measured["uar"] for run in runs if run.block == block]))
-        for block in sorted({run.block for run in runs})
+        f"## {', '.join(alike[0].labels)}\n",
+        _table(HEAD, [_listeners(alike), *(_row(one, latencies) for one in alike)]),
+        *(f"`{one.name}`: {one.about}\n" for one in alike if one.about),
     ]
 
 
-def _row(name: str, runs: Sequence[Run], default: Recipe) -> str:
-    blocks = _by_block(runs)
-    pooled = Answers(*(np.concatenate(parts) for parts in zip(*(run.answers for run in runs), strict=True)))
-    found = score.describe(pooled, runs[0].recipe.labels)
-    spread = f" ± {np.std(blocks, ddof=1):.1%}" if len(blocks) > 1 else ""
-    cells = (
-        name,
-        ", ".join(_differences(runs[0].recipe, default)),
-        " ".join(sorted({run.block for run in runs})),
-        str(len({run.seed for run in runs})),
-        f"{np.mean(blocks):.1%}{spread}",
-        f"{np.mean([run.manifest.measured['float_uar'] for run in runs]):.1%}",
-        f"{found['uar_by_sex'].get('Female', np.nan):.1%}",
-        f"{found['uar_by_sex'].get('Male', np.nan):.1%}",
-        f"{found['ece']:.3f}",
-        f"{found['uar_by_coverage']['0.7']:.1%}",
-        f"{np.mean([run.manifest.measured['bytes'] for run in runs]):,.0f}",
-        f"{np.mean([run.manifest.measured['bytes_deflated'] for run in runs]):,.0f}",
-        f"{np.mean([run.minutes for run in runs]):.0f}",
+def _draw(alike: Sequence[Result], latencies: dict[str, Latency], results_dir: Path) -> list[Path]:
+    """Draw the plots of systems with the same labels; return their files."""
+    scored = _scored(alike)
+    if not scored:
+        return []
+    best = (_ours(alike) or scored)[0]
+    found = best.scores["speakers"]
+    figures = {
+        "reliability": plots.reliability(best.name, found),
+        "groups": plots.groups(best.name, found, GROUPS),
+        "risk-coverage": plots.risk_coverage(scored),
+        "front": plots.front(scored, latencies),
+    }
+    stem = "-".join(best.labels).lower()
+    files = {name: results_dir / f"{stem}-{name}.png" for name in figures}
+    for name, figure in figures.items():
+        figure.savefig(files[name], dpi=80)
+        plots.plt.close(figure)
+    return list(files.values())
+
+
+def _noises(alike: Sequence[Result]) -> list[str]:
+    def uar(one: Result, noise: str) -> str:
+        heard = [training.uar_in_noise for training in one.scores["speakers"].trainings]
+        return f"{np.mean([of[noise] for of in heard]):.1%}" if all(noise in of for of in heard) else ""
+
+    scored = [one for one in _scored(alike) if one.scores["speakers"].trainings[0].uar_in_noise]
+    rows = [(noise.title, *(uar(one, name) for one in scored)) for name, noise in NOISES.items()]
+    rows = [row for row in rows if any(row[1:])]
+    if not rows:
+        return []
+    rows.insert(0, ("nothing, or 30 dB below", *(f"{_uar(one):.1%}" for one in scored)))
+    return ["### In noise\n", _table(("under the voice", *(one.name for one in scored)), rows)]
+
+
+def _changes(alike: Sequence[Result], default: dict[str, Any]) -> list[str]:
+    ours = _ours(alike)
+    if not ours:
+        return []
+    rows = [(_title(one, alike), ", ".join(_differences(one.told or {}, default)), _spread(one)) for one in ours]
+    return ["### What each change is worth\n", _table(("recipe", "differs from the default in", "UAR"), rows)]
+
+
+def _row(one: Result, latencies: dict[str, Latency]) -> tuple[str, ...]:
+    found = one.scores.get("speakers")
+    latency = latencies.get(one.name)
+    leaky, sentences = one.scores.get("leaky"), one.scores.get("sentences")
+    return (
+        one.name,
+        " ".join(map(str, sorted({training.block for training in found.trainings}))) if found else "",
+        str(len({training.seed for training in found.trainings})) if found else "",
+        _spread(one),
+        f"{leaky.uar:.1%}" if leaky else "",
+        f"{sentences.uar:.1%}" if sentences else "",
+        _percent(found and found.mean("float_uar")),
+        _percent(found and found.mean("accuracy")),
+        f"{found.pooled['ece']:.3f}" if found else "",
+        f"{found.pooled['uar_by_coverage']['0.7']:.1%}" if found else "",
+        _count(one.parameters),
+        f"{one.multiply_adds / 1e6:.1f} M" if one.multiply_adds else "",
+        _count(one.bytes),
+        _count(one.bytes_deflated),
+        f"{latency.ms:.2f}" if latency else "",
+        f"{latency.of_published:.2f}" if latency else "",
+        str(one.told["epochs"]) if one.told else "",
+        _minutes(found),
     )
-    return "| " + " | ".join(cells) + " |"
 
 
-def _differences(plan: Recipe, default: Recipe) -> list[str]:
-    here, there = _flat(msgspec.to_builtins(plan)), _flat(msgspec.to_builtins(default))
+def _listeners(alike: Sequence[Result]) -> tuple[str, ...]:
+    """Return the row of the people who heard the same clips: from the recipe that was scored on most of them."""
+    scores = [one.scores["speakers"] for one in alike if "speakers" in one.scores]
+    asked = [
+        {training.block: training.listeners for training in score.trainings if training.listeners} for score in scores
+    ]
+    best = max(asked, key=len, default={})
+    if not best:
+        return ("people who heard the voice alone", *[""] * (len(HEAD) - 1))
+    uars = [heard["uar"] for heard in best.values()]
+    votes = sum(heard["votes"] for heard in best.values())
+    accuracy = sum(heard["accuracy"] * heard["votes"] for heard in best.values()) / votes
+    cells = dict.fromkeys(HEAD, "") | {
+        "system": f"people who heard the voice alone, {votes:,} votes",
+        "blocks": " ".join(map(str, sorted(best))),
+        "UAR": _mean_and_deviation(uars),
+        "accuracy": f"{accuracy:.1%}",
+    }
+    return tuple(cells.values())
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _title(one: Result, alike: Sequence[Result]) -> str:
+    """Return a recipe's name, with a number where several recipes have it."""
+    same = [other for other in alike if other.name == one.name]
+    return one.name if len(same) == 1 else f"{one.name} ({same.index(one) + 1})"
+
+
+def _uar(one: Result) -> float:
+    found = one.scores.get("speakers")
+    return found.uar if found else 0.0
+
+
+def _spread(one: Result) -> str:
+    found = one.scores.get("speakers")
+    return _mean_and_deviation(found.uars) if found else ""
+
+
+def _mean_and_deviation(values: Sequence[float]) -> str:
+    deviation = f" ± {np.std(values, ddof=1):.1%}" if len(values) > 1 else ""
+    return f"{np.mean(values):.1%}{deviation}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _minutes(found: Score | None) -> str:
+    minutes = found.mean("minutes") if found else None
+    return "" if minutes is None else f"{minutes:.0f}"
+
+
+def _differences(told: dict[str, Any], default: dict[str, Any]) -> list[str]:
+    here, there = _flat(told), _flat(default)
     return [f"{name} {_short(value)}" for name, value in here.items() if name != "name" and there.get(name) != value]
 
 
 def _flat(tree: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in tree.items():
-        flat |= _flat(value) if isinstance(value, dict) else {name: value}
+        flat |= _flat(value) if isinstance(value, dict) else {name: list(value) if isinstance(value, tuple) else value}
     return flat
 
 

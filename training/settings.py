@@ -66,6 +66,9 @@ class ReportSettings:
     """Settings of `moodwire report`."""
 
     runs_dir: Path = ts.option(default=Path("runs"), help="where the trainings are kept")
+    results_dir: Path = ts.option(
+        default=Path("training/results"), help="folder of the small files that keep what the trainings were worth"
+    )
     out: Path = ts.option(default=Path("training/RESULTS.md"), help="page to write")
 
 

@@ -20,7 +20,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
 
 import librosa
 import numpy as np
@@ -34,6 +33,7 @@ from device.sound import Block
 from models.bundle import Bundle
 from models.frontend import LOUD_PERCENTILE, RANGE_DB, Samples
 from models.runtime import GOLDEN_TOLERANCE, Classifier, softmax, synthetic_clip
+from trials.usage import processor
 
 GATE_DBFS = -50.0
 FRAME = 480
@@ -162,20 +162,13 @@ def _tell(taken: dict[str, list[float]], worked: dict[str, list[float]], worst: 
     print(f"largest difference of a score {worst:.5f}")
     used = ", ".join(f"{name} {version(name)}" for name in names)
     print(f"versions          {used}, Python {platform.python_version()}")
-    print(f"machine           {_processor()}, {os.cpu_count()} cores, one thread each; load {os.getloadavg()[0]:.1f}")
+    print(f"machine           {processor()}, {os.cpu_count()} cores, one thread each; load {os.getloadavg()[0]:.1f}")
     if worst > GOLDEN_TOLERANCE:  # 8-bit inputs may round the other way, and kernels differ
         raise SystemExit(f"the two do not do the same job: a score differs by {worst}; {GOLDEN_TOLERANCE} is allowed")
 
 
 def _ratio(of: dict[str, list[float]]) -> float:
     return statistics.median(one / other for one, other in zip(of["ours"], of["peer"], strict=True))
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 if __name__ == "__main__":

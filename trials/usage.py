@@ -1,5 +1,6 @@
 """What a process uses, as Linux tells it (proc(5))."""
 
+import platform
 from pathlib import Path
 
 
@@ -13,3 +14,11 @@ def resident_mb(pid: int) -> float:
     """Return the resident memory of a process in megabytes."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) * 1024 / 1e6
+
+
+def processor() -> str:
+    """Return the name of this machine's processor."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()

@@ -74,12 +74,14 @@ def test_training_ends_in_a_verified_bundle(
     assert capfd.readouterr().out == (tmp_path / "tiny" / "CARD.md").read_text()
 
     page = tmp_path / "RESULTS.md"
-    assert report(ReportSettings(tmp_path / "runs", page)) == 0
-    row = page.read_text().splitlines()[-1].split(" | ")
-    assert row[0].startswith("| tiny-0-")
-    assert "epochs 2" in row[1]
-    assert row[2:4] == ["1 2 3 4", "1"]
-    assert row[4].startswith(f"{measured['cross_validation']['uar']:.1%} ± ")
+    kept = tmp_path / "results"
+    assert report(ReportSettings(tmp_path / "runs", kept, page)) == 0
+    row = next(line for line in page.read_text().splitlines() if line.startswith("| tiny-0 |")).split(" | ")
+    assert row[1:3] == ["1 2 3 4", "1"]
+    assert row[3].startswith(f"{measured['cross_validation']['uar']:.1%} ± ")
+    text = page.read_text()
+    assert report(ReportSettings(tmp_path / "no-runs", kept, page)) == 0
+    assert page.read_text() == text
 
     assert train(settings) == 0
     assert "epoch" not in capfd.readouterr().out
@@ -196,10 +198,10 @@ def test_what_cannot_be_scored_is_exit_code_2(tmp_path: Path, capsys: pytest.Cap
     """A missing bundle, a missing corpus and runs that are not there each give one sentence and exit code 2."""
     assert evaluate(EvaluateSettings(bundle="nope")) == 2
     assert evaluate(EvaluateSettings(recordings_dir=tmp_path)) == 2
-    assert report(ReportSettings(tmp_path, tmp_path / "RESULTS.md")) == 2
+    assert report(ReportSettings(tmp_path, tmp_path / "results", tmp_path / "RESULTS.md")) == 2
 
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 3
-    assert "holds no finished training" in errors[2]
+    assert "nor " in errors[2]
     assert "no bundle 'nope'" in errors[0]
     assert "recordings_dir must name" in errors[1]

@@ -1,0 +1,157 @@
+"""The page of results is made from small files that outlive the run folders."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from training import recipe, results
+from training.report import report
+from training.results import Latency, Result, ResultsError, Training
+from training.score import Answers
+from training.settings import ReportSettings
+
+LABELS = ("ANG", "HAP", "NEU")
+
+
+def answers(right: int, wrong: int) -> Answers:
+    """Return answers of which so many of each label are right and so many wrong."""
+    truth = np.repeat(np.arange(3), right + wrong)
+    said = np.where(np.tile(np.arange(right + wrong) < right, 3), truth, (truth + 1) % 3)
+    count = len(truth)
+    words = {name: np.array(["A", "B"] * count)[:count] for name in ("sexes", "ages", "intensities", "sentences")}
+    return Answers(
+        scores=np.eye(3)[said] * 0.7 + 0.1,
+        truth=truth,
+        speakers=np.arange(count) % 4,
+        backgrounds=np.full(count, "own"),
+        **words,
+    )
+
+
+def training(block: int, uar: float, seed: int = 1) -> Training:
+    """Return a training with what the report needs of it."""
+    heard = {"votes": 100, "accuracy": 0.66, "uar": 0.6 + block / 100, "recall": {}}
+    return Training(
+        block=block,
+        seed=seed,
+        uar=uar,
+        accuracy=uar,
+        minutes=3.0,
+        float_uar=uar,
+        uar_in_noise={"pink-20": uar - 0.1},
+        listeners=heard,
+    )
+
+
+def result(name: str, blocks: Sequence[int] = (1, 2), uar: float = 0.8, split: str = "speakers") -> Result:
+    """Return a result of a recipe on some blocks."""
+    found = results.summary([training(block, uar) for block in blocks], [answers(8, 2) for _ in blocks], LABELS)
+    told = msgspec.to_builtins(recipe.load("tiny")) | {"name": name, "batch": 9}
+    return Result(name=name, labels=LABELS, told=told, scores={split: found}, parameters=1_234, bytes_deflated=2_048)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ReportSettings:
+    """Return settings of a place without run folders."""
+    return ReportSettings(tmp_path / "runs", tmp_path / "results", tmp_path / "RESULTS.md")
+
+
+def cells(page: Path, system: str) -> dict[str, str]:
+    """Return a row of the first table by the names of its columns."""
+    lines = page.read_text().splitlines()
+    head = next(line for line in lines if line.startswith("| system"))
+    row = next(line for line in lines if line.startswith(f"| {system} |"))
+    return dict(zip(*([cell.strip() for cell in line.split("|")[1:-1]] for line in (head, row)), strict=True))
+
+
+def test_page_is_made_of_the_kept_results_alone(settings: ReportSettings, tmp_path: Path) -> None:
+    """Rows, listeners, plots, noise and changes come from the files; a latency from its own file."""
+    both = result("good", (1, 2), 0.8)
+    leaky = result("good", (1,), 0.9, "leaky").scores
+    results.write(settings.results_dir, "good", msgspec.structs.replace(both, scores={**both.scores, **leaky}))
+    results.write(settings.results_dir, "bad", result("bad", (1,), 0.5))
+    latencies = {"good": Latency(ms=1.5, of_published=0.25)}
+    (settings.results_dir / "latency.json").write_bytes(msgspec.json.encode(latencies))
+
+    assert report(settings) == 0
+
+    row = cells(settings.out, "good")
+    assert (row["blocks"], row["UAR"], row["leaky"]) == ("1 2", "80.0% ± 0.0%", "90.0%")
+    assert (row["parameters"], row["compressed"], row["ms"], row["of the published"]) == (
+        "1,234",
+        "2,048",
+        "1.50",
+        "0.25",
+    )
+    assert (cells(settings.out, "bad")["UAR"], cells(settings.out, "bad")["ms"]) == ("50.0%", "")
+    people = cells(settings.out, "people who heard the voice alone, 200 votes")
+    assert people["UAR"] == "61.5% ± 0.7%"
+    text = settings.out.read_text()
+    assert text.index("| good |") < text.index("| bad |")
+    assert "| pink noise 20 dB below the clip | 70.0% | 40.0% |" in text
+    assert "batch 9" in text
+    for picture in ("reliability", "groups", "risk-coverage", "front"):
+        assert f"](results/ang-hap-neu-{picture}.png)" in text
+        assert (settings.results_dir / f"ang-hap-neu-{picture}.png").stat().st_size > 5_000
+
+
+def test_a_part_of_the_trainings_does_not_replace_all_of_them() -> None:
+    """A split of which fewer trainings are found than are kept stays as it is; one of which all are found is new."""
+    kept = result("one", (1, 2), 0.8)
+
+    assert results.newest(kept, result("one", (2,), 0.7)).scores["speakers"].uar == pytest.approx(0.8)
+    assert results.newest(kept, result("one", (1, 2, 3), 0.7)).scores["speakers"].uar == pytest.approx(0.7)
+    assert set(results.newest(kept, result("one", (1,), 0.9, "leaky")).scores) == {"speakers", "leaky"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("broken.json", b"{"), ("other.json", b'{"name":1}'), ("latency.json", b"[]")]
+)
+def test_a_file_that_holds_no_results_is_named(
+    settings: ReportSettings, name: str, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that is none of ours is one sentence and exit code 2."""
+    settings.results_dir.mkdir()
+    (settings.results_dir / name).write_bytes(content)
+
+    assert report(settings) == 2
+
+    error = capsys.readouterr().err
+    assert error.startswith("moodwire report: ")
+    assert f"{name} is not a file of results" in error
+    assert len(error.splitlines()) == 1
+
+
+def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+    """Numbers are kept with five decimals, and nothing is lost."""
+    written = result("one", (1,), 2 / 3)
+
+    results.write(tmp_path, "one", written)
+
+    (found,) = results.read(tmp_path).values()
+    assert found.scores["speakers"].uar == 0.66667
+    assert found.scores["speakers"].trainings[0].listeners == written.scores["speakers"].trainings[0].listeners
+    assert found.told is not None
+    assert found.told["labels"] == list(LABELS)
+
+
+def test_a_run_without_its_config_is_named(tmp_path: Path) -> None:
+    """A run folder whose config.json is not there, or tells no recipe, is one sentence."""
+    with pytest.raises(ResultsError, match=r"config.json tells no recipe: .*; train again"):
+        results._told(tmp_path / "config.json")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ResultsError, match=r"config.json tells no recipe: 'recipe'; train again"):
+        results._told(tmp_path / "config.json")
+
+
+def test_shipped_results_can_be_read() -> None:
+    """What lies in training/results is what this version reads."""
+    folder = results.LATENCY.parent
+
+    found = results.read(folder)
+
+    assert all(score.trainings for one in found.values() for score in one.scores.values())
+    assert all(latency.ms > 0 for latency in results.read_latencies(folder).values())

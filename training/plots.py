@@ -1,0 +1,103 @@
+"""The plots of the page of results."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("agg")
+
+from matplotlib import pyplot as plt
+
+from training.results import Latency, Result, Score
+
+MOST = 8
+"""Curves in one plot."""
+
+
+def reliability(name: str, found: Score) -> Any:
+    """Draw how often a model is right when it is about so sure."""
+    figure, axes = plt.subplots(figsize=(5, 5), layout="constrained")
+    axes.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1, label="as sure as right")
+    axes.plot(
+        [bin_.confidence for bin_ in found.reliability],
+        [bin_.accuracy for bin_ in found.reliability],
+        marker="o",
+        color="#3a7ca5",
+        label=f"{name}: ECE {found.pooled['ece']:.3f}",
+    )
+    axes.legend(loc="upper left")
+    axes.set(
+        title=f"{len(found.reliability)} bins of equally many windows",
+        xlabel="mean highest probability",
+        ylabel="accuracy",
+        xlim=(0.3, 1),
+        ylim=(0.3, 1),
+        aspect="equal",
+    )
+    return figure
+
+
+def risk_coverage(results: Sequence[Result]) -> Any:
+    """Draw what goes wrong when only the surest windows are answered."""
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    for result in results[:MOST]:
+        coverage, uar = zip(*result.scores["speakers"].uar_by_coverage, strict=True)
+        axes.plot(coverage, [1 - value for value in uar], marker=".", label=result.name)
+    axes.legend(fontsize="small")
+    axes.set(
+        title="Risk and coverage, unheard speakers",
+        xlabel="share of the windows answered, the surest first",
+        ylabel="1 - UAR of these",
+    )
+    axes.set_ylim(bottom=0)
+    return figure
+
+
+def groups(name: str, found: Score, titles: dict[str, str]) -> Any:
+    """Draw the UAR of groups of clips, for each key of `titles` that was counted."""
+    shown = [key for key in titles if found.pooled.get(key)]
+    widths = [len(found.pooled[key]) for key in shown]
+    figure, all_axes = plt.subplots(
+        1, len(shown), figsize=(11, 4), layout="constrained", sharey=True, squeeze=False, width_ratios=widths
+    )
+    for key, axes in zip(shown, all_axes[0], strict=True):
+        values = dict(sorted(found.pooled[key].items()))
+        axes.bar(list(values), list(values.values()), color="#5c677d")
+        axes.axhline(found.uar, color="#c44536", linewidth=1)
+        axes.set(title=titles[key], ylim=(0, 1))
+        axes.tick_params(axis="x", rotation=90)
+    all_axes[0][0].set(ylabel="UAR, unheard speakers")
+    figure.suptitle(f"{name}: by who speaks and what is said (line: all)")
+    return figure
+
+
+def front(results: Sequence[Result], latencies: dict[str, Latency]) -> Any:
+    """Draw accuracy against size, and against time; the names of those that nothing beats in both are bold."""
+    figure, (by_size, by_time) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained", sharey=True)
+    _scatter(by_size, {one.name: (one.bytes_deflated / 1024, _uar(one)) for one in results if one.bytes_deflated})
+    _scatter(by_time, {one.name: (latencies[one.name].ms, _uar(one)) for one in results if one.name in latencies})
+    by_size.set(title="Size and accuracy", xlabel="KiB, compressed", ylabel="UAR, unheard speakers")
+    by_time.set(title="Time and accuracy", xlabel="ms a window, front end and model, one thread")
+    return figure
+
+
+def _uar(result: Result) -> float:
+    return result.scores["speakers"].uar
+
+
+def _scatter(axes: Any, places: dict[str, tuple[float, float]]) -> None:
+    if places:
+        axes.set_xscale("log")
+    for name, (cost, uar) in places.items():
+        beaten = any(other_cost <= cost and other > uar for other_cost, other in places.values())
+        axes.scatter(cost, uar, color="#5c677d" if beaten else "#c44536")
+        axes.annotate(
+            name,
+            (cost, uar),
+            xytext=(4, 4),
+            textcoords="offset points",
+            fontsize="small",
+            fontweight="normal" if beaten else "bold",
+        )
+    axes.margins(x=0.3, y=0.1)

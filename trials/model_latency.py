@@ -1,0 +1,159 @@
+"""Front end and model for one isolated window of 3 s: `python -m trials.model_latency [RECIPE…]`.
+
+Ours is the shipped bundle: `models/frontend.py` and its int8 file in `models/runtime.py`. The peer is the published
+network of 5 x 256 filters with a width multiplier of 0.5, rebuilt in float32 (`training/peers.py`), with the front end
+that is usual: `librosa.feature.melspectrogram` and `power_to_db`, 40 bands. The peer is spared a normalisation. Both
+models run in LiteRT, everything on one thread and in one process, and they take turns window by window, the first of
+each round changing, so that whatever else the machine does slows all alike. Weights do not matter for the time, so the
+peer's are untrained, and so are those of any recipe named beside: it is measured with our front end at its settings.
+
+`--rounds` says how many windows; `--write` keeps the figures in `training/results/latency.json`, from which `moodwire
+report` takes them.
+"""
+
+import os
+
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+
+import argparse
+import hashlib
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import librosa
+import msgspec
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+import models.bundle
+from models.bundle import Bundle, Manifest
+from models.frontend import Samples
+from models.runtime import Classifier, synthetic_clip
+from training import network, peers, quantise, recipe
+from training.recipe import PeerRecipe, Recipe
+from training.results import LATENCY, Latency
+from trials.usage import processor
+
+PEER = "published-256x5"
+WARM_UP = 20
+SHOWN = 20
+"""Windows that show the quantiser of an untrained network which values occur."""
+
+Hear = Callable[[Samples], object]
+"""Takes one window of int16 samples."""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m trials.model_latency")
+    parser.add_argument("recipes", nargs="*")
+    parser.add_argument("--rounds", type=int, default=500)
+    parser.add_argument("--write", action="store_true")
+    asked = parser.parse_args()
+    shipped = models.bundle.load(models.bundle.find(models.bundle.DEFAULT))
+    sides: dict[str, Hear] = {shipped.manifest.name: ours(shipped), "librosa": with_librosa(recipe.load(PEER))}
+    for name in asked.recipes:
+        sides[name] = ours(untrained(recipe.load(name)))
+    taken = measure(sides, asked.rounds, shipped.manifest.window_samples)
+    found = {name: _latency(of, taken["librosa"]) for name, of in taken.items() if name != "librosa"}
+    _tell(found, taken["librosa"])
+    if asked.write:
+        LATENCY.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+
+
+def ours(made: Bundle) -> Hear:
+    """Return how a bundle hears a window through our front end and runtime."""
+    classifier = Classifier(made)
+    front_end = made.manifest.front_end
+    return lambda samples: classifier.scores(front_end.log_mel(samples))
+
+
+def with_librosa(plan: Recipe) -> Hear:
+    """Return how a peer's untrained network hears a window through librosa."""
+    interpreter = Interpreter(model_content=untrained(plan).model, num_threads=1)
+    interpreter.allocate_tensors()
+    into, out_of = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    front_end = plan.front_end
+
+    def hear(samples: Samples) -> object:
+        energy = librosa.feature.melspectrogram(
+            y=samples.astype(np.float32) / 32_768,
+            sr=front_end.sample_rate_hz,
+            n_fft=front_end.n_fft,
+            hop_length=front_end.hop_length,
+            n_mels=front_end.n_mels,
+            fmin=front_end.f_min_hz,
+            fmax=front_end.f_max_hz,
+            center=False,
+        )
+        decibel = librosa.power_to_db(energy, ref=1.0, amin=front_end.floor, top_db=None)
+        interpreter.set_tensor(into, decibel.T[None, :, :, None].astype(np.float32))
+        interpreter.invoke()
+        return interpreter.get_tensor(out_of)
+
+    return hear
+
+
+def untrained(plan: Recipe) -> Bundle:
+    """Return a recipe's model as it is before training."""
+    shape = (plan.window_frames, plan.front_end.n_mels, 1)
+    build = peers.build if isinstance(plan, PeerRecipe) else network.build
+    model = build(plan.network, shape, len(plan.labels))
+    shown = np.random.default_rng(1).random((SHOWN, *shape), np.float32)
+    content = quantise.to_int8(model, shown) if plan.integer else quantise.to_float32(model)
+    manifest = Manifest(
+        name=plan.name,
+        labels=plan.labels,
+        front_end=plan.front_end,
+        window_ms=plan.window_ms,
+        hop_ms=plan.hop_ms,
+        temperature=1.0,
+        uncertain_below=0.0,
+        model_sha256=hashlib.sha256(content).hexdigest(),
+        recipe_sha256=plan.sha256,
+        data_sha256=hashlib.sha256().hexdigest(),
+        sparsity=0.0,
+        measured={},
+    )
+    return Bundle(Path(plan.name), manifest, content)
+
+
+def measure(sides: dict[str, Hear], rounds: int, window_samples: int) -> dict[str, list[float]]:
+    """Return the milliseconds of each window for each side; they take turns."""
+    sound = synthetic_clip(10 * window_samples)
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    names = list(sides)
+    for number in range(rounds + WARM_UP):
+        begin = number * 4_001 % (len(sound) - window_samples)
+        window = sound[begin : begin + window_samples]
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            start_s = time.perf_counter()
+            sides[name](window)
+            if number >= WARM_UP:
+                taken[name].append((time.perf_counter() - start_s) * 1000)
+    return taken
+
+
+def _latency(of: Sequence[float], peer: Sequence[float]) -> Latency:
+    ratio = statistics.median(one / other for one, other in zip(of, peer, strict=True))
+    return Latency(ms=round(statistics.median(of), 3), of_published=round(ratio, 3))
+
+
+def _tell(found: dict[str, Latency], peer: Sequence[float]) -> None:
+    width = max(len(name) for name in found)
+    print(f"{f'{PEER}, float32, librosa':<{width + 4}} {statistics.median(peer):6.2f} ms a window; {len(peer)} windows")
+    for name, latency in found.items():
+        print(f"{name:<{width + 4}} {latency.ms:6.2f} ms a window; ratio {latency.of_published:.3f}")
+    used = ", ".join(f"{name} {version(name)}" for name in ("numpy", "ai-edge-litert", "librosa"))
+    print(f"medians, ratios by pairs; {used}, Python {platform.python_version()}")
+    print(f"{processor()}, {os.cpu_count()} cores, one thread each; load {os.getloadavg()[0]:.1f}")
+
+
+if __name__ == "__main__":
+    main()
