@@ -45,6 +45,8 @@ _MOST_OF_ONE = 1000
 _FULL_RETRY_S = 60
 _STUCK_MS = 60_000
 """After that the system gives up a client that takes nothing."""
+_SYSTEM_KEEPS_BYTES = 131_072
+"""Of what is on its way to a client, about; else the system takes megabytes for each slow one."""
 _HELLO = b"retry: 3000\n: moodwire\n\n"
 _HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
 _JSON = "application/json"
@@ -294,6 +296,7 @@ def _listening(settings: ServerSettings) -> socket.socket:
             f"live_host {settings.live_host} with live_port {settings.live_port} cannot be listened on ({error}): "
             "an address of this machine with a free port is right"
         ) from error
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SYSTEM_KEEPS_BYTES)  # connections inherit it
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STUCK_MS)
     return listening
