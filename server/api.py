@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from flask import Response, g, request
 from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
 from broker import topics
@@ -204,14 +205,24 @@ def make_api(prefix: str, store: Store, settings: ServerSettings, guard: Guard) 
     adders = {"GET": blueprint.get, "DELETE": blueprint.delete, "POST": blueprint.post}
     for method, rule, work, answer in routes:
         extensions = {"x-required-role": _role(method)}
+        tag = Tag(name=_group(rule, method))
         responses: dict[str | int | HTTPStatus, Any] = {"202" if method == "POST" else "200": answer}
-        adders[method](rule, responses=responses, openapi_extensions=extensions)(_function(work))
+        adders[method](rule, responses=responses, openapi_extensions=extensions, tags=[tag])(_function(work))
     return blueprint
 
 
 def _role(method: str) -> Role:
     """Return who may use a method: viewers may read."""
     return "viewer" if method in ("GET", "HEAD") else "operator"
+
+
+def _group(rule: str, method: str) -> str:
+    """Return the heading under which the page of the API shows a route."""
+    if method == "DELETE":
+        return "Delete"
+    if rule.startswith("/devices/<mac>"):
+        return "Commands" if "/commands" in rule else "SingleDevice"
+    return "Devices"
 
 
 def _function(work: Callable[..., Response]) -> Callable[..., Response]:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
+from broker.notice import NOTICE
 from server import current, delivery, documents
 from server.api import make_api
 from server.auth import Guard
@@ -27,13 +28,20 @@ PREFIX = "/api/v1"
 _RETRY_S = 5
 _BEARER = {"type": "http", "scheme": "bearer"}
 _DOCS = f"{PREFIX}/swagger"
+_ABOUT = f"""{NOTICE}
+
+Each request carries a token, `Authorization: Bearer …` (the button *Authorize* sets it here): a viewer's may read, an
+operator's may also delete and command. Times that are asked for are RFC 3339 or Unix seconds; errors are
+`application/problem+json` (RFC 9457). Live events come from a process of their own, `moodwire server live`, as
+`/api/v1/live` and `/api/v1/devices/{{mac}}/live`.
+"""
 
 
 def create_app(store: Store, settings: ServerSettings, guard: Guard) -> Flask:
     """Return the application over a store; nothing is asked of the store before the first request."""
     app = OpenAPI(
         __name__,
-        info=Info(title="moodwire", version=importlib.metadata.version("moodwire")),
+        info=Info(title="moodwire", version=importlib.metadata.version("moodwire"), description=_ABOUT),
         security_schemes={"token": _BEARER},
         validation_error_status=400,
         validation_error_callback=_invalid,
