@@ -22,6 +22,34 @@ def render(manifest: Manifest) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def elsewhere(manifest: Manifest, corpus: str, clips: int, measured: dict[str, Any]) -> str:
+    """Return what a bundle is worth on another corpus than the one it was made with."""
+    low, high = measured["uar_interval"]
+    groups = "\n".join(
+        f"| UAR, {group.lower()} | {value:.1%} |"
+        for key in ("uar_by_sex", "uar_by_intensity", "uar_by_sentence")
+        for group, value in measured[key].items()
+        if len(measured[key]) > 1
+    )
+    parts = [
+        f"""# {manifest.name} on {corpus}
+
+{clips:,} clips of {len(measured["uar_by_speaker"])} speakers that it never heard, of a corpus of which it has heard
+nothing: nothing is tuned to it. Each clip is heard in the middle of one window, once amid each background.
+
+| | |
+|---|---|
+| unweighted average recall (UAR) | **{measured["uar"]:.1%}** (95 % interval {low:.1%} to {high:.1%}, over speakers) |
+| accuracy | {measured["accuracy"]:.1%} |
+| macro F1 | {measured["macro_f1"]:.1%} |
+| expected calibration error | {measured["ece"]:.3f} |
+{groups}""".rstrip(),
+        _confusion(manifest, measured),
+        _hardship(measured),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def _what(manifest: Manifest, measured: dict[str, Any]) -> str:
     front_end = manifest.front_end
     return f"""# {manifest.name}
@@ -71,10 +99,6 @@ sha256 of the list of training recordings: `{manifest.data_sha256}`; of the reci
 
 def _results(manifest: Manifest, measured: dict[str, Any]) -> str:
     low, high = measured["uar_interval"]
-    recall = "\n".join(
-        f"| {label} | {measured['recall'][label]:.1%} | {' | '.join(str(count) for count in row)} |"
-        for label, row in zip(manifest.labels, measured["confusion"], strict=True)
-    )
     by_background = measured["uar_by_background"]
     worst = min(by_background, key=by_background.get)
     backgrounds = "\n".join(f"| {BACKGROUNDS[name].title} | {value:.1%} |" for name, value in by_background.items())
@@ -99,15 +123,23 @@ def _results(manifest: Manifest, measured: dict[str, Any]) -> str:
 Windows with a top probability of at least {manifest.uncertain_below:g} are {sure["share"]:.1%} of all{accuracy};
 the others are `uncertain`.
 
-| portrayed | recall | {" | ".join(f"heard as {label}" for label in manifest.labels)} |
-|---|---|{"---|" * len(manifest.labels)}
-{recall}
+{_confusion(manifest, measured)}
 
 | beside the clip | UAR |
 |---|---|
 {backgrounds}
 
 The model was trained amid noise made in another way, none of it hum."""
+
+
+def _confusion(manifest: Manifest, measured: dict[str, Any]) -> str:
+    recall = "\n".join(
+        f"| {label} | {measured['recall'][label]:.1%} | {' | '.join(str(count) for count in row)} |"
+        for label, row in zip(manifest.labels, measured["confusion"], strict=True)
+    )
+    return f"""| portrayed | recall | {" | ".join(f"heard as {label}" for label in manifest.labels)} |
+|---|---|{"---|" * len(manifest.labels)}
+{recall}"""
 
 
 def _hardship(measured: dict[str, Any]) -> str:

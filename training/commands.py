@@ -10,7 +10,7 @@ import numpy as np
 
 from models import bundle
 from models.bundle import Bundle, BundleError, Manifest
-from training import card, corpora, features, recipe, score, splits
+from training import card, corpora, features, folders, ravdess, recipe, score, splits
 from training.corpora import Clip, CorpusError
 from training.recipe import Recipe, RecipeError
 from training.settings import EvaluateSettings, TrainSettings
@@ -33,18 +33,32 @@ def train(settings: TrainSettings) -> int:
 
 
 def evaluate(settings: EvaluateSettings) -> int:
-    """Score a bundle on the speakers it was not to hear, and print its card; return the exit code, 2 for bad input."""
+    """Score a bundle on speakers it never heard, and print what it is worth; return the exit code, 2 for bad input.
+
+    On its own corpus that is its card; on another one, what a card says of the results.
+    """
     try:
         made = bundle.load(bundle.find(settings.bundle))
-        clips = corpora.read_clips(settings.recordings_dir, made.manifest.labels)
-        test = _unheard(clips, made)
+        test = _test(settings, made)
         found = score.measure(made, test, score.answers(made, test))
     except (CorpusError, BundleError) as error:
         print(f"moodwire evaluate: {error}", file=sys.stderr)
         return 2
-    measured = {**made.manifest.measured, **found}
-    print(card.render(msgspec.structs.replace(made.manifest, measured=measured)), end="")
+    if settings.corpus == "crema-d":
+        measured = {**made.manifest.measured, **found}
+        print(card.render(msgspec.structs.replace(made.manifest, measured=measured)), end="")
+    else:
+        print(card.elsewhere(made.manifest, settings.corpus, len(test), found), end="")
     return 0
+
+
+def _test(settings: EvaluateSettings, made: Bundle) -> list[Clip]:
+    labels = made.manifest.labels
+    if settings.corpus == "crema-d":
+        return _unheard(corpora.read_clips(settings.recordings_dir, labels), made)
+    if settings.corpus == "ravdess":
+        return ravdess.read_clips(settings.recordings_dir, labels)
+    return folders.read_clips(Path(settings.corpus), labels)
 
 
 def _unheard(clips: Sequence[Clip], made: Bundle) -> list[Clip]:

@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import soundfile
+import soxr
+from numpy.typing import NDArray
 
 from models.frontend import Samples
 
@@ -22,6 +24,8 @@ EMOTIONS = {
 
 AUDIBLE = 33
 """A clip whose loudest sample is less than this is silent: -60 dB relative to full scale."""
+SHORTEST_S = 0.1
+"""A clip that is shorter says nothing."""
 
 
 class CorpusError(Exception):
@@ -34,19 +38,20 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     speaker: int
     sex: str
-    age: int
-    """In years."""
+    age: int | None
+    """In years, where it is known."""
     label: str
     """What the actor was told to portray."""
     sentence: str
     """Short name of what is said."""
     intensity: str
     """How strongly the actor was told to portray it: LO, MD, HI, or XX where nothing was said."""
-    samples: int
+    samples: int | None
+    """As many as the corpus's table says; None: the file may be of any length, rate and number of channels."""
     sha256: str
     """Of the official release's file."""
     votes: dict[str, int]
-    """How many people, hearing the voice alone, chose each emotion."""
+    """How many people, hearing the voice alone, chose each emotion; empty where nobody was asked."""
 
 
 def read_clips(recordings_dir: Path, labels: tuple[str, ...]) -> list[Clip]:
@@ -79,24 +84,36 @@ def read_clips(recordings_dir: Path, labels: tuple[str, ...]) -> list[Clip]:
 def read_audio(clip: Clip, sample_rate_hz: int) -> Samples:
     """Return a clip's samples, int16, shape (clip.samples,).
 
+    A clip of which no table tells the length is resampled, and of several channels the mean is taken.
+
     Raises:
-        CorpusError: the file is no audio, nothing is to be heard in it, or it is not mono of this rate and of the
+        CorpusError: the file is no audio, it is too short or silent, or it is not mono of this rate and of the
             length that the table gives.
     """
     try:
         samples, rate_hz = soundfile.read(clip.path, dtype="int16")
-    except soundfile.SoundFileError as error:
+    except (soundfile.SoundFileError, OSError) as error:
         raise CorpusError(f"{clip.path} cannot be read as audio: {error}; copy it again") from error
-    if samples.shape != (clip.samples,) or rate_hz != sample_rate_hz:
+    if clip.samples is None:
+        samples = _converted(samples, rate_hz, sample_rate_hz)
+    elif samples.shape != (clip.samples,) or rate_hz != sample_rate_hz:
         raise CorpusError(
             f"{clip.path} holds {samples.shape} samples at {rate_hz} Hz, "
             f"clips.csv says {clip.samples} mono samples at {sample_rate_hz} Hz; copy it again"
         )
+    if len(samples) < SHORTEST_S * sample_rate_hz:
+        raise CorpusError(f"{clip.path} is too short: {len(samples)} samples; at least {SHORTEST_S:g} s are right")
     if np.abs(samples.astype(np.int32)).max() < AUDIBLE:
         raise CorpusError(
             f"{clip.path} is silent: nothing in it is louder than -60 dBFS; copy it again or leave it out"
         )
     return np.asarray(samples, np.int16)
+
+
+def _converted(samples: NDArray[np.int16], rate_hz: int, wanted_hz: int) -> Samples:
+    mono = samples if samples.ndim == 1 else np.rint(samples.mean(axis=1)).astype(np.int16)
+    resampled: Samples = mono if rate_hz == wanted_hz else soxr.resample(mono, rate_hz, wanted_hz)
+    return resampled
 
 
 def digest(clips: Iterable[Clip]) -> str:

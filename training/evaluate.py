@@ -122,7 +122,7 @@ def listeners(clips: Sequence[Clip], labels: tuple[str, ...]) -> dict[str, Any] 
     """
     votes = {label: np.zeros(len(labels), int) for label in labels}
     for clip in clips:
-        votes[clip.label] += [clip.votes[label] for label in labels]
+        votes[clip.label] += [clip.votes.get(label, 0) for label in labels]
     if any(row.sum() == 0 for row in votes.values()):
         return None
     recall = {label: float(row[labels.index(label)] / row.sum()) for label, row in votes.items()}

@@ -1,4 +1,4 @@
-"""Downloads CREMA-D's official release and lays it out for training.
+"""Downloads corpora: CREMA-D's official release, laid out for training; RAVDESS is in `fetch_ravdess`.
 
 Every file is checked against its sha256, so it does not matter which server it came from. A file that is there and
 right is not fetched again: a download that was stopped goes on.
@@ -18,6 +18,7 @@ from pathlib import Path
 import soundfile
 from tqdm import tqdm
 
+from training import fetch_ravdess
 from training.corpora import EMOTIONS, CorpusError
 from training.settings import FetchSettings
 
@@ -43,10 +44,14 @@ TIMEOUT_S = 30
 
 def fetch(settings: FetchSettings) -> int:
     """Carry out `moodwire data fetch`; return the exit code, 2 where a file does not come or is another."""
-    print(LICENCE)
-    folder = settings.recordings_dir / "crema-d"
+    folder = settings.recordings_dir / settings.corpus
     try:
-        crema_d(folder, _listed(ASSETS / "crema-d.sha256"), [settings.source] if settings.source else SOURCES)
+        if settings.corpus == "ravdess":
+            print(fetch_ravdess.LICENCE)
+            fetch_ravdess.fetch(folder, settings.source or fetch_ravdess.SOURCE)
+        else:
+            print(LICENCE)
+            crema_d(folder, _listed(ASSETS / "crema-d.sha256"), [settings.source] if settings.source else SOURCES)
     except CorpusError as error:
         print(f"moodwire data fetch: {error}", file=sys.stderr)
         return 2

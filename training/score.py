@@ -19,6 +19,7 @@ from training.features import Hearing
 
 FILE = "answers.npz"
 """In a run folder, so that folds can be pooled."""
+UNKNOWN = "unknown"
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 """Shares of the windows that are answered, the surest first."""
 
@@ -61,12 +62,16 @@ def told(scores: Scores, test: Sequence[Clip], labels: tuple[str, ...], amid: Co
         scores,
         np.tile(features.targets(test, labels), len(amid)),
         np.array([clip.speaker for _ in amid for clip in test]),
-        np.array([clip.sex for _ in amid for clip in test]),
-        np.array([f"{clip.age // 10 * 10}-{clip.age // 10 * 10 + 9}" for _ in amid for clip in test]),
-        np.array([clip.intensity for _ in amid for clip in test]),
-        np.array([clip.sentence for _ in amid for clip in test]),
+        np.array([clip.sex or UNKNOWN for _ in amid for clip in test]),
+        np.array([_decade(clip.age) for _ in amid for clip in test]),
+        np.array([clip.intensity or UNKNOWN for _ in amid for clip in test]),
+        np.array([clip.sentence or UNKNOWN for _ in amid for clip in test]),
         np.repeat(list(amid), len(test)),
     )
+
+
+def _decade(age: int | None) -> str:
+    return UNKNOWN if age is None else f"{age // 10 * 10}-{age // 10 * 10 + 9}"
 
 
 def save(folder: Path, found: Answers) -> None:

@@ -48,17 +48,32 @@ class EvaluateSettings:
     """Settings of `moodwire evaluate`."""
 
     bundle: str = ts.option(default="ang-hap-neu", help="name of a shipped bundle, or folder of any")
-    recordings_dir: Path = ts.option(default=Path("../shared/data"), help="folder that holds crema-d/")
+    recordings_dir: Path = ts.option(default=Path("../shared/data"), help="folder that holds crema-d/ or ravdess/")
+    corpus: str = ts.option(
+        default="crema-d",
+        help="what to measure on: `crema-d`, the speakers it never heard; `ravdess`; or a folder with one folder for "
+        "each label",
+    )
 
 
 @ts.settings(frozen=True)
 class FetchSettings:
     """Settings of `moodwire data fetch`."""
 
-    recordings_dir: Path = ts.option(default=Path("../shared/data"), help="folder that gets crema-d/")
+    recordings_dir: Path = ts.option(default=Path("../shared/data"), help="folder that gets crema-d/ or ravdess/")
     source: str | None = ts.option(
-        default=None, help="address of a folder with the .wav files; else the authors' own servers"
+        default=None, help="address of a folder with the .wav files or the archive; else the authors' own servers"
     )
+    corpus: str = ts.option(default="crema-d", help="what to fetch: `crema-d`, or `ravdess` to measure on")
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse an unknown corpus.
+
+        Raises:
+            ValueError: which it is, and what would be right.
+        """
+        if self.corpus not in {"crema-d", "ravdess"}:
+            raise ValueError(f"corpus is {self.corpus!r}; crema-d or ravdess is right")
 
 
 @ts.settings(frozen=True)
