@@ -32,8 +32,6 @@ _SESSION_LIVES_S = 86_400
 """So long an MQTT 5 broker keeps what comes for an ingest that is away; devices send the rest again."""
 _SHARED = tuple(kind for kind in topics.FROM_DEVICE if kind != "status")
 """What several workers divide among them; a shared subscription would not get a status that was retained before."""
-_PUBACK = b"\x40\x02"
-"""Type and length of an acknowledgement; the message's id follows."""
 
 
 class Arrived(NamedTuple):
@@ -183,14 +181,13 @@ class Link:
 
     def tell(self, topic: str, payload: bytes) -> None:
         """Hand a message with QoS 0 to the next turn: if it is lost, the device asks again."""
-        self._client.publish(topic, payload)
+        if self._stream is not None:
+            self._stream.tell(topic, payload)
 
     def acknowledge(self, arrived: Iterable[Arrived]) -> None:
         """Tell the broker that it can forget messages."""
-        ids = [one.mid for one in arrived if one.qos and one.connection == self._connection]
-        stream = self._stream
-        if stream is not None:
-            stream.send(b"".join(_PUBACK + mid.to_bytes(2, "big") for mid in ids))
+        if self._stream is not None:
+            self._stream.acknowledge(one.mid for one in arrived if one.qos and one.connection == self._connection)
 
     def _on_connect(self, client: mqtt.Client, _userdata: Any, _flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:

@@ -1,16 +1,20 @@
-"""A socket for paho that reads and writes in large pieces, and takes the messages out of what it reads.
+"""A socket for paho that reads and writes in large pieces, and deals with most messages itself.
 
 paho reads each packet with three calls to the system, writes each with one, and asks of each message which callback it
 is for. Ingest takes thousands of small messages a second and has one callback, so it hands paho this stream instead of
-a bare socket, where paho asks for TLS. The stream keeps the PUBLISH packets for ingest; all others are paho's.
+a bare socket, where paho asks for TLS. The PUBLISH packets that come in are for ingest, which acknowledges them here,
+and here it sends its confirmations with QoS 0. All other packets are paho's, messages with QoS 1 to devices too.
 """
 
 import socket
 import ssl
+from collections.abc import Iterable
 from typing import Any, NamedTuple, cast
 
 _PIECE_BYTES = 65_536
 _PUBLISH = 0x30
+_PUBACK = b"\x40\x02"
+"""Type and length of an acknowledgement; the message's id follows."""
 _LONGEST_SHIFT = 21
 
 
@@ -79,6 +83,17 @@ class Stream:
             return _message(packet, body, has_properties=self._has_properties)
         except IndexError as error:
             raise ConnectionError("the broker sent a message that is cut off") from error
+
+    def tell(self, topic: str, payload: bytes) -> None:
+        """Keep a message with QoS 0 until the next `flush`."""
+        name = topic.encode()
+        no_properties = b"\0" if self._has_properties else b""
+        body = b"".join((len(name).to_bytes(2), name, no_properties, payload))
+        self._unsent += bytes([_PUBLISH]) + _packed(len(body)) + body
+
+    def acknowledge(self, mids: Iterable[int]) -> None:
+        """Keep acknowledgements of messages with QoS 1 until the next `flush`."""
+        self._unsent += b"".join(_PUBACK + mid.to_bytes(2) for mid in mids)
 
     def recv(self, size: int) -> bytes:
         """Return up to so many bytes of packets for paho; raises what a socket raises when there is nothing."""
@@ -175,6 +190,15 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
         if shift > _LONGEST_SHIFT:
             raise ConnectionError("the broker sent a length of more than four bytes")
     return number | data[at] << shift, at + 1
+
+
+def _packed(number: int) -> bytes:
+    """Return a variable byte integer (MQTT 5, 1.5.5)."""
+    packed = bytearray()
+    while number >= 0x80:
+        packed.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes(packed) + bytes([number])
 
 
 class Wrapper:

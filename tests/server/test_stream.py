@@ -115,6 +115,18 @@ def test_what_is_no_packet_ends_the_connection(broken: bytes) -> None:
             stream.recv(1)
 
 
+@given(message=messages, version_5=st.booleans())
+def test_what_is_told_is_a_message_that_the_other_end_can_read(message: Publish, version_5: bool) -> None:  # noqa: FBT001 -- drawn by name
+    """A message with QoS 0 comes out at the other end as it went in, and acknowledgements are left to paho there."""
+    with connected(has_properties=version_5) as (theirs, stream):
+        stream.tell(message.topic, message.payload)
+        stream.acknowledge([7, 300])
+        assert stream.flush()
+        other = Stream(theirs, has_properties=version_5)
+        assert arrivals(other) == [message._replace(qos=0, mid=0)]
+        assert other.recv(99) == b"\x40\x02\x00\x07\x40\x02\x01\x2c"
+
+
 def test_the_end_of_a_connection_is_for_paho() -> None:
     """When the broker closes, paho reads the packets that came before, and then the end."""
     with connected(has_properties=False) as (theirs, stream):
