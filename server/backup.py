@@ -86,6 +86,7 @@ def read(settings: BackupSettings) -> int:
                     counts += restore(store, line)
             except _BrokenError as error:
                 problem = str(error)
+        store.sync()  # restored is what is on disk
     except (UnusableError, StoreAwayError) as error:
         return _failed("restore", f"{error}; to repeat the command is right: what is there already is not doubled")
     except OSError as error:

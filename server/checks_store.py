@@ -2,17 +2,20 @@
 
 import shutil
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+import redis
 
 from server import layout, migrate
-from server.findings import Finding
+from server.findings import Finding, worst
+from server.nodes import Error, Nodes
 from server.problems import StoreAwayError
 from server.redis_store import RedisStore
 from server.settings import ServerSettings
 
-NAMES = ("store", "durability", "memory", "disk", "clock", "ingest", "tokens")
+NAMES = ("store", "durability", "memory", "disk", "clock", "layout", "ingest", "tokens")
 _OLDEST_MAJOR = 7
 _MUCH = 0.8
 """Share of the memory that calls for attention."""
@@ -21,42 +24,108 @@ _CLOCK_FAIL_S = 300.0
 """Readings that lie so far ahead of the store's clock are refused."""
 
 
+class _Server:
+    """One of the servers of a store: the only one, or a primary of a Redis Cluster."""
+
+    def __init__(self, client: redis.Redis, store: RedisStore) -> None:
+        options = client.connection_pool.connection_kwargs
+        self.host = str(options.get("host", ""))
+        """Empty for a unix socket."""
+        self.place = f"{self.host}:{options.get('port')}" if self.host else store.place
+        self._client = client
+
+    def ask(self, *command: str) -> Any:
+        """Send one command and return its reply.
+
+        Raises:
+            StoreAwayError: it does not answer.
+        """
+        try:
+            return self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+        except Error as error:
+            raise StoreAwayError(f"the store at {self.place} does not answer: {error}") from error
+
+
 def check(store: RedisStore, settings: ServerSettings) -> list[Finding]:
-    """Look at the store; if it does not answer, the checks behind it are skipped."""
+    """Look at each server of the store; if one does not answer, the checks behind it are skipped."""
+    nodes = Nodes(settings.redis_url)
     try:
-        server: dict[str, Any] = store.ask("INFO", "server")
-        persistence: dict[str, Any] = store.ask("INFO", "persistence")
-        memory: dict[str, Any] = store.ask("INFO", "memory")
+        servers = [_Server(client, store) for client in nodes.primaries()]
+        each = [_check_server(server) for server in servers]
+        places = [server.place for server in servers]
         return [
-            _version(store, server),
-            _durability(store, persistence),
-            _memory(memory),
-            _disk(store, persistence),
-            _clock(store),
+            *(_cluster(servers[0]) if nodes.is_cluster else ()),
+            *(_merged(places, findings) for findings in zip(*each, strict=True)),
+            _layout(store),
             _ingest(store),
             _tokens(store, settings),
         ]
-    except StoreAwayError as error:
+    except (StoreAwayError, *Error) as error:
+        away = isinstance(error, StoreAwayError)
+        seen = str(error) if away else f"the store at {store.place} does not answer: {error}"
         todo = "start the store, or let redis_url name the right one"
         return [
-            Finding("store", "fail", str(error), todo),
+            Finding("store", "fail", seen, todo),
             *(Finding(name, "skip", "the store does not answer") for name in NAMES[1:]),
         ]
+    finally:
+        nodes.close()
 
 
-def _version(store: RedisStore, server: dict[str, Any]) -> Finding:
-    kind = "Valkey" if "valkey_version" in server else "Redis"
-    number = str(server.get("valkey_version") or server["redis_version"])
-    seen = f"{kind} {number} at {store.place}"
+def _check_server(server: _Server) -> list[Finding]:
+    """Look at one server."""
+    about: dict[str, Any] = server.ask("INFO", "server")
+    persistence: dict[str, Any] = server.ask("INFO", "persistence")
+    memory: dict[str, Any] = server.ask("INFO", "memory")
+    return [
+        _version(server, about),
+        _durability(server, persistence),
+        _memory(memory),
+        _disk(server, persistence),
+        _clock(server),
+    ]
+
+
+def _merged(places: Sequence[str], findings: Sequence[Finding]) -> Finding:
+    """Return the worst of what one check found on each server, with all servers where it was found."""
+    if len(findings) == 1:
+        return findings[0]
+    result = worst(findings)
+    chosen = [(place, one) for place, one in zip(places, findings, strict=True) if one.result in (result, "skip")]
+    seen = "; ".join(one.seen if place in one.seen else f"{place}: {one.seen}" for place, one in chosen)
+    return Finding(findings[0].name, result, seen, next((one.todo for _, one in chosen if one.result == result), ""))
+
+
+def _cluster(server: _Server) -> Iterator[Finding]:
+    """Ask one node of a cluster whether all keys are kept by somebody."""
+    about: dict[str, str] = server.ask("CLUSTER INFO")
+    seen = f"{about['cluster_size']} primaries keep {about['cluster_slots_assigned']} of 16384 slots"
+    if about["cluster_state"] == "ok":
+        yield Finding("cluster", "ok", seen)
+    else:
+        todo = "start what is down (`redis-cli --cluster check`): devices of those slots wait with their records"
+        yield Finding("cluster", "fail", f"the cluster is in state {about['cluster_state']}: {seen}", todo)
+
+
+def _version(server: _Server, about: dict[str, Any]) -> Finding:
+    kind = "Valkey" if "valkey_version" in about else "Redis"
+    number = str(about.get("valkey_version") or about["redis_version"])
+    seen = f"{kind} {number} at {server.place}"
     if int(number.partition(".")[0]) < _OLDEST_MAJOR:
         return Finding("store", "fail", seen, "Redis 7 or newer, or Valkey, is needed")
-    found = migrate.found(store)
-    if found not in (None, layout.VERSION):
-        return Finding("store", "fail", f"{seen} holds data in layout {found}", "`moodwire server migrate` says more")
     return Finding("store", "ok", seen)
 
 
-def _durability(store: RedisStore, persistence: dict[str, Any]) -> Finding:
+def _layout(store: RedisStore) -> Finding:
+    found = migrate.found(store)
+    if found is None:
+        return Finding("layout", "ok", "the store is empty")
+    if found == layout.VERSION:
+        return Finding("layout", "ok", f"the data has layout {found}")
+    return Finding("layout", "fail", f"the store holds data in layout {found}", "`moodwire server migrate` says more")
+
+
+def _durability(server: _Server, persistence: dict[str, Any]) -> Finding:
     wrong = [
         name
         for name in ("aof_last_write_status", "aof_last_bgrewrite_status")
@@ -65,13 +134,13 @@ def _durability(store: RedisStore, persistence: dict[str, Any]) -> Finding:
     if wrong:
         seen = f"the store could not write to its disk: {', '.join(wrong)} is not ok"
         return Finding("durability", "fail", seen, "look for a full or broken disk, and into the store's log")
-    appendonly, appendfsync = _config(store, "appendonly"), _config(store, "appendfsync")
+    appendonly, appendfsync = _config(server, "appendonly"), _config(server, "appendfsync")
     if appendonly is None or appendfsync is None:
         seen = "the store does not tell its settings"
         return Finding("durability", "skip", seen, "ask who runs it for appendonly yes")
     seen = f"appendonly is {appendonly}, appendfsync is {appendfsync}"
     # Without WAITAOF (Redis before 7.2) nobody knows what is on disk, unless it is all written at once.
-    waits = bool(store.ask("COMMAND LIST", "FILTERBY", "PATTERN", "waitaof"))
+    waits = bool(server.ask("COMMAND LIST", "FILTERBY", "PATTERN", "waitaof"))
     enough = ("everysec", "always") if waits else ("always",)
     if appendonly != "yes" or appendfsync not in enough:
         todo = f"CONFIG SET appendonly yes and appendfsync {enough[0]}, and the same in the store's file of settings"
@@ -92,10 +161,9 @@ def _memory(memory: dict[str, Any]) -> Finding:
     return Finding("memory", "ok", f"{share}, noeviction")
 
 
-def _disk(store: RedisStore, persistence: dict[str, Any]) -> Finding:
-    folder = _config(store, "dir")
-    host = urlsplit(store.place).hostname
-    if folder is None or host not in (None, "127.0.0.1", "::1", "localhost") or not Path(folder).is_dir():
+def _disk(server: _Server, persistence: dict[str, Any]) -> Finding:
+    folder = _config(server, "dir")
+    if folder is None or server.host not in ("", "127.0.0.1", "::1", "localhost") or not Path(folder).is_dir():
         return Finding("disk", "skip", "the store's disk is not on this machine")
     free, file = shutil.disk_usage(folder).free, int(persistence.get("aof_current_size", 0))
     seen = f"{_mb(free)} free at {folder}, the append-only file has {_mb(file)}"
@@ -105,9 +173,10 @@ def _disk(store: RedisStore, persistence: dict[str, Any]) -> Finding:
     return Finding("disk", "ok", seen)
 
 
-def _clock(store: RedisStore) -> Finding:
+def _clock(server: _Server) -> Finding:
     before_s = time.time()
-    store_s = store.now() / 1000
+    seconds, micros = server.ask("TIME")
+    store_s = int(seconds) + int(micros) / 1e6
     apart_s = store_s - (before_s + time.time()) / 2
     seen = f"the store's clock and this machine's are {abs(apart_s):.1f} s apart"
     if abs(apart_s) < _CLOCK_WARN_S:
@@ -133,10 +202,10 @@ def _tokens(store: RedisStore, settings: ServerSettings) -> Finding:
     return Finding("tokens", "warn", "there is no token", "`moodwire server token add` makes one")
 
 
-def _config(store: RedisStore, name: str) -> str | None:
+def _config(server: _Server, name: str) -> str | None:
     """Return a setting of the store, or None where it does not tell."""
     try:
-        found: dict[str, str] = store.ask("CONFIG GET", name)
+        found: dict[str, str] = server.ask("CONFIG GET", name)
     except StoreAwayError:
         return None
     return found.get(name)

@@ -1,5 +1,6 @@
 """`moodwire server doctor`: looks at everything that the server needs, and says what to do about what is wrong."""
 
+import contextlib
 import http.client
 import sys
 from importlib.metadata import version
@@ -27,11 +28,9 @@ class DoctorSettings(ServerSettings):
 def doctor(settings: DoctorSettings) -> int:
     """Print what is right and wrong; return 1 if something must be mended, 2 if the settings are not usable."""
     try:
-        findings = [
-            *checks_store.check(open_store(settings), settings),
-            *checks_broker.check(settings),
-            _rest(settings),
-        ]
+        with contextlib.closing(open_store(settings)) as store:
+            findings = checks_store.check(store, settings)
+        findings += [*checks_broker.check(settings), _rest(settings)]
     except UnusableError as error:
         print(f"moodwire server doctor: {error}", file=sys.stderr)
         return 2

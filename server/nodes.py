@@ -170,6 +170,9 @@ class Nodes:
     def forget(self) -> None:
         """Ask anew who keeps what, next time."""
         if self._cluster is not None:
+            for node in self._cluster.get_nodes():
+                if node.redis_connection:  # else its connections stay open until they are collected
+                    node.redis_connection.connection_pool.disconnect()
             self._cluster.close()
             self._cluster = None
 
@@ -214,6 +217,15 @@ def waits_for_disk(node: Any, place: str) -> bool:
             f"{' or '.join(enough)} are needed"
         )
     return waits
+
+
+def sync(node: Any) -> None:
+    """Wait until what was asked of a server is on its disk, if always the calling thread has asked.
+
+    A server waits for what came over the same connection, and the pool hands a single thread the same one each time.
+    """
+    if node.execute_command("WAITAOF", 1, 0, _WAIT_FOR_DISK_MS)[0] < 1:
+        raise redis.TimeoutError(f"it did not write to disk in {_WAIT_FOR_DISK_MS} ms")
 
 
 def _reply(connection: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from broker import messages
 from server import layout, replies, writing
 from server.feed import Feed
-from server.nodes import Error, Nodes, Sent, Word, key_of, waits_for_disk
+from server.nodes import Error, Nodes, Sent, Word, key_of, sync, waits_for_disk
 from server.orders import Orders
 from server.problems import StoreAwayError, UnusableError
 from server.store import Applied, Change, Device, Event, Fleet, Job, Outcome, Receipt, Written
@@ -133,6 +133,13 @@ class RedisStore:
             if outcome and isinstance(message, messages.Record):
                 self._written_as[outcome.kind] += 1
         return Applied(outcomes, functools.partial(self._sync, sent))
+
+    @_reaching
+    def sync(self) -> None:
+        """Wait until all that the only thread here has asked of the store is on disk."""
+        if self._waits_for_disk:  # others synchronise before each answer
+            for node in self._nodes.primaries():
+                sync(node)
 
     @_reaching
     def _sync(self, sent: Sent) -> None:

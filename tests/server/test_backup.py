@@ -234,7 +234,9 @@ def test_the_commands_go_there_and_back(
         kinds = [json.loads(line)["type"] for line in opened_file]
     assert set(kinds) == {"moodwire-backup", "device", "boot", "readings", "heard", "events", "rollups", "end"}
     for numbers in ("1526 restored, 0 there", "0 restored, 1526 there"):
+        second.client.config_resetstat()
         assert command("restore", file, second) == 0
+        assert second.client.info("commandstats")["cmdstat_waitaof"]["calls"] == 1, "restored is what is on disk"
         assert f"readings: {numbers}, 0 expired, 0 erased" in capsys.readouterr().out
     assert not second.client.exists("mw:access")
 

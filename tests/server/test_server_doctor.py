@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from brokers import ACCOUNTS, RunningBroker, free_port, running_broker
+from clusters import running_cluster
 from rooms import OPERATOR, VIEWER, Rest, Room
 from services import RunningStore, wait_until
 
@@ -81,7 +83,7 @@ def test_what_does_not_run_is_named_with_what_to_do(doctor: Doctor) -> None:
     assert "moodwire server run" in out
     found = doctor.findings()
     results = {name: check["result"] for name, check in found.items()}
-    fine = dict.fromkeys(("store", "durability", "memory", "clock", "broker"), "ok")
+    fine = dict.fromkeys(("store", "durability", "memory", "clock", "layout", "broker"), "ok")
     assert results == fine | {"disk": results["disk"], "ingest": "fail", "tokens": "warn", "rest": "fail"}
     assert all(check["todo"] for check in found.values() if check["result"] in ("warn", "fail"))
 
@@ -91,7 +93,9 @@ def test_a_store_that_is_away_is_one_failure(doctor: Doctor) -> None:
     found = doctor.findings(redis_url="redis://127.0.0.1:1/0")
     assert found["store"]["result"] == "fail"
     assert "does not answer" in found["store"]["seen"]
-    assert {found[name]["result"] for name in ("durability", "memory", "disk", "clock", "ingest", "tokens")} == {"skip"}
+    assert {
+        found[name]["result"] for name in ("durability", "memory", "disk", "clock", "layout", "ingest", "tokens")
+    } == {"skip"}
 
 
 @pytest.mark.parametrize(
@@ -153,8 +157,25 @@ def test_settings_that_are_none_are_code_2(doctor: Doctor) -> None:
 
 
 def test_a_store_of_a_newer_version_is_found(doctor: Doctor, redis_store: RunningStore) -> None:
-    """Data in a layout that this version does not know is a failure of the store."""
+    """Data in a layout that this version does not know is a failure."""
     redis_store.client.set("mw:layout", 99)
-    found = doctor.findings()["store"]
+    found = doctor.findings()["layout"]
     assert found["result"] == "fail"
     assert "holds data in layout 99" in found["seen"]
+
+
+def test_every_server_of_a_cluster_is_looked_at(doctor: Doctor, tmp_path: Path) -> None:
+    """One node of a cluster that would lose what is confirmed is found and named, whichever it is."""
+    with running_cluster(tmp_path) as cluster:
+        found = doctor.findings(redis_url=cluster.url)
+        assert {found[name]["result"] for name in ("cluster", "store", "durability", "memory", "clock")} == {"ok"}
+        assert "3 primaries keep 16384 of 16384 slots" in found["cluster"]["seen"]
+        for port in cluster.ports:
+            assert f"at 127.0.0.1:{port}" in found["store"]["seen"]
+            with redis.Redis(port=port) as node:
+                node.config_set("appendfsync", "no")
+                found = doctor.findings(redis_url=cluster.url)
+                node.config_set("appendfsync", "always")
+            assert found["durability"]["result"] == "fail"
+            assert found["durability"]["seen"].startswith(f"127.0.0.1:{port}: appendonly is yes, appendfsync is no")
+            assert ";" not in found["durability"]["seen"]

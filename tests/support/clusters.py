@@ -31,12 +31,12 @@ class RunningCluster:
             options += ["--cluster-port", str(bus), "--cluster-node-timeout", "5000"]
             with (folder / f"{port}.log").open("ab") as log:
                 self._processes.append(subprocess.Popen([*start.argv, *options], stdout=log, stderr=log))
-        self._ports, self._buses = ports, buses
+        self.ports, self._buses = ports, buses
         self.url = f"cluster+redis://127.0.0.1:{ports[0]}"
 
     def join(self) -> None:
         """Make the three a cluster."""
-        ports, buses = self._ports, self._buses
+        ports, buses = self.ports, self._buses
         nodes = [redis.Redis(port=port) for port in ports]
         for number, node in enumerate(nodes):
             wait_until(lambda node=node: _answers(node), "a node of the cluster answers")
