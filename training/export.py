@@ -21,7 +21,7 @@ from training.batches import Batches
 from training.corpora import Clip
 from training.features import Material
 from training.fit import Heard
-from training.recipe import Recipe
+from training.recipe import Recipe, RecipeError
 from training.splits import Fold, Split
 
 PROTOCOL = (
@@ -56,6 +56,7 @@ def train_fold(material: Material, recipe: Recipe, fold: Fold, folder: Path) -> 
 
     Raises:
         CorpusError: a block has no clips, or a recording is corrupt.
+        RecipeError: the folder is that of another recipe.
     """
     split = splits.of(material.clips, fold, recipe)
     _claim(folder, recipe, split)
@@ -110,17 +111,36 @@ def write(made: Bundle) -> None:
 
 
 def _claim(folder: Path, recipe: Recipe, split: Split) -> None:
-    """Write down whose checkpoints and curves these are, and drop those of other recordings or of another recipe."""
+    """Write down whose checkpoints and curves these are, and drop those of other recordings.
+
+    Raises:
+        RecipeError: the folder is that of another recipe.
+    """
     told = msgspec.json.format(
         msgspec.json.encode({"data_sha256": corpora.digest(split.train), "recipe": recipe}), indent=2
     )
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "config.json"
     if not file.is_file() or file.read_bytes() != told:
+        _refuse_another_recipes(file, recipe)
         shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     if not (folder / "checkpoint").is_dir():
         (folder / fit.CURVES).unlink(missing_ok=True)
     file.write_bytes(told)
+
+
+def _refuse_another_recipes(file: Path, recipe: Recipe) -> None:
+    if not file.is_file():
+        return
+    try:
+        told = msgspec.json.decode(file.read_bytes())["recipe"]
+    except (msgspec.DecodeError, KeyError) as error:
+        raise RecipeError(f"{file} tells no recipe: {error}; move {file.parent} away") from error
+    if told != msgspec.json.decode(msgspec.json.encode(recipe)):
+        raise RecipeError(
+            f"{file.parent} is the run folder of another recipe than {recipe.name}: move it away, or give another "
+            "runs_dir"
+        )
 
 
 def _dev(split: Split, recipe: Recipe) -> Heard:

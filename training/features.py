@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import soxr
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from models.bundle import Manifest
 from models.frontend import Frames, FrontEnd, Samples
@@ -62,7 +63,14 @@ def bank(clips: Sequence[Clip], front_end: FrontEnd, speed: float = 1.0) -> Bank
     silence = np.zeros(edge * front_end.hop_length, np.int16)
     frames = [
         front_end.log_mel(np.concatenate((silence, samples, silence))).astype(np.float16)
-        for samples in _heard(clips, front_end.sample_rate_hz, speed)
+        for samples in tqdm(
+            _heard(clips, front_end.sample_rate_hz, speed),
+            f"features at speed {speed:g}",
+            len(clips),
+            leave=False,
+            unit="clip",
+            disable=None,
+        )
     ]
     begins = np.concatenate(([0], np.cumsum([len(clip) for clip in frames])))
     nothing = front_end.log_mel(np.zeros(front_end.n_fft, np.int16)).astype(np.float16)

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from training import evaluate, network, peers
 from training.batches import Batches
@@ -59,7 +60,8 @@ def fit(batches: Batches, dev: Heard, recipe: Recipe, seed: int, folder: Path) -
     for epoch in range(int(checkpoint.epoch), recipe.epochs):
         started = time.monotonic()
         losses: list[float] = []
-        for windows, truth in batches.epoch(epoch):
+        title = f"epoch {epoch + 1} of {recipe.epochs}"
+        for windows, truth in tqdm(batches.epoch(epoch), title, len(batches), leave=False, unit="batch", disable=None):
             pruning.on_train_batch_begin(len(losses))
             losses.append(float(step(windows, truth)))
         pruning.on_epoch_end(epoch)

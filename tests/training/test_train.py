@@ -10,7 +10,7 @@ import pytest
 
 from models import bundle
 from models.runtime import Classifier
-from training import score
+from training import recipe, score
 from training.backgrounds import BACKGROUNDS
 from training.batches import Batches
 from training.commands import cross_validation, evaluate, train
@@ -170,6 +170,26 @@ def test_a_leaky_split_measures_and_ships_nothing(
     assert train(leaky) == 0
     assert "epoch" not in capsys.readouterr().out
     assert len(score.load(folder).truth) == 6 * len(BACKGROUNDS)
+
+
+def test_a_run_folder_of_another_recipe_is_refused(
+    settings: TrainSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run folder whose config.json tells another recipe, or none, is left as it is, and named."""
+    plan = recipe.load("tiny")
+    folder = tmp_path / "runs" / f"{plan.name}-{plan.sha256[:8]}" / "block-4-seed-1"
+    folder.mkdir(parents=True)
+    fold = TrainSettings(recipe="tiny", recordings_dir=settings.recordings_dir, runs_dir=tmp_path / "runs")
+    other = msgspec.json.encode({"data_sha256": "0" * 64, "recipe": recipe.load("ang-hap-neu")})
+
+    for content, reason in ((other, "of another recipe than tiny-0: move it away"), (b"{}", "tells no recipe")):
+        (folder / "config.json").write_bytes(content)
+        assert train(fold) == 2
+
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith(f"moodwire train: {folder}")
+        assert reason in error
+        assert (folder / "config.json").read_bytes() == content
 
 
 @pytest.mark.parametrize(
