@@ -25,7 +25,8 @@ VARIABLE = re.compile(r"\$\{[A-Z_]+:-([^}]*)\}")
 RAW: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(VARIABLE.sub(r"\1", TEXT))["services"]
 """With the default of each variable."""
-OURS = ["setup", "ingest", "api", "live", "dashboard", "device"]
+OURS = ["setup", "ingest", "api", "live", "dashboard", "alerts", "device"]
+VOLUMES = set(yaml.safe_load(TEXT)["volumes"])
 SECRETS = "/config/secrets"
 
 every_service = pytest.mark.parametrize("name", SERVICES)
@@ -39,10 +40,11 @@ def mounts(name: str) -> dict[str, tuple[str, bool]]:
 
 
 def test_services_are_those_of_the_design() -> None:
-    """Mosquitto, Redis, ingest, server, live events and dashboard run always, the device in its profile only."""
+    """Mosquitto, Redis, ingest, server, live events and dashboard run always, others in their profiles only."""
     assert set(SERVICES) == {"mosquitto", "redis", *OURS}
     assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
-        "device": ["demo"]
+        "alerts": ["alerts"],
+        "device": ["demo"],
     }
 
 
@@ -71,7 +73,7 @@ def test_service_starts_again(name: str) -> None:
     assert SERVICES[name]["restart"] == ("no" if name == "setup" else "unless-stopped")
 
 
-@pytest.mark.parametrize("name", [name for name in SERVICES if name not in {"setup", "device"}])
+@pytest.mark.parametrize("name", [name for name in SERVICES if name not in {"setup", "alerts", "device"}])
 def test_service_has_a_health_check(name: str) -> None:
     """Every service that others depend on is checked."""
     assert SERVICES[name]["healthcheck"]["test"]
@@ -100,7 +102,9 @@ def test_ports_are_published_on_loopback() -> None:
 def test_redis_is_reached_through_its_socket_only() -> None:
     """Redis has no network, and its socket is mounted by those who need it."""
     assert SERVICES["redis"]["network_mode"] == "none"
-    assert {name for name in SERVICES if "/socket" in mounts(name)} == {"setup", "redis", "ingest", "api", "live"}
+    assert {name for name in SERVICES if "/socket" in mounts(name)} == {
+        *("setup", "redis", "ingest", "api", "live", "alerts")
+    }
 
 
 def test_redis_has_every_write_on_disk() -> None:
@@ -145,9 +149,16 @@ def test_setup_makes_the_files_that_others_name(tmp_path: Path) -> None:
     named = [
         value for name in OURS for key, value in SERVICES[name]["environment"].items() if key.endswith("_FILE")
     ] + [SERVICES["mosquitto"]["command"][-1]]
-    assert len(named) == 9
+    assert len(named) == 10
     for path in named:
         assert (tmp_path / Path(path).relative_to("/config")).is_file(), path
+
+
+def test_alerts_read_the_rules_of_whoever_starts_them() -> None:
+    """The rules are a file of the host that the service cannot write, and are where its setting says."""
+    rules = SERVICES["alerts"]["environment"]["MOODWIRE_RULES"]
+    assert mounts("alerts")[rules] == ("./alerts.toml", False)
+    assert "front" in SERVICES["alerts"]["networks"], "a webhook is outside"
 
 
 def test_simulated_device_has_an_address_of_its_own() -> None:
@@ -163,7 +174,9 @@ def test_volumes_get_their_owner_from_the_image() -> None:
     """The image has a folder of the services' user wherever a volume is mounted."""
     made = re.search(r"install -d -m 0700 -o moodwire -g moodwire (.*)", DOCKERFILE)
     assert made
-    assert set(made[1].split()) == {path for name in OURS for path in mounts(name)}
+    assert set(made[1].split()) == {
+        path for name in OURS for path, (volume, _) in mounts(name).items() if volume in VOLUMES
+    }
     assert set(mounts("mosquitto") | mounts("redis")) <= set(mounts("setup"))
     assert "useradd --uid 10001 " in DOCKERFILE
     assert "USER 10001:10001" in DOCKERFILE
@@ -207,7 +220,7 @@ def test_compose_accepts_the_file() -> None:
     """Compose itself finds nothing wrong with the file."""
     for compose in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(compose[0]) and run(*compose, "version").returncode == 0:
-            said = run(*compose, "--profile", "demo", "config", "-q")
+            said = run(*compose, "--profile", "demo", "--profile", "alerts", "config", "-q")
             assert said.returncode == 0, said.stderr
             return
     pytest.skip("Docker Compose is not installed, so that it has not checked docker-compose.yml")
