@@ -2,14 +2,19 @@
 
 Writes one device with 1,000,000 and then 10,000,000 readings at 1 Hz, and 10,000 devices with one reading each, and
 prints how long 24 hours of chart data, the summary of everything, and one page of devices take: the median, and the
-fastest, which says more on a machine that does other things too.
+fastest, which says more on a machine that does other things too. First in this process, then over REST, by one client
+that keeps its connection and asks for nothing compressed, and with the plots of 24 hours. At last it prints what memory
+`moodwire server run` has while it answers thousands of requests of all kinds.
 """
 
+import http.client
 import statistics
 import struct
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +23,9 @@ from server import layout, ranges, series
 from server.ranges import Range
 from server.redis_store import RedisStore
 from trials import load
-from trials.processes import Store, running_store
+from trials.processes import Store, free_port, running, running_store, wait_until
+from trials.services import TOKEN, environment
+from trials.usage import resident_mb
 
 DAY_MS = 86_400_000
 KEEP_DAYS = 200
@@ -28,6 +35,10 @@ HEAD = 9
 """Bytes of a packed reading before its number: labels and boot."""
 NUMBERS = struct.Struct(">IQQ")
 """Sequence number, generation, at."""
+REQUESTS = 20_000
+DRAW_EVERY = 50
+"""One request of so many is for a plot."""
+PLOTS = [f"{plot}.{form}" for plot in ("timeline", "histogram", "mean") for form in ("png", "svg")]
 
 
 def main() -> None:
@@ -39,7 +50,7 @@ def main() -> None:
         running.client.config_set("appendonly", "no")
         end = store.now() // DAY_MS * DAY_MS
         written = 0
-        print(f"{'':<36}{'readings':>12}{'median ms':>11}{'fastest':>9}")
+        print(f"{'':<38}{'readings':>12}{'median ms':>11}{'fastest':>9}")
         for total in (1_000_000, 10_000_000):
             start_s = time.monotonic()
             _fill(running, written, total, end)
@@ -52,14 +63,92 @@ def main() -> None:
             _say("summary of everything", total, whole)
             print(f"  (written at {per_s:.0f} readings/s, {TOGETHER} in a call)")
             assert whole().readings == total
+            with _serving(running, Path(folder)) as rest:
+                rest.report(day, Range(start, end), total)
         ids = load.devices(10_001)[1:]
         for first in range(0, len(ids), TOGETHER):
             store.write([(device, load.reading(0, 0, end)) for device in ids[first : first + TOGETHER]])
         for limit in (100, 1000):
             _say(f"page of {limit} of 10,000 devices", limit, partial(store.devices, ids[4000], limit))
+        with _serving(running, Path(folder)) as rest:
+            for limit in (100, 1000):
+                path = f"/devices?page_size={limit}&page_token={ids[4000]}"
+                _say(f"page of {limit} of 10,000 devices, REST", limit, partial(rest.get, path))
+            rest.report_memory(day)
 
 
 DEVICE = load.devices(1)[0]
+
+
+class _Rest:
+    """`moodwire server run`, and one client of it."""
+
+    def __init__(self, port: int, pid: int) -> None:
+        self._client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._pid = pid
+
+    def is_ready(self) -> bool:
+        """Return whether it takes connections."""
+        try:
+            self._client.request("GET", "/livez")
+            return self._client.getresponse().read() is not None
+        except OSError:
+            self._client.close()
+            return False
+
+    def get(self, path: str) -> int:
+        """Return the length of an answer."""
+        self._client.request("GET", f"/api/v1{path}", headers={"Authorization": f"Bearer {TOKEN}"})
+        answer = self._client.getresponse()
+        length = len(answer.read())
+        assert answer.status == http.HTTPStatus.OK, path
+        return length
+
+    def report(self, day: Range, whole: Range, total: int) -> None:
+        """Print what takes how long over REST."""
+        device = f"/devices/{DEVICE}"
+        _say("24 hours of chart data, REST", total, partial(self.get, f"{device}?{_query(day)}"))
+        _say("summary of everything, REST", total, partial(self.get, f"{device}/summary?{_query(whole)}"))
+        for plot in PLOTS:
+            draw = partial(self.get, f"{device}/plots/{plot}?{_query(day)}")
+            start_s = time.perf_counter()
+            length = draw()
+            first_ms = (time.perf_counter() - start_s) * 1000
+            _say(f"{plot} of 24 hours, REST", total, draw, f"   first {first_ms:.1f} ms, {length / 1000:.0f} kB")
+
+    def report_memory(self, day: Range) -> None:
+        """Print the memory of the server while it answers requests of all kinds, for ranges of all lengths."""
+        device, sizes, start_s = f"/devices/{DEVICE}", [resident_mb(self._pid)], time.monotonic()
+        for number in range(REQUESTS):
+            asked = _query(Range(day.end - (1 + number % 1440) * 60_000, day.end))
+            series = (f"{device}?{asked}", f"{device}/summary?{asked}", f"{device}/events", "/devices?page_size=20")
+            drawn = number % DRAW_EVERY == 0
+            plot = PLOTS[number // DRAW_EVERY % len(PLOTS)]
+            self.get(f"{device}/plots/{plot}?{asked}" if drawn else series[number % len(series)])
+            if (number + 1) % (REQUESTS // 10) == 0:
+                sizes.append(resident_mb(self._pid))
+        per_s = REQUESTS / (time.monotonic() - start_s)
+        print(
+            f"resident memory of `moodwire server run` before and after each {REQUESTS // 10:,} requests, one of "
+            f"{DRAW_EVERY} for a plot, {per_s:.0f}/s: " + ", ".join(f"{size:.0f}" for size in sizes) + " MB"
+        )
+
+
+def _query(asked: Range) -> str:
+    return f"start={asked.start / 1000}&end={asked.end / 1000}"
+
+
+@contextmanager
+def _serving(store: Store, folder: Path) -> Iterator[_Rest]:
+    """Run REST over the store."""
+    port = free_port()
+    settings = environment(
+        redis_url=store.url, viewer_token=TOKEN, api_port=port, requests_per_minute=0, retention_days=KEEP_DAYS
+    )
+    with running([sys.executable, "-m", "moodwire", "server", "run"], folder / "rest.log", settings) as process:
+        rest = _Rest(port, process.pid)
+        wait_until(rest.is_ready, "REST answers")
+        yield rest
 
 
 def _fill(running: Store, first: int, last: int, end: int) -> None:
@@ -77,14 +166,14 @@ def _fill(running: Store, first: int, last: int, end: int) -> None:
         call("FCALL", layout.function("write"), 1, layout.base(DEVICE), *keep, TOGETHER, *words)
 
 
-def _say(what: str, count: int, work: Callable[[], object]) -> None:
+def _say(what: str, count: int, work: Callable[[], object], more: str = "") -> None:
     """Print the median time that something takes."""
     times_ms = []
     for _ in range(ROUNDS):
         start_s = time.perf_counter()
         work()
         times_ms.append((time.perf_counter() - start_s) * 1000)
-    print(f"{what:<36}{count:>12,}{statistics.median(times_ms):>11.1f}{min(times_ms):>9.1f}", flush=True)
+    print(f"{what:<38}{count:>12,}{statistics.median(times_ms):>11.1f}{min(times_ms):>9.1f}{more}", flush=True)
 
 
 if __name__ == "__main__":
