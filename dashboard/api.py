@@ -28,7 +28,7 @@ class Api:
         found: list[dict[str, Any]] = []
         page = ""
         while True:
-            answer = self._get("/devices", page_token=page)
+            answer = self._get("/devices", page_size="1000", page_token=page)
             found += answer["devices"]
             page = answer["next_page_token"]
             if not page:

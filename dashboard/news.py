@@ -8,6 +8,7 @@ what is drawn comes from REST, so an event that is missed does no harm.
 
 import json
 import logging
+import math
 import threading
 import time
 from collections import Counter
@@ -25,6 +26,8 @@ QUIET_S = 5.0
 """So often even without an event, because time passes and silence is drawn as well."""
 TOGETHER_S = 0.25
 """Events within that are news together."""
+LIST_S_PER_DEVICE = 0.005
+"""The list of devices is new the seldomer the more of them there are, since a thousand take half a second to show."""
 _SILENT_S = 40.0
 """The server says something every 15 s; who says nothing for so long is gone."""
 _RETRY_S = 2.0
@@ -48,23 +51,36 @@ class News:
         self._begun = 0
         """How often listening has begun, or something was missed."""
         self._counts: Counter[str] = Counter()
-        """Events of each device, and of all under the empty text."""
+        """Events of each device."""
         self._shown: Counter[str] = Counter()
-        self._shown_at_s = -TOGETHER_S
+        self._shown_at_s = -math.inf
+        self._list_shown = 0
+        self._list_shown_at_s = -math.inf
 
     def listen(self) -> None:
         """Listen from now on, in a thread that ends with the process."""
         threading.Thread(target=self._run, name="news", daemon=True).start()
 
-    def mark(self, mac: str = "") -> str:
-        """Return a text that is another one once there may be something new of a device, or of any if none is named."""
+    def mark(self, mac: str) -> str:
+        """Return a text that is another one once there may be something new of a device."""
         now_s = self._clock_s()
         with self._lock:
             if not self._is_live:
-                return f"polled {int(now_s / POLL_S)}"
+                return _polled(now_s)
             if now_s - self._shown_at_s >= TOGETHER_S:
                 self._shown, self._shown_at_s = self._counts.copy(), now_s
             return f"{self._begun} {self._shown[mac]} {int(now_s / QUIET_S)}"
+
+    def list_mark(self) -> str:
+        """Return a text that is another one once there may be something new in the list of devices."""
+        now_s = self._clock_s()
+        with self._lock:
+            if not self._is_live:
+                return _polled(now_s)
+            together_s = max(TOGETHER_S, LIST_S_PER_DEVICE * len(self._counts))
+            if now_s - self._list_shown_at_s >= together_s:
+                self._list_shown, self._list_shown_at_s = self._counts.total(), now_s
+            return f"{self._begun} {self._list_shown} {int(now_s / max(QUIET_S, together_s))}"
 
     def _run(self) -> None:
         """Listen for ever; say once that it is not possible, and once that it is again."""
@@ -107,4 +123,8 @@ class News:
             return
         with self._lock:
             self._counts[mac] += 1
-            self._counts[""] += 1
+
+
+def _polled(now_s: float) -> str:
+    """Return the mark of a time without live events."""
+    return f"polled {int(now_s / POLL_S)}"

@@ -55,7 +55,7 @@ def create_page(flask: Flask, api: Api, news: News) -> Dash:
         State("device-mark", "data"),
     )
     def look(_tick: int, chosen: str | None, list_mark: str | None, device_mark: str | None) -> tuple[Any, Any]:
-        of_all, of_one = news.mark(), news.mark(chosen or "")
+        of_all, of_one = news.list_mark(), news.mark(chosen or "")
         if (of_all, of_one) == (list_mark, device_mark):
             raise PreventUpdate
         return no_update if of_all == list_mark else of_all, no_update if of_one == device_mark else of_one
@@ -70,7 +70,7 @@ def create_page(flask: Flask, api: Api, news: News) -> Dash:
     )
     def list_devices(_mark: str | None, chosen: str | None) -> tuple[Any, Any, str, Any]:
         try:
-            options, notice = drawings.devices(news.mark())
+            options, notice = drawings.devices(news.list_mark())
         except ApiError as error:
             return no_update, no_update, str(error), no_update
         known = [option["value"] for option in options]

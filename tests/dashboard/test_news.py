@@ -48,12 +48,12 @@ def test_a_mark_changes_with_what_is_heard_of_a_device(redis_store: RunningStore
     clock = Clock()
     heard = News("", VIEWER, clock)
     with hearing(heard, redis_store) as server:
-        before = heard.mark(ONE), heard.mark(OTHER), heard.mark()
+        before = heard.mark(ONE), heard.mark(OTHER), heard.list_mark()
         server.send(DEVICE, status(), reading(0, server.store.now()))
-        wait_until(lambda: heard._counts[""] == 2, "both events came")
-        assert (heard.mark(ONE), heard.mark(OTHER), heard.mark()) == before
+        wait_until(lambda: heard._counts.total() == 2, "both events came")
+        assert (heard.mark(ONE), heard.mark(OTHER), heard.list_mark()) == before
         clock.now_s += news.TOGETHER_S
-        after = heard.mark(ONE), heard.mark(OTHER), heard.mark()
+        after = heard.mark(ONE), heard.mark(OTHER), heard.list_mark()
     assert [mark == earlier for mark, earlier in zip(after, before, strict=True)] == [False, True, False]
     assert "polled" not in "".join(before + after)
 
@@ -83,6 +83,22 @@ def test_time_is_news_as_well(*, is_live: bool, every_s: float) -> None:
         assert heard.mark(ONE) == marks[-1]
         clock.now_s += every_s
     assert len(set(marks)) == 5
+
+
+def test_the_list_of_a_large_fleet_is_new_more_seldom() -> None:
+    """With a thousand devices that speak, the list waits for seconds, and one device's own picture does not."""
+    clock = Clock()
+    heard = News("", VIEWER, clock)
+    heard._begin()
+    for number in range(1000):
+        heard._note(f"device {number}")
+    before = heard.mark("device 7"), heard.list_mark()
+    heard._note("device 7")
+    clock.now_s += news.TOGETHER_S
+    assert heard.mark("device 7") != before[0]
+    assert heard.list_mark() == before[1]
+    clock.now_s += 1000 * news.LIST_S_PER_DEVICE
+    assert heard.list_mark() != before[1]
 
 
 def test_a_refusal_ends_listening_in_a_sentence(redis_store: RunningStore) -> None:
