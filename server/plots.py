@@ -126,6 +126,7 @@ def histogram(name: str, result: Summary, zone: tzinfo) -> Figure:
 def mean(name: str, result: Summary, zone: tzinfo) -> Figure:
     """Return the mean confidence of each emotion where it was the strongest, and over all of these."""
     figure, axes = _figure(name, "Mean confidence where strongest", result.range, zone)
+    figure.subplots_adjust(top=0.87, bottom=0.1)  # there is no legend
     if not result.count:
         return _nothing(figure, axes)
     names, values, colours, counts = [], [], [], []
@@ -185,6 +186,7 @@ def _quiet(axes: Axes) -> None:
     """Leave out the lines that say nothing."""
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(length=0, colors=_QUIET)
+    axes.tick_params(axis="x", pad=8)  # clear of the lowest number of the other axis
     axes.spines["bottom"].set_color(_LINES)
     axes.xaxis.label.set_color(_QUIET)
     axes.yaxis.label.set_color(_QUIET)
