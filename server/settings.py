@@ -36,11 +36,11 @@ class ServerSettings:
         default="", help="bearer token that may also delete; empty: made at first start and printed once"
     )
     requests_per_minute: int = ts.option(
-        default=12_000, help="requests that REST takes from each token and address; 0 for no limit"
+        default=12_000, help="requests that REST, and live events, take from each token and address; 0 for no limit"
     )
     cors_origins: str = ts.option(
         default="",
-        help="origins whose pages may read REST in a browser, separated by commas, like https://example.org",
+        help="origins whose pages may read REST and live events in a browser, by commas, like https://example.org",
     )
     retention_days: int = ts.option(default=90, help="days that single readings are kept")
     rollup_retention_days: int = ts.option(
