@@ -351,10 +351,11 @@ class RedisStore:
         low, high = start // layout.DAY_MS, (end - 1) // layout.DAY_MS
         reach = width_ms // layout.DAY_MS
         days = self._do("ZRANGEBYSCORE", f"{layout.base(device)}:days", low - reach, high + reach)
-        chunks: set[int] = set()
-        for day in map(int, days):
-            first = day * layout.DAY_MS
-            chunks.update(range(first // width_ms, (first + layout.DAY_MS - 1) // width_ms + 1))
+        if reach:
+            chunks = {int(day) // reach for day in days}
+        else:
+            each = layout.DAY_MS // width_ms
+            chunks = {chunk for day in map(int, days) for chunk in range(day * each, (day + 1) * each)}
         return sorted(chunk for chunk in chunks if start // width_ms <= chunk <= (end - 1) // width_ms)
 
     def _rollups(self, device: str, wanted: list[tuple[layout.Level, int, int]]) -> list[layout.Rollups]:
