@@ -2,8 +2,11 @@
 
 Writes readings of three scores at 1 Hz, all the time and in stretches of speech of 20 s that are 10 % and 1 % of the
 time, to each kind of store; prints memory and append-only file per reading, with rollups, bitmap and all else of the
-device in it. Speech comes at random times with a fixed seed. Memory is what the store says it uses for it
-(`used_memory`) after less what it used before.
+device in it: what the file grows by when each reading comes alone and in arrays of 100, and what is left of it when the
+store rewrites it, which it does when the file has doubled. Speech comes at random times with a fixed seed. Memory is
+what the store says it uses for it (`used_memory`) after less what it used before; the part of it that is rollups stays
+when the readings have expired. The last lines are for the record that a device sends each minute, and a sorted set of
+JSON, which is stored most often.
 """
 
 import random
@@ -13,7 +16,7 @@ from pathlib import Path
 from broker import messages
 from server.redis_store import RedisStore
 from trials import load
-from trials.processes import Store, running_store
+from trials.processes import Store, running_store, wait_until
 
 DAY_MS = 86_400_000
 STRETCH_S = 20
@@ -24,19 +27,23 @@ PLAIN = "zset of JSON"
 
 def main() -> None:
     """Measure and print."""
-    print(f"{'':<44}{'readings':>10}{'memory':>10}{'AOF live':>10}{'AOF backlog':>12}   bytes per reading")
+    names = f"{'memory':>10}{'rollups':>9}{'AOF live':>10}{'AOF backlog':>12}{'rewritten':>11}"
+    print(f"{'bytes for each':<44}{'readings':>10}{names}")
     for wheel in (False, True):
         for share, days in DAYS.items():
             name, *figures = _measure(share, days, wheel=wheel)
             print(f"{name:<32}{100 * share:>5.0f} % speech{figures[0]:>9}", end="")
-            print("".join(f"{figure:>{width}.1f}" for figure, width in zip(figures[1:], (10, 10, 12), strict=True)))
+            print(
+                "".join(f"{figure:>{width}.1f}" for figure, width in zip(figures[1:], (10, 9, 10, 12, 11), strict=True))
+            )
+    print(f"{'heard records, one a minute':<44}{'':>10}{_heard():>10.1f}")
     print(f"{PLAIN:<44}{'':>10}{_plain():>10.1f}")
 
 
-def _measure(share: float, days: int, *, wheel: bool) -> tuple[str, int, float, float, float]:
-    """Return the store's name, readings, and bytes per reading: memory, file when each comes alone, file in arrays."""
+def _measure(share: float, days: int, *, wheel: bool) -> tuple[str, int, float, float, float, float, float]:
+    """Return the store's name, readings, and bytes each: memory, of it rollups, file alone, in arrays, rewritten."""
     files = []
-    memory = readings = 0.0
+    memory = rollups = readings = 0.0
     name = ""
     for together in (1, 100):
         with tempfile.TemporaryDirectory() as folder, running_store(Path(folder), wheel=wheel) as running:
@@ -56,8 +63,18 @@ def _measure(share: float, days: int, *, wheel: bool) -> tuple[str, int, float, 
                     assert all(outcome and outcome.kind == "stored" for outcome in outcomes)
             files.append((_file_bytes(running) - aof) / len(made))
             memory, readings = (running.client.info("memory")["used_memory"] - used) / len(made), len(made)
+            keys = [key for level in "mhd" for key in running.client.scan_iter(f"mw:*:{level}:*")]
+            rollups = sum(running.client.memory_usage(key) or 0 for key in keys) / len(made)
             name = running.name.partition(" (")[0]
-    return name, int(readings), memory, files[0], files[1]
+            running.client.bgrewriteaof()
+            wait_until(lambda: _is_rewritten(running), "the file is rewritten")
+            files.append(_file_bytes(running) / len(made))
+    return name, int(readings), memory, rollups, files[0], files[2], files[3]
+
+
+def _is_rewritten(running: Store) -> bool:
+    about = running.client.info("persistence")
+    return not about["aof_rewrite_in_progress"] and not about["aof_rewrite_scheduled"]
 
 
 def _readings(share: float, days: float, now: int) -> list[messages.Reading]:
@@ -77,6 +94,36 @@ def _readings(share: float, days: float, now: int) -> list[messages.Reading]:
     return made
 
 
+def _heard() -> float:
+    """Return bytes in memory for what a device says each minute of what it heard."""
+    with tempfile.TemporaryDirectory() as folder, running_store(Path(folder)) as running:
+        store = RedisStore(running.url, 90 * DAY_MS, 730 * DAY_MS)
+        store.prepare()
+        used = running.client.info("memory")["used_memory"]
+        made = [_minute(seq, store.now() - seq * 60_000) for seq in range(14_400)]
+        for first in range(0, len(made), 1000):
+            store.write([(load.devices(1)[0], record) for record in made[first : first + 1000]])
+        return float((running.client.info("memory")["used_memory"] - used) / len(made))
+
+
+def _minute(seq: int, at: int) -> messages.Heard:
+    """Return a record of a minute in which nobody spoke."""
+    return messages.Heard(
+        boot=load.boot(1),
+        seq=seq,
+        gen=0,
+        at=at,
+        span_ms=60_000,
+        windows=60,
+        silent=60,
+        speech=0,
+        uncertain=0,
+        dropped=0,
+        level_dbfs=-60.0 + seq % 9,
+        clipping=0.0,
+    )
+
+
 def _plain() -> float:
     """Return bytes per reading for what is stored most often: a sorted set of JSON, without rollups."""
     with tempfile.TemporaryDirectory() as folder, running_store(Path(folder)) as running:
@@ -89,7 +136,8 @@ def _plain() -> float:
 
 
 def _file_bytes(running: Store) -> int:
-    return sum(path.stat().st_size for path in running.folder.rglob("*.aof"))
+    paths = [path for ending in ("*.aof", "*.rdb") for path in running.folder.rglob(ending)]
+    return sum(path.stat().st_size for path in paths)
 
 
 if __name__ == "__main__":
