@@ -38,7 +38,7 @@ _ENOUGH_RECORDS = 250
 """So many are written without waiting for others."""
 _MOST_RECORDS = 1000
 """In one batch; the store serves nobody else while it writes one."""
-_MOST_MESSAGES = 300
+_MOST_MESSAGES = 600
 """In one batch: a part of what the broker sends before it waits for acknowledgements, so that more comes meanwhile."""
 _MOST_VISITS = 3
 """At the store at a time: one is written, the others wait for the disk."""

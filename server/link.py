@@ -23,7 +23,7 @@ from server.stream import Publish, Stream, context
 
 log = logging.getLogger(__name__)
 
-_MOST_UNACKNOWLEDGED = 1000
+_MOST_UNACKNOWLEDGED = 2000
 _GOODBYE_S = 2.0
 _FIRST_RETRY_S = 1.0
 _LONGEST_RETRY_S = 8.0
