@@ -25,7 +25,7 @@ Word = str | int | bytes
 
 
 class _Part:
-    """What one server has carried out of several commands.
+    """Commands that are on their way to one server.
 
     Args:
         node: Who is asked.
@@ -37,7 +37,8 @@ class _Part:
 
     def __init__(self, node: redis.Redis, commands: Sequence[Sequence[Word]], *, together: bool, wait: bool) -> None:
         sent: list[Sequence[Word]] = [("MULTI",), *commands, ("EXEC",)] if together else [*commands]
-        awaited = len(sent)
+        self._awaited = len(sent)
+        self._together = together
         if wait:
             sent.append(("WAITAOF", 1, 0, _WAIT_FOR_DISK_MS))
         self._waits = wait
@@ -45,11 +46,15 @@ class _Part:
         self._connection = cast("Any", self._pool.get_connection())
         with self._dropped_on_error():
             self._connection.send_packed_command(self._connection.pack_commands(sent))
-            found = [_reply(self._connection) for _ in range(awaited)]
-            answers = found[-1] if together else found
-            if isinstance(answers, Exception):
-                raise answers
-        self.replies: list[Any] = answers
+
+    def receive(self) -> list[Any]:
+        """Return the replies, errors among them; if this raises, `drop` is to be called."""
+        found = [_reply(self._connection) for _ in range(self._awaited)]
+        answers = found[-1] if self._together else found
+        if isinstance(answers, Exception):
+            raise answers
+        replies: list[Any] = answers
+        return replies
 
     def sync(self) -> None:
         """Wait until all is on disk."""
@@ -144,13 +149,15 @@ class Nodes:
         """
         replies: list[Any] = [None] * len(commands)
         parts: list[_Part] = []
+        divided = self.divide(commands)
         with ExitStack() as on_error:
-            for node, places in self.divide(commands):
+            for node, places in divided:  # all servers work at the same time
                 own = [commands[place] for place in places]
                 # A cluster has no transactions over several devices.
                 parts.append(_Part(node, own, together=not self.is_cluster, wait=wait))
                 on_error.callback(parts[-1].drop)
-                for place, reply in zip(places, parts[-1].replies, strict=True):
+            for part, (_, places) in zip(parts, divided, strict=True):
+                for place, reply in zip(places, part.receive(), strict=True):
                     if _moved(reply):
                         raise reply
                     replies[place] = reply
