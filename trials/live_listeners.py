@@ -1,7 +1,8 @@
 """What listeners of live events cost those who ask REST: `python -m trials.live_listeners [rounds] [seconds]`.
 
 All processes run as an operator runs them, on one machine: Mosquitto, the store, ingest, REST, live events, 1,000
-devices that publish a reading a second each, and one client that asks REST at a steady rate. Each round does so
+devices that publish a reading a second each, and one client that asks REST at a steady rate. Each round does so, each
+time in another order,
 
 - without listeners,
 - with 200 idle listeners (each to a device that says nothing) and 20 slow ones to all devices, half of which read
@@ -89,7 +90,8 @@ def main() -> None:
             go.set()
             time.sleep(WARM_S)
             for number in range(rounds):
-                for case in CASES:
+                turn = number % len(CASES)
+                for case in (*CASES[turn:], *CASES[:turn]):
                     result = _measure(case, api, live, live_pid, seconds)
                     found[case.name].append(result)
                     p50, p99 = _percentiles(result.times_ms)
