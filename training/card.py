@@ -102,7 +102,6 @@ def _results(manifest: Manifest, measured: dict[str, Any]) -> str:
     by_background = measured["uar_by_background"]
     worst = min(by_background, key=by_background.get)
     backgrounds = "\n".join(f"| {BACKGROUNDS[name].title} | {value:.1%} |" for name, value in by_background.items())
-    by_sex = ", ".join(f"{sex.lower()} {value:.1%}" for sex, value in measured["uar_by_sex"].items())
     sure = measured["sure"]
     accuracy = "" if sure["accuracy"] is None else f" and are right in {sure['accuracy']:.1%}"
     leaky = measured.get("split") == "leaky"
@@ -118,7 +117,7 @@ def _results(manifest: Manifest, measured: dict[str, Any]) -> str:
 | accuracy | {measured["accuracy"]:.1%} |
 | macro F1 | {measured["macro_f1"]:.1%} |
 | expected calibration error | {measured["ece"]:.3f} |
-| UAR by sex of the speaker | {by_sex} |{_listeners(measured["listeners"])}
+{_groups(measured)}{_listeners(measured["listeners"])}
 
 Windows with a top probability of at least {manifest.uncertain_below:g} are {sure["share"]:.1%} of all{accuracy};
 the others are `uncertain`.
@@ -130,6 +129,25 @@ the others are `uncertain`.
 {backgrounds}
 
 The model was trained amid noise made in another way, none of it hum."""
+
+
+def _groups(measured: dict[str, Any]) -> str:
+    """Return a row for each way in which clips were told apart."""
+    titles = {
+        "uar_by_sex": "sex of the speaker",
+        "uar_by_age": "age of the speaker",
+        "uar_by_intensity": "intensity that was asked for (XX: none was named)",
+    }
+    told = {title: measured[key] for key, title in titles.items() if key in measured}
+    rows = [
+        f"| UAR by {title} | {', '.join(f'{_word(group)} {values[group]:.1%}' for group in sorted(values))} |"
+        for title, values in told.items()
+    ]
+    return "\n".join(rows)
+
+
+def _word(group: str) -> str:
+    return group.lower() if group.istitle() else group
 
 
 def _confusion(manifest: Manifest, measured: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from models import bundle, runtime
 from models.bundle import Bundle, Manifest
 from models.frontend import Frames, normalise
 from models.runtime import Classifier, softmax
-from training import card, corpora, evaluate, features, fit, quantise, score, size, splits
+from training import card, corpora, evaluate, features, fit, quantise, score, splits
 from training.backgrounds import BACKGROUNDS
 from training.batches import Batches
 from training.corpora import Clip
@@ -176,7 +176,6 @@ def _facts(made: Bundle, model: Any, split: Split, recipe: Recipe, fold: Fold) -
         "clips": {"train": len(split.train), "dev": len(split.dev), "test": len(split.test)},
         "float_uar": evaluate.uar(outputs.argmax(axis=1), score.truth(split.test, recipe.labels)),
         "parameters": model.count_params(),
-        "multiply_adds": size.multiply_adds(made.model),
         "bytes": len(made.model),
         "bytes_deflated": len(zlib.compress(made.model, 9)),
     }

@@ -8,9 +8,11 @@ import matplotlib as mpl
 mpl.use("agg")
 
 from matplotlib import pyplot as plt
+from matplotlib.ticker import ScalarFormatter
 
 from training.results import Latency, Result, Score
 
+INTENSITIES = ("LO", "MD", "HI", "XX")
 MOST = 8
 """Curves in one plot."""
 
@@ -62,7 +64,7 @@ def groups(name: str, found: Score, titles: dict[str, str]) -> Any:
         1, len(shown), figsize=(11, 4), layout="constrained", sharey=True, squeeze=False, width_ratios=widths
     )
     for key, axes in zip(shown, all_axes[0], strict=True):
-        values = dict(sorted(found.pooled[key].items()))
+        values = {name: found.pooled[key][name] for name in sorted(found.pooled[key], key=_place)}
         axes.bar(list(values), list(values.values()), color="#5c677d")
         axes.axhline(found.uar, color="#c44536", linewidth=1)
         axes.set(title=titles[key], ylim=(0, 1))
@@ -70,6 +72,10 @@ def groups(name: str, found: Score, titles: dict[str, str]) -> Any:
     all_axes[0][0].set(ylabel="UAR, unheard speakers")
     figure.suptitle(f"{name}: by who speaks and what is said (line: all)")
     return figure
+
+
+def _place(group: str) -> tuple[int, str]:
+    return (INTENSITIES.index(group) if group in INTENSITIES else 0, group)
 
 
 def front(results: Sequence[Result], latencies: dict[str, Latency]) -> Any:
@@ -88,7 +94,8 @@ def _uar(result: Result) -> float:
 
 def _scatter(axes: Any, places: dict[str, tuple[float, float]]) -> None:
     if places:
-        axes.set_xscale("log")
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(ScalarFormatter())
     for name, (cost, uar) in places.items():
         beaten = any(other_cost <= cost and other > uar for other_cost, other in places.values())
         axes.scatter(cost, uar, color="#5c677d" if beaten else "#c44536")

@@ -19,7 +19,7 @@ from training.splits import SPLITS
 
 LATENCY = Path(__file__).parent / "results" / "latency.json"
 """Written by `python -m trials.model_latency --write`; by the recipe's name."""
-COVERAGES = np.linspace(0.05, 1, 20)
+COVERAGES = np.linspace(0.2, 1, 17)
 
 
 class ResultsError(Exception):
@@ -70,6 +70,11 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
         """Mean over the blocks."""
         return float(np.mean(self.uars))
 
+    def of_block(self, block: int) -> float | None:
+        """Return the UAR of one block; None where it was not held out."""
+        uars = [training.uar for training in self.trainings if training.block == block]
+        return float(np.mean(uars)) if uars else None
+
     def mean(self, name: str) -> float | None:
         """Return the mean over the trainings of what each tells; None where one tells nothing."""
         values = [getattr(one, name) for one in self.trainings]
@@ -99,6 +104,7 @@ class Run(NamedTuple):
     training: Training
     answers: Answers
     manifest: Manifest
+    model: bytes
     told: dict[str, Any]
 
 
@@ -125,7 +131,7 @@ def read_latencies(folder: Path) -> dict[str, Latency]:
 def write(folder: Path, stem: str, result: Result) -> None:
     """Keep a result."""
     folder.mkdir(parents=True, exist_ok=True)
-    rounded = _rounded(msgspec.to_builtins(result))
+    rounded = {**_rounded(msgspec.to_builtins(result)), "told": result.told}
     (folder / f"{stem}.json").write_bytes(msgspec.json.format(msgspec.json.encode(rounded), indent=1) + b"\n")
 
 
@@ -136,6 +142,8 @@ def of_runs(folder: Path) -> Result | None:
         ResultsError: a run is of another recipe than its neighbours, or cannot be read.
         BundleError: a bundle or its answers cannot be read.
     """
+    from training import size  # noqa: PLC0415 - TensorFlow takes seconds to import; a page needs none
+
     runs = {split: list(_runs(folder, split)) for split in SPLITS}
     every = [run for of_split in runs.values() for run in of_split]
     if not every:
@@ -154,7 +162,7 @@ def of_runs(folder: Path) -> Result | None:
             if of_split
         },
         parameters=measured["parameters"],
-        multiply_adds=measured.get("multiply_adds"),
+        multiply_adds=size.multiply_adds(first.model),
         bytes=round(np.mean([run.manifest.measured["bytes"] for run in every])),
         bytes_deflated=round(np.mean([run.manifest.measured["bytes_deflated"] for run in every])),
     )
@@ -194,20 +202,26 @@ def _runs(folder: Path, split: str) -> Iterator[Run]:
     for place in sorted(folder.glob(f"{SPLITS[split]}-*-seed-*")):
         if (place / "manifest.json").is_file():
             _, block, _, seed = place.name.split("-")
-            manifest = bundle.load(place).manifest
-            measured = manifest.measured
-            curves = [msgspec.json.decode(line) for line in (place / "curves.jsonl").read_bytes().splitlines()]
+            made = bundle.load(place)
+            measured = made.manifest.measured
             training = Training(
                 block=int(block),
                 seed=int(seed),
                 uar=measured["uar"],
                 accuracy=measured["accuracy"],
-                minutes=sum(epoch["seconds"] for epoch in curves) / 60,
+                minutes=_minutes(place / "curves.jsonl"),
                 float_uar=measured["float_uar"],
-                uar_in_noise=measured["uar_in_noise"],
+                uar_in_noise=measured.get("uar_in_noise", {}),
                 listeners=measured["listeners"],
             )
-            yield Run(training, score.load(place), manifest, _told(place / "config.json"))
+            yield Run(training, score.load(place), made.manifest, made.model, _told(place / "config.json"))
+
+
+def _minutes(curves: Path) -> float | None:
+    """Return how long a training took; None where its curves were not kept."""
+    if not curves.is_file():
+        return None
+    return sum(msgspec.json.decode(line)["seconds"] for line in curves.read_bytes().splitlines()) / 60
 
 
 def _told(file: Path) -> dict[str, Any]:

@@ -7,8 +7,8 @@ models run in LiteRT, everything on one thread and in one process, and they take
 each round changing, so that whatever else the machine does slows all alike. Weights do not matter for the time, so the
 peer's are untrained, and so are those of any recipe named beside: it is measured with our front end at its settings.
 
-`--rounds` says how many windows; `--write` keeps the figures in `training/results/latency.json`, from which `moodwire
-report` takes them.
+`--rounds` says how many windows; `--write` keeps the figures in `training/results/latency.json` beside those of other
+recipes, from which `moodwire report` takes them.
 """
 
 import os
@@ -34,7 +34,7 @@ import models.bundle
 from models.bundle import Bundle, Manifest
 from models.frontend import Samples
 from models.runtime import Classifier, synthetic_clip
-from training import network, peers, quantise, recipe
+from training import network, peers, quantise, recipe, results
 from training.recipe import PeerRecipe, Recipe
 from training.results import LATENCY, Latency
 from trials.usage import processor
@@ -63,7 +63,8 @@ def main() -> None:
     found = {name: _latency(of, taken["librosa"]) for name, of in taken.items() if name != "librosa"}
     _tell(found, taken["librosa"])
     if asked.write:
-        LATENCY.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+        kept = {**results.read_latencies(LATENCY.parent), **found}
+        LATENCY.write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=2) + b"\n")
 
 
 def ours(made: Bundle) -> Hear:
