@@ -1,10 +1,10 @@
-"""How fast the store answers however much it holds: `python -m trials.store_speed`.
+"""How fast the store answers however much it holds: `python -m trials.store_speed`, some ten minutes.
 
-Writes one device with 1,000,000 and then 10,000,000 readings at 1 Hz, and 10,000 devices with one reading each, and
-prints how long 24 hours of chart data, the summary of everything, and one page of devices take: the median, and the
-fastest, which says more on a machine that does other things too. First in this process, then over REST, by one client
-that keeps its connection and asks for nothing compressed, and with the plots of 24 hours. At last it prints what memory
-`moodwire server run` has while it answers thousands of requests of all kinds.
+Writes a device with 1,000,000 readings at 1 Hz, one with 10,000,000, and 10,000 with one reading each, and prints how
+long 24 hours of chart data, the summary of everything, and one page of devices take: the median, and the fastest, which
+says more on a machine that does other things too. The two devices are asked in turns. First in this process, then over
+REST, by one client that keeps its connection and asks for nothing compressed, and with the plots of 24 hours. At last
+it prints what memory `moodwire server run` has while it answers thousands of requests of all kinds.
 """
 
 import http.client
@@ -13,7 +13,7 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,8 @@ HEAD = 9
 """Bytes of a packed reading before its number: labels and boot."""
 NUMBERS = struct.Struct(">IQQ")
 """Sequence number, generation, at."""
+DEVICES = dict(zip(load.devices(2), (1_000_000, 10_000_000), strict=True))
+"""How many readings each has."""
 REQUESTS = 20_000
 DRAW_EVERY = 50
 """One request of so many is for a plot."""
@@ -49,35 +51,35 @@ def main() -> None:
         store.prepare()
         running.client.config_set("appendonly", "no")
         end = store.now() // DAY_MS * DAY_MS
-        written = 0
-        print(f"{'':<38}{'readings':>12}{'median ms':>11}{'fastest':>9}")
-        for total in (1_000_000, 10_000_000):
+        for device, total in DEVICES.items():
             start_s = time.monotonic()
-            _fill(running, written, total, end)
-            per_s, written = (total - written) / (time.monotonic() - start_s), total
-            start = end - total * 1000
-            day = Range(end - DAY_MS, end)
-            step = ranges.parse_step("", day, raw_is_kept=True)
-            _say("24 hours of chart data", total, partial(series.grid, store, DEVICE, day, step))
-            whole = partial(series.summary, store, DEVICE, Range(start, end), raw_is_kept=True)
-            _say("summary of everything", total, whole)
-            print(f"  (written at {per_s:.0f} readings/s, {TOGETHER} in a call)")
-            assert whole().readings == total
-            with _serving(running, Path(folder)) as rest:
-                rest.report(day, Range(start, end), total)
-        ids = load.devices(10_001)[1:]
+            _fill(running, device, total, end)
+            per_s = total / (time.monotonic() - start_s)
+            print(f"{total:,} readings are written, {TOGETHER} in a call, {per_s:,.0f}/s", flush=True)
+        ids = load.devices(10_002)[2:]
         for first in range(0, len(ids), TOGETHER):
             store.write([(device, load.reading(0, 0, end)) for device in ids[first : first + TOGETHER]])
+        day = Range(end - DAY_MS, end)
+        whole = {device: Range(end - total * 1000, end) for device, total in DEVICES.items()}
+        step = ranges.parse_step("", day, raw_is_kept=True)
+        print(f"{'':<32}{'readings':>12}{'median ms':>11}{'fastest':>9}{'first':>8}{'kB':>6}")
+        _say("24 hours of chart data", {d: partial(series.grid, store, d, day, step) for d in DEVICES})
+        sums = {d: partial(series.summary, store, d, whole[d], raw_is_kept=True) for d in DEVICES}
+        _say("summary of everything", sums)
+        assert [work().readings for work in sums.values()] == [*DEVICES.values()]
         for limit in (100, 1000):
-            _say(f"page of {limit} of 10,000 devices", limit, partial(store.devices, ids[4000], limit))
+            _say(f"{limit} of 10,000 devices", {"": partial(store.devices, ids[4000], limit)})
         with _serving(running, Path(folder)) as rest:
+            _say("REST: 24 hours of chart data", {d: partial(rest.get, f"/devices/{d}?{_query(day)}") for d in DEVICES})
+            sums_of = {d: partial(rest.get, f"/devices/{d}/summary?{_query(whole[d])}") for d in DEVICES}
+            _say("REST: summary of everything", sums_of)
             for limit in (100, 1000):
                 path = f"/devices?page_size={limit}&page_token={ids[4000]}"
-                _say(f"page of {limit} of 10,000 devices, REST", limit, partial(rest.get, path))
+                _say(f"REST: {limit} of 10,000 devices", {"": partial(rest.get, path)})
+            for plot in PLOTS:
+                draw = {d: partial(rest.get, f"/devices/{d}/plots/{plot}?{_query(day)}") for d in DEVICES}
+                _say(f"REST: {plot} of 24 hours", draw)
             rest.report_memory(day)
-
-
-DEVICE = load.devices(1)[0]
 
 
 class _Rest:
@@ -104,21 +106,9 @@ class _Rest:
         assert answer.status == http.HTTPStatus.OK, path
         return length
 
-    def report(self, day: Range, whole: Range, total: int) -> None:
-        """Print what takes how long over REST."""
-        device = f"/devices/{DEVICE}"
-        _say("24 hours of chart data, REST", total, partial(self.get, f"{device}?{_query(day)}"))
-        _say("summary of everything, REST", total, partial(self.get, f"{device}/summary?{_query(whole)}"))
-        for plot in PLOTS:
-            draw = partial(self.get, f"{device}/plots/{plot}?{_query(day)}")
-            start_s = time.perf_counter()
-            length = draw()
-            first_ms = (time.perf_counter() - start_s) * 1000
-            _say(f"{plot} of 24 hours, REST", total, draw, f"   first {first_ms:.1f} ms, {length / 1000:.0f} kB")
-
     def report_memory(self, day: Range) -> None:
         """Print the memory of the server while it answers requests of all kinds, for ranges of all lengths."""
-        device, sizes, start_s = f"/devices/{DEVICE}", [resident_mb(self._pid)], time.monotonic()
+        device, sizes, start_s = f"/devices/{next(iter(DEVICES))}", [resident_mb(self._pid)], time.monotonic()
         for number in range(REQUESTS):
             asked = _query(Range(day.end - (1 + number % 1440) * 60_000, day.end))
             series = (f"{device}?{asked}", f"{device}/summary?{asked}", f"{device}/events", "/devices?page_size=20")
@@ -151,29 +141,40 @@ def _serving(store: Store, folder: Path) -> Iterator[_Rest]:
         yield rest
 
 
-def _fill(running: Store, first: int, last: int, end: int) -> None:
-    """Write readings with the numbers from first to last, newest first, as bytes that are made quickly."""
+def _fill(running: Store, device: str, total: int, end: int) -> None:
+    """Write readings, newest first, as bytes that are made quickly."""
     text, _ = layout.pack_reading(load.reading(0, 0, end))
     patterns = [layout.pack_reading(load.reading(0, seq, end))[1] for seq in range(997)]
     parts = [(pattern[:HEAD], pattern[HEAD + NUMBERS.size :]) for pattern in patterns]
     keep = (KEEP_DAYS * DAY_MS, 730 * DAY_MS)
-    for start in range(first, last, TOGETHER):
+    for start in range(0, total, TOGETHER):
         words: list[str | bytes] = []
         for seq in range(start, start + TOGETHER):
             head, tail = parts[seq % len(parts)]
             words += [text, head + NUMBERS.pack(seq, 0, end - (seq + 1) * 1000) + tail]
         call: Any = running.client.execute_command
-        call("FCALL", layout.function("write"), 1, layout.base(DEVICE), *keep, TOGETHER, *words)
+        call("FCALL", layout.function("write"), 1, layout.base(device), *keep, TOGETHER, *words)
 
 
-def _say(what: str, count: int, work: Callable[[], object], more: str = "") -> None:
-    """Print the median time that something takes."""
-    times_ms = []
-    for _ in range(ROUNDS):
-        start_s = time.perf_counter()
-        work()
-        times_ms.append((time.perf_counter() - start_s) * 1000)
-    print(f"{what:<38}{count:>12,}{statistics.median(times_ms):>11.1f}{min(times_ms):>9.1f}{more}", flush=True)
+def _say(what: str, works: Mapping[str, Callable[[], object]]) -> None:
+    """Print what something takes for each of some devices, asked in turns; work may return the length of an answer."""
+    times_ms: dict[str, list[float]] = {device: [] for device in works}
+    lengths = {}
+    for _ in range(ROUNDS + 1):
+        for device, work in works.items():
+            start_s = time.perf_counter()
+            lengths[device] = work()
+            times_ms[device].append((time.perf_counter() - start_s) * 1000)
+    for device, (first, *others) in times_ms.items():
+        kept = f"{DEVICES[device]:,}" if device else ""
+        length = lengths[device]
+        size = f"{length / 1000:>6.0f}" if isinstance(length, int) else ""
+        print(
+            f"{what:<30}{kept:>12}{statistics.median(others):>11.1f}{min(others):>9.1f}{first:>8.1f}{size}", flush=True
+        )
+    if len(works) > 1:
+        ratio = statistics.median(many / one for one, many in zip(*times_ms.values(), strict=True))
+        print(f"{'':<32}{'ratio':>12}{ratio:>11.2f}", flush=True)
 
 
 if __name__ == "__main__":
