@@ -26,7 +26,7 @@ def read_clips(recordings_dir: Path, labels: tuple[str, ...]) -> list[Clip]:
     files = sorted(folder.glob("Actor_*/*.wav"), key=lambda file: file.name)
     if len(files) != FILES:
         raise CorpusError(
-            f"{folder} holds {len(files)} of the {FILES} recordings of RAVDESS: `moodwire data fetch --corpus ravdess` "
+            f"{folder} holds {len(files)} of the {FILES} recordings of RAVDESS: `moodwire data fetch ravdess` "
             "fetches them"
         )
     clips = [_clip(file) for file in files if file.stem.split("-")[2] in LABELS]

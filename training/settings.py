@@ -11,7 +11,11 @@ from training.splits import SPLITS
 class TrainSettings:
     """Settings of `moodwire train`."""
 
-    recipe: str = ts.option(default="ang-hap-neu", help="name of a recipe in training/recipes, or path of a TOML file")
+    recipe: str = ts.option(
+        default="ang-hap-neu",
+        help="name of a recipe in training/recipes, or path of a TOML file",
+        argparse={"param_decls": "recipe", "nargs": "?", "metavar": "RECIPE"},
+    )
     recordings_dir: Path = ts.option(default=Path("../shared/data"), help="folder that holds crema-d/")
     runs_dir: Path = ts.option(
         default=Path("runs"), help="where each trained fold is kept; one that is there is not trained again"
@@ -64,7 +68,11 @@ class FetchSettings:
     source: str | None = ts.option(
         default=None, help="address of a folder with the .wav files or the archive; else the authors' own servers"
     )
-    corpus: str = ts.option(default="crema-d", help="what to fetch: `crema-d`, or `ravdess` to measure on")
+    corpus: str = ts.option(
+        default="crema-d",
+        help="what to fetch: `crema-d`, or `ravdess` to measure on",
+        argparse={"param_decls": "corpus", "nargs": "?", "metavar": "CORPUS"},
+    )
 
     def __attrs_post_init__(self) -> None:
         """Refuse an unknown corpus.

@@ -89,7 +89,7 @@ def server(content: bytes) -> Iterator[Server]:
 
 
 def fetched(folder: Path, server: Server) -> int:
-    """Carry out `moodwire data fetch --corpus ravdess`."""
+    """Carry out `moodwire data fetch ravdess`."""
     return fetch.fetch(FetchSettings(folder, server.address, "ravdess"))
 
 

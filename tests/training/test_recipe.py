@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+import moodwire
 from training import recipe
 from training.recipe import RecipeError
+from training.settings import FetchSettings, TrainSettings
 
 TINY = recipe.SHIPPED / "tiny.toml"
 
@@ -42,6 +44,14 @@ def test_unknown_recipe_is_answered_with_the_names() -> None:
     """A recipe that is neither shipped nor a file is answered with those that are shipped."""
     with pytest.raises(RecipeError, match=r"no recipe 'nope': give .* one of ang-hap-neu, .*, tiny"):
         recipe.load("nope")
+
+
+def test_recipe_and_corpus_are_named_without_a_flag() -> None:
+    """`moodwire train NAME` and `moodwire data fetch NAME` take the name as it is; without one there is the default."""
+    named = moodwire.read_settings("train", "train", TrainSettings, ["tiny", "--split", "leaky"])
+    assert (named.recipe, named.split) == ("tiny", "leaky")
+    assert moodwire.read_settings("train", "train", TrainSettings, []).recipe == "ang-hap-neu"
+    assert moodwire.read_settings("data fetch", "train", FetchSettings, ["ravdess"]).corpus == "ravdess"
 
 
 def test_a_peers_network_names_its_architecture(tmp_path: Path) -> None:
