@@ -22,7 +22,7 @@ LICENCE = """RAVDESS: Ryerson Audio-Visual Database of Emotional Speech and Song
 Livingstone and Russo, PLoS ONE 13(5): e0196391, 2018.
 Creative Commons Attribution-NonCommercial-ShareAlike 4.0 (https://creativecommons.org/licenses/by-nc-sa/4.0/): no
 commercial use. Moodwire measures on it; a model trained on it could not be shipped."""
-MEMBER = re.compile(r"Actor_\d\d/03-01(-\d\d){5}\.wav")
+MEMBER = re.compile(r"(?:.*/)?(Actor_\d\d/03-01(?:-\d\d){5}\.wav)")
 TIMEOUT_S = 30
 CHUNK = 1 << 18
 
@@ -37,7 +37,7 @@ def fetch(folder: Path, source: str = SOURCE) -> None:
     Raises:
         CorpusError: the archive does not come, or is another than the official one.
     """
-    if len(list(folder.glob("Actor_*/*.wav"))) == ravdess.FILES:
+    if _complete(folder):
         return
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / NAME
@@ -45,6 +45,12 @@ def fetch(folder: Path, source: str = SOURCE) -> None:
         _download(f"{source.rstrip('/')}/{NAME}", archive)
     _unpack(archive, folder)
     archive.unlink()
+    if not _complete(folder):
+        raise CorpusError(f"{NAME} does not hold the {ravdess.FILES} recordings of RAVDESS, though its md5 is right")
+
+
+def _complete(folder: Path) -> bool:
+    return len(list(folder.glob("Actor_*/*.wav"))) == ravdess.FILES
 
 
 def _download(address: str, archive: Path) -> None:
@@ -88,9 +94,10 @@ def _receive(address: str, part: Path) -> None:
 
 def _unpack(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as members:
-        for name in tqdm([name for name in members.namelist() if MEMBER.fullmatch(name)], unit="file", disable=None):
-            file = folder / name
-            file.parent.mkdir(exist_ok=True)
-            part = file.with_suffix(".part")
-            part.write_bytes(members.read(name))
-            part.replace(file)
+        for name in tqdm(members.namelist(), unit="file", disable=None):
+            if told := MEMBER.fullmatch(name):
+                file = folder / told[1]
+                file.parent.mkdir(exist_ok=True)
+                part = file.with_suffix(".part")
+                part.write_bytes(members.read(name))
+                part.replace(file)

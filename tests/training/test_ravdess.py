@@ -151,6 +151,17 @@ def test_another_archive_is_refused(server: Server, tmp_path: Path, capsys: pyte
     assert not list((tmp_path / "ravdess").iterdir())
 
 
+def test_an_archive_without_the_recordings_is_told(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Should the official archive ever hold something else, that is a sentence and not a complete corpus."""
+    monkeypatch.setattr(ravdess, "FILES", 1_440)
+
+    assert fetched(tmp_path, server) == 2
+
+    assert "does not hold the 1440 recordings" in capsys.readouterr().err
+
+
 def test_half_a_corpus_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without the recordings there is a sentence that says how to fetch them."""
     assert evaluate(EvaluateSettings(recordings_dir=tmp_path, corpus="ravdess")) == 2

@@ -57,6 +57,8 @@ def test_training_ends_in_a_verified_bundle(
     assert np.mean(list(measured["uar_by_background"].values())) == pytest.approx(measured["uar"])
     assert f"**{measured['uar']:.1%}**" in (tmp_path / "tiny" / "CARD.md").read_text()
 
+    assert "| UAR by age of the speaker | 20-29 " in (tmp_path / "tiny" / "CARD.md").read_text()
+
     folder = next((tmp_path / "runs").glob("tiny-0-*/block-1-seed-1"))
     assert sorted(path.name for path in folder.iterdir()) == [
         "CARD.md",
