@@ -62,7 +62,7 @@ def report(settings: ReportSettings) -> int:
     """Bring the results up to date and write the page; return the exit code, 2 where there is nothing to report."""
     try:
         _update(settings.runs_dir, settings.results_dir)
-        found = list(results.read(settings.results_dir).values())
+        found = _told_apart(results.read(settings.results_dir))
         latencies = results.read_latencies(settings.results_dir)
         if not found:
             raise ResultsError(  # noqa: TRY301 - one place says what went wrong
@@ -89,6 +89,14 @@ def _update(runs_dir: Path, results_dir: Path) -> None:
     for folder in sorted(path for path in runs_dir.glob("*") if path.is_dir()):
         if result := results.of_runs(folder):
             results.write(results_dir, folder.name, results.newest(kept.get(folder.name), result))
+
+
+def _told_apart(kept: dict[str, Result]) -> list[Result]:
+    """Return the results; where several recipes have one name, by the names of their files, which hold their hashes."""
+    names = [one.name for one in kept.values()]
+    return [
+        one if names.count(one.name) == 1 else msgspec.structs.replace(one, name=stem) for stem, one in kept.items()
+    ]
 
 
 def _scored(alike: Sequence[Result]) -> list[Result]:
@@ -160,7 +168,7 @@ def _changes(alike: Sequence[Result], default: dict[str, Any]) -> list[str]:
     ours = _ours(alike)
     if not ours:
         return []
-    rows = [(_title(one, alike), ", ".join(_differences(one.told or {}, default)), _spread(one)) for one in ours]
+    rows = [(one.name, ", ".join(_differences(one.told or {}, default)), _spread(one)) for one in ours]
     return ["### What each change is worth\n", _table(("recipe", "differs from the default in", "UAR"), rows)]
 
 
@@ -217,12 +225,6 @@ def _listeners(alike: Sequence[Result]) -> tuple[str, ...]:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _title(one: Result, alike: Sequence[Result]) -> str:
-    """Return a recipe's name, with a number where several recipes have it."""
-    same = [other for other in alike if other.name == one.name]
-    return one.name if len(same) == 1 else f"{one.name} ({same.index(one) + 1})"
 
 
 def _uar(one: Result) -> float:

@@ -46,11 +46,17 @@ def training(block: int, uar: float, seed: int = 1) -> Training:
     )
 
 
-def result(name: str, blocks: Sequence[int] = (1, 2), uar: float = 0.8, split: str = "speakers") -> Result:
+def result(
+    name: str,
+    blocks: Sequence[int] = (1, 2),
+    uar: float = 0.8,
+    split: str = "speakers",
+    labels: tuple[str, ...] = LABELS,
+) -> Result:
     """Return a result of a recipe on some blocks."""
-    found = results.summary([training(block, uar) for block in blocks], [answers(8, 2) for _ in blocks], LABELS)
+    found = results.summary([training(block, uar) for block in blocks], [answers(8, 2) for _ in blocks], labels)
     told = msgspec.to_builtins(recipe.load("tiny")) | {"name": name, "batch": 9}
-    return Result(name=name, labels=LABELS, told=told, scores={split: found}, parameters=1_234, bytes_deflated=2_048)
+    return Result(name=name, labels=labels, told=told, scores={split: found}, parameters=1_234, bytes_deflated=2_048)
 
 
 @pytest.fixture
@@ -96,6 +102,21 @@ def test_page_is_made_of_the_kept_results_alone(settings: ReportSettings, tmp_pa
     for picture in ("reliability", "groups", "risk-coverage", "front"):
         assert f"](results/ang-hap-neu-{picture}.png)" in text
         assert (settings.results_dir / f"ang-hap-neu-{picture}.png").stat().st_size > 5_000
+
+
+def test_recipes_of_one_name_are_told_apart(settings: ReportSettings) -> None:
+    """Two variants of a recipe have a row each, named as their files; labels have a part of the page each."""
+    results.write(settings.results_dir, "one-11111111", result("one", uar=0.7))
+    results.write(settings.results_dir, "one-22222222", result("one", uar=0.6))
+    results.write(settings.results_dir, "two-33333333", result("two", labels=("ANG", "HAP", "SAD")))
+
+    assert report(settings) == 0
+
+    assert cells(settings.out, "one-11111111")["UAR"].startswith("70.0%")
+    assert cells(settings.out, "one-22222222")["UAR"].startswith("60.0%")
+    text = settings.out.read_text()
+    assert text.count("\n## ") == 2
+    assert "| two |" in text.partition("## ANG, HAP, SAD")[2]
 
 
 def test_a_part_of_the_trainings_does_not_replace_all_of_them() -> None:
