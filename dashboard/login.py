@@ -9,6 +9,13 @@ from werkzeug.wrappers import Response
 
 OPEN_PATHS = {"/login", "/livez", "/assets/style.css", "/favicon.ico"}
 
+_HEADERS = {
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""So that no other site shows the page in a frame, or learns its address with the key in it."""
+
 _FORM = """<!doctype html><html lang="en"><title>moodwire: log in</title>
 <link rel="stylesheet" href="/assets/style.css"><meta name="viewport" content="width=device-width">
 <main class="login"><h1>moodwire</h1><form method="post" action="/login"><label for="key">Key</label>
@@ -33,6 +40,11 @@ def protect(app: Flask, key: str) -> None:
         if request.method == "GET" and request.path == "/":
             return redirect("/login")
         return "Log in first.", 401
+
+    @app.after_request
+    def secure(response: Response) -> Response:
+        response.headers.update(_HEADERS)
+        return response
 
 
 def _pages(key: str) -> Blueprint:

@@ -35,6 +35,15 @@ def test_strangers_are_sent_to_the_login(client: FlaskClient) -> None:
     assert client.get("/livez").status_code == 200
 
 
+def test_no_other_site_may_show_the_page_or_learn_its_address(client: FlaskClient) -> None:
+    """Every answer says so, that to a stranger too."""
+    for path in ("/", "/login", "/livez", "/nothing"):
+        headers = client.get(path).headers
+        assert headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+
 @pytest.mark.parametrize("key", ["", "wrong", "the key ", "ключ"])
 def test_a_wrong_key_is_refused(client: FlaskClient, key: str) -> None:
     """No other text opens the page, whether in the link or in the form."""
