@@ -4,8 +4,8 @@ Clips of speakers that the model never heard (its manifest names them) follow ea
 for each speaker, and the whole lies in noise that goes on through the pauses: there is no digital silence anywhere. The
 stream goes through the device's own pipeline: speech gate, log-mel, int8 model, smoothing, `uncertain`. A window is
 judged by the clip of which it holds most, if that is at least a second; one that holds a second of two clips with
-different labels has no single truth and is left out. False alarms are windows that the device publishes though
-nobody spoke in them, per hour of such windows.
+different labels has no single truth and is left out. False alarms are windows that the device publishes though nobody
+spoke in them, per hour of such windows; the certain ones are not `uncertain`.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def main() -> None:
     print(f"{made.manifest.name}, {len(speakers)} speakers it never heard, {len(test)} clips")
     print(
         "noise           SNR  windows   heard            UAR  UAR smoothed  ECE    coverage  UAR without uncertain  "
-        "false alarms an hour"
+        "false alarms an hour  certain"
     )
     for name, make in NOISES.items():
         for snr_db in SNRS_DB if name == "pink noise" else SNRS_DB[1:]:
@@ -134,7 +134,7 @@ def tell(heard: Heard, manifest: Manifest) -> str:
         f"{len(truth):>7}  {judged.sum() / speech.sum():>6.1%}  {evaluate.uar(scores.argmax(axis=1), truth):>13.1%}  "
         f"{evaluate.uar(smoothed.argmax(axis=1), truth):>12.1%}  {evaluate.calibration_error(scores, truth):.3f}  "
         f"{certain.mean():>8.1%}  {evaluate.uar(smoothed[certain].argmax(axis=1), truth[certain]):>21.1%}  "
-        f"{(idle & published).sum() / hours:>20.0f}"
+        f"{(idle & published).sum() / hours:>20.0f}  {(idle & (heard.state == 'speech')).sum() / hours:>7.0f}"
     )
 
 
