@@ -305,27 +305,23 @@ def unpack_rollups(kind: Schema, at: Ints, values: Sequence[bytes]) -> Rollups:
     """Return rollups of one schema from the starts of their slots (Unix ms) and their bytes, as `rollups.lua` packs."""
     numbers = Varints(values)
     sums_at = numbers.firsts[:, None] + 2 + _HEAD_PER_LABEL * np.arange(len(kind.labels))
-    return Rollups(
-        kind,
-        at,
-        numbers.at(numbers.firsts),
-        numbers.at(numbers.firsts + 1),
-        numbers.at(sums_at),
-        functools.partial(_unpack_whole, numbers, sums_at),
-    )
+    count, uncertain = numbers.at(numbers.firsts), numbers.at(numbers.firsts + 1)
+    unpack = functools.partial(_unpack_whole, numbers, count, uncertain, sums_at)
+    return Rollups(kind, at, count, uncertain, numbers.at(sums_at), unpack)
 
 
-def _unpack_whole(numbers: Varints, sums_at: Ints) -> Table:
-    """Return all columns of rollups, from their numbers and the places of their sums, shape (n, labels)."""
+def _unpack_whole(numbers: Varints, count: Ints, uncertain: Ints, sums_at: Ints) -> Table:
+    """Return all columns of rollups; in their numbers the sums stand at these places, shape (n, labels)."""
+    found = numbers.all()
     heads = sums_at[:, :, None] + np.arange(_HEAD_PER_LABEL)
-    head = numbers.at(heads)
+    head = found[heads]
     full = (head[:, :, 4:] >> np.arange(2 * _BINS) & 1).astype(bool)
     counts = np.zeros(full.shape, np.int64)
-    is_count = np.ones(numbers.size, bool)
+    is_count = np.ones(found.size, bool)
     is_count[heads] = is_count[numbers.firsts] = is_count[numbers.firsts + 1] = False
-    counts[full] = numbers.at(np.flatnonzero(is_count))
+    counts[full] = found[is_count]
     table = np.zeros(len(heads), _table(heads.shape[1]))
-    table["count"], table["uncertain"] = numbers.at(numbers.firsts), numbers.at(numbers.firsts + 1)
+    table["count"], table["uncertain"] = count, uncertain
     for column, name in enumerate(("sum", "won_sum", "min", "max")):
         table["labels"][name] = head[:, :, column]
     table["labels"]["all"], table["labels"]["won"] = counts[:, :, :_BINS], counts[:, :, _BINS:]

@@ -21,6 +21,8 @@ _LIBRARY = f"#!lua name=moodwire_{layout.VERSION}\n" + "".join(
     Path(__file__).with_name(name).read_text() for name in ("rollups.lua", "store.lua", "orders.lua", "restore.lua")
 )
 _KEYS_PER_TRIP = 2000
+_FEW_CHUNKS = 30
+"""So many are asked for whether they are there or not, since to find that out takes as long."""
 _INDEX_AGAIN_S = 60.0
 """How often the index of devices is told of a device that goes on sending."""
 P = ParamSpec("P")
@@ -347,7 +349,10 @@ class RedisStore:
         return [replies.device(device, *found[2 * i : 2 * i + 2]) for i, device in enumerate(ids)]
 
     def _chunks(self, device: str, width_ms: int, start: int, end: int) -> list[int]:
-        """Return the numbers of the chunks of a width that touch a range and lie in days that hold anything."""
+        """Return the numbers of the chunks of a width that touch a range; of many, those of days that hold anything."""
+        touched = range(start // width_ms, (end - 1) // width_ms + 1)
+        if len(touched) <= _FEW_CHUNKS:
+            return [*touched]
         low, high = start // layout.DAY_MS, (end - 1) // layout.DAY_MS
         reach = width_ms // layout.DAY_MS
         days = self._do("ZRANGEBYSCORE", f"{layout.base(device)}:days", low - reach, high + reach)
@@ -356,7 +361,7 @@ class RedisStore:
         else:
             each = layout.DAY_MS // width_ms
             chunks = {chunk for day in map(int, days) for chunk in range(day * each, (day + 1) * each)}
-        return sorted(chunk for chunk in chunks if start // width_ms <= chunk <= (end - 1) // width_ms)
+        return sorted(chunk for chunk in chunks if chunk in touched)
 
     def _rollups(self, device: str, wanted: list[tuple[layout.Level, int, int]]) -> list[layout.Rollups]:
         """Return rollups of slots that begin in ranges (level, start, end), and the readings that wait to join them.

@@ -19,10 +19,14 @@ class Varints:
         self.firsts: Ints = np.searchsorted(self._starts, np.cumsum(lengths) - lengths)
         """Place of the first number of each value, shape (n,)."""
 
-    @property
-    def size(self) -> int:
-        """How many numbers there are in all."""
-        return self._ends.size
+    def all(self) -> Ints:
+        """Return all numbers, which takes less time than most of them."""
+        if not self._ends.size:
+            return np.zeros(0, np.int64)
+        lengths = self._ends - self._starts + 1
+        place = np.arange(self._raw.size) - np.repeat(self._starts, lengths)
+        found: Ints = np.add.reduceat((self._raw & 127).astype(np.int64) << 7 * place, self._starts)
+        return found
 
     def at(self, places: Ints) -> Ints:
         """Return the numbers at some places, in the shape of these."""

@@ -20,5 +20,7 @@ def _packed(number: int) -> bytes:
 def test_numbers_are_read_back(rows: list[list[int]]) -> None:
     """All numbers of some values, and the first of each, are those that were packed."""
     numbers = Varints([b"".join(map(_packed, row)) for row in rows])
-    assert numbers.at(np.arange(numbers.size)).tolist() == [number for row in rows for number in row]
+    expected = [number for row in rows for number in row]
+    assert numbers.all().tolist() == expected
+    assert numbers.at(np.arange(len(expected))).tolist() == expected
     assert numbers.at(numbers.firsts).tolist() == [row[0] for row in rows]
