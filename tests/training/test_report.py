@@ -1,5 +1,6 @@
 """The page of results is made from small files that outlive the run folders."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from training import recipe, results
+from models import bundle
+from models.bundle import BundleError
+from training import recipe, results, score
 from training.report import report
 from training.results import Latency, Result, ResultsError, Training
 from training.score import Answers
@@ -166,6 +169,47 @@ def test_a_run_without_its_config_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ResultsError, match=r"config.json tells no recipe: 'recipe'; train again"):
         results._told(tmp_path / "config.json")
+
+
+def finished(place: Path, recipe_sha256: str) -> None:
+    """Make a run folder of the shipped bundle, as if that recipe had made it."""
+    shutil.copytree(bundle.find(bundle.DEFAULT), place)
+    manifest = bundle.load(place).manifest
+    bundle.write_manifest(place, msgspec.structs.replace(manifest, recipe_sha256=recipe_sha256))
+    (place / "config.json").write_bytes(msgspec.json.encode({"recipe": recipe.load("tiny")}))
+    score.save(place, answers(8, 2))
+
+
+def test_a_run_folder_is_summed_up(tmp_path: Path) -> None:
+    """Each split's trainings are counted together; the work of a window is read from the model's file."""
+    finished(tmp_path / "block-4-seed-1", "0" * 64)
+    finished(tmp_path / "leaky-4-seed-1", "0" * 64)
+
+    found = results.of_runs(tmp_path)
+
+    assert found is not None
+    assert {split: len(score.trainings) for split, score in found.scores.items()} == {"speakers": 1, "leaky": 1}
+    assert found.scores["speakers"].trainings[0].minutes is None
+    assert found.multiply_adds == 13_038_624
+    assert results.of_runs(tmp_path / "block-4-seed-1") is None
+
+
+def test_trainings_of_two_recipes_in_one_folder_are_refused(tmp_path: Path) -> None:
+    """A run folder that was moved among those of another recipe is not counted with them."""
+    finished(tmp_path / "block-1-seed-1", "0" * 64)
+    finished(tmp_path / "block-2-seed-1", "1" * 64)
+
+    with pytest.raises(ResultsError, match="holds trainings of different recipes"):
+        results.of_runs(tmp_path)
+
+
+def test_answers_of_another_version_are_refused(tmp_path: Path) -> None:
+    """Answers that lack what this version counts are named, with what to do; so are missing ones."""
+    with pytest.raises(BundleError, match=r"answers.npz cannot be read: .*; delete it, and `moodwire train` scores"):
+        score.load(tmp_path)
+    np.savez(tmp_path / score.FILE, scores=np.zeros((1, 3)))
+    with pytest.raises(BundleError, match=r"answers.npz cannot be read"):
+        score.load(tmp_path)
 
 
 def test_shipped_results_can_be_read() -> None:
