@@ -10,7 +10,7 @@ mpl.use("agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import ScalarFormatter
 
-from training.results import Latency, Result, Score
+from training.results import COMMON, Latency, Result, Score
 
 INTENSITIES = ("LO", "MD", "HI", "XX")
 MOST = 8
@@ -48,7 +48,7 @@ def risk_coverage(results: Sequence[Result]) -> Any:
         axes.plot(coverage, [1 - value for value in uar], marker=".", label=result.name)
     axes.legend(fontsize="small")
     axes.set(
-        title="Risk and coverage, unheard speakers",
+        title="Risk and coverage, unheard speakers (of the blocks in each row)",
         xlabel="share of the windows answered, the surest first",
         ylabel="1 - UAR of these",
     )
@@ -81,15 +81,12 @@ def _place(group: str) -> tuple[int, str]:
 def front(results: Sequence[Result], latencies: dict[str, Latency]) -> Any:
     """Draw accuracy against size, and against time; the names of those that nothing beats in both are bold."""
     figure, (by_size, by_time) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained", sharey=True)
-    _scatter(by_size, {one.name: (one.bytes_deflated / 1024, _uar(one)) for one in results if one.bytes_deflated})
-    _scatter(by_time, {one.name: (latencies[one.name].ms, _uar(one)) for one in results if one.name in latencies})
-    by_size.set(title="Size and accuracy", xlabel="KiB, compressed", ylabel="UAR, unheard speakers")
+    known = [(one, uar) for one in results if (uar := one.scores["speakers"].of_block(COMMON)) is not None]
+    _scatter(by_size, {one.name: (one.bytes_deflated / 1024, uar) for one, uar in known if one.bytes_deflated})
+    _scatter(by_time, {one.name: (latencies[one.name].ms, uar) for one, uar in known if one.name in latencies})
+    by_size.set(title="Size and accuracy", xlabel="KiB, compressed", ylabel=f"UAR, block {COMMON}")
     by_time.set(title="Time and accuracy", xlabel="ms a window, front end and model, one thread")
     return figure
-
-
-def _uar(result: Result) -> float:
-    return result.scores["speakers"].uar
 
 
 def _scatter(axes: Any, places: dict[str, tuple[float, float]]) -> None:

@@ -13,12 +13,10 @@ from models.bundle import BundleError
 from training import plots, recipe, results
 from training.backgrounds import NOISES
 from training.recipe import RecipeError
-from training.results import Latency, Result, ResultsError, Score
+from training.results import COMMON, Latency, Result, ResultsError, Score
 from training.settings import ReportSettings
 
 DEFAULT = "ang-hap-neu"
-COMMON = 4
-"""The block of speakers that every recipe holds out first."""
 GROUPS = {
     "uar_by_sex": "sex",
     "uar_by_age": "age",
@@ -216,7 +214,7 @@ def _listeners(alike: Sequence[Result]) -> tuple[str, ...]:
         "system": f"people who heard the voice alone, {votes:,} votes",
         "blocks": " ".join(map(str, sorted(best))),
         "UAR": _mean_and_deviation(uars),
-        "block 4": _percent(best.get(COMMON, {}).get("uar")),
+        f"block {COMMON}": _percent(best.get(COMMON, {}).get("uar")),
         "accuracy": f"{accuracy:.1%}",
     }
     return tuple(cells.values())
