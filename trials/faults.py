@@ -1,4 +1,4 @@
-"""What each fault costs: `python -m trials.faults [seed]`, about four minutes.
+"""What each fault costs: `python -m trials.faults [seed]`, about two minutes.
 
 Devices that keep what they say in an outbox until `stored` names it, each with the link of the real device, speak to
 Mosquitto, ingest and the store as the demo starts them; ingest reaches the store through a relay that can be cut. Under
