@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from flask import Flask, request
 
-from server import layout, migrate
+from server import migrate
 from server.problems import ProblemError, StoreAwayError, UnusableError
 from server.store import Store
 
@@ -13,21 +13,6 @@ _FRESH_S = 2.0
 """So soon it is noticed that the store was migrated, or exchanged."""
 _WITHOUT_STORE = ("/livez", "/readyz")
 """The second says itself what is wrong."""
-
-
-def check(store: Store) -> None:
-    """Return if the store is empty or has our layout.
-
-    Raises:
-        StoreAwayError: the store does not answer.
-        UnusableError: it holds data in another layout.
-    """
-    found = migrate.found(store)
-    if found not in (None, layout.VERSION):
-        raise UnusableError(
-            f"the store holds data in layout {found}, and this version reads layout {layout.VERSION}: what "
-            "`moodwire server migrate` says is right, or the version that wrote it"
-        )
 
 
 def add_check(app: Flask, store: Store) -> None:
@@ -43,7 +28,7 @@ def add_check(app: Flask, store: Store) -> None:
         if time.monotonic() >= again_s:
             again_s = time.monotonic() + _FRESH_S
             try:
-                check(store)
+                migrate.check(store)
             except UnusableError as error:
                 wrong = str(error)
             except StoreAwayError:

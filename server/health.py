@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from flask import Flask, Response, jsonify, request
 
-from server import current
+from server import migrate
 from server.auth import Guard
 from server.metrics import Metrics
 from server.problems import ProblemError, StoreAwayError, UnusableError
@@ -37,7 +37,7 @@ def add_health(app: Flask, store: Store, guard: Guard) -> None:
 def _check_store(store: Store) -> str:
     try:
         store.now()
-        current.check(store)
+        migrate.check(store)
     except (StoreAwayError, UnusableError) as error:
         return str(error)
     return _OK

@@ -17,7 +17,7 @@ from http import HTTPStatus
 
 import uvicorn
 
-from server import feed, metrics
+from server import feed, metrics, migrate
 from server.asgi import Exchange, Message, Receive, Send
 from server.auth import Guard
 from server.cors import Cors
@@ -254,8 +254,10 @@ def serve(store: Store, settings: ServerSettings) -> None:
     """Serve live events until SIGTERM or SIGINT.
 
     Raises:
-        UnusableError: the address or port cannot be listened on.
+        UnusableError: the address or port cannot be listened on, or the store holds data in another layout.
     """
+    with contextlib.suppress(StoreAwayError):  # it is waited for
+        migrate.check(store)
     _allow_many_connections()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn ends in order on these, and then raises them once more

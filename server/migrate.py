@@ -48,6 +48,21 @@ def found(store: Asked) -> int | None:
     return int(number)
 
 
+def check(store: Asked) -> None:
+    """Return if the store is empty or has our layout.
+
+    Raises:
+        StoreAwayError: the store does not answer.
+        UnusableError: it holds data in another layout.
+    """
+    number = found(store)
+    if number not in (None, layout.VERSION):
+        raise UnusableError(
+            f"the store holds data in layout {number}, and this version reads layout {layout.VERSION}: what "
+            "`moodwire server migrate` says is right, or the version that wrote it"
+        )
+
+
 def bring(store: Asked, steps: Mapping[int, Callable[[Asked], None]], wanted: int) -> str:
     """Bring the store to a layout and return what was done, as a sentence.
 

@@ -9,7 +9,7 @@ from types import FrameType
 
 import waitress.server  # type: ignore[import-untyped]
 
-from server import current
+from server import migrate
 from server.app import PREFIX, create_app
 from server.auth import Guard
 from server.problems import StoreAwayError, UnusableError
@@ -32,7 +32,7 @@ def serve(store: Store, settings: ServerSettings) -> None:
         UnusableError: the address or port cannot be listened on, or the store holds data in another layout.
     """
     with contextlib.suppress(StoreAwayError):  # it is waited for
-        current.check(store)
+        migrate.check(store)
     guard = Guard(settings, store)
     try:
         server = waitress.server.create_server(
@@ -61,7 +61,7 @@ def _prepare(store: Store, guard: Guard) -> None:
     said = ""
     while True:
         try:
-            current.check(store)
+            migrate.check(store)
             guard.prepare()
         except (StoreAwayError, UnusableError) as error:
             what = "it does" if isinstance(error, StoreAwayError) else "that is mended"

@@ -1,4 +1,4 @@
-"""REST answers nothing from a store whose data has another layout, and says so in a sentence."""
+"""REST and live events tell nothing from a store whose data has another layout, and say so in a sentence."""
 
 from pathlib import Path
 
@@ -12,11 +12,15 @@ from services import RunningStore, running_store, wait_until
 from server import current, layout
 
 
-def test_run_ends_when_the_store_has_another_layout(redis_store: RunningStore, tmp_path: Path) -> None:
-    """Started with a newer or an older layout in the store, `server run` ends with code 2 and leaves it as it is."""
+@pytest.mark.parametrize("command", ["run", "live"])
+def test_the_server_ends_when_the_store_has_another_layout(
+    redis_store: RunningStore, tmp_path: Path, command: str
+) -> None:
+    """Started with a newer or an older layout in the store, each ends with code 2 and leaves it as it is."""
     for found in ("99", "1"):
         redis_store.client.set(layout.VERSION_KEY, found)
-        with Room(tmp_path, "server", "run", redis_url=redis_store.url, api_port=free_port()) as room:
+        ports = {"api_port": free_port(), "live_port": free_port()}
+        with Room(tmp_path, "server", command, redis_url=redis_store.url, **ports) as room:
             assert room.process.wait(30) == 2
             assert f"the store holds data in layout {found}, and this version reads layout {layout.VERSION}" in room.log
             assert "Traceback" not in room.log
