@@ -7,6 +7,7 @@ its place in there.
 
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -86,7 +87,7 @@ class Feed:
     ) -> None:
         self._ask_all = ask_all
         self._now = now
-        self._news: list[tuple[str | int | bytes, ...]] = []
+        self._news: deque[tuple[str | int | bytes, ...]] = deque()  # one thread notes, another one tells
         self._ahead_ms = 0
         self._ask_again_s = 0.0
 
@@ -111,15 +112,12 @@ class Feed:
         if readings or statuses:
             packed = _encoder.encode(Batch(list(kinds), readings, statuses))
             oldest = self._clock() - KEPT_MS
-            self._news += [
-                ("XADD", layout.LIVE, "MINID", "~", oldest, "*", "batch", packed),
-                ("PEXPIRE", layout.LIVE, KEPT_MS),
-            ]
+            self._news.append(("XADD", layout.LIVE, "MINID", "~", oldest, "*", "batch", packed))
+            self._news.append(("PEXPIRE", layout.LIVE, KEPT_MS))
 
     def commands(self) -> list[tuple[str | int | bytes, ...]]:
         """Return the commands that tell what was noted, once; if they fail, listeners miss it and nobody else does."""
-        news, self._news = self._news, []
-        return news
+        return [self._news.popleft() for _ in range(len(self._news))]
 
     def flush(self) -> None:
         """Tell listeners what was noted."""

@@ -1,7 +1,7 @@
 """Ingest: takes what devices publish, stores it, and only then acknowledges it to the broker and to the device.
 
-One thread talks with the broker, a second one with the store, a third one waits for its disk. While one batch is on
-its way to the disk, the next one is written, and another one gathers. A store that is away delays acknowledgements and
+One thread talks with the broker, a second one sends to the store, a third one waits for its answers. While one batch is
+written, the next one is already on its way, and another one gathers. A store that is away delays acknowledgements and
 loses nothing: what is not acknowledged, broker and device send again.
 """
 
@@ -11,7 +11,6 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -25,8 +24,9 @@ from server.intake import Taken, take
 from server.link import Arrived, Link
 from server.orders import Order
 from server.problems import StoreAwayError
+from server.queue import Queue, Waiting
 from server.settings import ServerSettings
-from server.store import Applied, Job, Outcome, Store
+from server.store import Job, Outcome, Store, Writing, Written
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +36,8 @@ _GATHER_S = 0.01
 """How long the first message of a batch waits for others; each batch is synchronised to disk once."""
 _ENOUGH_RECORDS = 250
 """So many are written without waiting for others."""
-_MOST_RECORDS = 1000
-"""In one batch; the store serves nobody else while it writes one."""
-_MOST_MESSAGES = 600
-"""In one batch: a part of what the broker sends before it waits for acknowledgements, so that more comes meanwhile."""
 _MOST_VISITS = 3
-"""At the store at a time: one is written, the others wait for the disk."""
+"""Batches at the store at a time: one is written, one is ready for it, one waits for the disk."""
 _MOST_WAITING = 10_000
 _OBJECTS_BETWEEN_LOOKS = 5_000
 """Of Python's collector of garbage; 700 is its own number."""
@@ -57,31 +53,31 @@ _CLOCK_IS_SET_MS = 1_735_689_600_000
 """2025; a store whose clock says less has not yet been told the time and would refuse all readings as future ones."""
 
 
-class _Waiting(NamedTuple):
-    """A message that has arrived and is not acknowledged."""
-
-    arrived: Arrived
-    taken: Taken
-
-
-@dataclass(frozen=True)
-class _Done:
-    """What one visit to the store brought."""
+class _Done(NamedTuple):
+    """What one visit to the store brought; all of it is on disk."""
 
     outcomes: list[Outcome | None]
-    sync: Callable[[], None]
-    """Waits until that is on disk."""
     generations: dict[str, int]
     """Of devices that still send records of an erased one."""
     jobs: list[Job | Order]
 
 
-class _Visit(NamedTuple):
-    """A batch on its way into the store."""
+class _Sent(NamedTuple):
+    """What was sent to the store."""
 
-    batch: list[_Waiting]
-    written: "Future[_Done]"
-    on_disk: "Future[_Done]"
+    records: list[tuple[str, Written]]
+    """With the devices that they are from."""
+    outcomes: Writing
+
+
+class _Visit(NamedTuple):
+    """A batch at the store."""
+
+    batch: list[Waiting]
+    alone: bool
+    """It has statuses, so no other may be written at the same time."""
+    sent: "Future[_Sent]"
+    done: "Future[_Done]"
 
 
 @dataclass(frozen=True)
@@ -106,9 +102,7 @@ class Ingest:
         self._link = Link(settings, self._arrive)
         self._stopping = threading.Event()
         self._visits: deque[_Visit] = deque()
-        self._waiting: list[_Waiting] = []
-        self._waiting_records = 0
-        self._waiting_since_s = 0.0
+        self._waiting = Queue()
         self._answers = Answers()
         self._next_confirm_s = 0.0
         self._told: dict[str, _Told] = {}
@@ -136,58 +130,53 @@ class Ingest:
         # What is there now stays, and messages leave no cycles: to look for some always would cost a quarter of it.
         gc.freeze()
         gc.set_threshold(_OBJECTS_BETWEEN_LOOKS, 20, 20)
-        with ThreadPoolExecutor(1, "store") as writer, ThreadPoolExecutor(1, "disk") as waiter:
+        with ThreadPoolExecutor(1, "send") as sender, ThreadPoolExecutor(1, "receive") as receiver:
             try:
                 while not self._stopping.is_set() or self._visits:
                     self._link.turn(self._patience_s())
                     self._come_back()
                     if not self._stopping.is_set() and self._is_free() and self._is_time():
-                        batch = self._next_batch()
-                        written = writer.submit(self._visit, batch, self._finished_jobs())
-                        self._visits.append(_Visit(batch, written, waiter.submit(_on_disk, written)))
-                        for future in self._visits[-1][1:]:
-                            future.add_done_callback(lambda _: self._link.wake())
+                        self._visits.append(self._visit(sender, receiver))
                     self._confirm()
             finally:
                 self._confirm(now=True)
                 self._link.stop()
+
+    def _visit(self, sender: ThreadPoolExecutor, receiver: ThreadPoolExecutor) -> _Visit:
+        """Let the other threads take to the store what waits."""
+        alone = self._waiting.statuses > 0
+        batch = self._waiting.take()
+        sent = sender.submit(self._send, batch)
+        done = receiver.submit(self._receive, sent, self._finished_jobs())
+        for future in (sent, done):
+            future.add_done_callback(lambda _: self._link.wake())
+        return _Visit(batch, alone, sent, done)
 
     def _patience_s(self) -> float:
         """Return how long there is nothing to do unless something comes."""
         return _GATHER_S if self._waiting and self._is_free() else _IDLE_S
 
     def _is_free(self) -> bool:
-        """Return whether the store can be visited: no visit is being written, none has failed, and few are there."""
-        futures = [future for visit in self._visits for future in (visit.written, visit.on_disk)]
-        failed = any(future.done() and future.exception() for future in futures)
-        written = not self._visits or self._visits[-1].written.done()
-        return written and not failed and len(self._visits) < _MOST_VISITS
+        """Return whether the store can take another batch: few are there, none failed, no status could be overtaken."""
+        if not self._visits:
+            return True
+        last = self._visits[-1]
+        if len(self._visits) == _MOST_VISITS or not last.sent.done() or last.alone or self._waiting.statuses:
+            return False
+        futures = [future for visit in self._visits for future in (visit.sent, visit.done)]
+        return not any(future.done() and future.exception() for future in futures)
 
     def _is_time(self) -> bool:
         """Return whether to visit the store now."""
         now_s = time.monotonic()
         if now_s < self._next_try_s:
             return False
-        due = not self._store_is_there or min(self._next_beat_s, self._next_jobs_s) <= now_s
-        gathered = self._waiting_records >= _ENOUGH_RECORDS or now_s >= self._waiting_since_s + _GATHER_S
-        return due or gathered if self._waiting else due or self._feed.has_news
+        due = not self._store_is_there or min(self._next_beat_s, self._next_jobs_s) <= now_s or self._feed.has_news
+        gathered = self._waiting.records >= _ENOUGH_RECORDS or now_s >= self._waiting.since_s + _GATHER_S
+        return (due and not self._visits) or (gathered and len(self._waiting) > 0)
 
-    def _next_batch(self) -> list[_Waiting]:
-        """Take what one batch shall have from what waits."""
-        batch: list[_Waiting] = []
-        records = 0
-        for waiting in self._waiting:
-            full = len(batch) == _MOST_MESSAGES or records + len(waiting.taken.records) > _MOST_RECORDS
-            if batch and full:
-                break
-            batch.append(waiting)
-            records += len(waiting.taken.records)
-        self._waiting = self._waiting[len(batch) :]
-        self._waiting_records -= records
-        return batch
-
-    def _visit(self, batch: list[_Waiting], finished: list[Job | Order]) -> _Done:
-        """Do what there is to do at the store; runs in the store's thread.
+    def _send(self, batch: list[Waiting]) -> _Sent:
+        """Send a batch to the store; runs in the sender's thread.
 
         Raises:
             StoreAwayError: it could not be done.
@@ -196,8 +185,17 @@ class Ingest:
         if not self._store_is_there:
             self._find_store()
         records = [(waiting.taken.device, record) for waiting in batch for record in waiting.taken.records]
-        applied = self._store.apply(records, self._feed.commands()) if records else Applied([], lambda: None)
-        outcomes = applied.outcomes
+        return _Sent(records, self._store.send(records, self._feed.commands()) if records else list)
+
+    def _receive(self, sent: "Future[_Sent]", finished: list[Job | Order]) -> _Done:
+        """Wait until a batch is on disk, and do what else there is to do at the store; runs in the receiver's thread.
+
+        Raises:
+            StoreAwayError: it could not be done.
+            UnusableError: the store cannot keep what it confirms.
+        """
+        records, written = sent.result()
+        outcomes = written()
         if not records:
             self._feed.flush()
         self._feed.note(
@@ -224,17 +222,17 @@ class Ingest:
         if now_s >= self._next_jobs_s:
             jobs = [*self._store.jobs(), *self._orders.due()] if self._link.is_up else []
             self._next_jobs_s = now_s + _JOBS_EVERY_S
-        return _Done(outcomes, applied.sync, generations, jobs)
+        return _Done(outcomes, generations, jobs)
 
     def _come_back(self) -> None:
         """Acknowledge what is on disk, or let all wait for another try."""
-        while self._visits and self._visits[0].on_disk.done():
+        while self._visits and self._visits[0].done.done():
             try:
-                done = self._visits[0].on_disk.result()
+                done = self._visits[0].done.result()
             except StoreAwayError as error:
-                if all(visit.on_disk.done() for visit in self._visits):
+                if all(visit.done.done() for visit in self._visits):
                     # Those behind it go again too, whatever came of them: a status must not overtake another one.
-                    self._keep([waiting for visit in self._visits for waiting in visit.batch])
+                    self._waiting.put_back([waiting for visit in self._visits for waiting in visit.batch])
                     self._visits.clear()
                     self._lose_store(error)
                 return
@@ -247,20 +245,11 @@ class Ingest:
                     sent = self._pass_on(job) if isinstance(job, Order) else self._tell(job)
                     self._told[job.id] = _Told(job, sent, time.monotonic() + _JOB_TAKES_S)
 
-    def _keep(self, batch: list[_Waiting]) -> None:
-        """Let messages wait again, before those that have come since."""
-        self._waiting = [*batch, *self._waiting]
-        self._waiting_records += sum(len(waiting.taken.records) for waiting in batch)
-
     def _arrive(self, arrived: Arrived) -> None:
         """Let a message wait for the store."""
         if arrived.qos == 0 and len(self._waiting) >= _MOST_WAITING:
             return  # of the others the broker sends only so many; these would pile up while the store is away
-        if not self._waiting:
-            self._waiting_since_s = time.monotonic()
-        taken = self._take(arrived)
-        self._waiting.append(_Waiting(arrived, taken))
-        self._waiting_records += len(taken.records)
+        self._waiting.add(Waiting(arrived, self._take(arrived)))
 
     def _take(self, arrived: Arrived) -> Taken:
         """Return what a message carries; say what of it is dropped."""
@@ -275,11 +264,11 @@ class Ingest:
             log.warning("dropped number %d on %s: %s", self._dropped, arrived.topic, reason)
         return taken
 
-    def _settle(self, batch: list[_Waiting], done: _Done) -> None:
+    def _settle(self, batch: list[Waiting], done: _Done) -> None:
         """Acknowledge the messages of which every record got an answer, and keep the others."""
         outcomes = iter(done.outcomes)
         settled: list[Arrived] = []
-        kept: list[_Waiting] = []
+        kept: list[Waiting] = []
         for waiting in batch:
             device, complete = waiting.taken.device, True
             for record in waiting.taken.records:
@@ -299,7 +288,7 @@ class Ingest:
             generation = messages.encode(Generation(gen=number))
             self._link.publish(topics.topic(device, "generation"), generation, retain=True)
         if kept:
-            self._keep(kept)
+            self._waiting.put_back(kept)
             count = len(kept) + len(settled)
             self._lose_store(StoreAwayError(f"the store could not write {len(kept)} of {count} messages"))
 
@@ -364,13 +353,6 @@ class Ingest:
             elif time.monotonic() < one.deadline_s:
                 self._told[one.job.id] = one
         return finished
-
-
-def _on_disk(written: "Future[_Done]") -> _Done:
-    """Return what a visit brought, once it is on disk; raises what either raises."""
-    done = written.result()
-    done.sync()
-    return done
 
 
 def _is_published(info: mqtt.MQTTMessageInfo) -> bool:

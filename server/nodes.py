@@ -1,9 +1,8 @@
 """Which server keeps a key: the only one there is, or one of the primaries of a Redis Cluster."""
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple, cast
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -44,11 +43,14 @@ class _Part:
         self._waits = wait
         self._pool = node.connection_pool
         self._connection = cast("Any", self._pool.get_connection())
-        with self._dropped_on_error():
+        try:
             self._connection.send_packed_command(self._connection.pack_commands(sent))
+        except BaseException:
+            self.drop()
+            raise
 
     def receive(self) -> list[Any]:
-        """Return the replies, errors among them; if this raises, `drop` is to be called."""
+        """Return the replies, errors among them."""
         found = [_reply(self._connection) for _ in range(self._awaited)]
         answers = found[-1] if self._together else found
         if isinstance(answers, Exception):
@@ -58,46 +60,48 @@ class _Part:
 
     def sync(self) -> None:
         """Wait until all is on disk."""
-        with self._dropped_on_error():
-            if self._waits and self._connection.read_response()[0] < 1:
-                raise redis.TimeoutError(f"it did not write to disk in {_WAIT_FOR_DISK_MS} ms")
+        if self._waits and self._connection.read_response()[0] < 1:
+            raise redis.TimeoutError(f"it did not write to disk in {_WAIT_FOR_DISK_MS} ms")
+
+    def release(self) -> None:
+        """Let others have the connection, with nothing more to read on it."""
         self._pool.release(self._connection)
 
     def drop(self) -> None:
-        """Wait for nothing more."""
+        """End the connection, on which something may still come."""
         self._connection.disconnect()
-        self._pool.release(self._connection)
-
-    @contextmanager
-    def _dropped_on_error(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self.drop()
-            raise
+        self.release()
 
 
-class Sent(NamedTuple):
-    """Commands that were carried out, though they are perhaps not on disk yet; `sync` or `drop` is to be called."""
+class Sent:
+    """Commands that are on their way to the servers; `replies` is to be called once.
 
-    parts: list[_Part]
-    replies: list[Any]
-    """One for each command, errors among them."""
+    Args:
+        parts: What went to each server, and the places of its commands among all.
+        count: Commands in all.
+    """
 
-    def sync(self) -> None:
-        """Wait until all is on disk."""
-        waiting = deque(self.parts)
-        try:
-            while waiting:
-                waiting.popleft().sync()
-        finally:
-            for part in waiting:
-                part.drop()
+    def __init__(self, parts: Sequence[tuple[_Part, Sequence[int]]], count: int) -> None:
+        self._parts = parts
+        self._count = count
 
-    def drop(self) -> None:
-        """Wait for nothing more."""
-        for part in self.parts:
-            part.drop()
+    def replies(self) -> list[Any]:
+        """Return one reply for each command, errors among them, once all is on disk."""
+        replies: list[Any] = [None] * self._count
+        with ExitStack() as on_error:
+            for part, _ in self._parts:
+                on_error.callback(part.drop)
+            for part, places in self._parts:
+                for place, reply in zip(places, part.receive(), strict=True):
+                    if _moved(reply):
+                        raise reply
+                    replies[place] = reply
+            for part, _ in self._parts:
+                part.sync()
+            on_error.pop_all()
+        for part, _ in self._parts:
+            part.release()
+        return replies
 
 
 class Nodes:
@@ -141,28 +145,22 @@ class Nodes:
         return [cluster.get_redis_connection(node) for node in cluster.get_primaries()]
 
     def send(self, commands: Sequence[Sequence[Word]], *, wait: bool) -> Sent:
-        """Carry out commands, each where its key is kept.
+        """Send commands, each to where its key is kept.
 
         Args:
             commands: What is asked.
-            wait: Whether the disk is to be waited for in `sync`.
+            wait: Whether the disk is to be waited for.
         """
-        replies: list[Any] = [None] * len(commands)
-        parts: list[_Part] = []
-        divided = self.divide(commands)
+        parts: list[tuple[_Part, list[int]]] = []
         with ExitStack() as on_error:
-            for node, places in divided:  # all servers work at the same time
+            for node, places in self.divide(commands):  # all servers work at the same time
                 own = [commands[place] for place in places]
                 # A cluster has no transactions over several devices.
-                parts.append(_Part(node, own, together=not self.is_cluster, wait=wait))
-                on_error.callback(parts[-1].drop)
-            for part, (_, places) in zip(parts, divided, strict=True):
-                for place, reply in zip(places, part.receive(), strict=True):
-                    if _moved(reply):
-                        raise reply
-                    replies[place] = reply
+                part = _Part(node, own, together=not self.is_cluster, wait=wait)
+                on_error.callback(part.drop)
+                parts.append((part, places))
             on_error.pop_all()
-        return Sent(parts, replies)
+        return Sent(parts, len(commands))
 
     def divide(self, commands: Sequence[Sequence[Word]]) -> list[tuple[redis.Redis, list[int]]]:
         """Return who is to be asked which of the commands, by their places."""

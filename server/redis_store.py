@@ -14,7 +14,7 @@ from server.feed import Feed
 from server.nodes import Error, Nodes, Sent, Word, key_of, sync, waits_for_disk
 from server.orders import Orders
 from server.problems import StoreAwayError, UnusableError
-from server.store import Applied, Change, Device, Event, Fleet, Job, Outcome, Receipt, Written
+from server.store import Change, Device, Event, Fleet, Job, Outcome, Receipt, Writing, Written
 from server.tokens import Tokens
 
 _LIBRARY = f"#!lua name=moodwire_{layout.VERSION}\n" + "".join(
@@ -110,13 +110,11 @@ class RedisStore:
 
     def write(self, batch: Sequence[tuple[str, Written]]) -> list[Outcome | None]:
         """Write (device, message) pairs and return, once they are on disk, what became of each."""
-        applied = self.apply(batch)
-        applied.sync()
-        return applied.outcomes
+        return self.send(batch)()
 
     @_reaching
-    def apply(self, batch: Sequence[tuple[str, Written]], beside: Sequence[Sequence[Word]] = ()) -> Applied:
-        """Write (device, message) pairs in one trip."""
+    def send(self, batch: Sequence[tuple[str, Written]], beside: Sequence[Sequence[Word]] = ()) -> Writing:
+        """Send (device, message) pairs to be written, in one trip."""
         keep = (self.retention_ms, self.rollup_retention_ms)
         calls = writing.calls(batch, *keep, together=not self._nodes.is_cluster)
         if time.monotonic() >= self._index_again_s:
@@ -125,16 +123,28 @@ class RedisStore:
         fresh = {device for device, _ in batch} - self._indexed
         others = [*beside, *(("ZADD", layout.DEVICES, 0, device) for device in fresh)]
         sent = self._nodes.send([*others, *(call.words for call in calls)], wait=self._waits_for_disk)
-        outcomes = writing.outcomes(calls, sent.replies[len(others) :], len(batch))
-        for reply in sent.replies:
-            if isinstance(reply, Exception) and (not any(outcomes) or reply in sent.replies[: len(others)]):
-                sent.drop()
+        return lambda: self._outcomes(batch, calls, sent, len(others), fresh)
+
+    @_reaching
+    def _outcomes(
+        self,
+        batch: Sequence[tuple[str, Written]],
+        calls: Sequence[writing.Call],
+        sent: Sent,
+        others: int,
+        fresh: set[str],
+    ) -> list[Outcome | None]:
+        """Return what became of a batch, of which so many other commands went ahead, and list its new devices."""
+        replies = sent.replies()
+        outcomes = writing.outcomes(calls, replies[others:], len(batch))
+        for reply in replies:
+            if isinstance(reply, Exception) and (not any(outcomes) or reply in replies[:others]):
                 raise reply
         self._indexed |= fresh
         for (_, message), outcome in zip(batch, outcomes, strict=True):
             if outcome and isinstance(message, messages.Record):
                 self._written_as[outcome.kind] += 1
-        return Applied(outcomes, functools.partial(self._sync, sent))
+        return outcomes
 
     @_reaching
     def sync(self) -> None:
@@ -142,10 +152,6 @@ class RedisStore:
         if self._waits_for_disk:  # others synchronise before each answer
             for node in self._nodes.primaries():
                 sync(node)
-
-    @_reaching
-    def _sync(self, sent: Sent) -> None:
-        sent.sync()
 
     @_reaching
     def devices(self, after: str, limit: int) -> list[Device]:

@@ -52,14 +52,18 @@ local function add_reading(sums, speech, scores, labels)
   end
   for i = 1, labels do
     local o, score = 2 + (i - 1) * PER_LABEL, scores[i]
-    local bin = math.min(math.floor(score / 1000), 9)
+    local bin = o + (score < 10000 and 5 + (score - score % 1000) / 1000 or 14)
     sums[o + 1] = sums[o + 1] + score
-    sums[o + 3] = math.min(sums[o + 3], score)
-    sums[o + 4] = math.max(sums[o + 4], score)
-    sums[o + 5 + bin] = sums[o + 5 + bin] + 1
+    if score < sums[o + 3] then
+      sums[o + 3] = score
+    end
+    if score > sums[o + 4] then
+      sums[o + 4] = score
+    end
+    sums[bin] = sums[bin] + 1
     if i == winner then
       sums[o + 2] = sums[o + 2] + score
-      sums[o + 15 + bin] = sums[o + 15 + bin] + 1
+      sums[bin + 10] = sums[bin + 10] + 1
     end
   end
 end

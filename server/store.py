@@ -24,6 +24,13 @@ class Outcome(NamedTuple):
     reason: str = ""
 
 
+Writing = Callable[[], list[Outcome | None]]
+"""Waits until what was sent is on disk, and returns what became of each message; to be called once, from any thread.
+
+None means that the store could not write that one and it is to be written again. Raises `StoreAwayError`.
+"""
+
+
 class Event(NamedTuple):
     """A device said that it is online, offline or paused, or has another model."""
 
@@ -70,16 +77,6 @@ class Device:
     """When it was erased last, if ever; nothing of it is older."""
     latest: Latest | None
     health: dict[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Applied:
-    """What became of messages that the store has taken, though perhaps not to its disk yet."""
-
-    outcomes: list[Outcome | None]
-    """None means that the store could not write that one and it is to be written again."""
-    sync: Callable[[], None]
-    """Waits until they are on disk, from any thread, and is to be called once; raises `StoreAwayError`."""
 
 
 @dataclass(frozen=True)
@@ -142,13 +139,11 @@ class Store(Protocol):
     def now(self) -> int:
         """Return the store's clock, Unix ms."""
 
-    def apply(
-        self, batch: Sequence[tuple[str, Written]], beside: Sequence[Sequence[str | int | bytes]] = ()
-    ) -> Applied:
-        """Write (device, message) pairs.
+    def send(self, batch: Sequence[tuple[str, Written]], beside: Sequence[Sequence[str | int | bytes]] = ()) -> Writing:
+        """Send (device, message) pairs to be written.
 
-        What is applied later is on disk later too. Commands of others that go the same way, `beside`, cost no
-        synchronisation of their own.
+        What is sent before the answer to something else may overtake that. Commands of others that go the same way,
+        `beside`, cost no synchronisation of their own.
         """
 
     def devices(self, after: str, limit: int) -> list[Device]:

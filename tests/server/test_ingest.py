@@ -247,6 +247,22 @@ def test_ingest_says_offline_when_it_goes_and_when_it_dies(
             wait_until(lambda: b"offline" in heard[-1], f"the server is offline after {end.name}")
 
 
+def test_a_status_is_not_overtaken_under_load(
+    broker: RunningBroker, redis_store: RunningStore, ingest: Process
+) -> None:
+    """Each state of a device amid thousands of readings is an event, in the order in which it was told."""
+    store = opened(redis_store)
+    now = store.now()
+    told = ["online", "paused"] * 15
+    with device(broker) as sender:
+        for number, state in enumerate(told):
+            sender.send("status", status(state=state))
+            for seq in range(100 * number, 100 * (number + 1)):
+                sender.send("reading", reading(seq, now - seq))
+        wait_until(lambda: len(sender.confirmed()) == 100 * len(told), "all readings are confirmed")
+    assert [event.kind for event in store.events(DEVICE, 0, store.now() + 1)] == told
+
+
 def test_two_boots_at_once_are_confirmed_apart(
     broker: RunningBroker, redis_store: RunningStore, ingest: Process
 ) -> None:

@@ -44,9 +44,8 @@ def test_news_go_with_the_next_batch_and_with_a_delete(any_store: RunningStore) 
     feed = store.feed
     feed.note(batch)
     assert feed.begins() is None
-    applied = store.apply([(DEVICE, reading(1, store.now()))], feed.commands())
-    applied.sync()
-    assert [outcome and outcome.kind for outcome in applied.outcomes] == ["stored"]
+    outcomes = store.send([(DEVICE, reading(1, store.now()))], feed.commands())()
+    assert [outcome and outcome.kind for outcome in outcomes] == ["stored"]
     events, place = feed.after(Place(0, 0, 0), 10)
     assert [(event.device, event.kind) for event in events] == [(DEVICE, "status"), (DEVICE, "reading")]
     assert place == feed.end()
