@@ -20,11 +20,6 @@ class Waiting(NamedTuple):
     arrived: Arrived
     taken: Taken
 
-    @property
-    def has_status(self) -> bool:
-        """Whether it tells a device's status, which must not be overtaken by a later one."""
-        return any(isinstance(record, Status) for record in self.taken.records)
-
 
 class Queue:
     """Messages that wait, and how many records and statuses they carry."""
@@ -33,6 +28,7 @@ class Queue:
         self._waiting: list[Waiting] = []
         self.records = 0
         self.statuses = 0
+        """Of devices; a later one must not overtake an earlier one."""
         self.since_s = 0.0
         """When the first one came after there was none, on the monotonic clock."""
 
@@ -45,27 +41,29 @@ class Queue:
         if not self._waiting:
             self.since_s = time.monotonic()
         self._waiting.append(one)
-        self._count([one], 1)
+        self._count(one, 1)
 
     def put_back(self, batch: Sequence[Waiting]) -> None:
         """Let messages wait again, before those that have come since."""
         self._waiting = [*batch, *self._waiting]
-        self._count(batch, 1)
+        for one in batch:
+            self._count(one, 1)
 
     def take(self) -> list[Waiting]:
         """Return what one batch shall have, which waits no longer."""
         batch: list[Waiting] = []
         records = 0
-        for waiting in self._waiting:
-            full = len(batch) == _MOST_MESSAGES or records + len(waiting.taken.records) > _MOST_RECORDS
-            if batch and full:
+        for one in self._waiting:
+            records += len(one.taken.records)
+            if batch and (len(batch) == _MOST_MESSAGES or records > _MOST_RECORDS):
                 break
-            batch.append(waiting)
-            records += len(waiting.taken.records)
+            batch.append(one)
+            self._count(one, -1)
         self._waiting = self._waiting[len(batch) :]
-        self._count(batch, -1)
         return batch
 
-    def _count(self, batch: Sequence[Waiting], sign: int) -> None:
-        self.records += sign * sum(len(waiting.taken.records) for waiting in batch)
-        self.statuses += sign * sum(waiting.has_status for waiting in batch)
+    def _count(self, one: Waiting, sign: int) -> None:
+        records = one.taken.records
+        self.records += sign * len(records)
+        if records and isinstance(records[0], Status):  # a status comes alone
+            self.statuses += sign
