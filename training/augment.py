@@ -1,5 +1,7 @@
 """What makes training windows harder than the studio they were recorded in. Applied to training windows only."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,23 @@ Beside = NDArray[np.bool_]
 """Which frames lie beside the clip, wholly or in part, shape (windows, frames)."""
 Hiss = NDArray[np.float32]
 """White noise as the front end hears it: power relative to each band's mean, shape (frames, mels)."""
+
+
+STYLE_BETA = 0.3
+"""Parameter of the beta distribution of how much of another clip's style is taken: mostly little or nearly all."""
+STYLE_RANGE_DB = 70.0
+"""How far below its loudest value a clip has a style; in what is quieter lies no voice."""
+
+
+class Noise(NamedTuple):
+    """The steady noise of some windows."""
+
+    power: NDArray[np.float64]
+    """Mean over all bands, shape (windows,)."""
+    colour_db: NDArray[np.float64]
+    """The bands relative to each other, shape (windows, mels)."""
+    flicker: NDArray[np.float64]
+    """1 for noise, 0 for tones, which do not flicker, shape (windows,)."""
 
 
 def distort(windows: Windows, beside: Beside, augment: Augment, hiss: Hiss, rng: np.random.Generator) -> Windows:
@@ -25,37 +44,83 @@ def distort(windows: Windows, beside: Beside, augment: Augment, hiss: Hiss, rng:
     """
     count, _, mels = windows.shape
     bands = np.linspace(-0.5, 0.5, mels)
+    if augment.style_share:
+        windows = restyle(windows, beside, augment.style_share, rng)
     noisy = rng.random(count) < augment.background_share
     heard = beside | (rng.random(count) < augment.under_share)[:, None]
     power = _to_power(windows)
-    speech = (power.mean(axis=2) * ~beside).sum(axis=1) / np.maximum(1, (~beside).sum(axis=1))
-    noise_power = noisy * speech / 10 ** (rng.uniform(*augment.snr_db, count) / 10)
-    colour_db = rng.uniform(*augment.slope_db, count)[:, None] * bands
-    power += steady_noise(noise_power, colour_db, hiss, windows.shape[1], rng) * heard[..., None]
+    spectrum = (power * ~beside[..., None]).sum(axis=1) / np.maximum(1, (~beside).sum(axis=1))[:, None]
+    noise = Noise(
+        power=noisy * spectrum.mean(axis=1) / 10 ** (rng.uniform(*augment.snr_db, count) / 10),
+        colour_db=rng.uniform(*augment.slope_db, count)[:, None] * bands,
+        flicker=np.ones(count),
+    )
+    if augment.shaped_share:
+        _shape(noise, spectrum, augment.shaped_share, rng)
+    power += steady_noise(noise, hiss, windows.shape[1], rng) * heard[..., None]
     tilt_db = rng.uniform(-augment.tilt_db, augment.tilt_db, count)[:, None] * bands
     return _to_db(power) + tilt_db[:, None].astype(np.float32)
 
 
-def steady_noise(
-    power: NDArray[np.float64], colour_db: NDArray[np.float64], hiss: Hiss, length: int, rng: np.random.Generator
-) -> Windows:
-    """Return so many frames of noise for each mean power and colour, shape (windows, length, mels), power.
+def restyle(windows: Windows, beside: Beside, share: float, rng: np.random.Generator) -> Windows:
+    """Return windows of which this share has some of the style of another one of the batch, as loud as before.
+
+    A clip's style is the mean and the deviation of each band over its frames: mostly the voice, the room and the
+    microphone (Zhou et al. 2021, Domain generalization with MixStyle, band by band as Schmid et al. 2022, DCASE).
+    """
+    inside = ~beside[..., None]
+    frames = np.maximum(1, inside.sum(axis=1))
+    clip = np.maximum(windows, windows.max(axis=(1, 2), keepdims=True) - STYLE_RANGE_DB)
+    mean = (clip * inside).sum(axis=1) / frames
+    deviation = np.sqrt(((clip - mean[:, None]) ** 2 * inside).sum(axis=1) / frames) + 1  # a band may be silent
+    colour = mean - mean.mean(axis=1, keepdims=True)
+    other = rng.permutation(len(windows))
+    taken = rng.beta(STYLE_BETA, STYLE_BETA, len(windows)) * (rng.random(len(windows)) < share)
+    shift = taken[:, None] * (colour[other] - colour)
+    stretch = 1 + taken[:, None] * (deviation[other] / deviation - 1)
+    restyled = (clip - mean[:, None]) * stretch[:, None] + (mean + shift)[:, None]
+    return np.where(inside, restyled, windows).astype(np.float32)
+
+
+def steady_noise(noise: Noise, hiss: Hiss, length: int, rng: np.random.Generator) -> Windows:
+    """Return so many frames of each window's noise, shape (windows, length, mels), power.
 
     It flickers as noise does in a spectrogram: much in the narrow low bands, little in the wide high ones, and alike in
     frames that overlap. A network that was trained with noise that flickers alike in all bands hears poorly amid real
     noise.
 
     Args:
-        power: mean over all bands, shape (windows,).
-        colour_db: the bands relative to each other, shape (windows, mels).
+        noise: of each window.
         hiss: what to take a random part of.
         length: frames wanted.
         rng: source of chance.
     """
-    colour = 10 ** (colour_db / 10)
-    level = (colour * (power / colour.mean(axis=1))[:, None]).astype(np.float32)
+    colour = 10 ** (noise.colour_db / 10)
+    level = (colour * (noise.power / colour.mean(axis=1))[:, None]).astype(np.float32)
     starts = rng.integers(0, len(hiss) - length + 1, len(level))
-    return hiss[starts[:, None] + np.arange(length)] * level[:, None]
+    flicker = noise.flicker[:, None, None].astype(np.float32)
+    return (1 + (hiss[starts[:, None] + np.arange(length)] - 1) * flicker) * level[:, None]
+
+
+def _shape(noise: Noise, spectrum: NDArray[np.float32], share: float, rng: np.random.Generator) -> None:
+    """Give this share of the noises another colour: half of them that of another clip, half of them that of rumble."""
+    kind = rng.random(len(spectrum)) / share
+    voices, rumbles = kind < 0.5, (kind >= 0.5) & (kind < 1)
+    noise.colour_db[voices] = 10 * np.log10(rng.permutation(spectrum)[voices] + 1e-12)
+    noise.colour_db[rumbles] = rumble_db(int(rumbles.sum()), spectrum.shape[1], rng)
+    noise.flicker[rumbles] = rng.random(int(rumbles.sum()))
+
+
+def rumble_db(count: int, mels: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return colours of noise that lies in the lowest bands, as that of mains, motors and steps, shape (count, mels).
+
+    Level up to a band in the lowest third, then it falls by 20 to 60 dB over the next 2 to 16 bands; around that, each
+    band has a level of its own.
+    """
+    above = np.arange(mels) - rng.uniform(1, mels / 3, (count, 1))
+    fallen = np.clip(above / rng.uniform(2, 16, (count, 1)), 0, 1)
+    rumble: NDArray[np.float64] = rng.normal(0, 4, (count, mels)) - rng.uniform(20, 60, (count, 1)) * fallen
+    return rumble
 
 
 def mask(windows: Windows, augment: Augment, rng: np.random.Generator) -> Windows:

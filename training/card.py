@@ -80,13 +80,15 @@ in the EU (Regulation (EU) 2024/1689, Article 5(1)(f)). Not for hidden use: peop
 
 def _data(manifest: Manifest, measured: dict[str, Any]) -> str:
     speakers, clips = measured["speakers"], measured["clips"]
+    further = [EMOTIONS[label] for label in measured.get("learned", ()) if label not in manifest.labels]
+    classes = f"these classes, and of {', '.join(further)} for training" if further else "these classes"
     rows = "\n".join(
         f"| {title} | {_ranges(speakers[part])} | {len(speakers[part])} | {clips[part]:,} |"
         for title, part in (("trained on", "train"), ("calibrated on", "dev"), ("scored on", "test"))
     )
     return f"""## Data
 
-CREMA-D, the clips of these classes: Cao, Cooper, Keutmann, Gur, Nenkova and Verma, "CREMA-D:
+CREMA-D, the clips of {classes}: Cao, Cooper, Keutmann, Gur, Nenkova and Verma, "CREMA-D:
 Crowd-sourced Emotional Multimodal Actors Dataset", IEEE Transactions on Affective Computing 5(4), 2014. Open Database
 License 1.0, contents under the Database Contents License 1.0. Clips whose audio stands under two labels are left out.
 

@@ -24,7 +24,7 @@ def train(settings: TrainSettings) -> int:
     """
     try:
         plan = recipe.load(settings.recipe)
-        clips = corpora.read_clips(settings.recordings_dir, plan.labels)
+        clips = corpora.read_clips(settings.recordings_dir, plan.learned)
         _train(settings, plan, clips)
     except (RecipeError, CorpusError, BundleError) as error:
         print(f"moodwire train: {error}", file=sys.stderr)

@@ -58,10 +58,10 @@ def train_fold(material: Material, recipe: Recipe, fold: Fold, folder: Path) -> 
         CorpusError: a block has no clips, or a recording is corrupt.
         RecipeError: the folder is that of another recipe.
     """
-    split = splits.of(material.clips, fold, recipe)
+    split = splits.of(material.clips, fold, recipe).scored_on(recipe.labels)
     _claim(folder, recipe, split)
     chosen = np.flatnonzero([clip in split.train for clip in material.clips])
-    truth = np.eye(len(recipe.labels), dtype=np.float32)[features.targets(split.train, recipe.labels)]
+    truth = np.eye(len(recipe.learned), dtype=np.float32)[features.targets(split.train, recipe.learned)]
     batches = Batches(material.banks, chosen, truth, recipe, fold.seed)
     model = fit.fit(batches, _dev(split, recipe), recipe, fold.seed, folder)
     content = _converted(model, split, recipe, fold)
@@ -173,6 +173,7 @@ def _facts(made: Bundle, model: Any, split: Split, recipe: Recipe, fold: Fold) -
             part: splits.speakers(clips)
             for part, clips in (("train", split.train), ("dev", split.dev), ("test", split.test))
         },
+        "learned": recipe.learned,
         "clips": {"train": len(split.train), "dev": len(split.dev), "test": len(split.test)},
         "float_uar": evaluate.uar(outputs.argmax(axis=1), score.truth(split.test, recipe.labels)),
         "parameters": model.count_params(),

@@ -43,7 +43,7 @@ def fit(batches: Batches, dev: Heard, recipe: Recipe, seed: int, folder: Path) -
     steps = recipe.epochs * len(batches)
     shape = (recipe.window_frames, recipe.front_end.n_mels, 1)
     build = peers.build if isinstance(recipe, PeerRecipe) else network.build
-    model = _prunable(build(recipe.network, shape, len(recipe.labels)), recipe, steps)
+    model = _prunable(build(recipe.network, shape, len(recipe.learned)), recipe, steps)
     rate = tf_keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=recipe.learning_rate, warmup_steps=max(1, steps // 20)
     )
@@ -65,7 +65,8 @@ def fit(batches: Batches, dev: Heard, recipe: Recipe, seed: int, folder: Path) -
             pruning.on_train_batch_begin(len(losses))
             losses.append(float(step(windows, truth)))
         pruning.on_epoch_end(epoch)
-        answers = model.predict(dev.windows, batch_size=128, verbose=0).argmax(axis=1)
+        outputs = model.predict(dev.windows, batch_size=128, verbose=0)
+        answers = outputs[:, : len(recipe.labels)].argmax(axis=1)
         _log(
             folder / CURVES,
             epoch=epoch + 1,
@@ -75,7 +76,7 @@ def fit(batches: Batches, dev: Heard, recipe: Recipe, seed: int, folder: Path) -
         )
         checkpoint.epoch.assign_add(1)
         manager.save()
-    return tfmot.sparsity.keras.strip_pruning(model)
+    return network.with_outputs(tfmot.sparsity.keras.strip_pruning(model), len(recipe.labels))
 
 
 def sparsity(model: Any) -> float:

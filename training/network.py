@@ -32,6 +32,19 @@ def build(network: Network, input_shape: tuple[int, int, int], labels: int) -> A
     return tf_keras.Model(inputs, layers.Dense(labels)(tensor))
 
 
+def with_outputs(model: Any, labels: int) -> Any:
+    """Return the same model with only its first outputs, one for each of so many labels."""
+    *others, weights, bias = model.get_weights()
+
+    def copy(layer: Any) -> Any:
+        head = {"units": labels} if layer is model.layers[-1] else {}
+        return type(layer).from_config(layer.get_config() | head)
+
+    shorter = tf_keras.models.clone_model(model, clone_function=copy)
+    shorter.set_weights([*others, weights[:, :labels], bias[:labels]])
+    return shorter
+
+
 def _normalise(tensor: Any) -> Any:
     # Keras's default momentum of 0.99 needs more steps than a short training has: its averages would still be
     # near their start when the model is evaluated.

@@ -47,8 +47,12 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """How far the noise is below the clip."""
     slope_db: tuple[float, float] = (-30.0, 10.0)
     """The noise's colour: how much louder its highest mel band is than its lowest."""
+    shaped_share: Share = 0.0
+    """Share of the noises that have no slope but, half of them each, the average spectrum of another clip or rumble."""
     tilt_db: float = 0.0
     """Largest slope of an imagined microphone's response, from the lowest band to the highest."""
+    style_share: Share = 0.0
+    """Share of windows whose clip gets some of the average spectrum of another, as if another voice had said it."""
     time_masks: int = 0
     time_mask_frames: int = 0
     mel_masks: int = 0
@@ -76,6 +80,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9.-]{0,63}$")]
     """The model's name with its version, as readings will carry it."""
     labels: Annotated[tuple[str, ...], Meta(min_length=2, max_length=16)]
+    taught: tuple[str, ...] = ()
+    """Further labels that the network learns to tell apart, on their clips; the finished model does not give them."""
     front_end: FrontEnd = FrontEnd()
     window_ms: int = 3_000
     hop_ms: int = 1_000
@@ -95,9 +101,19 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pruning: Pruning
 
     @property
+    def learned(self) -> tuple[str, ...]:
+        """All labels of the network in training, those of the finished model first."""
+        return self.labels + tuple(label for label in self.taught if label not in self.labels)
+
+    @property
     def sha256(self) -> str:
         """Hash of what the recipe says, comments and layout of its file aside."""
-        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
+        said = msgspec.to_builtins(self)
+        # These came later: a recipe that does not use them keeps the hash that its models name.
+        for part, name in ((said, "taught"), (said["augment"], "shaped_share"), (said["augment"], "style_share")):
+            if not part[name]:
+                del part[name]
+        return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
 
     @property
     def window_samples(self) -> int:

@@ -66,6 +66,14 @@ class Split(msgspec.Struct, frozen=True):
     dev: list[Clip]
     test: list[Clip]
 
+    def scored_on(self, labels: tuple[str, ...]) -> "Split":
+        """Return the same split, calibrated and scored on clips with these labels only."""
+        return Split(
+            self.train,
+            [clip for clip in self.dev if clip.label in labels],
+            [clip for clip in self.test if clip.label in labels],
+        )
+
 
 def of(clips: Sequence[Clip], fold: Fold, recipe: Recipe) -> Split:
     """Return what a fold of a recipe learns from, is calibrated on, and is scored on.

@@ -6,6 +6,7 @@ import pytest
 from models.frontend import FrontEnd
 from models.runtime import synthetic_clip
 from training import augment, features
+from training.augment import Noise
 from training.recipe import Augment
 
 FRAMES = FrontEnd().log_mel(synthetic_clip(48_000))
@@ -33,7 +34,8 @@ def test_noise_has_the_wanted_power_and_colour() -> None:
     """Steady noise has its mean power over all bands, and the wanted slope from the lowest to the highest."""
     colour_db = np.stack([np.linspace(-5, 5, 64), np.zeros(64)])
 
-    noise, flat = augment.steady_noise(np.array([4.0, 1.0]), colour_db, HISS, 4_000, np.random.default_rng(1))
+    wanted = Noise(np.array([4.0, 1.0]), colour_db, np.ones(2))
+    noise, flat = augment.steady_noise(wanted, HISS, 4_000, np.random.default_rng(1))
 
     assert noise.mean() == pytest.approx(4, rel=0.02)
     assert 10 * np.log10(noise[:, -1].mean() / noise[:, 0].mean()) == pytest.approx(10, abs=0.3)
@@ -45,12 +47,61 @@ def test_noise_flickers_as_that_of_a_microphone() -> None:
     samples = np.rint(np.random.default_rng(2).normal(0, 50, 640_000)).astype(np.int16)
     heard = 10 ** (FrontEnd().log_mel(samples) / 10)
 
-    (noise,) = augment.steady_noise(np.ones(1), np.zeros((1, 64)), HISS, 2_000, np.random.default_rng(1))
+    wanted = Noise(np.ones(1), np.zeros((1, 64)), np.ones(1))
+    (noise,) = augment.steady_noise(wanted, HISS, 2_000, np.random.default_rng(1))
 
     for made in (lambda frames: frames, lambda frames: np.diff(frames, axis=0)):
         np.testing.assert_allclose(
             made(noise).std(axis=0) / noise.mean(axis=0), made(heard).std(axis=0) / heard.mean(axis=0), rtol=0.15
         )
+
+
+def test_tones_do_not_flicker() -> None:
+    """Noise without any flicker has the same power in all frames."""
+    wanted = Noise(np.ones(1), np.zeros((1, 64)), np.zeros(1))
+    (tone,) = augment.steady_noise(wanted, HISS, 50, np.random.default_rng(1))
+
+    np.testing.assert_allclose(tone, 1)
+
+
+def test_rumble_lies_in_the_lowest_bands() -> None:
+    """Its power in the upper half is less than a hundredth of that in the lowest bands, and no two are alike."""
+    rumble = 10 ** (augment.rumble_db(100, 64, np.random.default_rng(1)) / 10)
+
+    assert (rumble[:, 40:].mean(axis=1) < 0.1 * rumble[:, :2].mean(axis=1)).mean() > 0.9
+    assert len(np.unique(rumble[:, 0])) == 100
+
+
+@pytest.mark.parametrize("shaped_share", [0.0, 0.5, 1.0])
+def test_shaped_noise_has_the_wanted_snr_too(shaped_share: float) -> None:
+    """Whatever its shape, noise at 10 dB has a tenth of the clip's power; the rest has the wanted slope."""
+    chosen = Augment(background_share=1, snr_db=(10, 10), slope_db=(10, 10), shaped_share=shaped_share)
+
+    noisy = augment.distort(WINDOWS, BESIDE, chosen, HISS, np.random.default_rng(1))
+
+    added = 10 ** (noisy[:, 100:].astype(float) / 10)
+    clip_power = (10 ** (FRAMES[:100] / 10).astype(float)).mean()
+    assert added.mean() / clip_power == pytest.approx(0.1, rel=0.05)
+    slope = 10 * np.log10(added[:, :, -1].mean(axis=1) / added[:, :, 0].mean(axis=1))
+    assert np.mean(np.abs(slope - 10) < 3) == pytest.approx(1 - shaped_share, abs=0.12)
+
+
+def test_style_moves_from_clip_to_clip() -> None:
+    """Each band takes the mean and the deviation of another clip, wholly or in part, and no clip becomes louder."""
+    clip = np.maximum(FRAMES, FRAMES.max() - 30)
+    windows = np.stack([clip, 0.5 * clip - np.linspace(0, 20, 64, dtype=np.float32)] * 100)
+    windows[:, 100:] = -100
+
+    styled = augment.restyle(windows, BESIDE[:200], 1.0, np.random.default_rng(1))
+
+    np.testing.assert_array_equal(styled[:, 100:], windows[:, 100:])
+    level, before = styled[:, :100].mean(axis=(1, 2)), windows[:, :100].mean(axis=(1, 2))
+    np.testing.assert_allclose(level, before, atol=1e-3)
+    slope = (styled[:, :100, -1] - styled[:, :100, 0]).mean(axis=1)
+    deviation = styled[:, :100, 5].std(axis=1)
+    for kind in (0, 1):
+        assert np.ptp(slope[kind::2]) == pytest.approx(20, abs=6)
+        assert deviation[kind::2].max() > 1.5 * deviation[kind::2].min()
 
 
 def test_silence_beside_the_clip_stays_where_no_background_is_wanted() -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import moodwire
@@ -73,3 +74,10 @@ def test_hash_is_of_the_meaning(tmp_path: Path) -> None:
 
     assert recipe.load(str(commented)).sha256 == recipe.load("tiny").sha256
     assert recipe.load(str(changed)).sha256 != recipe.load("tiny").sha256
+
+
+def test_learned_labels_begin_with_those_of_the_model() -> None:
+    """What a network is taught beside its model's labels comes after them, each label once."""
+    plan = msgspec.structs.replace(recipe.load("tiny"), taught=("SAD", "ANG", "DIS"))
+
+    assert plan.learned == ("ANG", "HAP", "NEU", "SAD", "DIS")

@@ -204,6 +204,21 @@ def test_wrong_split_is_refused(wrong: dict[str, Any], reason: str) -> None:
         TrainSettings(**wrong)
 
 
+def test_a_model_that_learned_more_labels_gives_its_own(settings: TrainSettings, tmp_path: Path) -> None:
+    """Three labels of a network that was taught four: clips of all train it, those of three score it."""
+    plan = tmp_path / "taught.toml"
+    tiny = (recipe.SHIPPED / "tiny.toml").read_text()
+    plan.write_text(tiny.replace("epochs", 'taught = ["SAD", "ANG"]\nepochs', 1))
+
+    assert train(TrainSettings(str(plan), settings.recordings_dir, settings.runs_dir, tmp_path / "three")) == 0
+
+    made = bundle.load(tmp_path / "three")
+    Classifier(made).verify()
+    assert made.manifest.labels == ("ANG", "HAP", "NEU")
+    assert made.manifest.measured["learned"] == ["ANG", "HAP", "NEU", "SAD"]
+    assert made.manifest.measured["clips"] == {"train": 12, "dev": 9, "test": 6}
+
+
 def test_bad_input_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A missing corpus and a missing recipe each give one sentence and exit code 2."""
     assert train(TrainSettings(recordings_dir=tmp_path)) == 2
