@@ -1,5 +1,7 @@
 """Real brokers for the tests, each in a folder of its own on a free loopback port, stopped by its process id."""
 
+import contextlib
+import random
 import socket
 import ssl
 import subprocess
@@ -15,6 +17,7 @@ from services import wait_until
 from broker import embedded
 
 _clients = count()
+_ports = iter(random.sample(range(20_000, 32_000), 12_000))
 BROKERS = ("mosquitto", "amqtt")
 DEVICE = "aabbccddeeff"
 OTHER_DEVICE = "112233445566"
@@ -23,11 +26,15 @@ ACCOUNTS[embedded.HOME_ASSISTANT_ACCOUNT] = "home-secret"
 
 
 def free_port() -> int:
-    """Return a port on loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port on loopback that nobody listens on, another one each time.
+
+    It is none of those that the system gives to connections, of which one could take it before it is listened on.
+    """
+    for port in _ports:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("all ports from 20000 to 31999 are taken")
 
 
 class Tls(NamedTuple):

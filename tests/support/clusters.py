@@ -39,7 +39,7 @@ class RunningCluster:
         ports, buses = self.ports, self._buses
         nodes = [redis.Redis(port=port) for port in ports]
         for number, node in enumerate(nodes):
-            wait_until(lambda node=node: _answers(node), "a node of the cluster answers")
+            wait_until(lambda node=node: _answers(node), f"the node on port {ports[number]} answers")
             first, last = SLOTS * number // NODES, SLOTS * (number + 1) // NODES - 1
             node.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
             node.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
