@@ -76,6 +76,8 @@ class _Visit(NamedTuple):
     batch: list[Waiting]
     alone: bool
     """It has statuses, so no other may be written at the same time."""
+    finished: list[Job | Order]
+    """What the store is told to forget."""
     sent: "Future[_Sent]"
     done: "Future[_Done]"
 
@@ -145,12 +147,12 @@ class Ingest:
     def _visit(self, sender: ThreadPoolExecutor, receiver: ThreadPoolExecutor) -> _Visit:
         """Let the other threads take to the store what waits."""
         alone = self._waiting.statuses > 0
-        batch = self._waiting.take()
+        batch, finished = self._waiting.take(), self._finished_jobs()
         sent = sender.submit(self._send, batch)
-        done = receiver.submit(self._receive, sent, self._finished_jobs())
+        done = receiver.submit(self._receive, sent, finished)
         for future in (sent, done):
             future.add_done_callback(lambda _: self._link.wake())
-        return _Visit(batch, alone, sent, done)
+        return _Visit(batch, alone, finished, sent, done)
 
     def _patience_s(self) -> float:
         """Return how long there is nothing to do unless something comes."""
@@ -240,8 +242,9 @@ class Ingest:
             self._failures = 0
             self._link.announce("online")
             self._settle(visit.batch, done)
+            forgotten = {job.id for later in self._visits for job in later.finished}
             for job in done.jobs:
-                if job.id not in self._told:
+                if job.id not in self._told and job.id not in forgotten:
                     sent = self._pass_on(job) if isinstance(job, Order) else self._tell(job)
                     self._told[job.id] = _Told(job, sent, time.monotonic() + _JOB_TAKES_S)
 
