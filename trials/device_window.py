@@ -21,7 +21,6 @@ import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
 
-import librosa
 import numpy as np
 import tensorflow as tf
 import webrtcvad
@@ -33,6 +32,7 @@ from device.sound import Block
 from models.bundle import Bundle
 from models.frontend import LOUD_PERCENTILE, RANGE_DB, Samples
 from models.runtime import GOLDEN_TOLERANCE, Classifier, softmax, synthetic_clip
+from trials.librosa_front_end import log_mel
 from trials.usage import processor
 
 GATE_DBFS = -50.0
@@ -63,17 +63,7 @@ class Peer:
         if len(self._samples) < self._manifest.window_samples or level < GATE_DBFS or not any(voiced):
             return None
         front_end = self._manifest.front_end
-        energy = librosa.feature.melspectrogram(
-            y=self._samples.astype(np.float32) / 32_768,
-            sr=front_end.sample_rate_hz,
-            n_fft=front_end.n_fft,
-            hop_length=front_end.hop_length,
-            n_mels=front_end.n_mels,
-            fmin=front_end.f_min_hz,
-            fmax=front_end.f_max_hz,
-            center=False,
-        )
-        decibel = librosa.power_to_db(energy, ref=1.0, amin=front_end.floor, top_db=None).T
+        decibel = log_mel(self._samples, front_end).T
         loud = np.percentile(decibel, LOUD_PERCENTILE)
         window = np.maximum(0.0, (decibel - loud) / RANGE_DB + 1).astype(np.float32)[None, :, :, None]
         self._interpreter.set_tensor(self._input["index"], self._into(window))

@@ -25,7 +25,6 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import librosa
 import msgspec
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -37,6 +36,7 @@ from models.runtime import Classifier, synthetic_clip
 from training import network, peers, quantise, recipe, results
 from training.recipe import PeerRecipe, Recipe
 from training.results import LATENCY, Latency
+from trials.librosa_front_end import log_mel
 from trials.usage import processor
 
 PEER = "published-256x5"
@@ -82,17 +82,7 @@ def with_librosa(plan: Recipe) -> Hear:
     front_end = plan.front_end
 
     def hear(samples: Samples) -> object:
-        energy = librosa.feature.melspectrogram(
-            y=samples.astype(np.float32) / 32_768,
-            sr=front_end.sample_rate_hz,
-            n_fft=front_end.n_fft,
-            hop_length=front_end.hop_length,
-            n_mels=front_end.n_mels,
-            fmin=front_end.f_min_hz,
-            fmax=front_end.f_max_hz,
-            center=False,
-        )
-        decibel = librosa.power_to_db(energy, ref=1.0, amin=front_end.floor, top_db=None)
+        decibel = log_mel(samples, front_end)
         interpreter.set_tensor(into, decibel.T[None, :, :, None].astype(np.float32))
         interpreter.invoke()
         return interpreter.get_tensor(out_of)
