@@ -38,7 +38,14 @@ def outbox(tmp_path: Path) -> Outbox:
 def at_home(broker: RunningBroker) -> Iterator[dict[str, list[bytes]]]:
     """Listen as home automation, and keep what arrives on each topic in its order."""
     heard: dict[str, list[bytes]] = {}
-    with broker.client("homeassistant", lambda topic, payload: heard.setdefault(topic, []).append(payload)) as client:
+
+    def keep(_client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        found = heard.setdefault(message.topic, [])
+        if not (message.retain and found):  # amqtt may deliver twice what it retained
+            found.append(bytes(message.payload))
+
+    with broker.client("homeassistant") as client:
+        client.on_message = keep
         confirmed: list[bool] = []
         client.on_subscribe = lambda *_: confirmed.append(True)
         client.subscribe([("homeassistant/#", 1), (f"{topics.ROOT}/+/state", 1)])
