@@ -3,10 +3,8 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import numpy as np
 
 from models import bundle
 from models.bundle import Bundle, BundleError, Manifest
@@ -14,7 +12,7 @@ from training import card, corpora, features, folders, ravdess, recipe, score, s
 from training.corpora import Clip, CorpusError
 from training.recipe import Recipe, RecipeError
 from training.settings import EvaluateSettings, TrainSettings
-from training.splits import Fold
+from training.splits import RELEASE, Fold
 
 
 def train(settings: TrainSettings) -> int:
@@ -65,14 +63,21 @@ def _unheard(clips: Sequence[Clip], made: Bundle) -> list[Clip]:
     measured = made.manifest.measured
     if measured.get("split") == "leaky":
         raise BundleError(f"{made.folder} was made with a leaky split: there is no speaker that it never heard")
+    if measured.get("split") == RELEASE:
+        raise BundleError(
+            f"{made.folder} was trained on all speakers of CREMA-D: there is none that it never heard; another corpus, "
+            "or one of the models of its cross-validation in runs_dir, can be scored"
+        )
     return [clip for clip in clips if clip.speaker in measured["speakers"]["test"]]
 
 
 def _train(settings: TrainSettings, plan: Recipe, clips: Sequence[Clip]) -> None:
-    from training import export  # noqa: PLC0415 - TensorFlow takes seconds to import; bad input is told at once
+    # TensorFlow takes seconds to import; bad input is told at once.
+    from training import export, release  # noqa: PLC0415
 
     runs = settings.runs_dir / f"{plan.name}-{plan.sha256[:8]}"
-    blocks = sorted(splits.BLOCKS) if settings.cross_validate else [plan.test_block]
+    held_out = settings.block or plan.test_block
+    blocks = sorted(splits.BLOCKS) if settings.cross_validate or settings.release else [held_out]
     folds = [Fold(block, plan.seed + number, settings.split) for block in blocks for number in range(settings.seeds)]
     material = features.Material(clips, plan)
     done = {}
@@ -82,37 +87,16 @@ def _train(settings: TrainSettings, plan: Recipe, clips: Sequence[Clip]) -> None
         print(f"{fold.title}: UAR {done[fold].measured['uar']:.3f}", flush=True)
     if settings.split != "speakers":
         return
-    shipped = bundle.load(runs / Fold(plan.test_block, plan.seed).folder)
-    manifest = shipped.manifest
-    if settings.cross_validate:
-        measured = {**manifest.measured, "cross_validation": cross_validation(done)}
-        manifest = msgspec.structs.replace(manifest, measured=measured)
+    if settings.release:
+        made = release.train(material, plan, done, runs)
+    else:
+        made = bundle.load(runs / Fold(held_out, plan.seed).folder)
+        if settings.cross_validate:
+            measured = {**made.manifest.measured, "cross_validation": release.cross_validation(done)}
+            made = msgspec.structs.replace(made, manifest=msgspec.structs.replace(made.manifest, measured=measured))
     folder = settings.bundle_dir or runs / "bundle"
-    export.write(Bundle(folder, manifest, shipped.model))
+    export.write(msgspec.structs.replace(made, folder=folder))
     print(f"wrote {folder}")
-
-
-def cross_validation(done: dict[Fold, Manifest]) -> dict[str, Any]:
-    """Return a recipe's scores with each block of speakers held out in turn: means over the seeds, then the blocks."""
-    rows = []
-    for block in splits.BLOCKS:
-        seeds = [manifest.measured for fold, manifest in done.items() if fold.block == block]
-        uars = [measured["uar"] for measured in seeds]
-        rows.append(
-            {
-                "speakers": splits.span(block),
-                "uar": float(np.mean(uars)),
-                "uar_of_seeds": uars,
-                "float_uar": float(np.mean([measured["float_uar"] for measured in seeds])),
-            }
-        )
-    return {
-        "uar": float(np.mean([row["uar"] for row in rows])),
-        "uar_deviation": float(np.std([row["uar"] for row in rows], ddof=1)),
-        "float_uar": float(np.mean([row["float_uar"] for row in rows])),
-        "accuracy": float(np.mean([manifest.measured["accuracy"] for manifest in done.values()])),
-        "folds": rows,
-    }
 
 
 def _finished(folder: Path, plan: Recipe, clips: Sequence[Clip], fold: Fold) -> Manifest | None:

@@ -59,12 +59,41 @@ def train_fold(material: Material, recipe: Recipe, fold: Fold, folder: Path) -> 
         RecipeError: the folder is that of another recipe.
     """
     split = splits.of(material.clips, fold, recipe).scored_on(recipe.labels)
-    _claim(folder, recipe, split)
-    chosen = np.flatnonzero([clip in split.train for clip in material.clips])
-    truth = np.eye(len(recipe.learned), dtype=np.float32)[features.targets(split.train, recipe.learned)]
-    batches = Batches(material.banks, chosen, truth, recipe, fold.seed)
-    model = fit.fit(batches, _dev(split, recipe), recipe, fold.seed, folder)
-    content = _converted(model, split, recipe, fold)
+    made, model = learn(material, recipe, split, fold.seed, folder)
+    made = msgspec.structs.replace(made, manifest=_calibrate(made, split.dev, recipe))
+    found = score.answers(made, split.test)
+    score.save(folder, found)
+    measured = {
+        **made.manifest.measured,
+        **_facts(model, split, recipe, fold),
+        **score.measure(made, split.test, found),
+    }
+    manifest = msgspec.structs.replace(made.manifest, measured=measured)
+    write(Bundle(folder, manifest, made.model))
+    shutil.rmtree(folder / fit.CHECKPOINT)
+    return manifest
+
+
+def learn(material: Material, recipe: Recipe, split: Split, seed: int, folder: Path) -> tuple[Bundle, Any]:
+    """Train, and return a bundle that is not written, calibrated or scored yet, with its Keras model.
+
+    Args:
+        material: what there is to hear.
+        recipe: what to do.
+        split: which of it to learn from; its calibration clips, if there are any, are in the curves.
+        seed: of all chance.
+        folder: of this training alone; one that was stopped goes on from what it finds there.
+
+    Raises:
+        RecipeError: the folder is that of another recipe.
+    """
+    train = split.train
+    _claim(folder, recipe, train)
+    chosen = np.flatnonzero([clip in train for clip in material.clips])
+    truth = np.eye(len(recipe.learned), dtype=np.float32)[features.targets(train, recipe.learned)]
+    batches = Batches(material.banks, chosen, truth, recipe, seed)
+    model = fit.fit(batches, _dev(split, recipe) if split.dev else None, recipe, seed, folder)
+    content = _converted(model, train, recipe, seed)
     manifest = Manifest(
         name=recipe.name,
         labels=recipe.labels,
@@ -75,26 +104,25 @@ def train_fold(material: Material, recipe: Recipe, fold: Fold, folder: Path) -> 
         uncertain_below=0.0,
         model_sha256=hashlib.sha256(content).hexdigest(),
         recipe_sha256=recipe.sha256,
-        data_sha256=corpora.digest(split.train),
+        data_sha256=corpora.digest(train),
         sparsity=fit.sparsity(model),
-        measured={},
+        measured={
+            "architecture": recipe.network.title,
+            "integer": recipe.integer,
+            "learned": recipe.learned,
+            "parameters": model.count_params(),
+            "bytes": len(content),
+            "bytes_deflated": len(zlib.compress(content, 9)),
+        },
     )
-    manifest = _calibrate(Bundle(folder, manifest, content), split.dev, recipe)
-    made = Bundle(folder, manifest, content)
-    found = score.answers(made, split.test)
-    score.save(folder, found)
-    measured = {**_facts(made, model, split, recipe, fold), **score.measure(made, split.test, found)}
-    manifest = msgspec.structs.replace(manifest, measured=measured)
-    write(Bundle(folder, manifest, content))
-    shutil.rmtree(folder / "checkpoint")
-    return manifest
+    return Bundle(folder, manifest, content), model
 
 
-def _converted(model: Any, split: Split, recipe: Recipe, fold: Fold) -> bytes:
+def _converted(model: Any, train: Sequence[Clip], recipe: Recipe, seed: int) -> bytes:
     if not recipe.integer:
         return quantise.to_float32(model)
-    shown = np.random.default_rng(fold.seed).permutation(len(split.train))[:REPRESENTATIVE_CLIPS]
-    return quantise.to_int8(model, _normalised(score.windows([split.train[number] for number in shown], recipe)))
+    shown = np.random.default_rng(seed).permutation(len(train))[:REPRESENTATIVE_CLIPS]
+    return quantise.to_int8(model, _normalised(score.windows([train[number] for number in shown], recipe)))
 
 
 def write(made: Bundle) -> None:
@@ -110,21 +138,19 @@ def write(made: Bundle) -> None:
     Classifier(bundle.load(made.folder)).verify()
 
 
-def _claim(folder: Path, recipe: Recipe, split: Split) -> None:
+def _claim(folder: Path, recipe: Recipe, train: Sequence[Clip]) -> None:
     """Write down whose checkpoints and curves these are, and drop those of other recordings.
 
     Raises:
         RecipeError: the folder is that of another recipe.
     """
-    told = msgspec.json.format(
-        msgspec.json.encode({"data_sha256": corpora.digest(split.train), "recipe": recipe}), indent=2
-    )
+    told = msgspec.json.format(msgspec.json.encode({"data_sha256": corpora.digest(train), "recipe": recipe}), indent=2)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "config.json"
     if not file.is_file() or file.read_bytes() != told:
         _refuse_another_recipes(file, recipe)
-        shutil.rmtree(folder / "checkpoint", ignore_errors=True)
-    if not (folder / "checkpoint").is_dir():
+        shutil.rmtree(folder / fit.CHECKPOINT, ignore_errors=True)
+    if not (folder / fit.CHECKPOINT).is_dir():
         (folder / fit.CURVES).unlink(missing_ok=True)
     file.write_bytes(told)
 
@@ -164,7 +190,7 @@ def _calibrate(made: Bundle, dev: Sequence[Clip], recipe: Recipe) -> Manifest:
     )
 
 
-def _facts(made: Bundle, model: Any, split: Split, recipe: Recipe, fold: Fold) -> dict[str, Any]:
+def _facts(model: Any, split: Split, recipe: Recipe, fold: Fold) -> dict[str, Any]:
     outputs = model.predict(_normalised(score.windows(split.test, recipe)), verbose=0)
     return {
         "protocol": PROTOCOLS[fold.split],
@@ -173,10 +199,6 @@ def _facts(made: Bundle, model: Any, split: Split, recipe: Recipe, fold: Fold) -
             part: splits.speakers(clips)
             for part, clips in (("train", split.train), ("dev", split.dev), ("test", split.test))
         },
-        "learned": recipe.learned,
         "clips": {"train": len(split.train), "dev": len(split.dev), "test": len(split.test)},
         "float_uar": evaluate.uar(outputs.argmax(axis=1), score.truth(split.test, recipe.labels)),
-        "parameters": model.count_params(),
-        "bytes": len(made.model),
-        "bytes_deflated": len(zlib.compress(made.model, 9)),
     }

@@ -17,6 +17,8 @@ from training.batches import Batches
 from training.recipe import PeerRecipe, Recipe
 
 CURVES = "curves.jsonl"
+CHECKPOINT = "checkpoint"
+"""Folder in a run folder, as long as the training is not finished."""
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -27,14 +29,14 @@ class Heard(msgspec.Struct, frozen=True):
     truth: evaluate.Truth
 
 
-def fit(batches: Batches, dev: Heard, recipe: Recipe, seed: int, folder: Path) -> Any:
+def fit(batches: Batches, dev: Heard | None, recipe: Recipe, seed: int, folder: Path) -> Any:
     """Return a trained and pruned Keras model, after the recipe's number of epochs.
 
     Each epoch adds a line to `curves.jsonl` in the folder, and replaces the checkpoint from which the training goes on.
 
     Args:
         batches: what to learn.
-        dev: what is looked at after each epoch; it decides nothing.
+        dev: what is looked at after each epoch, if anything is; it decides nothing.
         recipe: what to do.
         seed: of all chance but that of the batches.
         folder: of this training alone.
@@ -54,7 +56,7 @@ def fit(batches: Batches, dev: Heard, recipe: Recipe, seed: int, folder: Path) -
     loss = tf_keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
     step = _step(model, loss)
     checkpoint = tf.train.Checkpoint(model=model, epoch=tf.Variable(0))
-    manager = tf.train.CheckpointManager(checkpoint, str(folder / "checkpoint"), max_to_keep=1)
+    manager = tf.train.CheckpointManager(checkpoint, str(folder / CHECKPOINT), max_to_keep=1)
     checkpoint.restore(manager.latest_checkpoint)
     pruning.on_train_begin()
     for epoch in range(int(checkpoint.epoch), recipe.epochs):
@@ -65,13 +67,11 @@ def fit(batches: Batches, dev: Heard, recipe: Recipe, seed: int, folder: Path) -
             pruning.on_train_batch_begin(len(losses))
             losses.append(float(step(windows, truth)))
         pruning.on_epoch_end(epoch)
-        outputs = model.predict(dev.windows, batch_size=128, verbose=0)
-        answers = outputs[:, : len(recipe.labels)].argmax(axis=1)
         _log(
             folder / CURVES,
             epoch=epoch + 1,
             loss=round(float(np.mean(losses)), 4),
-            dev_uar=round(evaluate.uar(answers, dev.truth), 4),
+            **({"dev_uar": _uar(model, dev, recipe)} if dev else {}),
             seconds=round(time.monotonic() - started, 1),
         )
         checkpoint.epoch.assign_add(1)
@@ -95,6 +95,11 @@ def _step(model: Any, loss: Any) -> Any:
         return value
 
     return step
+
+
+def _uar(model: Any, dev: Heard, recipe: Recipe) -> float:
+    outputs = model.predict(dev.windows, batch_size=128, verbose=0)
+    return round(evaluate.uar(outputs[:, : len(recipe.labels)].argmax(axis=1), dev.truth), 4)
 
 
 def _log(file: Path, **values: float) -> None:

@@ -33,6 +33,11 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         if len(self.filters) != len(self.strides):
             raise ValueError(f"{len(self.filters)} filters and {len(self.strides)} strides: each layer needs both")
 
+    @property
+    def title(self) -> str:
+        """What it is, for a model card."""
+        return f"depthwise-separable CNN of one convolution and {len(self.filters) - 1} depthwise separable ones"
+
 
 class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is done to training windows, and to no others."""
@@ -140,6 +145,11 @@ class PlainDsCnn(
     alpha: Annotated[float, Meta(gt=0)] = 1.0
     """Width multiplier: each layer has so many times its filters."""
 
+    @property
+    def title(self) -> str:
+        """What it is, for a model card."""
+        return f"plain depthwise-separable CNN of {len(self.filters)} layers, as it was published"
+
 
 class LightSerNet(
     msgspec.Struct,
@@ -152,6 +162,11 @@ class LightSerNet(
     """Three parallel convolutions, along time, along frequency and both, then plain ones (Aftab et al. 2022)."""
 
     dropout: Share = 0.3
+
+    @property
+    def title(self) -> str:
+        """What it is, for a model card."""
+        return "CNN with three parallel first layers, LIGHT-SERNET, as it was published"
 
 
 class PeerRecipe(Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -172,7 +172,7 @@ def of_runs(folder: Path) -> Result | None:
 
 def summary(trainings: Sequence[Training], answers: Sequence[Answers], labels: tuple[str, ...]) -> Score:
     """Return what is counted over all trainings together."""
-    pooled = Answers(*(np.concatenate(parts) for parts in zip(*answers, strict=True)))
+    pooled = score.pool(answers)
     scores, truth = pooled.scores, pooled.truth
     return Score(
         trainings=tuple(trainings),

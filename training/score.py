@@ -94,6 +94,11 @@ def load(folder: Path) -> Answers:
         ) from error
 
 
+def pool(of_folds: Sequence[Answers]) -> Answers:
+    """Return the answers of several models as if one had given them."""
+    return Answers(*(np.concatenate(parts) for parts in zip(*of_folds, strict=True)))
+
+
 def describe(found: Answers, labels: tuple[str, ...]) -> dict[str, Any]:
     """Return what is counted over these answers."""
     said = found.scores.argmax(axis=1)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typed_settings as ts
 
-from training.splits import SPLITS
+from training.splits import BLOCKS, SPLITS
 
 
 @ts.settings(frozen=True)
@@ -27,6 +27,13 @@ class TrainSettings:
     cross_validate: bool = ts.option(
         default=False, help="also score the recipe with each other block of speakers held out"
     )
+    block: int | None = ts.option(
+        default=None, help="which block of speakers to hold out, 1 to 4; else the one that the recipe names"
+    )
+    release: bool = ts.option(
+        default=False,
+        help="after the cross-validation, train once more on all speakers: that model makes the bundle",
+    )
     split: str = ts.option(
         default="speakers",
         help="what is held out: `speakers`; `sentences`: speakers, and what they say; or `leaky`: files at random, to "
@@ -34,17 +41,19 @@ class TrainSettings:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an unknown split, and a bundle made with another split than by speaker.
+        """Refuse an unknown split or block, and a bundle made with another split than by speaker.
 
         Raises:
             ValueError: which it is, and what would be right.
         """
         if self.split not in SPLITS:
             raise ValueError(f"split is {self.split!r}; {', '.join(SPLITS)} are right")
-        if self.bundle_dir and self.split != "speakers":
+        if (self.bundle_dir or self.release) and self.split != "speakers":
             raise ValueError(
-                f"a split by {self.split} only measures a recipe and makes no bundle; leave out bundle_dir"
+                f"a split by {self.split} only measures a recipe and makes no bundle; leave out bundle_dir and release"
             )
+        if self.block is not None and self.block not in BLOCKS:
+            raise ValueError(f"block is {self.block}; {', '.join(map(str, BLOCKS))} are right")
 
 
 @ts.settings(frozen=True)

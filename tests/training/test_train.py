@@ -13,7 +13,8 @@ from models.runtime import Classifier
 from training import recipe, score
 from training.backgrounds import BACKGROUNDS
 from training.batches import Batches
-from training.commands import cross_validation, evaluate, train
+from training.commands import evaluate, train
+from training.release import cross_validation
 from training.report import report
 from training.settings import EvaluateSettings, ReportSettings, TrainSettings
 from training.splits import Fold
@@ -86,6 +87,39 @@ def test_training_ends_in_a_verified_bundle(
     assert page.read_text() == text
 
     assert train(settings) == 0
+    assert "epoch" not in capfd.readouterr().out
+    assert bundle.load(tmp_path / "tiny").manifest == made.manifest
+
+
+def test_a_release_is_taught_by_everyone(
+    settings: TrainSettings, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The model that is shipped hears all speakers, and its figures are those of the folds' models, which did not.
+
+    A second call trains nothing.
+    """
+    release = TrainSettings("tiny", settings.recordings_dir, settings.runs_dir, tmp_path / "tiny", release=True)
+
+    assert train(release) == 0
+
+    made = bundle.load(tmp_path / "tiny")
+    Classifier(made).verify()
+    measured = made.manifest.measured
+    runs = next(settings.runs_dir.glob("tiny-0-*"))
+    folds = [bundle.load(folder).manifest for folder in sorted(runs.glob("block-*"))]
+    assert measured["speakers"]["train"] == [1001, 1002, 1019, 1020, 1037, 1038, 1055, 1056]
+    assert measured["clips"] == {"train": 24, "dev": 0, "test": 0}
+    assert len(measured["uar_by_speaker"]) == 8
+    assert measured["uar"] == pytest.approx(np.mean([fold.measured["uar"] for fold in folds]))
+    assert made.manifest.temperature == pytest.approx(np.mean([fold.temperature for fold in folds]), abs=1e-4)
+    assert "dev_uar" not in (runs / "release" / "curves.jsonl").read_text()
+    assert "Results of the recipe on speakers that its models never heard" in (made.folder / "CARD.md").read_text()
+
+    capfd.readouterr()
+    assert evaluate(EvaluateSettings(str(made.folder), settings.recordings_dir)) == 2
+    assert "there is none that it never heard" in capfd.readouterr().err
+
+    assert train(release) == 0
     assert "epoch" not in capfd.readouterr().out
     assert bundle.load(tmp_path / "tiny").manifest == made.manifest
 
@@ -196,7 +230,12 @@ def test_a_run_folder_of_another_recipe_is_refused(
 
 @pytest.mark.parametrize(
     ("wrong", "reason"),
-    [({"split": "random"}, "split is 'random'"), ({"split": "leaky", "bundle_dir": Path("b")}, "leave out bundle_dir")],
+    [
+        ({"split": "random"}, "split is 'random'"),
+        ({"split": "leaky", "bundle_dir": Path("b")}, "leave out bundle_dir"),
+        ({"split": "sentences", "release": True}, "leave out bundle_dir and release"),
+        ({"block": 5}, "block is 5; 1, 2, 3, 4 are right"),
+    ],
 )
 def test_wrong_split_is_refused(wrong: dict[str, Any], reason: str) -> None:
     """An unknown split, and a bundle made of a split that only measures, are each a sentence."""

@@ -1,0 +1,115 @@
+"""The model that is shipped: a cross-validated recipe, taught by every speaker."""
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from models import bundle
+from models.bundle import Bundle, BundleError, Manifest
+from training import corpora, evaluate, export, fit, score, splits
+from training.backgrounds import NOISES
+from training.corpora import Clip
+from training.features import Material
+from training.recipe import Recipe
+from training.splits import Fold, Split
+
+FOLDER = "release"
+"""Of its run, beside those of the folds."""
+PROTOCOL = (
+    "This file was trained on all speakers, so there is none left to score it on: the figures are those of {models} "
+    "models that the same recipe made, each with a block of actors held out, counted over all of their answers "
+    "together. UAR, accuracy, the UAR in noise and before quantisation and what is said of certain windows are means "
+    "over these models, temperature and threshold means of theirs. "
+)
+
+
+def train(material: Material, recipe: Recipe, done: Mapping[Fold, Manifest], runs: Path) -> Bundle:
+    """Train on all speakers, write the bundle beside its folds, and return it; one that was trained before is kept.
+
+    Args:
+        material: what there is to hear.
+        recipe: what to do.
+        done: the recipe's models with each block of speakers held out, one or more of each; they tell what this one is
+            worth, since nobody is left to score it on.
+        runs: the recipe's run folder, in which the folds have theirs.
+
+    Raises:
+        BundleError: the answers of a fold cannot be read.
+        RecipeError: the run folder is that of another recipe.
+    """
+    folder = runs / FOLDER
+    clips = list(material.clips)
+    made = _finished(folder, recipe, corpora.digest(clips))
+    if made is None:
+        made, _ = export.learn(material, recipe, Split(clips, [], []), recipe.seed, folder)
+    manifest = msgspec.structs.replace(
+        made.manifest,
+        temperature=_mean(manifest.temperature for manifest in done.values()),
+        uncertain_below=_mean(manifest.uncertain_below for manifest in done.values()),
+        measured={**made.manifest.measured, **_measured(clips, recipe, done, runs)},
+    )
+    made = msgspec.structs.replace(made, manifest=manifest)
+    export.write(made)
+    shutil.rmtree(folder / fit.CHECKPOINT, ignore_errors=True)
+    return made
+
+
+def cross_validation(done: Mapping[Fold, Manifest]) -> dict[str, Any]:
+    """Return a recipe's scores with each block of speakers held out in turn: means over the seeds, then the blocks."""
+    rows = []
+    for block in splits.BLOCKS:
+        seeds = [manifest.measured for fold, manifest in done.items() if fold.block == block]
+        uars = [measured["uar"] for measured in seeds]
+        rows.append(
+            {
+                "speakers": splits.span(block),
+                "uar": float(np.mean(uars)),
+                "uar_of_seeds": uars,
+                "float_uar": float(np.mean([measured["float_uar"] for measured in seeds])),
+            }
+        )
+    return {
+        "uar": float(np.mean([row["uar"] for row in rows])),
+        "uar_deviation": float(np.std([row["uar"] for row in rows], ddof=1)),
+        "float_uar": float(np.mean([row["float_uar"] for row in rows])),
+        "accuracy": float(np.mean([manifest.measured["accuracy"] for manifest in done.values()])),
+        "folds": rows,
+    }
+
+
+def _finished(folder: Path, recipe: Recipe, digest: str) -> Bundle | None:
+    """Return the bundle that was trained before by this recipe on these recordings."""
+    try:
+        made = bundle.load(folder)
+    except BundleError:
+        return None
+    return made if (made.manifest.recipe_sha256, made.manifest.data_sha256) == (recipe.sha256, digest) else None
+
+
+def _measured(clips: Sequence[Clip], recipe: Recipe, done: Mapping[Fold, Manifest], runs: Path) -> dict[str, Any]:
+    folds = [manifest.measured for manifest in done.values()]
+    right = [fold["sure"]["accuracy"] for fold in folds if fold["sure"]["accuracy"] is not None]
+    crossed = cross_validation(done)
+    return {
+        **score.describe(score.pool([score.load(runs / fold.folder) for fold in done]), recipe.labels),
+        **{name: crossed[name] for name in ("uar", "float_uar", "accuracy")},
+        "uar_in_noise": {name: _mean(fold["uar_in_noise"][name] for fold in folds) for name in NOISES},
+        "sure": {
+            "share": _mean(fold["sure"]["share"] for fold in folds),
+            "accuracy": _mean(right) if right else None,
+        },
+        "listeners": evaluate.listeners([clip for clip in clips if clip.label in recipe.labels], recipe.labels),
+        "protocol": PROTOCOL.format(models=len(folds)) + export.PROTOCOL,
+        "split": splits.RELEASE,
+        "speakers": {"train": splits.speakers(clips), "dev": [], "test": []},
+        "clips": {"train": len(clips), "dev": 0, "test": 0},
+        "cross_validation": crossed,
+    }
+
+
+def _mean(values: Iterable[float]) -> float:
+    return round(float(np.mean(list(values))), 4)
