@@ -182,18 +182,42 @@ class PeerRecipe(Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def load(name: str) -> Recipe:
     """Read a shipped recipe by name, or any recipe by path.
 
+    One that names another as its `base` says only in what it differs.
+
     Raises:
         RecipeError: there is none, or it says something that a recipe cannot say.
     """
+    path, told = _read(name)
+    if "base" in told:
+        base, others = _read(str(told.pop("base")))
+        if "base" in others:
+            raise RecipeError(f"{path} is not a valid recipe: its base {base} has a base itself; name that one")
+        told = _changed(others, told)
+    try:
+        return convert(told)
+    except (ValueError, msgspec.ValidationError) as error:
+        raise RecipeError(f"{path} is not a valid recipe: {error}") from error
+
+
+def _read(name: str) -> tuple[Path, dict[str, Any]]:
     shipped = SHIPPED / f"{name}.toml"
     path = shipped if shipped.is_file() else Path(name)
     if not path.is_file():
         names = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.toml")))
         raise RecipeError(f"no recipe {name!r}: give the path of a TOML file, or one of {names}")
     try:
-        return convert(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, msgspec.ValidationError) as error:
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise RecipeError(f"{path} is not a valid recipe: {error}") from error
+
+
+def _changed(told: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return a document with other values in it, table by table."""
+    merged = dict(told)
+    for name, value in changes.items():
+        table = isinstance(value, dict) and isinstance(told.get(name), dict)
+        merged[name] = _changed(told[name], value) if table else value
+    return merged
 
 
 def convert(told: dict[str, Any]) -> Recipe:

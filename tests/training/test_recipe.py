@@ -55,6 +55,26 @@ def test_recipe_and_corpus_are_named_without_a_flag() -> None:
     assert moodwire.read_settings("data fetch", "train", FetchSettings, ["ravdess"]).corpus == "ravdess"
 
 
+def test_a_recipe_may_say_only_what_differs(tmp_path: Path) -> None:
+    """What a recipe with a base does not say is as in its base; a misspelt key in it is still an error."""
+    one, two, wrong = tmp_path / "one.toml", tmp_path / "two.toml", tmp_path / "wrong.toml"
+    one.write_text('base = "tiny"\nname = "one"\n[augment]\nmixup = 0.0\n')
+    two.write_text(f'base = "{one}"\n')
+    wrong.write_text('base = "tiny"\n[augment]\nmix_up = 0.0\n')
+    tiny, changed = recipe.load("tiny"), recipe.load(str(one))
+
+    assert tiny.augment.mixup > 0
+    silent = msgspec.structs.replace(tiny.augment, mixup=0.0)
+    assert changed == msgspec.structs.replace(tiny, name="one", augment=silent)
+    with pytest.raises(RecipeError, match="has a base itself; name that one"):
+        recipe.load(str(two))
+    with pytest.raises(RecipeError, match=r"wrong.toml is not a valid recipe: .*unknown field `mix_up`"):
+        recipe.load(str(wrong))
+    wrong.write_text('base = "nope"\n')
+    with pytest.raises(RecipeError, match="no recipe 'nope'"):
+        recipe.load(str(wrong))
+
+
 def test_a_peers_network_names_its_architecture(tmp_path: Path) -> None:
     """A peer's recipe stays float32; a network of an unknown architecture is answered with those that are known."""
     assert not recipe.load("light-sernet").integer
