@@ -13,7 +13,7 @@ from models.bundle import BundleError
 from training import plots, recipe, results
 from training.backgrounds import NOISES
 from training.recipe import RecipeError
-from training.results import COMMON, Latency, Result, ResultsError, Score
+from training.results import COMMON, COMPARED, Latency, Result, ResultsError, Score
 from training.settings import ReportSettings
 
 DEFAULT = "ang-hap-neu"
@@ -37,6 +37,9 @@ when files are split at random, so that the speakers of the score have trained t
 with published numbers, and tells nothing about strangers. New sentences: the UAR when speakers and what they say are
 both unheard.
 """
+CHANGES = f"""Each recipe with block {COMPARED} held out: mean and standard deviation over the seeds. Two rows whose
+means lie closer together than their deviations are not told apart.
+"""
 HEAD = (
     *(
         "system",
@@ -51,7 +54,7 @@ HEAD = (
         "accuracy",
         "ECE",
     ),
-    *("UAR of the surest 70 %", "parameters", "MACs", "bytes", "compressed", "ms", "of the published"),
+    *("UAR of the surest 70 %", "parameters", "pruned", "MACs", "bytes", "compressed", "ms", "of the published"),
     *("epochs", "minutes"),
 )
 
@@ -73,10 +76,11 @@ def report(settings: ReportSettings) -> int:
     parts = [INTRODUCTION]
     for labels in sorted({one.labels for one in found}, key=len):
         alike = sorted((one for one in found if one.labels == labels), key=_uar, reverse=True)
-        parts += _systems(alike, latencies)
-        pictures = _draw(alike, latencies, settings.results_dir)
+        systems = [one for one in alike if not _is_ablation(one)]
+        parts += _systems(labels, systems, latencies)
+        pictures = _draw(systems, latencies, settings.results_dir)
         parts += [f"![{file.stem}]({os.path.relpath(file, settings.out.parent)})\n" for file in pictures]
-        parts += _confusion(alike) + _noises(alike) + _changes(alike, default)
+        parts += _confusion(systems) + _noises(systems) + _changes(alike, default)
     settings.out.write_text("\n".join(parts), encoding="utf-8")
     print(f"wrote {settings.out}: {len(found)} systems")
     return 0
@@ -105,9 +109,15 @@ def _ours(alike: Sequence[Result]) -> list[Result]:
     return [one for one in _scored(alike) if one.told and "architecture" not in one.told["network"]]
 
 
-def _systems(alike: Sequence[Result], latencies: dict[str, Latency]) -> list[str]:
+def _is_ablation(one: Result) -> bool:
+    """Return whether a recipe was only trained to see what a change of it is worth."""
+    found = one.scores.get("speakers")
+    return found is not None and {training.block for training in found.trainings} == {COMPARED}
+
+
+def _systems(labels: tuple[str, ...], alike: Sequence[Result], latencies: dict[str, Latency]) -> list[str]:
     return [
-        f"## {', '.join(alike[0].labels)}\n",
+        f"## {', '.join(labels)}\n",
         _table(HEAD, [_listeners(alike), *(_row(one, latencies) for one in alike)]),
         *(f"`{one.name}`: {one.about}\n" for one in alike if one.about),
     ]
@@ -166,8 +176,18 @@ def _changes(alike: Sequence[Result], default: dict[str, Any]) -> list[str]:
     ours = _ours(alike)
     if not ours:
         return []
-    rows = [(one.name, ", ".join(_differences(one.told or {}, default)), _spread(one)) for one in ours]
-    return ["### What each change is worth\n", _table(("recipe", "differs from the default in", "UAR"), rows)]
+    rows = [
+        (
+            one.name,
+            ", ".join(_differences(one.told or {}, default)),
+            _over_seeds(one),
+            _spread(one),
+            _count(one.bytes_deflated),
+        )
+        for one in sorted(ours, key=_on_compared, reverse=True)
+    ]
+    head = ("recipe", "differs from the default in", f"block {COMPARED}", "UAR", "compressed")
+    return ["### What each change is worth\n", CHANGES, _table(head, rows)]
 
 
 def _row(one: Result, latencies: dict[str, Latency]) -> tuple[str, ...]:
@@ -188,6 +208,7 @@ def _row(one: Result, latencies: dict[str, Latency]) -> tuple[str, ...]:
         f"{found.pooled['ece']:.3f}" if found else "",
         f"{found.pooled['uar_by_coverage']['0.7']:.1%}" if found else "",
         _count(one.parameters),
+        "" if one.sparsity is None else f"{one.sparsity:.0%}",
         f"{one.multiply_adds / 1e6:.1f} M" if one.multiply_adds else "",
         _count(one.bytes),
         _count(one.bytes_deflated),
@@ -231,8 +252,18 @@ def _uar(one: Result) -> float:
 
 
 def _spread(one: Result) -> str:
+    """Return the mean over the blocks, where more than the one block was held out with which changes are compared."""
     found = one.scores.get("speakers")
-    return _mean_and_deviation(found.uars) if found else ""
+    return _mean_and_deviation(found.uars) if found and not _is_ablation(one) else ""
+
+
+def _on_compared(one: Result) -> float:
+    return one.scores["speakers"].of_block(COMPARED) or 0.0
+
+
+def _over_seeds(one: Result) -> str:
+    uars = one.scores["speakers"].of_seeds(COMPARED)
+    return f"{_mean_and_deviation(uars)} ({len(uars)} seed{'s' * (len(uars) > 1)})" if uars else ""
 
 
 def _mean_and_deviation(values: Sequence[float]) -> str:

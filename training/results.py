@@ -21,6 +21,8 @@ LATENCY = Path(__file__).parent / "results" / "latency.json"
 """Written by `python -m trials.model_latency --write`; by the recipe's name."""
 COMMON = 4
 """The block of speakers that every recipe holds out first: on it all can be compared."""
+COMPARED = 1
+"""The block with which changes of a recipe are compared, several seeds each."""
 COVERAGES = np.linspace(0.2, 1, 17)
 
 
@@ -72,9 +74,13 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
         """Mean over the blocks."""
         return float(np.mean(self.uars))
 
+    def of_seeds(self, block: int) -> list[float]:
+        """Return the UARs with one block held out, one for each seed."""
+        return [training.uar for training in self.trainings if training.block == block]
+
     def of_block(self, block: int) -> float | None:
         """Return the UAR of one block; None where it was not held out."""
-        uars = [training.uar for training in self.trainings if training.block == block]
+        uars = self.of_seeds(block)
         return float(np.mean(uars)) if uars else None
 
     def mean(self, name: str) -> float | None:
@@ -95,6 +101,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     about: str = ""
     """What a reader must know of a peer without a recipe."""
     parameters: int | None = None
+    sparsity: float | None = None
+    """Share of the weights that are pruned."""
     multiply_adds: int | None = None
     bytes: int | None = None
     bytes_deflated: int | None = None
@@ -164,6 +172,7 @@ def of_runs(folder: Path) -> Result | None:
             if of_split
         },
         parameters=measured["parameters"],
+        sparsity=float(np.mean([run.manifest.sparsity for run in every])),
         multiply_adds=size.multiply_adds(first.model),
         bytes=round(np.mean([run.manifest.measured["bytes"] for run in every])),
         bytes_deflated=round(np.mean([run.manifest.measured["bytes_deflated"] for run in every])),

@@ -107,10 +107,28 @@ def test_page_is_made_of_the_kept_results_alone(settings: ReportSettings, tmp_pa
         assert (settings.results_dir / f"ang-hap-neu-{picture}.png").stat().st_size > 5_000
 
 
+def test_a_change_of_a_recipe_is_compared_on_one_block(settings: ReportSettings) -> None:
+    """A recipe that was trained with that block alone is no system: it stands among the changes, over its seeds."""
+    results.write(settings.results_dir, "whole", result("whole", (1, 2, 3, 4), 0.8))
+    seeds = results.summary(
+        [training(1, 0.7, seed=1), training(1, 0.8, seed=2)], [answers(8, 2), answers(8, 2)], LABELS
+    )
+    changed = msgspec.structs.replace(result("changed"), scores={"speakers": seeds})
+    results.write(settings.results_dir, "changed", changed)
+
+    assert report(settings) == 0
+
+    systems, _, changes = settings.out.read_text().partition("### What each change is worth")
+    assert "| changed |" not in systems
+    row = next(line for line in changes.splitlines() if line.startswith("| changed |"))
+    assert "| 75.0% ± 7.1% (2 seeds) |  |" in row
+    assert "| 80.0% (1 seed) | 80.0% ± 0.0% |" in changes
+
+
 def test_recipes_of_one_name_are_told_apart(settings: ReportSettings) -> None:
     """Two variants of a recipe have a row each, named as their files; labels have a part of the page each."""
-    results.write(settings.results_dir, "one-11111111", result("one", uar=0.7))
-    results.write(settings.results_dir, "one-22222222", result("one", uar=0.6))
+    results.write(settings.results_dir, "one-11111111", result("one", (2, 4), uar=0.7))
+    results.write(settings.results_dir, "one-22222222", result("one", (2, 4), uar=0.6))
     results.write(settings.results_dir, "two-33333333", result("two", labels=("ANG", "HAP", "SAD")))
 
     assert report(settings) == 0
