@@ -110,6 +110,9 @@ def test_the_readme_names_the_two_commands_and_the_warnings() -> None:
         assert phrase in text, phrase
 
 
+NOISES = ("pink-10", "hum-10", "voices-10")
+
+
 def test_the_readme_quotes_the_shipped_model() -> None:
     """The figures on the front page are those of the manifest beside the file."""
     text = (ROOT / "README.md").read_text()
@@ -121,8 +124,10 @@ def test_the_readme_quotes_the_shipped_model() -> None:
     quoted = [
         manifest.name,
         f"{measured['uar']:.1%} (95 % interval {low:.1%} to {high:.1%})",
+        f"| {', '.join(format(fold['uar'], '.1%') for fold in folds['folds'])} |",
         f"| {min(measured['uar_by_background'].values()):.1%} |",
-        f"| {folds['uar']:.1%}, standard deviation {folds['uar_deviation']:.1%} |",
+        f"| {', '.join(format(measured['uar_in_noise'][name], '.1%') for name in NOISES)} |",
+        f"| {measured['uar_by_coverage']['0.7']:.1%} |",
         f"| {measured['listeners']['uar']:.1%} |",
         f"| {measured['ece']:.3f} |",
         f"{manifest.sparsity:.0%} of the weights pruned | {measured['bytes']:,} bytes, {measured['bytes_deflated']:,}",

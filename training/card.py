@@ -53,9 +53,10 @@ nothing: nothing is tuned to it. Each clip is heard in the middle of one window,
 
 def _what(manifest: Manifest, measured: dict[str, Any]) -> str:
     front_end = manifest.front_end
+    teachers = f", taught by {measured['teachers']}," if measured["teachers"] else ""
     return f"""# {manifest.name}
 
-A {measured["architecture"]} that says which of these a voice portrays:
+A {measured["architecture"]}{teachers} that says which of these a voice portrays:
 {_names(manifest.labels)}.
 It hears {manifest.window_ms / 1000:g} s of speech at {front_end.sample_rate_hz / 1000:g} kHz as \
 {manifest.window_frames} frames of {front_end.n_mels} log-mel bands, every {manifest.hop_ms / 1000:g} s.
@@ -82,7 +83,7 @@ in the EU (Regulation (EU) 2024/1689, Article 5(1)(f)). Not for hidden use: peop
 
 def _data(manifest: Manifest, measured: dict[str, Any]) -> str:
     speakers, clips = measured["speakers"], measured["clips"]
-    further = [EMOTIONS[label] for label in measured.get("learned", ()) if label not in manifest.labels]
+    further = [EMOTIONS[label] for label in measured["heard"] if label not in manifest.labels]
     classes = f"these classes, and of {', '.join(further)} for training" if further else "these classes"
     rows = "\n".join(
         f"| {title} | {_ranges(speakers[part])} | {len(speakers[part])} | {clips[part]:,} |"
@@ -125,7 +126,7 @@ def _results(manifest: Manifest, measured: dict[str, Any]) -> str:
 | accuracy | {measured["accuracy"]:.1%} |
 | macro F1 | {measured["macro_f1"]:.1%} |
 | expected calibration error | {measured["ece"]:.3f} |
-{_groups(measured)}{_listeners(measured["listeners"])}
+{_groups(measured)}{_heard(measured)}{_listeners(measured["listeners"])}
 
 Windows with a top probability of at least {manifest.uncertain_below:g} are {sure["share"]:.1%} of all{accuracy};
 the others are `uncertain`.
@@ -152,6 +153,13 @@ def _groups(measured: dict[str, Any]) -> str:
         for title, values in told.items()
     ]
     return "\n".join(rows)
+
+
+def _heard(measured: dict[str, Any]) -> str:
+    if "uar_of_training_clips" not in measured:
+        return ""
+    heard = measured["uar_of_training_clips"]
+    return f"\n| UAR of this file on the very clips that taught it, no measure for others | {heard:.1%} |"
 
 
 def _word(group: str) -> str:

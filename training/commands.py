@@ -1,5 +1,6 @@
 """What `moodwire train` and `moodwire evaluate` do."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from training import card, corpora, features, folders, ravdess, recipe, score, s
 from training.corpora import Clip, CorpusError
 from training.recipe import Recipe, RecipeError
 from training.settings import EvaluateSettings, TrainSettings
-from training.splits import RELEASE, Fold
+from training.splits import Fold
 
 
 def train(settings: TrainSettings) -> int:
@@ -22,7 +23,7 @@ def train(settings: TrainSettings) -> int:
     """
     try:
         plan = recipe.load(settings.recipe)
-        clips = corpora.read_clips(settings.recordings_dir, plan.learned)
+        clips = corpora.read_clips(settings.recordings_dir, plan.heard)
         _train(settings, plan, clips)
     except (RecipeError, CorpusError, BundleError) as error:
         print(f"moodwire train: {error}", file=sys.stderr)
@@ -53,42 +54,32 @@ def evaluate(settings: EvaluateSettings) -> int:
 def _test(settings: EvaluateSettings, made: Bundle) -> list[Clip]:
     labels = made.manifest.labels
     if settings.corpus == "crema-d":
-        return _unheard(corpora.read_clips(settings.recordings_dir, labels), made)
+        return score.unheard(corpora.read_clips(settings.recordings_dir, labels), made)
     if settings.corpus == "ravdess":
         return ravdess.read_clips(settings.recordings_dir, labels)
     return folders.read_clips(Path(settings.corpus), labels)
-
-
-def _unheard(clips: Sequence[Clip], made: Bundle) -> list[Clip]:
-    measured = made.manifest.measured
-    if measured.get("split") == "leaky":
-        raise BundleError(f"{made.folder} was made with a leaky split: there is no speaker that it never heard")
-    if measured.get("split") == RELEASE:
-        raise BundleError(
-            f"{made.folder} was trained on all speakers of CREMA-D: there is none that it never heard; another corpus, "
-            "or one of the models of its cross-validation in runs_dir, can be scored"
-        )
-    return [clip for clip in clips if clip.speaker in measured["speakers"]["test"]]
 
 
 def _train(settings: TrainSettings, plan: Recipe, clips: Sequence[Clip]) -> None:
     # TensorFlow takes seconds to import; bad input is told at once.
     from training import export, release  # noqa: PLC0415
 
-    runs = settings.runs_dir / f"{plan.name}-{plan.sha256[:8]}"
+    logging.getLogger("absl").setLevel(logging.WARNING)  # it tells how long each checkpoint took
+
+    runs = settings.runs_dir / plan.folder
     held_out = settings.block or plan.test_block
     blocks = sorted(splits.BLOCKS) if settings.cross_validate or settings.release else [held_out]
     folds = [Fold(block, plan.seed + number, settings.split) for block in blocks for number in range(settings.seeds)]
-    material = features.Material(clips, plan)
+    material = features.Material(clips, plan.front_end)
     done = {}
     for fold in folds:
-        folder = runs / fold.folder
-        done[fold] = _finished(folder, plan, clips, fold) or export.train_fold(material, plan, fold, folder)
+        finished = _finished(runs / fold.folder, plan, clips, fold)
+        done[fold] = finished or export.train_fold(material, plan, fold, settings.runs_dir)
         print(f"{fold.title}: UAR {done[fold].measured['uar']:.3f}", flush=True)
     if settings.split != "speakers":
         return
     if settings.release:
-        made = release.train(material, plan, done, runs)
+        made = release.train(material, plan, done, settings.runs_dir)
     else:
         made = bundle.load(runs / Fold(held_out, plan.seed).folder)
         if settings.cross_validate:

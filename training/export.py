@@ -1,7 +1,6 @@
 """One fold from clips to a bundle: train, quantise, calibrate, score on unheard speakers, write."""
 
 import hashlib
-import shutil
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,19 +8,16 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from models import bundle, runtime
 from models.bundle import Bundle, Manifest
-from models.frontend import Frames, normalise
 from models.runtime import Classifier, softmax
 from training import card, corpora, evaluate, features, fit, quantise, score, splits
-from training.backgrounds import BACKGROUNDS
-from training.batches import Batches
+from training import recipe as recipes
 from training.corpora import Clip
 from training.features import Material
-from training.fit import Heard
-from training.recipe import Recipe, RecipeError
+from training.learn import learn
+from training.recipe import Recipe
 from training.splits import Fold, Split
 
 PROTOCOL = (
@@ -45,55 +41,39 @@ REPRESENTATIVE_CLIPS = 50
 """Training clips shown to the quantiser, amid each background."""
 
 
-def train_fold(material: Material, recipe: Recipe, fold: Fold, folder: Path) -> Manifest:
-    """Train with one block of speakers held out, write the bundle into a folder, and return its manifest.
+def train_fold(material: Material, recipe: Recipe, fold: Fold, runs_dir: Path) -> Manifest:
+    """Train with some clips held out, score on them, write the bundle into its run folder, and return its manifest.
 
     Args:
         material: what there is to hear, of all blocks.
         recipe: what to do.
         fold: whom not to hear.
-        folder: of this training alone; one that was stopped goes on from what it finds there.
+        runs_dir: where trainings are kept; one that was stopped goes on.
 
     Raises:
         CorpusError: a block has no clips, or a recording is corrupt.
-        RecipeError: the folder is that of another recipe.
+        RecipeError: the run folder is that of another recipe.
     """
     split = splits.of(material.clips, fold, recipe).scored_on(recipe.labels)
-    made, model = learn(material, recipe, split, fold.seed, folder)
+    model = learn(material, recipe, split, fold, runs_dir)
+    made = bundled(model, recipe, split.train, fold, runs_dir)
     made = msgspec.structs.replace(made, manifest=_calibrate(made, split.dev, recipe))
     found = score.answers(made, split.test)
-    score.save(folder, found)
+    score.save(made.folder, found)
     measured = {
         **made.manifest.measured,
         **_facts(model, split, recipe, fold),
         **score.measure(made, split.test, found),
     }
     manifest = msgspec.structs.replace(made.manifest, measured=measured)
-    write(Bundle(folder, manifest, made.model))
-    shutil.rmtree(folder / fit.CHECKPOINT)
+    write(msgspec.structs.replace(made, manifest=manifest))
     return manifest
 
 
-def learn(material: Material, recipe: Recipe, split: Split, seed: int, folder: Path) -> tuple[Bundle, Any]:
-    """Train, and return a bundle that is not written, calibrated or scored yet, with its Keras model.
-
-    Args:
-        material: what there is to hear.
-        recipe: what to do.
-        split: which of it to learn from; its calibration clips, if there are any, are in the curves.
-        seed: of all chance.
-        folder: of this training alone; one that was stopped goes on from what it finds there.
-
-    Raises:
-        RecipeError: the folder is that of another recipe.
-    """
-    train = split.train
-    _claim(folder, recipe, train)
-    chosen = np.flatnonzero([clip in train for clip in material.clips])
-    truth = np.eye(len(recipe.learned), dtype=np.float32)[features.targets(train, recipe.learned)]
-    batches = Batches(material.banks, chosen, truth, recipe, seed)
-    model = fit.fit(batches, _dev(split, recipe) if split.dev else None, recipe, seed, folder)
-    content = _converted(model, train, recipe, seed)
+def bundled(model: Any, recipe: Recipe, train: Sequence[Clip], fold: Fold, runs_dir: Path) -> Bundle:
+    """Return a trained Keras model as a bundle that is not calibrated, scored or written yet."""
+    content = _converted(model, train, recipe, fold.seed)
+    teacher = recipes.teacher(recipe)
     manifest = Manifest(
         name=recipe.name,
         labels=recipe.labels,
@@ -109,20 +89,21 @@ def learn(material: Material, recipe: Recipe, split: Split, seed: int, folder: P
         measured={
             "architecture": recipe.network.title,
             "integer": recipe.integer,
-            "learned": recipe.learned,
+            "heard": recipe.heard,
+            "teachers": f"{recipe.teaching.seeds} networks of {teacher.name}" if recipe.teaching and teacher else None,
             "parameters": model.count_params(),
             "bytes": len(content),
             "bytes_deflated": len(zlib.compress(content, 9)),
         },
     )
-    return Bundle(folder, manifest, content), model
+    return Bundle(runs_dir / recipe.folder / fold.folder, manifest, content)
 
 
 def _converted(model: Any, train: Sequence[Clip], recipe: Recipe, seed: int) -> bytes:
     if not recipe.integer:
         return quantise.to_float32(model)
     shown = np.random.default_rng(seed).permutation(len(train))[:REPRESENTATIVE_CLIPS]
-    return quantise.to_int8(model, _normalised(score.windows([train[number] for number in shown], recipe)))
+    return quantise.to_int8(model, features.normalised(score.windows([train[number] for number in shown], recipe)))
 
 
 def write(made: Bundle) -> None:
@@ -138,47 +119,6 @@ def write(made: Bundle) -> None:
     Classifier(bundle.load(made.folder)).verify()
 
 
-def _claim(folder: Path, recipe: Recipe, train: Sequence[Clip]) -> None:
-    """Write down whose checkpoints and curves these are, and drop those of other recordings.
-
-    Raises:
-        RecipeError: the folder is that of another recipe.
-    """
-    told = msgspec.json.format(msgspec.json.encode({"data_sha256": corpora.digest(train), "recipe": recipe}), indent=2)
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "config.json"
-    if not file.is_file() or file.read_bytes() != told:
-        _refuse_another_recipes(file, recipe)
-        shutil.rmtree(folder / fit.CHECKPOINT, ignore_errors=True)
-    if not (folder / fit.CHECKPOINT).is_dir():
-        (folder / fit.CURVES).unlink(missing_ok=True)
-    file.write_bytes(told)
-
-
-def _refuse_another_recipes(file: Path, recipe: Recipe) -> None:
-    if not file.is_file():
-        return
-    try:
-        told = msgspec.json.decode(file.read_bytes())["recipe"]
-    except (msgspec.DecodeError, KeyError) as error:
-        raise RecipeError(f"{file} tells no recipe: {error}; move {file.parent} away") from error
-    if told != msgspec.json.decode(msgspec.json.encode(recipe)):
-        raise RecipeError(
-            f"{file.parent} is the run folder of another recipe than {recipe.name}: move it away, or give another "
-            "runs_dir"
-        )
-
-
-def _dev(split: Split, recipe: Recipe) -> Heard:
-    """Return the calibration speakers' clips amid their own background, to watch the training with."""
-    windows = features.centred_windows(split.dev, recipe, BACKGROUNDS["own"])
-    return Heard(_normalised(windows), features.targets(split.dev, recipe.labels))
-
-
-def _normalised(windows: Sequence[Frames]) -> NDArray[np.float32]:
-    return np.stack([normalise(window) for window in windows])[..., None]
-
-
 def _calibrate(made: Bundle, dev: Sequence[Clip], recipe: Recipe) -> Manifest:
     outputs = evaluate.logits(Classifier(made), score.windows(dev, recipe))
     temperature = evaluate.fit_temperature(outputs, score.truth(dev, recipe.labels))
@@ -191,7 +131,7 @@ def _calibrate(made: Bundle, dev: Sequence[Clip], recipe: Recipe) -> Manifest:
 
 
 def _facts(model: Any, split: Split, recipe: Recipe, fold: Fold) -> dict[str, Any]:
-    outputs = model.predict(_normalised(score.windows(split.test, recipe)), verbose=0)
+    outputs = model.predict(features.normalised(score.windows(split.test, recipe)), verbose=0)
     return {
         "protocol": PROTOCOLS[fold.split],
         "split": fold.split,

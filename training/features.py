@@ -1,7 +1,6 @@
 """Clips to log-mel frames, through the one front end."""
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 
 import msgspec
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from models.bundle import Manifest
-from models.frontend import Frames, FrontEnd, Samples
+from models.frontend import Frames, FrontEnd, Samples, normalise
 from training import backgrounds, corpora
 from training.augment import Beside, Hiss, Windows
 from training.backgrounds import Background
@@ -78,16 +77,23 @@ def bank(clips: Sequence[Clip], front_end: FrontEnd, speed: float = 1.0) -> Bank
 
 
 class Material:
-    """All that a recipe's folds learn from and are scored on."""
+    """All that is heard in trainings, through one front end."""
 
-    def __init__(self, clips: Sequence[Clip], recipe: Recipe) -> None:
+    def __init__(self, clips: Sequence[Clip], front_end: FrontEnd) -> None:
         self.clips = clips
-        self._recipe = recipe
+        self.front_end = front_end
+        self._banks: dict[float, Bank] = {}
 
-    @cached_property
-    def banks(self) -> list[Bank]:
-        """The frames of all clips, for each speed: computed when first asked for."""
-        return [bank(self.clips, self._recipe.front_end, speed) for speed in self._recipe.augment.speeds]
+    def bank(self, speed: float) -> Bank:
+        """Return the frames of all clips at a speed: computed when first asked for."""
+        if speed not in self._banks:
+            self._banks[speed] = bank(self.clips, self.front_end, speed)
+        return self._banks[speed]
+
+    def numbers(self, clips: Sequence[Clip]) -> NDArray[np.intp]:
+        """Return which of its clips these are, ascending."""
+        wanted = {clip.path for clip in clips}
+        return np.flatnonzero([clip.path in wanted for clip in self.clips])
 
 
 def hiss(front_end: FrontEnd) -> Hiss:
@@ -115,6 +121,11 @@ def centred_windows(clips: Sequence[Clip], hearing: Hearing, background: Backgro
         )
         for number, samples in enumerate(_heard(clips, hearing.front_end.sample_rate_hz))
     ]
+
+
+def normalised(windows: Sequence[Frames]) -> NDArray[np.float32]:
+    """Return windows of frames as a network takes them, shape (windows, frames, mels, 1)."""
+    return np.stack([normalise(window) for window in windows])[..., None]
 
 
 def targets(clips: Sequence[Clip], labels: tuple[str, ...]) -> NDArray[np.intp]:

@@ -1,8 +1,10 @@
 """Trains a network and prunes it on the way. A training that was stopped goes on where it was."""
 
+import shutil
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,6 +21,8 @@ from training.recipe import PeerRecipe, Recipe
 CURVES = "curves.jsonl"
 CHECKPOINT = "checkpoint"
 """Folder in a run folder, as long as the training is not finished."""
+WEIGHTS = "float.weights.h5"
+"""File in a run folder with what the finished network has learned, before quantisation."""
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -29,23 +33,31 @@ class Heard(msgspec.Struct, frozen=True):
     truth: evaluate.Truth
 
 
-def fit(batches: Batches, dev: Heard | None, recipe: Recipe, seed: int, folder: Path) -> Any:
+class Lesson(NamedTuple):
+    """What a network learns from."""
+
+    batches: Batches
+    dev: Heard | None
+    """What is looked at after each epoch, if anything is; it decides nothing."""
+    teachers: Sequence[Any]
+    """Keras models that give logits of the recipe's labels."""
+
+
+def fit(lesson: Lesson, recipe: Recipe, seed: int, folder: Path) -> Any:
     """Return a trained and pruned Keras model, after the recipe's number of epochs.
 
     Each epoch adds a line to `curves.jsonl` in the folder, and replaces the checkpoint from which the training goes on.
 
     Args:
-        batches: what to learn.
-        dev: what is looked at after each epoch, if anything is; it decides nothing.
+        lesson: what to learn from.
         recipe: what to do.
         seed: of all chance but that of the batches.
         folder: of this training alone.
     """
+    batches, dev, teachers = lesson
     tf_keras.utils.set_random_seed(seed)
     steps = recipe.epochs * len(batches)
-    shape = (recipe.window_frames, recipe.front_end.n_mels, 1)
-    build = peers.build if isinstance(recipe, PeerRecipe) else network.build
-    model = _prunable(build(recipe.network, shape, len(recipe.learned)), recipe, steps)
+    model = _prunable(untrained(recipe, len(recipe.learned)), recipe, steps)
     rate = tf_keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=recipe.learning_rate, warmup_steps=max(1, steps // 20)
     )
@@ -53,8 +65,7 @@ def fit(batches: Batches, dev: Heard | None, recipe: Recipe, seed: int, folder: 
     model.optimizer.build(model.trainable_variables)
     pruning = tfmot.sparsity.keras.UpdatePruningStep()
     pruning.set_model(model)
-    loss = tf_keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
-    step = _step(model, loss)
+    step = _step(model, _loss(recipe, teachers))
     checkpoint = tf.train.Checkpoint(model=model, epoch=tf.Variable(0))
     manager = tf.train.CheckpointManager(checkpoint, str(folder / CHECKPOINT), max_to_keep=1)
     checkpoint.restore(manager.latest_checkpoint)
@@ -76,7 +87,31 @@ def fit(batches: Batches, dev: Heard | None, recipe: Recipe, seed: int, folder: 
         )
         checkpoint.epoch.assign_add(1)
         manager.save()
-    return network.with_outputs(tfmot.sparsity.keras.strip_pruning(model), len(recipe.labels))
+    weights = tfmot.sparsity.keras.strip_pruning(model).get_weights()
+    finished = untrained(recipe, len(recipe.labels))
+    finished.set_weights(network.first_outputs(weights, len(recipe.labels)))
+    written = folder / f"partial.{WEIGHTS}"
+    finished.save_weights(written)
+    written.rename(folder / WEIGHTS)
+    shutil.rmtree(folder / CHECKPOINT)
+    return finished
+
+
+def load(recipe: Recipe, folder: Path) -> Any | None:
+    """Return the Keras model of a training that is finished; None where it is not."""
+    file = folder / WEIGHTS
+    if not file.is_file():
+        return None
+    model = untrained(recipe, len(recipe.labels))
+    model.load_weights(file)
+    return model
+
+
+def untrained(recipe: Recipe, labels: int) -> Any:
+    """Return a recipe's Keras model as it is before a training, with so many outputs."""
+    shape = (recipe.window_frames, recipe.front_end.n_mels, 1)
+    build = peers.build if isinstance(recipe, PeerRecipe) else network.build
+    return build(recipe.network, shape, labels)
 
 
 def sparsity(model: Any) -> float:
@@ -85,11 +120,30 @@ def sparsity(model: Any) -> float:
     return float(sum((kernel == 0).sum() for kernel in kernels) / sum(kernel.size for kernel in kernels))
 
 
-def _step(model: Any, loss: Any) -> Any:
+def _loss(recipe: Recipe, teachers: Sequence[Any]) -> Callable[[Any, Any, Any], Any]:
+    """Return the loss of a batch: what is wrong by the truth and, if there are any, by what the teachers say."""
+    by_truth = tf_keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+    teaching = recipe.teaching
+    if teaching is None:
+        return lambda _windows, truth, outputs: by_truth(truth, outputs)
+
+    def loss(windows: Any, truth: Any, outputs: Any) -> Any:
+        heat = teaching.temperature
+        said = tf.add_n([tf.nn.softmax(teacher(windows, training=False) / heat) for teacher in teachers])
+        by_teachers = tf.nn.softmax_cross_entropy_with_logits(said / len(teachers), outputs / heat)
+        known = tf.reduce_sum(truth, axis=1)  # 0 for a clip whose label the network does not have
+        counted = by_truth(truth, outputs, sample_weight=known / tf.maximum(tf.reduce_mean(known), 1e-6))
+        # Divided outputs have smaller gradients, by the square of the temperature (Hinton et al. 2015).
+        return teaching.share * heat**2 * tf.reduce_mean(by_teachers) + (1 - teaching.share) * counted
+
+    return loss
+
+
+def _step(model: Any, loss: Callable[[Any, Any, Any], Any]) -> Any:
     @tf.function(reduce_retracing=True)
     def step(windows: Any, truth: Any) -> Any:
         with tf.GradientTape() as tape:
-            value = loss(truth, model(windows, training=True))
+            value = loss(windows, truth, model(windows, training=True))
         gradients = tape.gradient(value, model.trainable_variables)
         model.optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return value

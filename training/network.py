@@ -32,17 +32,10 @@ def build(network: Network, input_shape: tuple[int, int, int], labels: int) -> A
     return tf_keras.Model(inputs, layers.Dense(labels)(tensor))
 
 
-def with_outputs(model: Any, labels: int) -> Any:
-    """Return the same model with only its first outputs, one for each of so many labels."""
-    *others, weights, bias = model.get_weights()
-
-    def copy(layer: Any) -> Any:
-        head = {"units": labels} if layer is model.layers[-1] else {}
-        return type(layer).from_config(layer.get_config() | head)
-
-    shorter = tf_keras.models.clone_model(model, clone_function=copy)
-    shorter.set_weights([*others, weights[:, :labels], bias[:labels]])
-    return shorter
+def first_outputs(weights: list[Any], labels: int) -> list[Any]:
+    """Return a model's weights without those of all but its first outputs."""
+    *others, head, bias = weights
+    return [*others, head[:, :labels], bias[:labels]]
 
 
 def _normalise(tensor: Any) -> Any:

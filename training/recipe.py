@@ -76,6 +76,27 @@ class Pruning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Where the last ones go; the rest of the training heals."""
 
 
+class Teaching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Networks that teach another one by what they say to the windows that it hears (Hinton et al. 2015, distillation).
+
+    They hear the very same windows, augmentation included (Beyer et al. 2022, A good teacher is patient and
+    consistent).
+    """
+
+    recipe: str
+    """Name of their recipe. They have heard the same speakers as their student, and no others."""
+    sha256: str = ""
+    """Hash of their recipe, filled in when a recipe is loaded: other teachers make another student."""
+    seeds: Positive = 3
+    """How many of them there are; their probabilities are averaged."""
+    temperature: Annotated[float, Meta(gt=0)] = 1.5
+    """By which outputs are divided before the student's probabilities are compared with theirs."""
+    share: Share = 0.8
+    """Of the loss; the rest of it is what the actors were told to portray."""
+    unlabelled: tuple[str, ...] = ()
+    """Clips with these labels are heard too, and only the teachers say what they sound like."""
+
+
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a model is made of."""
 
@@ -104,6 +125,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     network: Network
     augment: Augment = Augment()
     pruning: Pruning
+    teaching: Teaching | None = None
 
     @property
     def learned(self) -> tuple[str, ...]:
@@ -111,11 +133,27 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.labels + tuple(label for label in self.taught if label not in self.labels)
 
     @property
+    def heard(self) -> tuple[str, ...]:
+        """The labels of all clips that the network hears in training."""
+        unlabelled = self.teaching.unlabelled if self.teaching else ()
+        return self.learned + tuple(label for label in unlabelled if label not in self.learned)
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder with its trainings."""
+        return f"{self.name}-{self.sha256[:8]}"
+
+    @property
     def sha256(self) -> str:
         """Hash of what the recipe says, comments and layout of its file aside."""
         said = msgspec.to_builtins(self)
         # These came later: a recipe that does not use them keeps the hash that its models name.
-        for part, name in ((said, "taught"), (said["augment"], "shaped_share"), (said["augment"], "style_share")):
+        for part, name in (
+            (said, "taught"),
+            (said, "teaching"),
+            (said["augment"], "shaped_share"),
+            (said["augment"], "style_share"),
+        ):
             if not part[name]:
                 del part[name]
         return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
@@ -185,8 +223,16 @@ def load(name: str) -> Recipe:
     One that names another as its `base` says only in what it differs.
 
     Raises:
-        RecipeError: there is none, or it says something that a recipe cannot say.
+        RecipeError: there is none, it says something that a recipe cannot say, or its teachers cannot teach.
     """
+    plan = _parsed(name)
+    found = teacher(plan)
+    if plan.teaching is None or found is None:
+        return plan
+    return msgspec.structs.replace(plan, teaching=msgspec.structs.replace(plan.teaching, sha256=found.sha256))
+
+
+def _parsed(name: str) -> Recipe:
     path, told = _read(name)
     if "base" in told:
         base, others = _read(str(told.pop("base")))
@@ -218,6 +264,25 @@ def _changed(told: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         table = isinstance(value, dict) and isinstance(told.get(name), dict)
         merged[name] = _changed(told[name], value) if table else value
     return merged
+
+
+def teacher(plan: Recipe) -> Recipe | None:
+    """Return the recipe of those who teach this one's network; None where nobody does.
+
+    Raises:
+        RecipeError: there is none of that name, or its networks cannot teach this one.
+    """
+    if plan.teaching is None:
+        return None
+    found = _parsed(plan.teaching.recipe)
+    for what in ("labels", "front_end", "window_ms"):
+        if getattr(found, what) != getattr(plan, what):
+            raise RecipeError(f"{found.name} cannot teach {plan.name}: their {what} must be the same")
+    if found.teaching:
+        raise RecipeError(f"{found.name} cannot teach {plan.name}: it has teachers itself")
+    if unknown := set(found.heard) - set(plan.heard):
+        raise RecipeError(f"{found.name} cannot teach {plan.name}: it also hears clips of {', '.join(sorted(unknown))}")
+    return found
 
 
 def convert(told: dict[str, Any]) -> Recipe:

@@ -1,6 +1,5 @@
 """The model that is shipped: a cross-validated recipe, taught by every speaker."""
 
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,17 +7,16 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from models import bundle
-from models.bundle import Bundle, BundleError, Manifest
-from training import corpora, evaluate, export, fit, score, splits
-from training.backgrounds import NOISES
+from models.bundle import Bundle, Manifest
+from models.runtime import Classifier
+from training import evaluate, export, score, splits
+from training.backgrounds import BACKGROUNDS, NOISES
 from training.corpora import Clip
 from training.features import Material
+from training.learn import learn
 from training.recipe import Recipe
-from training.splits import Fold, Split
+from training.splits import Fold
 
-FOLDER = "release"
-"""Of its run, beside those of the folds."""
 PROTOCOL = (
     "This file was trained on all speakers, so there is none left to score it on: the figures are those of {models} "
     "models that the same recipe made, each with a block of actors held out, counted over all of their answers "
@@ -27,7 +25,7 @@ PROTOCOL = (
 )
 
 
-def train(material: Material, recipe: Recipe, done: Mapping[Fold, Manifest], runs: Path) -> Bundle:
+def train(material: Material, recipe: Recipe, done: Mapping[Fold, Manifest], runs_dir: Path) -> Bundle:
     """Train on all speakers, write the bundle beside its folds, and return it; one that was trained before is kept.
 
     Args:
@@ -35,26 +33,29 @@ def train(material: Material, recipe: Recipe, done: Mapping[Fold, Manifest], run
         recipe: what to do.
         done: the recipe's models with each block of speakers held out, one or more of each; they tell what this one is
             worth, since nobody is left to score it on.
-        runs: the recipe's run folder, in which the folds have theirs.
+        runs_dir: where all of them are kept.
 
     Raises:
         BundleError: the answers of a fold cannot be read.
         RecipeError: the run folder is that of another recipe.
     """
-    folder = runs / FOLDER
-    clips = list(material.clips)
-    made = _finished(folder, recipe, corpora.digest(clips))
-    if made is None:
-        made, _ = export.learn(material, recipe, Split(clips, [], []), recipe.seed, folder)
+    fold = Fold(0, recipe.seed, splits.RELEASE)
+    split = splits.of(material.clips, fold, recipe)
+    model = learn(material, recipe, split, fold, runs_dir)
+    made = export.bundled(model, recipe, split.train, fold, runs_dir)
+    clips = split.train
     manifest = msgspec.structs.replace(
         made.manifest,
         temperature=_mean(manifest.temperature for manifest in done.values()),
         uncertain_below=_mean(manifest.uncertain_below for manifest in done.values()),
-        measured={**made.manifest.measured, **_measured(clips, recipe, done, runs)},
+        measured={
+            **made.manifest.measured,
+            **_measured(clips, recipe, done, runs_dir / recipe.folder),
+            "uar_of_training_clips": _uar_of_heard(made, clips),
+        },
     )
     made = msgspec.structs.replace(made, manifest=manifest)
     export.write(made)
-    shutil.rmtree(folder / fit.CHECKPOINT, ignore_errors=True)
     return made
 
 
@@ -81,15 +82,6 @@ def cross_validation(done: Mapping[Fold, Manifest]) -> dict[str, Any]:
     }
 
 
-def _finished(folder: Path, recipe: Recipe, digest: str) -> Bundle | None:
-    """Return the bundle that was trained before by this recipe on these recordings."""
-    try:
-        made = bundle.load(folder)
-    except BundleError:
-        return None
-    return made if (made.manifest.recipe_sha256, made.manifest.data_sha256) == (recipe.sha256, digest) else None
-
-
 def _measured(clips: Sequence[Clip], recipe: Recipe, done: Mapping[Fold, Manifest], runs: Path) -> dict[str, Any]:
     folds = [manifest.measured for manifest in done.values()]
     right = [fold["sure"]["accuracy"] for fold in folds if fold["sure"]["accuracy"] is not None]
@@ -109,6 +101,14 @@ def _measured(clips: Sequence[Clip], recipe: Recipe, done: Mapping[Fold, Manifes
         "clips": {"train": len(clips), "dev": 0, "test": 0},
         "cross_validation": crossed,
     }
+
+
+def _uar_of_heard(made: Bundle, clips: Sequence[Clip]) -> float:
+    labels = made.manifest.labels
+    own = {"own": BACKGROUNDS["own"]}
+    heard = [clip for clip in clips if clip.label in labels]
+    said = evaluate.logits(Classifier(made), score.windows(heard, made.manifest, own)).argmax(axis=1)
+    return evaluate.uar(said, score.truth(heard, labels, own))
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -16,6 +16,9 @@ from training.recipe import RecipeError
 from training.results import COMMON, COMPARED, Latency, Result, ResultsError, Score
 from training.settings import ReportSettings
 
+Row = dict[str, str]
+"""Cells of a table by the names of their columns."""
+
 DEFAULT = "ang-hap-neu"
 GROUPS = {
     "uar_by_sex": "sex",
@@ -40,23 +43,6 @@ both unheard.
 CHANGES = f"""Each recipe with block {COMPARED} held out: mean and standard deviation over the seeds. Two rows whose
 means lie closer together than their deviations are not told apart.
 """
-HEAD = (
-    *(
-        "system",
-        "blocks",
-        "seeds",
-        "UAR",
-        "block 4",
-        "95 % interval",
-        "leaky",
-        "new sentences",
-        "float",
-        "accuracy",
-        "ECE",
-    ),
-    *("UAR of the surest 70 %", "parameters", "pruned", "MACs", "bytes", "compressed", "ms", "of the published"),
-    *("epochs", "minutes"),
-)
 
 
 def report(settings: ReportSettings) -> int:
@@ -118,8 +104,10 @@ def _is_ablation(one: Result) -> bool:
 def _systems(labels: tuple[str, ...], alike: Sequence[Result], latencies: dict[str, Latency]) -> list[str]:
     return [
         f"## {', '.join(labels)}\n",
-        _table(HEAD, [_listeners(alike), *(_row(one, latencies) for one in alike)]),
+        _table([_listeners(alike), *(_worth(one) for one in alike)]),
         *(f"`{one.name}`: {one.about}\n" for one in alike if one.about),
+        "### How large and how fast\n",
+        _table([_cost(one, latencies.get(one.name)) for one in alike if one.told]),
     ]
 
 
@@ -151,11 +139,11 @@ def _confusion(alike: Sequence[Result]) -> list[str]:
     best = (_ours(alike) or scored)[0]
     pooled = best.scores["speakers"].pooled
     rows = [
-        (label, f"{pooled['recall'][label]:.1%}", *map(str, counts))
+        {"portrayed": label, "recall": f"{pooled['recall'][label]:.1%}"}
+        | {f"heard as {heard}": str(count) for heard, count in zip(best.labels, counts, strict=True)}
         for label, counts in zip(best.labels, pooled["confusion"], strict=True)
     ]
-    head = ("portrayed", "recall", *(f"heard as {label}" for label in best.labels))
-    return [f"### What {best.name} takes for what\n", _table(head, rows)]
+    return [f"### What {best.name} takes for what\n", _table(rows)]
 
 
 def _noises(alike: Sequence[Result]) -> list[str]:
@@ -164,12 +152,13 @@ def _noises(alike: Sequence[Result]) -> list[str]:
         return f"{np.mean([of[noise] for of in heard]):.1%}" if all(noise in of for of in heard) else ""
 
     scored = [one for one in _scored(alike) if one.scores["speakers"].trainings[0].uar_in_noise]
-    rows = [(noise.title, *(uar(one, name) for one in scored)) for name, noise in NOISES.items()]
-    rows = [row for row in rows if any(row[1:])]
-    if not rows:
-        return []
-    rows.insert(0, ("nothing, or 30 dB below", *(f"{_uar(one):.1%}" for one in scored)))
-    return ["### In noise\n", _table(("under the voice", *(one.name for one in scored)), rows)]
+    quiet = {"under the voice": "nothing, or 30 dB below"} | {one.name: f"{_uar(one):.1%}" for one in scored}
+    rows = [
+        {"under the voice": noise.title} | {one.name: uar(one, name) for one in scored}
+        for name, noise in NOISES.items()
+        if any(uar(one, name) for one in scored)
+    ]
+    return ["### In noise\n", _table([quiet, *rows])] if rows else []
 
 
 def _changes(alike: Sequence[Result], default: dict[str, Any]) -> list[str]:
@@ -177,72 +166,75 @@ def _changes(alike: Sequence[Result], default: dict[str, Any]) -> list[str]:
     if not ours:
         return []
     rows = [
-        (
-            one.name,
-            ", ".join(_differences(one.told or {}, default)),
-            _over_seeds(one),
-            _spread(one),
-            _count(one.bytes_deflated),
-        )
+        {
+            "recipe": one.name,
+            "differs from the default in": ", ".join(_differences(one.told or {}, default)),
+            f"block {COMPARED}": _over_seeds(one),
+            "UAR": _spread(one),
+            "compressed": _count(one.bytes_deflated),
+        }
         for one in sorted(ours, key=_on_compared, reverse=True)
     ]
-    head = ("recipe", "differs from the default in", f"block {COMPARED}", "UAR", "compressed")
-    return ["### What each change is worth\n", CHANGES, _table(head, rows)]
+    return ["### What each change is worth\n", CHANGES, _table(rows)]
 
 
-def _row(one: Result, latencies: dict[str, Latency]) -> tuple[str, ...]:
+def _worth(one: Result) -> Row:
     found = one.scores.get("speakers")
-    latency = latencies.get(one.name)
     leaky, sentences = one.scores.get("leaky"), one.scores.get("sentences")
-    return (
-        one.name,
-        " ".join(map(str, sorted({training.block for training in found.trainings}))) if found else "",
-        str(len({training.seed for training in found.trainings})) if found else "",
-        _spread(one),
-        _percent(found and found.of_block(COMMON)),
-        "{:.1%} to {:.1%}".format(*found.pooled["uar_interval"]) if found else "",
-        f"{leaky.uar:.1%}" if leaky else "",
-        f"{sentences.uar:.1%}" if sentences else "",
-        _percent(found and found.mean("float_uar")),
-        _percent(found and found.mean("accuracy")),
-        f"{found.pooled['ece']:.3f}" if found else "",
-        f"{found.pooled['uar_by_coverage']['0.7']:.1%}" if found else "",
-        _count(one.parameters),
-        "" if one.sparsity is None else f"{one.sparsity:.0%}",
-        f"{one.multiply_adds / 1e6:.1f} M" if one.multiply_adds else "",
-        _count(one.bytes),
-        _count(one.bytes_deflated),
-        f"{latency.ms:.2f}" if latency else "",
-        f"{latency.of_published:.2f}" if latency else "",
-        str(one.told["epochs"]) if one.told else "",
-        _minutes(found),
-    )
+    return {
+        "system": one.name,
+        "blocks": " ".join(map(str, sorted({training.block for training in found.trainings}))) if found else "",
+        "seeds": str(len({training.seed for training in found.trainings})) if found else "",
+        "UAR": _spread(one),
+        f"block {COMMON}": _percent(found and found.of_block(COMMON)),
+        "95 % interval": "{:.1%} to {:.1%}".format(*found.pooled["uar_interval"]) if found else "",
+        "leaky": f"{leaky.uar:.1%}" if leaky else "",
+        "new sentences": f"{sentences.uar:.1%}" if sentences else "",
+        "float": _percent(found and found.mean("float_uar")),
+        "accuracy": _percent(found and found.mean("accuracy")),
+        "ECE": f"{found.pooled['ece']:.3f}" if found else "",
+        "UAR of the surest 70 %": f"{found.pooled['uar_by_coverage']['0.7']:.1%}" if found else "",
+    }
 
 
-def _listeners(alike: Sequence[Result]) -> tuple[str, ...]:
+def _cost(one: Result, latency: Latency | None) -> Row:
+    return {
+        "system": one.name,
+        "parameters": _count(one.parameters),
+        "pruned": "" if one.sparsity is None else f"{one.sparsity:.0%}",
+        "MACs": f"{one.multiply_adds / 1e6:.1f} M" if one.multiply_adds else "",
+        "bytes": _count(one.bytes),
+        "compressed": _count(one.bytes_deflated),
+        "ms": f"{latency.ms:.2f}" if latency else "",
+        "of the published": f"{latency.of_published:.2f}" if latency else "",
+        "epochs": str(one.told["epochs"]) if one.told else "",
+        "minutes": _minutes(one.scores.get("speakers")),
+    }
+
+
+def _listeners(alike: Sequence[Result]) -> Row:
     """Return the row of the people who heard the same clips: from the recipe that was scored on most of them."""
     scores = [one.scores["speakers"] for one in alike if "speakers" in one.scores]
     asked = [
         {training.block: training.listeners for training in score.trainings if training.listeners} for score in scores
     ]
     best = max(asked, key=len, default={})
+    nothing = dict.fromkeys(_worth(alike[0]), "")
     if not best:
-        return ("people who heard the voice alone", *[""] * (len(HEAD) - 1))
-    uars = [heard["uar"] for heard in best.values()]
+        return nothing | {"system": "people who heard the voice alone"}
     votes = sum(heard["votes"] for heard in best.values())
     accuracy = sum(heard["accuracy"] * heard["votes"] for heard in best.values()) / votes
-    cells = dict.fromkeys(HEAD, "") | {
+    return nothing | {
         "system": f"people who heard the voice alone, {votes:,} votes",
         "blocks": " ".join(map(str, sorted(best))),
-        "UAR": _mean_and_deviation(uars),
+        "UAR": _mean_and_deviation([heard["uar"] for heard in best.values()]),
         f"block {COMMON}": _percent(best.get(COMMON, {}).get("uar")),
         "accuracy": f"{accuracy:.1%}",
     }
-    return tuple(cells.values())
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
+def _table(rows: Sequence[Row]) -> str:
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(row.values() for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.bundle import Bundle, BundleError
 from models.frontend import Frames
 from models.runtime import Classifier, Scores, softmax
-from training import evaluate, features
+from training import evaluate, features, splits
 from training.backgrounds import BACKGROUNDS, NOISES, Background
 from training.corpora import Clip
 from training.evaluate import Truth
@@ -22,6 +22,27 @@ FILE = "answers.npz"
 UNKNOWN = "unknown"
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 """Shares of the windows that are answered, the surest first."""
+
+
+def unheard(clips: Sequence[Clip], made: Bundle) -> list[Clip]:
+    """Return those of these clips whose speakers a bundle has never heard, as its manifest tells.
+
+    Raises:
+        BundleError: it has heard them all, or its manifest does not tell.
+    """
+    measured = made.manifest.measured
+    if not {"split", "speakers"} <= measured.keys():
+        raise BundleError(
+            f"the manifest of {made.folder} does not tell whom it has heard; `moodwire train` writes that"
+        )
+    if measured["split"] == "leaky":
+        raise BundleError(f"{made.folder} was made with a leaky split: there is no speaker that it never heard")
+    if measured["split"] == splits.RELEASE:
+        raise BundleError(
+            f"{made.folder} was trained on all speakers of CREMA-D: there is none that it never heard; another corpus "
+            "is right, or the bundle of a fold: runs/<recipe>/block-4-seed-1"
+        )
+    return [clip for clip in clips if clip.speaker in measured["speakers"]["test"]]
 
 
 def windows(clips: Sequence[Clip], hearing: Hearing, amid: Mapping[str, Background] = BACKGROUNDS) -> list[Frames]:

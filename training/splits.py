@@ -4,6 +4,7 @@ Beside it, labelled leaky, the random split by file that most published numbers 
 flatter, and makes no model that is shipped.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -41,7 +42,7 @@ class Fold(NamedTuple):
     """One training of a cross-validation."""
 
     block: int
-    """Whom the model never hears; of a leaky split, which quarter of the files."""
+    """Whom the model never hears; of a leaky split, which quarter of the files; of a release, 0."""
     seed: int
     """Of all chance, but for which file is in which quarter."""
     split: str = "speakers"
@@ -50,6 +51,8 @@ class Fold(NamedTuple):
     @property
     def folder(self) -> str:
         """Name of its run folder."""
+        if self.split == RELEASE:
+            return f"{RELEASE}-seed-{self.seed}"
         return f"{SPLITS[self.split]}-{self.block}-seed-{self.seed}"
 
     @property
@@ -85,6 +88,8 @@ def of(clips: Sequence[Clip], fold: Fold, recipe: Recipe) -> Split:
     Raises:
         CorpusError: one of the three would have no clips.
     """
+    if fold.split == RELEASE:
+        return Split(list(clips), [], [])
     holding_out = {"speakers": by_speaker, "sentences": by_sentence, "leaky": by_file}
     split = holding_out[fold.split](clips, fold.block)
     if isinstance(recipe, PeerRecipe) and recipe.balanced:
@@ -134,18 +139,19 @@ def by_sentence(clips: Sequence[Clip], test_block: int) -> Split:
 def by_file(clips: Sequence[Clip], quarter: int) -> Split:
     """Hold out a random quarter of the files for the score, and a sixth of the others for calibration: leaky.
 
+    Chance is a hash of each clip, so that a file is in the same quarter whichever others are there.
+
     Raises:
-        CorpusError: there are fewer than 8 clips.
+        CorpusError: there are so few that one of the three would have none.
     """
-    if len(clips) < 2 * len(BLOCKS):
-        raise CorpusError(f"{len(clips)} clips cannot be split at random; at least {2 * len(BLOCKS)} are right")
-    shuffled = np.random.default_rng(0).permutation(len(clips))
-    quarters = np.array_split(shuffled, len(BLOCKS))
-    test = quarters.pop(quarter - 1)
-    others = np.concatenate(quarters)
-    dev = others[::DEV_STEP]
-    train = np.setdiff1d(others, dev)
-    return Split(*([clips[number] for number in sorted(part)] for part in (train, dev, test)))
+    drawn = [int(hashlib.sha256(clip.sha256.encode()).hexdigest()[:8], 16) for clip in clips]
+    parts: tuple[list[Clip], list[Clip], list[Clip]] = ([], [], [])
+    for clip, number in zip(clips, drawn, strict=True):
+        tested, calibrates = number % len(BLOCKS) == quarter - 1, number // len(BLOCKS) % DEV_STEP == 0
+        parts[2 if tested else 1 if calibrates else 0].append(clip)
+    if not all(parts):
+        raise CorpusError(f"{len(clips)} clips are too few to be split at random; some dozens are right")
+    return Split(*parts)
 
 
 def balanced(clips: Sequence[Clip], seed: int) -> list[Clip]:

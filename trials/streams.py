@@ -1,4 +1,4 @@
-"""The shipped model on streams, as a device hears them: `python -m trials.streams [BUNDLE]`.
+"""A model on streams, as a device hears them: `python -m trials.streams BUNDLE`.
 
 Clips of speakers that the model never heard (its manifest names them) follow each other with pauses between, one stream
 for each speaker, and the whole lies in noise that goes on through the pauses: there is no digital silence anywhere. The
@@ -22,7 +22,7 @@ from device.sound import SAMPLE_RATE_HZ, Block
 from models.bundle import Bundle, Manifest
 from models.frontend import Samples
 from models.runtime import Classifier
-from training import backgrounds, corpora, evaluate
+from training import backgrounds, corpora, evaluate, score, splits
 from training.backgrounds import Noise
 from training.corpora import Clip
 
@@ -64,13 +64,12 @@ class Heard(NamedTuple):
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m trials.streams")
-    parser.add_argument("bundle", nargs="?", default=models.bundle.DEFAULT)
+    parser.add_argument("bundle", help="folder of a fold's bundle; what is shipped has heard all speakers")
     parser.add_argument("--recordings-dir", type=Path, default=Path("../shared/data"))
     asked = parser.parse_args()
     made = models.bundle.load(models.bundle.find(asked.bundle))
-    speakers = made.manifest.measured["speakers"]["test"]
-    clips = corpora.read_clips(asked.recordings_dir, made.manifest.labels)
-    test = [clip for clip in clips if clip.speaker in speakers]
+    test = score.unheard(corpora.read_clips(asked.recordings_dir, made.manifest.labels), made)
+    speakers = splits.speakers(test)
     print(f"{made.manifest.name}, {len(speakers)} speakers it never heard, {len(test)} clips")
     print(
         "noise           SNR  windows   heard            UAR  UAR smoothed  ECE    coverage  UAR without uncertain  "

@@ -121,7 +121,10 @@ def test_people_see_a_table(hospital: Hospital, capsys: pytest.CaptureFixture[st
 
     lines = capsys.readouterr().out.splitlines()
     assert code == 1
-    assert "ok    model        ang-hap-neu-1" in "\n".join(lines)
+    assert (
+        f"ok    model        {models.bundle.load(models.bundle.find(models.bundle.DEFAULT)).manifest.name}"
+        in "\n".join(lines)
+    )
     (refused,) = [number for number, line in enumerate(lines) if line.startswith("FAIL  broker")]
     assert lines[refused + 1].startswith("                   -> check mqtt_password")
 

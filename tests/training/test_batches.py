@@ -17,13 +17,15 @@ PLAN = msgspec.structs.replace(recipe.load("tiny"), augment=Augment(speeds=(0.9,
 @pytest.fixture
 def material(recordings_dir: Path) -> Material:
     """Return the miniature corpus."""
-    return Material(corpora.read_clips(recordings_dir, PLAN.labels), PLAN)
+    return Material(corpora.read_clips(recordings_dir, PLAN.labels), PLAN.front_end)
 
 
 def batches(material: Material, seed: int = 1) -> Batches:
     """Return batches of every second clip, whose number stands in its truth."""
     chosen = np.arange(0, len(material.clips), 2)
-    return Batches(material.banks, chosen, chosen[:, None].astype(np.float32), PLAN, seed)
+    return Batches(
+        [material.bank(speed) for speed in PLAN.augment.speeds], chosen, chosen[:, None].astype(np.float32), PLAN, seed
+    )
 
 
 def test_an_epoch_holds_each_clip_at_most_once(material: Material) -> None:
@@ -51,7 +53,7 @@ def test_every_window_holds_a_second_of_its_clip(material: Material) -> None:
     """Wherever a window is placed, at least a second of it is speech."""
     rng = np.random.default_rng(1)
     least = PLAN.front_end.frames_in(16_000) - 1
-    (bank, _), clips = material.banks, np.arange(len(material.clips)).repeat(50)
+    bank, clips = material.bank(PLAN.augment.speeds[0]), np.arange(len(material.clips)).repeat(50)
 
     windows, beside = batches(material)._placed(bank, clips, rng)
 

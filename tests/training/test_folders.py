@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from models import bundle
 from models.runtime import synthetic_clip
 from training import corpora, folders
 from training.commands import evaluate
@@ -38,7 +39,7 @@ def test_a_bundle_is_measured_on_them(own: Path, capsys: pytest.CaptureFixture[s
     assert evaluate(EvaluateSettings(corpus=str(own))) == 0
 
     page = capsys.readouterr().out
-    assert f"# ang-hap-neu-1 on {own}" in page
+    assert f"# {bundle.load(bundle.find(bundle.DEFAULT)).manifest.name} on {own}" in page
     assert "6 clips of 2 speakers" in page
     assert "| unweighted average recall (UAR) | **33.3%**" in page
     assert "unknown" not in page

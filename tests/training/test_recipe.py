@@ -13,10 +13,10 @@ from training.settings import FetchSettings, TrainSettings
 TINY = recipe.SHIPPED / "tiny.toml"
 
 
-@pytest.mark.parametrize("path", sorted(recipe.SHIPPED.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(recipe.SHIPPED.rglob("*.toml")), ids=lambda path: path.stem)
 def test_shipped_recipe_is_valid(path: Path) -> None:
     """Each shipped recipe is found by its name, and its hop is a whole number of frames."""
-    loaded = recipe.load(path.stem)
+    loaded = recipe.load(str(path.relative_to(recipe.SHIPPED).with_suffix("")))
 
     assert loaded.hop_ms * loaded.front_end.sample_rate_hz // 1000 % loaded.front_end.hop_length == 0
 
@@ -73,6 +73,39 @@ def test_a_recipe_may_say_only_what_differs(tmp_path: Path) -> None:
     wrong.write_text('base = "nope"\n')
     with pytest.raises(RecipeError, match="no recipe 'nope'"):
         recipe.load(str(wrong))
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ('recipe = "nope"', "no recipe 'nope'"),
+        ('recipe = "light-sernet"', "light-sernet cannot teach pupil: their front_end must be the same"),
+        ('recipe = "PUPIL"', "pupil cannot teach pupil: it has teachers itself"),
+        ('recipe = "TAUGHT"', "taught cannot teach pupil: it also hears clips of SAD"),
+    ],
+)
+def test_who_cannot_teach_is_named(tmp_path: Path, told: str, reason: str) -> None:
+    """Teachers hear as their student does, the same clips or fewer, and have no teachers themselves."""
+    taught, pupil = tmp_path / "taught.toml", tmp_path / "pupil.toml"
+    taught.write_text('base = "tiny"\nname = "taught"\ntaught = ["SAD"]\n')
+    teaching = told.replace("PUPIL", str(pupil)).replace("TAUGHT", str(taught))
+    pupil.write_text(f'base = "tiny"\nname = "pupil"\n[teaching]\n{teaching}\n')
+
+    with pytest.raises(RecipeError, match=reason):
+        recipe.load(str(pupil))
+    assert recipe.teacher(recipe.load("tiny")) is None
+
+
+def test_other_teachers_make_another_recipe(tmp_path: Path) -> None:
+    """A student's hash changes with the recipe of its teachers."""
+    master, pupil = tmp_path / "master.toml", tmp_path / "pupil.toml"
+    pupil.write_text(f'base = "tiny"\nname = "pupil"\n[teaching]\nrecipe = "{master}"\n')
+    hashes = set()
+    for epochs in (2, 3):
+        master.write_text(f'base = "tiny"\nepochs = {epochs}\n')
+        hashes.add(recipe.load(str(pupil)).sha256)
+
+    assert len(hashes) == 2
 
 
 def test_a_peers_network_names_its_architecture(tmp_path: Path) -> None:

@@ -100,9 +100,18 @@ def test_a_leaky_split_shares_speakers_but_no_clip(recordings_dir: Path) -> None
 
 
 def test_few_clips_cannot_be_split_at_random(recordings_dir: Path) -> None:
-    """Seven clips are refused in a sentence."""
-    with pytest.raises(CorpusError, match="7 clips cannot be split at random; at least 8 are right"):
-        splits.by_file(corpora.read_clips(recordings_dir, LABELS)[:7], 1)
+    """Two clips are refused in a sentence."""
+    with pytest.raises(CorpusError, match="2 clips are too few to be split at random; some dozens are right"):
+        splits.by_file(corpora.read_clips(recordings_dir, LABELS)[:2], 1)
+
+
+def test_a_file_is_in_the_same_quarter_whichever_others_are_there(recordings_dir: Path) -> None:
+    """Who teaches with clips of fewer labels has heard no clip that is scored."""
+    some = splits.by_file(corpora.read_clips(recordings_dir, LABELS), 1)
+    all_ = splits.by_file(corpora.read_clips(recordings_dir, (*LABELS, "SAD")), 1)
+
+    for few, many in zip(parts(some), parts(all_), strict=True):
+        assert {clip.path for clip in few} < {clip.path for clip in many}
 
 
 def test_balanced_classes_are_alike(recordings_dir: Path) -> None:

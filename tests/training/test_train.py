@@ -1,5 +1,6 @@
 """`moodwire train` from clips to a bundle that the device's runtime verifies."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,7 @@ def test_training_ends_in_a_verified_bundle(
         "answers.npz",
         "config.json",
         "curves.jsonl",
+        "float.weights.h5",
         "golden.npz",
         "manifest.json",
         "model.tflite",
@@ -112,7 +114,7 @@ def test_a_release_is_taught_by_everyone(
     assert len(measured["uar_by_speaker"]) == 8
     assert measured["uar"] == pytest.approx(np.mean([fold.measured["uar"] for fold in folds]))
     assert made.manifest.temperature == pytest.approx(np.mean([fold.temperature for fold in folds]), abs=1e-4)
-    assert "dev_uar" not in (runs / "release" / "curves.jsonl").read_text()
+    assert "dev_uar" not in (runs / "release-seed-1" / "curves.jsonl").read_text()
     assert "Results of the recipe on speakers that its models never heard" in (made.folder / "CARD.md").read_text()
 
     capfd.readouterr()
@@ -205,7 +207,7 @@ def test_a_leaky_split_measures_and_ships_nothing(
     (folder / "answers.npz").unlink()
     assert train(leaky) == 0
     assert "epoch" not in capsys.readouterr().out
-    assert len(score.load(folder).truth) == 6 * len(BACKGROUNDS)
+    assert len(score.load(folder).truth) == measured["clips"]["test"] * len(BACKGROUNDS)
 
 
 def test_a_run_folder_of_another_recipe_is_refused(
@@ -254,8 +256,27 @@ def test_a_model_that_learned_more_labels_gives_its_own(settings: TrainSettings,
     made = bundle.load(tmp_path / "three")
     Classifier(made).verify()
     assert made.manifest.labels == ("ANG", "HAP", "NEU")
-    assert made.manifest.measured["learned"] == ["ANG", "HAP", "NEU", "SAD"]
+    assert made.manifest.measured["heard"] == ["ANG", "HAP", "NEU", "SAD"]
     assert made.manifest.measured["clips"] == {"train": 12, "dev": 9, "test": 6}
+
+
+def test_a_network_is_taught_by_others(settings: TrainSettings, tmp_path: Path) -> None:
+    """Its teachers are trained first, of the same clips; it also hears clips whose label only they can judge."""
+    plan = tmp_path / "pupil.toml"
+    plan.write_text('base = "tiny"\nname = "pupil"\n[teaching]\nrecipe = "tiny"\nseeds = 2\nunlabelled = ["SAD"]\n')
+
+    assert train(TrainSettings(str(plan), settings.recordings_dir, settings.runs_dir, tmp_path / "three")) == 0
+
+    measured = bundle.load(tmp_path / "three").manifest.measured
+    assert measured["teachers"] == "2 networks of tiny-0"
+    assert measured["clips"] == {"train": 12, "dev": 9, "test": 6}
+    runs = next(settings.runs_dir.glob("tiny-0-*"))
+    assert [folder.name for folder in sorted(runs.iterdir())] == ["block-4-seed-1", "block-4-seed-2"]
+    assert not (runs / "block-4-seed-1" / "manifest.json").exists()
+
+    assert train(TrainSettings("tiny", settings.recordings_dir, settings.runs_dir, tmp_path / "one")) == 0
+    assert bundle.load(tmp_path / "one").manifest.measured["clips"] == {"train": 9, "dev": 9, "test": 6}
+    assert (runs / "block-4-seed-1" / "curves.jsonl").read_text().count("\n") == 2
 
 
 def test_bad_input_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -268,6 +289,18 @@ def test_bad_input_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert errors[0].startswith("moodwire train: ")
     assert "recordings_dir must name the folder that holds crema-d/" in errors[0]
     assert "no recipe 'nope'" in errors[1]
+
+
+def test_a_bundle_that_does_not_tell_whom_it_heard_is_not_scored(
+    recordings_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bundle of another origin, whose manifest names no speakers, is one sentence."""
+    shutil.copytree(bundle.find(bundle.DEFAULT), tmp_path / "own")
+    manifest = bundle.load(tmp_path / "own").manifest
+    bundle.write_manifest(tmp_path / "own", msgspec.structs.replace(manifest, measured={}))
+
+    assert evaluate(EvaluateSettings(str(tmp_path / "own"), recordings_dir)) == 2
+    assert "does not tell whom it has heard; `moodwire train` writes that" in capsys.readouterr().err
 
 
 def test_what_cannot_be_scored_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
