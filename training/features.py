@@ -81,13 +81,13 @@ class Material:
 
     def __init__(self, clips: Sequence[Clip], front_end: FrontEnd) -> None:
         self.clips = clips
-        self.front_end = front_end
+        self._front_end = front_end
         self._banks: dict[float, Bank] = {}
 
     def bank(self, speed: float) -> Bank:
         """Return the frames of all clips at a speed: computed when first asked for."""
         if speed not in self._banks:
-            self._banks[speed] = bank(self.clips, self.front_end, speed)
+            self._banks[speed] = bank(self.clips, self._front_end, speed)
         return self._banks[speed]
 
     def numbers(self, clips: Sequence[Clip]) -> NDArray[np.intp]:

@@ -101,6 +101,11 @@ def _is_ablation(one: Result) -> bool:
     return found is not None and {training.block for training in found.trainings} == {COMPARED}
 
 
+def _best(scored: Sequence[Result]) -> Result:
+    """Return ours, else anyone's, that was scored on the most blocks, and of these the one with the highest UAR."""
+    return max(_ours(scored) or scored, key=lambda one: (len(one.scores["speakers"].uars), _uar(one)))
+
+
 def _systems(labels: tuple[str, ...], alike: Sequence[Result], latencies: dict[str, Latency]) -> list[str]:
     return [
         f"## {', '.join(labels)}\n",
@@ -116,7 +121,7 @@ def _draw(alike: Sequence[Result], latencies: dict[str, Latency], results_dir: P
     scored = _scored(alike)
     if not scored:
         return []
-    best = (_ours(alike) or scored)[0]
+    best = _best(scored)
     found = best.scores["speakers"]
     figures = {
         "reliability": plots.reliability(best.name, found),
@@ -136,7 +141,7 @@ def _confusion(alike: Sequence[Result]) -> list[str]:
     scored = _scored(alike)
     if not scored:
         return []
-    best = (_ours(alike) or scored)[0]
+    best = _best(scored)
     pooled = best.scores["speakers"].pooled
     rows = [
         {"portrayed": label, "recall": f"{pooled['recall'][label]:.1%}"}

@@ -130,6 +130,16 @@ def test_a_change_of_a_recipe_is_compared_on_one_block(settings: ReportSettings)
     assert "| 80.0% (1 seed) | 80.0% ± 0.0% |" in changes
 
 
+def test_the_plots_are_of_what_was_scored_on_most_speakers(settings: ReportSettings) -> None:
+    """A recipe with half the blocks does not take the place of one with all of them, however good it is there."""
+    results.write(settings.results_dir, "half", result("half", (3, 4), 0.9))
+    results.write(settings.results_dir, "whole", result("whole", (1, 2, 3, 4), 0.8))
+
+    assert report(settings) == 0
+
+    assert "### What whole takes for what" in settings.out.read_text()
+
+
 def test_recipes_of_one_name_are_told_apart(settings: ReportSettings) -> None:
     """Two variants of a recipe have a row each, named as their files; labels have a part of the page each."""
     results.write(settings.results_dir, "one-11111111", result("one", (2, 4), uar=0.7))
