@@ -58,6 +58,8 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Largest slope of an imagined microphone's response, from the lowest band to the highest."""
     style_share: Share = 0.0
     """Share of windows whose clip gets some of the average spectrum of another, as if another voice had said it."""
+    room_share: Share = 0.0
+    """Share of windows in which each sound dies away slowly, as in a room with an echo."""
     time_masks: int = 0
     time_mask_frames: int = 0
     mel_masks: int = 0
@@ -153,6 +155,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             (said, "teaching"),
             (said["augment"], "shaped_share"),
             (said["augment"], "style_share"),
+            (said["augment"], "room_share"),
         ):
             if not part[name]:
                 del part[name]
