@@ -70,7 +70,7 @@ def _train(settings: TrainSettings, plan: Recipe, clips: Sequence[Clip]) -> None
     held_out = settings.block or plan.test_block
     blocks = sorted(splits.BLOCKS) if settings.cross_validate or settings.release else [held_out]
     folds = [Fold(block, plan.seed + number, settings.split) for block in blocks for number in range(settings.seeds)]
-    material = features.Material(clips, plan.front_end)
+    material = features.Material(clips, plan.front_end, settings.runs_dir)
     done = {}
     for fold in folds:
         finished = _finished(runs / fold.folder, plan, clips, fold)

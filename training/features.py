@@ -1,6 +1,9 @@
 """Clips to log-mel frames, through the one front end."""
 
+import hashlib
+import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -10,6 +13,7 @@ from tqdm import tqdm
 
 from models.bundle import Manifest
 from models.frontend import Frames, FrontEnd, Samples, normalise
+from models.runtime import synthetic_clip
 from training import backgrounds, corpora
 from training.augment import Beside, Hiss, Windows
 from training.backgrounds import Background
@@ -21,6 +25,9 @@ LEAST_SPEECH_S = 1.0
 
 HISS_S = 100
 """Length of the noise of which random parts are taken."""
+
+FOLDER = "features"
+"""Among the run folders: the frames of whole corpora, some dozens of megabytes for each speed. It may be deleted."""
 
 Hearing = Recipe | Manifest
 """Both say what a window is."""
@@ -79,21 +86,50 @@ def bank(clips: Sequence[Clip], front_end: FrontEnd, speed: float = 1.0) -> Bank
 class Material:
     """All that is heard in trainings, through one front end."""
 
-    def __init__(self, clips: Sequence[Clip], front_end: FrontEnd) -> None:
+    def __init__(self, clips: Sequence[Clip], front_end: FrontEnd, runs_dir: Path) -> None:
+        """Nothing is heard yet.
+
+        Args:
+            clips: to hear.
+            front_end: to hear them through.
+            runs_dir: where their frames are kept for other trainings.
+        """
         self.clips = clips
         self._front_end = front_end
+        self._folder = runs_dir / FOLDER
         self._banks: dict[float, Bank] = {}
 
     def bank(self, speed: float) -> Bank:
-        """Return the frames of all clips at a speed: computed when first asked for."""
+        """Return the frames of all clips at a speed: read, or computed when they are asked for the first time."""
         if speed not in self._banks:
-            self._banks[speed] = bank(self.clips, self._front_end, speed)
+            file = self._folder / f"{self._identity(speed)}.npz"
+            if not file.is_file():
+                _keep(file, bank(self.clips, self._front_end, speed))
+            self._banks[speed] = _kept(file)
         return self._banks[speed]
+
+    def _identity(self, speed: float) -> str:
+        """Return a hash of all that the frames depend on, also of what the front end makes of some sound."""
+        settings = msgspec.json.encode((self._front_end, speed, [clip.path.name for clip in self.clips]))
+        heard = self._front_end.log_mel(synthetic_clip(self._front_end.sample_rate_hz)).tobytes()
+        return hashlib.sha256(corpora.digest(self.clips).encode() + settings + heard).hexdigest()[:16]
 
     def numbers(self, clips: Sequence[Clip]) -> NDArray[np.intp]:
         """Return which of its clips these are, ascending."""
         wanted = {clip.path for clip in clips}
         return np.flatnonzero([clip.path in wanted for clip in self.clips])
+
+
+def _keep(file: Path, made: Bank) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f"partial-{os.getpid()}-{file.name}")  # two trainings may be at it at once
+    np.savez(partial, **msgspec.structs.asdict(made))
+    partial.replace(file)
+
+
+def _kept(file: Path) -> Bank:
+    with np.load(file) as kept:
+        return Bank(kept["frames"], kept["begins"], int(kept["edge"]))
 
 
 def hiss(front_end: FrontEnd) -> Hiss:

@@ -65,7 +65,7 @@ def test_tones_do_not_flicker() -> None:
 
 
 def test_an_echo_dies_away_and_has_the_wanted_loudness() -> None:
-    """After a click all bands fall by the same factor from frame to frame, and all of the echo is as loud as it says."""
+    """After a click all bands fall by the same factor in each frame, and all of the echo is as loud as it says."""
     clicks = np.zeros((200, 400, 64), np.float32)
     clicks[:, 10] = 1
 

@@ -15,9 +15,9 @@ PLAN = msgspec.structs.replace(recipe.load("tiny"), augment=Augment(speeds=(0.9,
 
 
 @pytest.fixture
-def material(recordings_dir: Path) -> Material:
+def material(recordings_dir: Path, tmp_path: Path) -> Material:
     """Return the miniature corpus."""
-    return Material(corpora.read_clips(recordings_dir, PLAN.labels), PLAN.front_end)
+    return Material(corpora.read_clips(recordings_dir, PLAN.labels), PLAN.front_end, tmp_path)
 
 
 def batches(material: Material, seed: int = 1) -> Batches:

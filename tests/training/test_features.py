@@ -1,12 +1,17 @@
 """Training frames with room for every placement of a window, and windows to be scored."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
+from models.frontend import FrontEnd
 from training import corpora, features, recipe
 from training.backgrounds import BACKGROUNDS
+from training.corpora import Clip
+from training.features import Bank, Material
 
 PLAN = recipe.load("tiny")
 FLOOR_DB = -100
@@ -29,6 +34,35 @@ def test_a_bank_gives_the_frames_of_each_clip_amid_silence(recordings_dir: Path)
     np.testing.assert_allclose(windows[1, shown], own[: shown.sum()], atol=0.05)
     assert (windows[1, :10] == FLOOR_DB).all()
     assert bank.lengths(np.array([1]))[0] == len(own) + 2 * bank.edge
+
+
+def test_frames_are_computed_once_for_all_trainings(
+    recordings_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second training reads what the first one has heard; other clips, speeds or bands are heard anew."""
+    clips = corpora.read_clips(recordings_dir, PLAN.labels)
+    first = Material(clips, PLAN.front_end, tmp_path).bank(1.1)
+    heard: list[float] = []
+
+    def counting(clips: Sequence[Clip], front_end: FrontEnd, speed: float) -> Bank:
+        heard.append(speed)
+        return bank(clips, front_end, speed)
+
+    bank = features.bank
+    monkeypatch.setattr(features, "bank", counting)
+    again = Material(clips, PLAN.front_end, tmp_path).bank(1.1)
+
+    assert heard == []
+    assert again.edge == first.edge
+    np.testing.assert_array_equal(again.frames, first.frames)
+    np.testing.assert_array_equal(again.begins, first.begins)
+
+    bands = msgspec.structs.replace(PLAN.front_end, n_mels=40)
+    Material(clips, PLAN.front_end, tmp_path).bank(0.9)
+    Material(clips[1:], PLAN.front_end, tmp_path).bank(1.1)
+    Material(clips[::-1], PLAN.front_end, tmp_path).bank(1.1)
+    assert Material(clips, bands, tmp_path).bank(1.1).frames.shape[1] == 40
+    assert heard == [0.9, 1.1, 1.1, 1.1]
 
 
 @pytest.mark.parametrize("name", BACKGROUNDS)
