@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from training import evaluate, network, peers
 from training.batches import Batches
-from training.recipe import PeerRecipe, Recipe
+from training.recipe import PeerRecipe, Pruning, Recipe
 
 CURVES = "curves.jsonl"
 CHECKPOINT = "checkpoint"
@@ -164,13 +164,7 @@ def _log(file: Path, **values: float) -> None:
 
 
 def _prunable(model: Any, recipe: Recipe, steps: int) -> Any:
-    schedule = tfmot.sparsity.keras.PolynomialDecay(
-        0.0,
-        recipe.pruning.sparsity,
-        begin_step=int(recipe.pruning.begin * steps),
-        end_step=int(recipe.pruning.end * steps),
-        frequency=max(1, steps // 100),
-    )
+    schedule = _schedule(recipe.pruning, steps)
 
     def wrap(layer: Any) -> Any:
         # The pointwise convolutions hold nearly all weights. The first layer and the head are small and sensitive,
@@ -180,3 +174,10 @@ def _prunable(model: Any, recipe: Recipe, steps: int) -> Any:
         return layer
 
     return tf_keras.models.clone_model(model, clone_function=wrap)
+
+
+def _schedule(plan: Pruning, steps: int) -> Any:
+    begin, end, often = int(plan.begin * steps), int(plan.end * steps), max(1, steps // 100)
+    if begin == end:
+        return tfmot.sparsity.keras.ConstantSparsity(plan.sparsity, begin, frequency=often)
+    return tfmot.sparsity.keras.PolynomialDecay(0.0, plan.sparsity, begin, end, frequency=often)

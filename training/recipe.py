@@ -75,7 +75,12 @@ class Pruning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     begin: Share = 0.3
     """Where in the training the first weights go."""
     end: Share = 0.7
-    """Where the last ones go; the rest of the training heals."""
+    """Where the last ones go; the rest of the training heals. The same as `begin`: all of them go at once."""
+
+    def __post_init__(self) -> None:
+        """Refuse to end before the beginning."""
+        if self.end < self.begin:
+            raise ValueError(f"pruning ends at {self.end:g} before it begins at {self.begin:g}; a later end is right")
 
 
 class Teaching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

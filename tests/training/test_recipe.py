@@ -28,6 +28,7 @@ def test_shipped_recipe_is_valid(path: Path) -> None:
         ("mixup", "mix_up", r"unknown field `mix_up` - at `\$.augment`"),
         ("epochs = 2", 'epochs = "two"', r"Expected `int`, got `str` - at `\$.epochs`"),
         ("sparsity = 0.5", "sparsity = 1.5", r"Expected `float` < 1.* - at `\$.pruning.sparsity`"),
+        ("sparsity = 0.5", "sparsity = 0.5\nbegin = 0.8", "pruning ends at 0.7 before it begins at 0.8; a later end"),
         ("filters = [8, 8,", "filters = [8,", r"4 filters and 5 strides: each layer needs both - at `\$.network`"),
         ("epochs = 2", "epochs =", "Invalid value"),
     ],

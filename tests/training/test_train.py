@@ -8,13 +8,15 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from models import bundle
 from models.runtime import Classifier
-from training import recipe, score
+from training import fit, recipe, score
 from training.backgrounds import BACKGROUNDS
 from training.batches import Batches
 from training.commands import evaluate, train
+from training.recipe import Pruning
 from training.release import cross_validation
 from training.report import report
 from training.settings import EvaluateSettings, ReportSettings, TrainSettings
@@ -243,6 +245,19 @@ def test_wrong_split_is_refused(wrong: dict[str, Any], reason: str) -> None:
     """An unknown split, and a bundle made of a split that only measures, are each a sentence."""
     with pytest.raises(ValueError, match=reason):
         TrainSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("end", "wanted"), [(0.3, {29: None, 30: 0.5, 99: 0.5}), (0.7, {29: None, 30: 0.0, 50: 0.4375, 70: 0.5})]
+)
+def test_weights_go_at_once_or_little_by_little(end: float, wanted: dict[int, float | None]) -> None:
+    """From the step on at which pruning begins, the wanted share is there at once, or when it ends."""
+    schedule = fit._schedule(Pruning(sparsity=0.5, begin=0.3, end=end), 100)
+
+    for step, share in wanted.items():
+        due, found = schedule(tf.constant(step))
+        assert bool(due) == (share is not None)
+        assert share is None or float(found) == pytest.approx(share)
 
 
 def test_a_model_that_learned_more_labels_gives_its_own(settings: TrainSettings, tmp_path: Path) -> None:
