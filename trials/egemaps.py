@@ -1,11 +1,12 @@
-"""What hand-made features and a support vector machine reach in the same folds: `python -m trials.egemaps [--write]`.
+"""What hand-made features and an SVM reach in the same folds: `python -m trials.egemaps [RECIPE] [--write]`.
 
-eGeMAPS (Eyben et al. 2016), 88 functionals of each clip as it was recorded, by openSMILE; a radial-basis SVM
-(scikit-learn) on them, its C and the temperature of its scores chosen on the calibration speakers, scored on the
-speakers held out; and the same with the leaky split. openSMILE's licence allows research only, so it is in none of the
-project's environments: `pip install opensmile` before.
+eGeMAPS (Eyben et al. 2016), 88 functionals of each clip as it was recorded, by openSMILE; a support vector machine
+with a radial basis (scikit-learn) on them, its C and the temperature of its scores chosen on the calibration
+speakers, scored on the speakers held out; and the same with the leaky split. openSMILE's licence allows research
+only, so it is in none of the project's environments: `pip install opensmile` before.
 
-`--write` keeps the figures in `training/results/egemaps-svm.json`, from which `moodwire report` takes them.
+The labels and the folds are those of the recipe. `--write` keeps the figures in `training/results/`, from which
+`moodwire report` takes them.
 """
 
 import argparse
@@ -28,7 +29,6 @@ from training.score import Answers
 from training.splits import Fold, Split
 
 RECIPE = "ang-hap-neu"
-"""Its labels, and its folds."""
 RATE_HZ = 16_000
 COSTS = (0.1, 1.0, 10.0)
 CLEAN = "as recorded"
@@ -37,10 +37,11 @@ CLEAN = "as recorded"
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m trials.egemaps")
+    parser.add_argument("recipe", nargs="?", default=RECIPE)
     parser.add_argument("--recordings-dir", type=Path, default=Path("../shared/data"))
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
-    plan = recipe.load(RECIPE)
+    plan = recipe.load(asked.recipe)
     clips = corpora.read_clips(asked.recordings_dir, plan.labels)
     found = dict(zip((clip.path for clip in clips), functionals(clips), strict=True))
     scores = {}
@@ -58,9 +59,10 @@ def main() -> None:
     if asked.write:
         about = (
             f"eGeMAPS functionals (openSMILE {version('opensmile')}) and an SVM with a radial basis; each clip as it "
-            "was recorded, without the backgrounds of the other rows (`python -m trials.egemaps`)."
+            f"was recorded, without the backgrounds of the other rows (`python -m trials.egemaps {asked.recipe}`)."
         )
-        made = Result(name="egemaps-svm", labels=plan.labels, scores=scores, about=about)
+        name = "egemaps-svm" if asked.recipe == RECIPE else f"egemaps-svm-{asked.recipe}"
+        made = Result(name=name, labels=plan.labels, scores=scores, about=about)
         results.write(LATENCY.parent, made.name, made)
 
 
