@@ -4,7 +4,7 @@ They hold the recipe, a line for each training, and what is counted over all of 
 recording. `moodwire report` brings them up to date from the run folders and makes its page of them alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,6 +87,12 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
         """Return the mean over the trainings of what each tells; None where one tells nothing."""
         values = [getattr(one, name) for one in self.trainings]
         return None if None in values else float(np.mean(values))
+
+    def in_noise(self, names: Sequence[str], blocks: Collection[int]) -> float | None:
+        """Return the mean UAR amid these of `NOISES` and with these blocks held out; None where one is not known."""
+        heard = [one.uar_in_noise for one in self.trainings if one.block in blocks]
+        known = bool(heard) and all(name in uars for uars in heard for name in names)
+        return float(np.mean([uars[name] for uars in heard for name in names])) if known else None
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

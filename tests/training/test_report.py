@@ -12,7 +12,8 @@ import pytest
 from models import bundle
 from models.bundle import BundleError
 from training import recipe, results, score
-from training.report import report
+from training.recipe import Augment, Pruning
+from training.report import _sized, report
 from training.results import Latency, Result, ResultsError, Training
 from training.score import Answers
 from training.settings import ReportSettings
@@ -106,7 +107,6 @@ def test_page_is_made_of_the_kept_results_alone(settings: ReportSettings, tmp_pa
     text = settings.out.read_text()
     assert text.index("| good |") < text.index("| bad |")
     assert "| pink noise 20 dB below the clip | 70.0% | 40.0% |" in text
-    assert "batch 9" in text
     for picture in ("reliability", "groups", "risk-coverage", "front"):
         assert f"](results/ang-hap-neu-{picture}.png)" in text
         assert (settings.results_dir / f"ang-hap-neu-{picture}.png").stat().st_size > 5_000
@@ -126,8 +126,29 @@ def test_a_change_of_a_recipe_is_compared_on_one_block(settings: ReportSettings)
     systems, _, changes = settings.out.read_text().partition("### What each change is worth")
     assert "| changed |" not in systems
     row = next(line for line in changes.splitlines() if line.startswith("| changed |"))
-    assert "| 75.0% ± 7.1% (2 seeds) |  |" in row
-    assert "| 80.0% (1 seed) | 80.0% ± 0.0% |" in changes
+    assert "batch 9" in row
+    assert row.endswith("| 75.0% ± 7.1% (2 seeds) |  |  | 2,048 |  |")
+    assert "| 80.0% (1 seed) |  |  | 2,048 | 80.0% ± 0.0% |" in changes
+
+
+def test_what_only_changes_the_network_is_drawn_by_its_size(settings: ReportSettings) -> None:
+    """Width, depth and pruning have a plot on the block that compares them; a recipe with other speeds is not in it."""
+    plan = recipe.load("ang-hap-neu")
+    recipes = {
+        "default": plan,
+        "pruned": msgspec.structs.replace(plan, pruning=Pruning(sparsity=0.9)),
+        "slow": msgspec.structs.replace(plan, augment=Augment(speeds=(0.9,))),
+    }
+    for name, told in recipes.items():
+        kept = msgspec.structs.replace(result(name, (1,)), told=msgspec.to_builtins(told), multiply_adds=10**7)
+        results.write(settings.results_dir, name, kept)
+
+    assert report(settings) == 0
+
+    assert "](results/ang-hap-neu-sizes.png)" in settings.out.read_text()
+    found = [one.name for one in _sized(list(results.read(settings.results_dir).values()), msgspec.to_builtins(plan))]
+    assert found == ["default", "pruned"]
+    assert (settings.results_dir / "ang-hap-neu-sizes.png").stat().st_size > 5_000
 
 
 def test_the_plots_are_of_what_was_scored_on_most_speakers(settings: ReportSettings) -> None:
