@@ -55,7 +55,7 @@ def train_fold(material: Material, recipe: Recipe, fold: Fold, runs_dir: Path) -
         RecipeError: the run folder is that of another recipe.
     """
     split = splits.of(material.clips, fold, recipe).scored_on(recipe.labels)
-    model = learn(material, recipe, split, fold, runs_dir)
+    model = fit.load(recipe, learn(material, recipe, split, fold, runs_dir), recipe.labels)
     made = bundled(model, recipe, split.train, fold, runs_dir)
     made = msgspec.structs.replace(made, manifest=_calibrate(made, split.dev, recipe))
     found = score.answers(made, split.test)

@@ -40,13 +40,13 @@ class Lesson(NamedTuple):
     dev: Heard | None
     """What is looked at after each epoch, if anything is; it decides nothing."""
     teachers: Sequence[Any]
-    """Keras models that give logits of the recipe's labels."""
+    """Keras models that give logits of the labels that are learned."""
 
 
-def fit(lesson: Lesson, recipe: Recipe, seed: int, folder: Path) -> Any:
-    """Return a trained and pruned Keras model, after the recipe's number of epochs.
+def fit(lesson: Lesson, recipe: Recipe, seed: int, folder: Path) -> None:
+    """Train and prune a network for the recipe's number of epochs, and write its weights into the folder.
 
-    Each epoch adds a line to `curves.jsonl` in the folder, and replaces the checkpoint from which the training goes on.
+    Each epoch adds a line to `curves.jsonl` there, and replaces the checkpoint from which the training goes on.
 
     Args:
         lesson: what to learn from.
@@ -87,24 +87,26 @@ def fit(lesson: Lesson, recipe: Recipe, seed: int, folder: Path) -> Any:
         )
         checkpoint.epoch.assign_add(1)
         manager.save()
-    weights = tfmot.sparsity.keras.strip_pruning(model).get_weights()
-    finished = untrained(recipe, len(recipe.labels))
-    finished.set_weights(network.first_outputs(weights, len(recipe.labels)))
+    learned = untrained(recipe, len(recipe.learned))
+    learned.set_weights(tfmot.sparsity.keras.strip_pruning(model).get_weights())
     written = folder / f"partial.{WEIGHTS}"
-    finished.save_weights(written)
+    learned.save_weights(written)
     written.rename(folder / WEIGHTS)
     shutil.rmtree(folder / CHECKPOINT)
-    return finished
 
 
-def load(recipe: Recipe, folder: Path) -> Any | None:
-    """Return the Keras model of a training that is finished; None where it is not."""
-    file = folder / WEIGHTS
-    if not file.is_file():
-        return None
-    model = untrained(recipe, len(recipe.labels))
-    model.load_weights(file)
-    return model
+def finished(folder: Path) -> bool:
+    """Return whether the training of a run folder came to its end."""
+    return (folder / WEIGHTS).is_file()
+
+
+def load(recipe: Recipe, folder: Path, labels: Sequence[str]) -> Any:
+    """Return the Keras model of a training that is finished, with the outputs for these of its labels."""
+    whole = untrained(recipe, len(recipe.learned))
+    whole.load_weights(folder / WEIGHTS)
+    asked = untrained(recipe, len(labels))
+    asked.set_weights(network.of_outputs(whole.get_weights(), [recipe.learned.index(label) for label in labels]))
+    return asked
 
 
 def untrained(recipe: Recipe, labels: int) -> Any:
@@ -153,7 +155,8 @@ def _step(model: Any, loss: Callable[[Any, Any, Any], Any]) -> Any:
 
 def _uar(model: Any, dev: Heard, recipe: Recipe) -> float:
     outputs = model.predict(dev.windows, batch_size=128, verbose=0)
-    return round(evaluate.uar(outputs[:, : len(recipe.labels)].argmax(axis=1), dev.truth), 4)
+    asked = outputs[:, [recipe.learned.index(label) for label in recipe.labels]]
+    return round(evaluate.uar(asked.argmax(axis=1), dev.truth), 4)
 
 
 def _log(file: Path, **values: float) -> None:

@@ -19,9 +19,12 @@ from training.fit import Heard, Lesson
 from training.recipe import Recipe, RecipeError
 from training.splits import Fold, Split
 
+CONFIG = "config.json"
+"""In a run folder: of what recipe and recordings it is."""
 
-def learn(material: Material, recipe: Recipe, split: Split, fold: Fold, runs_dir: Path) -> Any:
-    """Return the trained Keras model of a fold; one that was stopped goes on, one that is finished is loaded.
+
+def learn(material: Material, recipe: Recipe, split: Split, fold: Fold, runs_dir: Path) -> Path:
+    """Return the run folder of a fold with its finished network; a training that was stopped goes on.
 
     Args:
         material: what there is to hear.
@@ -34,14 +37,16 @@ def learn(material: Material, recipe: Recipe, split: Split, fold: Fold, runs_dir
         RecipeError: a run folder is that of another recipe, or the teachers cannot teach.
     """
     folder = runs_dir / recipe.folder / fold.folder
-    _claim(folder, recipe, split.train)
-    finished = fit.load(recipe, folder)
-    if finished is not None:
-        return finished
-    teachers = _teachers(material, recipe, split, fold, runs_dir)
-    banks = [material.bank(speed) for speed in recipe.augment.speeds]
-    batches = Batches(banks, material.numbers(split.train), _truth(split.train, recipe), recipe, fold.seed)
-    return fit.fit(Lesson(batches, _dev(split, recipe), teachers), recipe, fold.seed, folder)
+    data = corpora.digest(split.train)
+    _claim(folder, recipe, data)
+    if not fit.finished(folder):
+        _take_over(folder, recipe, data, sorted(runs_dir.glob(f"*/{fold.folder}")))
+    if not fit.finished(folder):
+        teachers = _teachers(material, recipe, split, fold, runs_dir)
+        banks = [material.bank(speed) for speed in recipe.augment.speeds]
+        batches = Batches(banks, material.numbers(split.train), _truth(split.train, recipe), recipe, fold.seed)
+        fit.fit(Lesson(batches, _dev(split, recipe), teachers), recipe, fold.seed, folder)
+    return folder
 
 
 def _teachers(material: Material, recipe: Recipe, split: Split, fold: Fold, runs_dir: Path) -> list[Any]:
@@ -50,7 +55,25 @@ def _teachers(material: Material, recipe: Recipe, split: Split, fold: Fold, runs
         return []
     theirs = msgspec.structs.replace(split, train=[clip for clip in split.train if clip.label in plan.heard])
     seeds = range(plan.seed, plan.seed + recipe.teaching.seeds)
-    return [learn(material, plan, theirs, fold._replace(seed=seed), runs_dir) for seed in seeds]
+    folders = [learn(material, plan, theirs, fold._replace(seed=seed), runs_dir) for seed in seeds]
+    return [fit.load(plan, folder, recipe.learned) for folder in folders]
+
+
+def _take_over(folder: Path, recipe: Recipe, data: str, others: Sequence[Path]) -> None:
+    """Copy what another recipe's training has learned, if that only asks its network for other labels."""
+    for other in others:
+        if fit.finished(other) and _trained_alike(other / CONFIG, recipe, data):
+            shutil.copyfile(other / fit.CURVES, folder / fit.CURVES)
+            shutil.copyfile(other / fit.WEIGHTS, folder / fit.WEIGHTS)
+            return
+
+
+def _trained_alike(config: Path, recipe: Recipe, data: str) -> bool:
+    try:
+        theirs, heard = _told(config)
+    except (OSError, RecipeError):  # nothing to take over
+        return False
+    return heard == data and theirs.training == recipe.training
 
 
 def _truth(clips: Sequence[Clip], recipe: Recipe) -> NDArray[np.float32]:
@@ -66,35 +89,39 @@ def _dev(split: Split, recipe: Recipe) -> Heard | None:
     return Heard(features.normalised(windows), features.targets(split.dev, recipe.labels))
 
 
-def _claim(folder: Path, recipe: Recipe, train: Sequence[Clip]) -> None:
-    """Write down what is trained here and of what, and drop what was trained of other recordings.
+def _claim(folder: Path, recipe: Recipe, data: str) -> None:
+    """Write down what is trained here and of what recordings, and drop what was trained of others.
 
     Raises:
         RecipeError: the folder is that of another recipe.
     """
-    told = msgspec.json.encode({"data_sha256": corpora.digest(train), "recipe": recipe})
-    content = msgspec.json.format(told, indent=2)
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "config.json"
+    file = folder / CONFIG
     checkpoint, weights = folder / fit.CHECKPOINT, folder / fit.WEIGHTS
-    if not file.is_file() or file.read_bytes() != content:
-        _refuse_another_recipes(file, recipe)
-        shutil.rmtree(checkpoint, ignore_errors=True)
-        weights.unlink(missing_ok=True)
+    if file.is_file():
+        before, heard = _told(file)
+        if before.sha256 != recipe.sha256:
+            raise RecipeError(
+                f"{folder} is the run folder of another recipe than {recipe.name}: move it away, or give another "
+                "runs_dir"
+            )
+        if heard != data:
+            shutil.rmtree(checkpoint, ignore_errors=True)
+            weights.unlink(missing_ok=True)
     if not checkpoint.is_dir() and not weights.is_file():
         (folder / fit.CURVES).unlink(missing_ok=True)
-    file.write_bytes(content)
+    told = msgspec.json.encode({"data_sha256": data, "recipe": recipe})
+    file.write_bytes(msgspec.json.format(told, indent=2))
 
 
-def _refuse_another_recipes(file: Path, recipe: Recipe) -> None:
-    if not file.is_file():
-        return
+def _told(config: Path) -> tuple[Recipe, str]:
+    """Return of what recipe a run folder is, and the hash of the recordings.
+
+    Raises:
+        RecipeError: it does not tell.
+    """
     try:
-        told = msgspec.json.decode(file.read_bytes())["recipe"]
-    except (msgspec.DecodeError, KeyError) as error:
-        raise RecipeError(f"{file} tells no recipe: {error}; move {file.parent} away") from error
-    if told != msgspec.json.decode(msgspec.json.encode(recipe)):
-        raise RecipeError(
-            f"{file.parent} is the run folder of another recipe than {recipe.name}: move it away, or give another "
-            "runs_dir"
-        )
+        told = msgspec.json.decode(config.read_bytes())
+        return recipes.convert(told["recipe"]), str(told["data_sha256"])
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        raise RecipeError(f"{config} tells no recipe: {error}; move {config.parent} away") from error

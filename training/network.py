@@ -32,10 +32,10 @@ def build(network: Network, input_shape: tuple[int, int, int], labels: int) -> A
     return tf_keras.Model(inputs, layers.Dense(labels)(tensor))
 
 
-def first_outputs(weights: list[Any], labels: int) -> list[Any]:
-    """Return a model's weights without those of all but its first outputs."""
+def of_outputs(weights: list[Any], chosen: list[int]) -> list[Any]:
+    """Return a model's weights without those of all but these outputs, in this order."""
     *others, head, bias = weights
-    return [*others, head[:, :labels], bias[:labels]]
+    return [*others, head[:, chosen], bias[chosen]]
 
 
 def _normalise(tensor: Any) -> Any:

@@ -136,14 +136,21 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def learned(self) -> tuple[str, ...]:
-        """All labels of the network in training, those of the finished model first."""
-        return self.labels + tuple(label for label in self.taught if label not in self.labels)
+        """All labels of the network in training, in the order of its outputs."""
+        return tuple(sorted({*self.labels, *self.taught}))
 
     @property
     def heard(self) -> tuple[str, ...]:
         """The labels of all clips that the network hears in training."""
         unlabelled = self.teaching.unlabelled if self.teaching else ()
         return self.learned + tuple(label for label in unlabelled if label not in self.learned)
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """What decides how its networks are trained: the same for recipes that only ask them for other labels."""
+        said = msgspec.to_builtins(self)
+        asked = ("name", "labels", "taught", "uncertain_share")
+        return {name: value for name, value in said.items() if name not in asked} | {"learned": self.learned}
 
     @property
     def folder(self) -> str:
@@ -241,16 +248,22 @@ def load(name: str) -> Recipe:
 
 
 def _parsed(name: str) -> Recipe:
-    path, told = _read(name)
-    if "base" in told:
-        base, others = _read(str(told.pop("base")))
-        if "base" in others:
-            raise RecipeError(f"{path} is not a valid recipe: its base {base} has a base itself; name that one")
-        told = _changed(others, told)
+    path, told = _whole(name)
     try:
         return convert(told)
     except (ValueError, msgspec.ValidationError) as error:
         raise RecipeError(f"{path} is not a valid recipe: {error}") from error
+
+
+def _whole(name: str, after: tuple[Path, ...] = ()) -> tuple[Path, dict[str, Any]]:
+    """Return what a recipe and those on which it is based say together."""
+    path, told = _read(name)
+    if path in after:
+        raise RecipeError(f"{after[0]} is not a valid recipe: it is its own base, by way of {after[-1]}")
+    if "base" in told:
+        _, others = _whole(str(told.pop("base")), (*after, path))
+        told = _changed(others, told)
+    return path, told
 
 
 def _read(name: str) -> tuple[Path, dict[str, Any]]:
@@ -283,9 +296,11 @@ def teacher(plan: Recipe) -> Recipe | None:
     if plan.teaching is None:
         return None
     found = _parsed(plan.teaching.recipe)
-    for what in ("labels", "front_end", "window_ms"):
+    for what in ("front_end", "window_ms"):
         if getattr(found, what) != getattr(plan, what):
             raise RecipeError(f"{found.name} cannot teach {plan.name}: their {what} must be the same")
+    if unknown := set(plan.learned) - set(found.learned):
+        raise RecipeError(f"{found.name} cannot teach {plan.name}: it has not learned {', '.join(sorted(unknown))}")
     if found.teaching:
         raise RecipeError(f"{found.name} cannot teach {plan.name}: it has teachers itself")
     if unknown := set(found.heard) - set(plan.heard):

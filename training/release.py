@@ -9,7 +9,7 @@ import numpy as np
 
 from models.bundle import Bundle, Manifest
 from models.runtime import Classifier
-from training import evaluate, export, score, splits
+from training import evaluate, export, fit, score, splits
 from training.backgrounds import BACKGROUNDS, NOISES
 from training.corpora import Clip
 from training.features import Material
@@ -41,7 +41,7 @@ def train(material: Material, recipe: Recipe, done: Mapping[Fold, Manifest], run
     """
     fold = Fold(0, recipe.seed, splits.RELEASE)
     split = splits.of(material.clips, fold, recipe)
-    model = learn(material, recipe, split, fold, runs_dir)
+    model = fit.load(recipe, learn(material, recipe, split, fold, runs_dir), recipe.labels)
     made = export.bundled(model, recipe, split.train, fold, runs_dir)
     clips = split.train
     manifest = msgspec.structs.replace(

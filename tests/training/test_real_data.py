@@ -23,12 +23,12 @@ def test_clips_are_those_of_the_release(real_data_dir: Path) -> None:
 
 @pytest.mark.parametrize("name", BUNDLES)
 def test_shipped_bundle_was_trained_on_what_it_says(real_data_dir: Path, name: str) -> None:
-    """A shipped manifest's data hash is that of all clips of its labels, its recipe hash that of the recipe."""
+    """A shipped manifest's data hash is that of all clips that its recipe hears, its recipe hash that of the recipe."""
     manifest = bundle.load(bundle.find(name)).manifest
     plan = recipe.load(name)
 
     assert plan.sha256 == manifest.recipe_sha256
-    assert corpora.digest(corpora.read_clips(real_data_dir, plan.learned)) == manifest.data_sha256
+    assert corpora.digest(corpora.read_clips(real_data_dir, plan.heard)) == manifest.data_sha256
 
 
 @pytest.mark.parametrize("name", BUNDLES)

@@ -58,17 +58,19 @@ def test_recipe_and_corpus_are_named_without_a_flag() -> None:
 
 def test_a_recipe_may_say_only_what_differs(tmp_path: Path) -> None:
     """What a recipe with a base does not say is as in its base; a misspelt key in it is still an error."""
-    one, two, wrong = tmp_path / "one.toml", tmp_path / "two.toml", tmp_path / "wrong.toml"
+    one, two, circle, wrong = (tmp_path / f"{name}.toml" for name in ("one", "two", "circle", "wrong"))
     one.write_text('base = "tiny"\nname = "one"\n[augment]\nmixup = 0.0\n')
-    two.write_text(f'base = "{one}"\n')
+    two.write_text(f'base = "{one}"\nepochs = 9\n')
+    circle.write_text(f'base = "{circle}"\n')
     wrong.write_text('base = "tiny"\n[augment]\nmix_up = 0.0\n')
     tiny, changed = recipe.load("tiny"), recipe.load(str(one))
 
     assert tiny.augment.mixup > 0
     silent = msgspec.structs.replace(tiny.augment, mixup=0.0)
     assert changed == msgspec.structs.replace(tiny, name="one", augment=silent)
-    with pytest.raises(RecipeError, match="has a base itself; name that one"):
-        recipe.load(str(two))
+    assert recipe.load(str(two)) == msgspec.structs.replace(changed, epochs=9)
+    with pytest.raises(RecipeError, match=r"circle.toml is not a valid recipe: it is its own base, by way of .*circle"):
+        recipe.load(str(circle))
     with pytest.raises(RecipeError, match=r"wrong.toml is not a valid recipe: .*unknown field `mix_up`"):
         recipe.load(str(wrong))
     wrong.write_text('base = "nope"\n')
@@ -83,13 +85,15 @@ def test_a_recipe_may_say_only_what_differs(tmp_path: Path) -> None:
         ('recipe = "light-sernet"', "light-sernet cannot teach pupil: their front_end must be the same"),
         ('recipe = "PUPIL"', "pupil cannot teach pupil: it has teachers itself"),
         ('recipe = "TAUGHT"', "taught cannot teach pupil: it also hears clips of SAD"),
+        ('recipe = "UNTAUGHT"', "untaught cannot teach pupil: it has not learned NEU"),
     ],
 )
 def test_who_cannot_teach_is_named(tmp_path: Path, told: str, reason: str) -> None:
     """Teachers hear as their student does, the same clips or fewer, and have no teachers themselves."""
-    taught, pupil = tmp_path / "taught.toml", tmp_path / "pupil.toml"
+    taught, untaught, pupil = (tmp_path / f"{name}.toml" for name in ("taught", "untaught", "pupil"))
     taught.write_text('base = "tiny"\nname = "taught"\ntaught = ["SAD"]\n')
-    teaching = told.replace("PUPIL", str(pupil)).replace("TAUGHT", str(taught))
+    untaught.write_text('base = "tiny"\nname = "untaught"\nlabels = ["ANG", "HAP"]\n')
+    teaching = told.replace("PUPIL", str(pupil)).replace("UNTAUGHT", str(untaught)).replace("TAUGHT", str(taught))
     pupil.write_text(f'base = "tiny"\nname = "pupil"\n[teaching]\n{teaching}\n')
 
     with pytest.raises(RecipeError, match=reason):
@@ -130,8 +134,12 @@ def test_hash_is_of_the_meaning(tmp_path: Path) -> None:
     assert recipe.load(str(changed)).sha256 != recipe.load("tiny").sha256
 
 
-def test_learned_labels_begin_with_those_of_the_model() -> None:
-    """What a network is taught beside its model's labels comes after them, each label once."""
-    plan = msgspec.structs.replace(recipe.load("tiny"), taught=("SAD", "ANG", "DIS"))
+def test_who_asks_for_other_labels_trains_the_same_network() -> None:
+    """A network has an output for each label once, in one order, whichever of them a recipe asks for."""
+    three = msgspec.structs.replace(recipe.load("tiny"), taught=("SAD", "ANG", "DIS"))
+    two = msgspec.structs.replace(three, name="two", labels=("SAD", "DIS"), taught=("HAP", "NEU", "ANG"))
 
-    assert plan.learned == ("ANG", "HAP", "NEU", "SAD", "DIS")
+    assert two.learned == three.learned == ("ANG", "DIS", "HAP", "NEU", "SAD")
+    assert two.training == three.training
+    assert msgspec.structs.replace(two, epochs=9).training != three.training
+    assert msgspec.structs.replace(two, taught=("HAP", "NEU")).training != three.training

@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from models import bundle
-from models.runtime import Classifier
+from models.runtime import Classifier, synthetic_clip
+from training import evaluate as evaluation
 from training import fit, recipe, score
 from training.backgrounds import BACKGROUNDS
 from training.batches import Batches
@@ -260,19 +261,30 @@ def test_weights_go_at_once_or_little_by_little(end: float, wanted: dict[int, fl
         assert share is None or float(found) == pytest.approx(share)
 
 
-def test_a_model_that_learned_more_labels_gives_its_own(settings: TrainSettings, tmp_path: Path) -> None:
-    """Three labels of a network that was taught four: clips of all train it, those of three score it."""
-    plan = tmp_path / "taught.toml"
-    tiny = (recipe.SHIPPED / "tiny.toml").read_text()
-    plan.write_text(tiny.replace("epochs", 'taught = ["SAD", "ANG"]\nepochs', 1))
+def test_one_training_makes_models_for_other_labels(
+    settings: TrainSettings, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A recipe that asks a network of four labels for two of them trains nothing anew: it says what the other one says.
 
-    assert train(TrainSettings(str(plan), settings.recordings_dir, settings.runs_dir, tmp_path / "three")) == 0
+    Clips of all four have trained it, those of the two score it.
+    """
+    four, two = tmp_path / "four.toml", tmp_path / "two.toml"
+    four.write_text('base = "tiny"\nname = "four"\nlabels = ["ANG", "HAP", "NEU", "SAD"]\n')
+    two.write_text(f'base = "{four}"\nname = "two"\nlabels = ["SAD", "HAP"]\ntaught = ["ANG", "NEU"]\n')
 
-    made = bundle.load(tmp_path / "three")
+    for plan in (four, two):
+        folder = tmp_path / plan.stem
+        assert train(TrainSettings(str(plan), settings.recordings_dir, settings.runs_dir, folder)) == 0
+
+    assert capfd.readouterr().out.count('"epoch":1,') == 1
+    made, whole = (bundle.load(tmp_path / plan.stem) for plan in (two, four))
     Classifier(made).verify()
-    assert made.manifest.labels == ("ANG", "HAP", "NEU")
+    assert made.manifest.labels == ("SAD", "HAP")
     assert made.manifest.measured["heard"] == ["ANG", "HAP", "NEU", "SAD"]
-    assert made.manifest.measured["clips"] == {"train": 12, "dev": 9, "test": 6}
+    assert made.manifest.measured["clips"] == {"train": 12, "dev": 6, "test": 4}
+    window = made.manifest.front_end.log_mel(synthetic_clip(48_000))
+    (said,), (of_all,) = (evaluation.logits(Classifier(one), [window]) for one in (made, whole))
+    np.testing.assert_allclose(said, of_all[[3, 1]], atol=0.1 * np.ptp(of_all))
 
 
 def test_a_network_is_taught_by_others(settings: TrainSettings, tmp_path: Path) -> None:
