@@ -137,6 +137,17 @@ def test_the_readme_quotes_the_shipped_model() -> None:
         assert figure.replace("%", " %").replace("95  %", "95 %") in text, figure
 
 
+def test_the_readme_quotes_the_second_model() -> None:
+    """What is said of six emotions is in the manifest beside that file."""
+    text = " ".join((ROOT / "README.md").read_text().split())
+    manifest = models.bundle.load(models.bundle.find("six")).manifest
+
+    uar, people = manifest.measured["uar"], manifest.measured["listeners"]["uar"]
+    quoted = f"is {uar:.1%} on strangers, that of people on the same clips {people:.1%}".replace("%", " %")
+    assert f"`{manifest.name}`, also knows" in text
+    assert quoted in text
+
+
 def test_what_the_device_is_said_to_print_is_in_its_code() -> None:
     """Each sentence in the table of what goes wrong is one that the code can say."""
     joined = "\n".join(path.read_text() for room in ("device", "models") for path in (ROOT / room).glob("*.py"))
