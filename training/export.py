@@ -103,7 +103,8 @@ def _converted(model: Any, train: Sequence[Clip], recipe: Recipe, seed: int) -> 
     if not recipe.integer:
         return quantise.to_float32(model)
     shown = np.random.default_rng(seed).permutation(len(train))[:REPRESENTATIVE_CLIPS]
-    return quantise.to_int8(model, features.normalised(score.windows([train[number] for number in shown], recipe)))
+    windows = score.windows([train[number] for number in shown], recipe)
+    return quantise.to_int8(model, features.normalised(windows), recipe.weight_levels)
 
 
 def write(made: Bundle) -> None:

@@ -127,6 +127,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """At its peak; a cosine brings it down to 0."""
     weight_decay: Annotated[float, Meta(ge=0)] = 0.0
     label_smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    weight_levels: Annotated[int, Meta(ge=0, le=127)] = 0
+    """How many values a weight of a pointwise convolution can have on either side of 0; 0 is as many as int8 has, 127.
+    Fewer of them compress better (Han et al. 2016, Deep compression)."""
     uncertain_share: Share = 0.2
     """Share of the dev windows that `uncertain_below` sets aside."""
     network: Network
@@ -147,9 +150,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def training(self) -> dict[str, Any]:
-        """What decides how its networks are trained: the same for recipes that only ask them for other labels."""
+        """What decides how its networks are trained: the same for recipes that only make other files of them."""
         said = msgspec.to_builtins(self)
-        asked = ("name", "labels", "taught", "uncertain_share")
+        asked = ("name", "labels", "taught", "weight_levels", "uncertain_share")
         return {name: value for name, value in said.items() if name not in asked} | {"learned": self.learned}
 
     @property
@@ -165,6 +168,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for part, name in (
             (said, "taught"),
             (said, "teaching"),
+            (said, "weight_levels"),
             (said["augment"], "shaped_share"),
             (said["augment"], "style_share"),
             (said["augment"], "room_share"),

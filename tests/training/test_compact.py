@@ -1,9 +1,13 @@
-"""A compact model file is the same model."""
+"""A compact model file is the same model, and one with few values of its weights a smaller one."""
+
+import zlib
+from typing import Any
 
 import numpy as np
 import pytest
 import tf_keras
 from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
 from tensorflow.lite.python import schema_py_generated as schema
 from tf_keras import layers
 
@@ -18,9 +22,22 @@ WINDOWS = RNG.random((4, 20, 16, 1), np.float32)
 def converted(monkeypatch: pytest.MonkeyPatch) -> bytes:
     """Return an int8 model as the converter leaves it."""
     monkeypatch.setattr(quantise, "compact", bytes)
+    return quantise.to_int8(network(), WINDOWS)
+
+
+def network() -> Any:
+    """Return a model with one pointwise convolution, the same each time."""
+    tf_keras.utils.set_random_seed(1)
     inputs = layers.Input((20, 16, 1))
     tensor = layers.Conv2D(32, 1)(layers.Conv2D(32, 3)(inputs))
-    return quantise.to_int8(tf_keras.Model(inputs, layers.GlobalAveragePooling2D()(tensor)), WINDOWS)
+    return tf_keras.Model(inputs, layers.GlobalAveragePooling2D()(tensor))
+
+
+def pointwise(content: bytes) -> NDArray[np.int8]:
+    """Return the weights of the pointwise convolution, shape (filters, 1, 1, channels)."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    (found,) = (tensor for tensor in model.subgraphs[0].tensors if list(tensor.shape) == [32, 1, 1, 32])
+    return np.asarray(model.buffers[found.buffer].data, np.uint8).view(np.int8).reshape(32, 1, 1, 32)
 
 
 def answer(content: bytes) -> list[int]:
@@ -54,3 +71,16 @@ def test_weights_are_aligned(converted: bytes) -> None:
     constants = [buffer.DataAsNumpy() for buffer in buffers if buffer.DataLength()]
     assert len(constants) >= 4
     assert {(constant.ctypes.data - file.ctypes.data) % 16 for constant in constants} == {0}
+
+
+def test_few_values_of_a_weight_compress_better() -> None:
+    """With 4 levels each filter's weights have 9 values at most, and the model says about the same."""
+    model = network()
+
+    coarse, fine = quantise.to_int8(model, WINDOWS, levels=4), quantise.to_int8(model, WINDOWS)
+
+    assert max(len(np.unique(weights)) for weights in pointwise(coarse)) <= 9
+    assert max(len(np.unique(weights)) for weights in pointwise(fine)) > 20
+    assert len(zlib.compress(coarse, 9)) < len(zlib.compress(fine, 9)) - 300
+    np.testing.assert_allclose(answer(coarse), answer(fine), atol=30)
+    assert answer(coarse) != answer(fine)
