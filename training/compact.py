@@ -6,6 +6,8 @@ import flatbuffers
 from numpy.typing import NDArray
 from tensorflow.lite.python import schema_py_generated as schema
 
+from training import rounding
+
 IDENTIFIER = b"TFL3"
 ALIGNMENT = 16
 """Kernels read weights in steps of so many bytes."""
@@ -29,9 +31,16 @@ class _Sharing(flatbuffers.Builder):
         return self._written[key]
 
 
-def compact(content: bytes) -> bytes:
-    """Return the same model without the names of its tensors and the converter's notes, equal arrays written once."""
+def compact(content: bytes, levels: int = rounding.INT8_LEVELS) -> bytes:
+    """Return the same model without the names of its tensors and the converter's notes, equal arrays written once.
+
+    Args:
+        content: a TFLite flat buffer.
+        levels: how many values its pointwise weights have on either side of 0; 7 or fewer are stored in four bits.
+    """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
+    if levels <= rounding.INT4_LEVELS:
+        rounding.pack(model, levels)
     for subgraph in model.subgraphs:
         for tensor in subgraph.tensors:
             tensor.name = None

@@ -104,7 +104,7 @@ def _converted(model: Any, train: Sequence[Clip], recipe: Recipe, seed: int) -> 
         return quantise.to_float32(model)
     shown = np.random.default_rng(seed).permutation(len(train))[:REPRESENTATIVE_CLIPS]
     windows = score.windows([train[number] for number in shown], recipe)
-    return quantise.to_int8(model, features.normalised(windows), recipe.weight_levels)
+    return quantise.to_int8(model, features.normalised(windows), recipe.levels)
 
 
 def write(made: Bundle) -> None:

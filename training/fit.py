@@ -14,7 +14,7 @@ import tf_keras
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training import evaluate, network, peers
+from training import evaluate, network, peers, rounding
 from training.batches import Batches
 from training.recipe import PeerRecipe, Pruning, Recipe
 
@@ -65,7 +65,8 @@ def fit(lesson: Lesson, recipe: Recipe, seed: int, folder: Path) -> None:
     model.optimizer.build(model.trainable_variables)
     pruning = tfmot.sparsity.keras.UpdatePruningStep()
     pruning.set_model(model)
-    step = _step(model, _loss(recipe, teachers))
+    rounds = tf.Variable(initial_value=False)
+    step = _step(model, _loss(recipe, teachers), recipe.levels, rounds)
     checkpoint = tf.train.Checkpoint(model=model, epoch=tf.Variable(0))
     manager = tf.train.CheckpointManager(checkpoint, str(folder / CHECKPOINT), max_to_keep=1)
     checkpoint.restore(manager.latest_checkpoint)
@@ -73,6 +74,7 @@ def fit(lesson: Lesson, recipe: Recipe, seed: int, folder: Path) -> None:
     for epoch in range(int(checkpoint.epoch), recipe.epochs):
         started = time.monotonic()
         losses: list[float] = []
+        rounds.assign(recipe.rounding is not None and epoch >= recipe.rounding.begin * recipe.epochs)
         title = f"epoch {epoch + 1} of {recipe.epochs}"
         for windows, truth in tqdm(batches.epoch(epoch), title, len(batches), leave=False, unit="batch", disable=None):
             pruning.on_train_batch_begin(len(losses))
@@ -89,6 +91,9 @@ def fit(lesson: Lesson, recipe: Recipe, seed: int, folder: Path) -> None:
         manager.save()
     learned = untrained(recipe, len(recipe.learned))
     learned.set_weights(tfmot.sparsity.keras.strip_pruning(model).get_weights())
+    if recipe.rounding:
+        for kernel in rounding.kernels(learned):
+            kernel.assign(rounding.rounded(kernel, recipe.levels))
     written = folder / f"partial.{WEIGHTS}"
     learned.save_weights(written)
     written.rename(folder / WEIGHTS)
@@ -141,12 +146,20 @@ def _loss(recipe: Recipe, teachers: Sequence[Any]) -> Callable[[Any, Any, Any], 
     return loss
 
 
-def _step(model: Any, loss: Callable[[Any, Any, Any], Any]) -> Any:
+def _step(model: Any, loss: Callable[[Any, Any, Any], Any], levels: int, rounds: Any) -> Any:
+    """Return a function that learns from a batch; what it hears it with are rounded weights, when `rounds` is true."""
+    kernels = rounding.kernels(model)
+
     @tf.function(reduce_retracing=True)
     def step(windows: Any, truth: Any) -> Any:
+        behind = [tf.identity(kernel) for kernel in kernels]
+        for kernel in kernels:
+            kernel.assign(tf.where(rounds, rounding.rounded(kernel, levels), kernel))
         with tf.GradientTape() as tape:
             value = loss(windows, truth, model(windows, training=True))
         gradients = tape.gradient(value, model.trainable_variables)
+        for kernel, before in zip(kernels, behind, strict=True):
+            kernel.assign(before)
         model.optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return value
 
@@ -170,9 +183,8 @@ def _prunable(model: Any, recipe: Recipe, steps: int) -> Any:
     schedule = _schedule(recipe.pruning, steps)
 
     def wrap(layer: Any) -> Any:
-        # The pointwise convolutions hold nearly all weights. The first layer and the head are small and sensitive,
-        # and the library cannot prune depthwise kernels.
-        if isinstance(layer, tf_keras.layers.Conv2D) and layer.kernel_size == (1, 1):
+        # The first layer and the head are small and sensitive, and the library cannot prune depthwise kernels.
+        if rounding.is_pointwise(layer):
             return tfmot.sparsity.keras.prune_low_magnitude(layer, schedule)
         return layer
 

@@ -4,26 +4,26 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tf_keras
 from numpy.typing import NDArray
 
 from training.compact import compact
+from training.rounding import INT8_LEVELS
 
 
-def to_int8(model: Any, windows: NDArray[np.float32], levels: int = 0) -> bytes:
+def to_int8(model: Any, windows: NDArray[np.float32], levels: int = INT8_LEVELS) -> bytes:
     """Return the TFLite flat buffer: batch 1, int8 weights, activations, input and output.
 
     Args:
         model: the trained Keras model.
         windows: normalised training windows that show which values occur, shape (n, frames, mels, 1).
-        levels: how many values a pointwise weight can have on either side of 0; 0 is all of int8.
+        levels: how many values its pointwise weights have on either side of 0; 7 or fewer are stored in four bits.
     """
-    converter = _converter(_rounded(model, levels) if levels else model, windows.shape[1:])
+    converter = _converter(model, windows.shape[1:])
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([window[None]] for window in windows)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
-    content: bytes = compact(converter.convert())
+    content: bytes = compact(converter.convert(), levels)
     return content
 
 
@@ -38,15 +38,3 @@ def _converter(model: Any, shape: tuple[int, ...]) -> Any:
     call = tf.function(lambda window: model(window, training=False))
     traced = call.get_concrete_function(tf.TensorSpec((1, *shape), tf.float32))
     return tf.lite.TFLiteConverter.from_concrete_functions([traced], model)
-
-
-def _rounded(model: Any, levels: int) -> Any:
-    """Return a copy of a model whose pointwise weights are multiples of a fraction of the largest of their filter."""
-    copy = tf_keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    for layer in copy.layers:
-        if isinstance(layer, tf_keras.layers.Conv2D) and layer.kernel_size == (1, 1):
-            kernel = layer.kernel.numpy()
-            step = np.maximum(np.abs(kernel).max(axis=(0, 1, 2)) / levels, np.finfo(np.float32).tiny)
-            layer.kernel.assign(np.rint(kernel / step) * step)
-    return copy

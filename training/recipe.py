@@ -83,6 +83,19 @@ class Pruning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError(f"pruning ends at {self.end:g} before it begins at {self.begin:g}; a later end is right")
 
 
+class Rounding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Few values for the weights of pointwise convolutions, so that they take less room.
+
+    The network is heard with rounded weights while it learns, and the gradients go to those behind them (Courbariaux et
+    al. 2015, BinaryConnect; Jacob et al. 2018, quantisation-aware training).
+    """
+
+    levels: Annotated[int, Meta(ge=1, le=127)]
+    """How many values a weight can have on either side of 0; 7 fit into four bits, and are stored so."""
+    begin: Share = 0.5
+    """Where in the training it begins."""
+
+
 class Teaching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Networks that teach another one by what they say to the windows that it hears (Hinton et al. 2015, distillation).
 
@@ -127,14 +140,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """At its peak; a cosine brings it down to 0."""
     weight_decay: Annotated[float, Meta(ge=0)] = 0.0
     label_smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.0
-    weight_levels: Annotated[int, Meta(ge=0, le=127)] = 0
-    """How many values a weight of a pointwise convolution can have on either side of 0; 0 is as many as int8 has, 127.
-    Fewer of them compress better (Han et al. 2016, Deep compression)."""
     uncertain_share: Share = 0.2
     """Share of the dev windows that `uncertain_below` sets aside."""
     network: Network
     augment: Augment = Augment()
     pruning: Pruning
+    rounding: Rounding | None = None
     teaching: Teaching | None = None
 
     @property
@@ -149,10 +160,15 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.learned + tuple(label for label in unlabelled if label not in self.learned)
 
     @property
+    def levels(self) -> int:
+        """How many values a pointwise weight has on either side of 0."""
+        return self.rounding.levels if self.rounding else 127
+
+    @property
     def training(self) -> dict[str, Any]:
-        """What decides how its networks are trained: the same for recipes that only make other files of them."""
+        """What decides how its networks are trained: the same for recipes that only ask them for other labels."""
         said = msgspec.to_builtins(self)
-        asked = ("name", "labels", "taught", "weight_levels", "uncertain_share")
+        asked = ("name", "labels", "taught", "uncertain_share")
         return {name: value for name, value in said.items() if name not in asked} | {"learned": self.learned}
 
     @property
@@ -168,7 +184,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for part, name in (
             (said, "taught"),
             (said, "teaching"),
-            (said, "weight_levels"),
+            (said, "rounding"),
             (said["augment"], "shaped_share"),
             (said["augment"], "style_share"),
             (said["augment"], "room_share"),

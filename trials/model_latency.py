@@ -96,7 +96,7 @@ def untrained(plan: Recipe) -> Bundle:
     build = peers.build if isinstance(plan, PeerRecipe) else network.build
     model = build(plan.network, shape, len(plan.labels))
     shown = np.random.default_rng(1).random((SHOWN, *shape), np.float32)
-    content = quantise.to_int8(model, shown, plan.weight_levels) if plan.integer else quantise.to_float32(model)
+    content = quantise.to_int8(model, shown, plan.levels) if plan.integer else quantise.to_float32(model)
     manifest = Manifest(
         name=plan.name,
         labels=plan.labels,

@@ -1,4 +1,4 @@
-"""A compact model file is the same model, and one with few values of its weights a smaller one."""
+"""A compact model file is the same model, and weights with few values take little room."""
 
 import zlib
 from typing import Any
@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import tf_keras
 from ai_edge_litert.interpreter import Interpreter
-from numpy.typing import NDArray
 from tensorflow.lite.python import schema_py_generated as schema
 from tf_keras import layers
 
-from training import quantise
+from training import quantise, rounding
 from training.compact import compact
 
 RNG = np.random.default_rng(1)
@@ -21,7 +20,7 @@ WINDOWS = RNG.random((4, 20, 16, 1), np.float32)
 @pytest.fixture
 def converted(monkeypatch: pytest.MonkeyPatch) -> bytes:
     """Return an int8 model as the converter leaves it."""
-    monkeypatch.setattr(quantise, "compact", bytes)
+    monkeypatch.setattr(quantise, "compact", lambda content, _levels: content)
     return quantise.to_int8(network(), WINDOWS)
 
 
@@ -31,13 +30,6 @@ def network() -> Any:
     inputs = layers.Input((20, 16, 1))
     tensor = layers.Conv2D(32, 1)(layers.Conv2D(32, 3)(inputs))
     return tf_keras.Model(inputs, layers.GlobalAveragePooling2D()(tensor))
-
-
-def pointwise(content: bytes) -> NDArray[np.int8]:
-    """Return the weights of the pointwise convolution, shape (filters, 1, 1, channels)."""
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
-    (found,) = (tensor for tensor in model.subgraphs[0].tensors if list(tensor.shape) == [32, 1, 1, 32])
-    return np.asarray(model.buffers[found.buffer].data, np.uint8).view(np.int8).reshape(32, 1, 1, 32)
 
 
 def answer(content: bytes) -> list[int]:
@@ -73,14 +65,28 @@ def test_weights_are_aligned(converted: bytes) -> None:
     assert {(constant.ctypes.data - file.ctypes.data) % 16 for constant in constants} == {0}
 
 
-def test_few_values_of_a_weight_compress_better() -> None:
-    """With 4 levels each filter's weights have 9 values at most, and the model says about the same."""
+def test_few_values_of_a_weight_take_half_the_room() -> None:
+    """Weights with 7 values on either side of 0 are stored in four bits; the model says the same."""
     model = network()
+    for kernel in rounding.kernels(model):
+        kernel.assign(rounding.rounded(kernel, 7))
 
-    coarse, fine = quantise.to_int8(model, WINDOWS, levels=4), quantise.to_int8(model, WINDOWS)
+    plain, packed = quantise.to_int8(model, WINDOWS), quantise.to_int8(model, WINDOWS, levels=7)
 
-    assert max(len(np.unique(weights)) for weights in pointwise(coarse)) <= 9
-    assert max(len(np.unique(weights)) for weights in pointwise(fine)) > 20
-    assert len(zlib.compress(coarse, 9)) < len(zlib.compress(fine, 9)) - 300
-    np.testing.assert_allclose(answer(coarse), answer(fine), atol=30)
-    assert answer(coarse) != answer(fine)
+    assert len(packed) == pytest.approx(len(plain) - 32 * 32 / 2, abs=16)
+    assert len(zlib.compress(packed, 9)) < len(zlib.compress(plain, 9))
+    np.testing.assert_allclose(answer(packed), answer(plain), atol=1)
+    assert len(set(answer(packed))) > 3
+
+
+def test_rounded_weights_are_the_nearest() -> None:
+    """Each is a multiple of a seventh of the largest of its filter, at most half a step away; zeros stay."""
+    kernel = RNG.normal(size=(1, 1, 40, 8)).astype(np.float32)
+    kernel[..., 3] = 0
+
+    found = rounding.rounded(kernel, 7).numpy()
+
+    steps = np.abs(kernel).max(axis=(0, 1, 2)) / 7
+    assert (found[..., 3] == 0).all()
+    assert (np.abs(found - kernel) <= steps / 2 + 1e-6).all()
+    assert max(len(np.unique(found[..., number])) for number in range(8)) <= 15
