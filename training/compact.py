@@ -1,8 +1,9 @@
-"""A TFLite file without what the runtime does not read: a third smaller, and the same model."""
+"""A TFLite file without what the runtime does not need: a third smaller, and the same model."""
 
 from typing import Any
 
 import flatbuffers
+import numpy as np
 from numpy.typing import NDArray
 from tensorflow.lite.python import schema_py_generated as schema
 
@@ -32,7 +33,10 @@ class _Sharing(flatbuffers.Builder):
 
 
 def compact(content: bytes, levels: int = rounding.INT8_LEVELS) -> bytes:
-    """Return the same model without the names of its tensors and the converter's notes, equal arrays written once.
+    """Return the same model in fewer bytes, and in still fewer when they are compressed.
+
+    Names of tensors and the converter's notes are gone, equal arrays are written once, and the scales of filters have
+    the 16 bits of a bfloat16: they are at most 0.4 % off, which an answer may show in its last bit.
 
     Args:
         content: a TFLite flat buffer.
@@ -44,7 +48,8 @@ def compact(content: bytes, levels: int = rounding.INT8_LEVELS) -> bytes:
     for subgraph in model.subgraphs:
         for tensor in subgraph.tensors:
             tensor.name = None
-            _forget_ranges(tensor.quantization)
+            if tensor.quantization is not None:
+                _simplify(tensor.quantization)
     model.metadata = None
     model.signatureDefs = None
     builder = _Sharing()
@@ -52,6 +57,8 @@ def compact(content: bytes, levels: int = rounding.INT8_LEVELS) -> bytes:
     return bytes(builder.Output())
 
 
-def _forget_ranges(quantization: Any) -> None:
-    if quantization is not None:
-        quantization.min = quantization.max = None
+def _simplify(quantization: Any) -> None:
+    quantization.min = quantization.max = None
+    if quantization.scale is not None and len(quantization.scale) > 1:
+        scale = quantization.scale.astype(np.float32).view(np.uint32)
+        quantization.scale = ((scale + (1 << 15)) & ~np.uint32((1 << 16) - 1)).view(np.float32)
