@@ -44,7 +44,7 @@ def answer(content: bytes) -> list[int]:
 
 
 def test_a_compact_model_says_the_same_and_is_smaller(converted: bytes) -> None:
-    """Every output is the same but for its last bit, at least 1,000 bytes are gone, and nothing more can be left out."""
+    """Every output is the same but for its last bit, at least 1,000 bytes are gone, and no more can be left out."""
     after = compact(converted)
 
     np.testing.assert_allclose(answer(after), answer(converted), atol=1)
