@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tensorflow.lite.python import schema_py_generated as schema
 
 from training import rounding
+from training.recipe import INT8_LEVELS
 
 IDENTIFIER = b"TFL3"
 ALIGNMENT = 16
@@ -32,7 +33,7 @@ class _Sharing(flatbuffers.Builder):
         return self._written[key]
 
 
-def compact(content: bytes, levels: int = rounding.INT8_LEVELS) -> bytes:
+def compact(content: bytes, levels: int = INT8_LEVELS) -> bytes:
     """Return the same model in fewer bytes, and in still fewer when they are compressed.
 
     Names of tensors and the converter's notes are gone, equal arrays are written once, and the scales of filters have

@@ -73,7 +73,6 @@ def train_fold(material: Material, recipe: Recipe, fold: Fold, runs_dir: Path) -
 def bundled(model: Any, recipe: Recipe, train: Sequence[Clip], fold: Fold, runs_dir: Path) -> Bundle:
     """Return a trained Keras model as a bundle that is not calibrated, scored or written yet."""
     content = _converted(model, train, recipe, fold.seed)
-    teacher = recipes.teacher(recipe)
     manifest = Manifest(
         name=recipe.name,
         labels=recipe.labels,
@@ -90,13 +89,21 @@ def bundled(model: Any, recipe: Recipe, train: Sequence[Clip], fold: Fold, runs_
             "architecture": recipe.network.title,
             "integer": recipe.integer,
             "heard": recipe.heard,
-            "teachers": f"{recipe.teaching.seeds} networks of {teacher.name}" if recipe.teaching and teacher else None,
+            "teachers": _teachers(recipe),
             "parameters": model.count_params(),
             "bytes": len(content),
             "bytes_deflated": len(zlib.compress(content, 9)),
         },
     )
     return Bundle(runs_dir / recipe.folder / fold.folder, manifest, content)
+
+
+def _teachers(recipe: Recipe) -> str | None:
+    teacher = recipes.teacher(recipe)
+    if recipe.teaching is None or teacher is None:
+        return None
+    count = recipe.teaching.seeds
+    return f"{count} network{'s' * (count > 1)} of {teacher.name}"
 
 
 def _converted(model: Any, train: Sequence[Clip], recipe: Recipe, seed: int) -> bytes:

@@ -103,9 +103,8 @@ class Material:
         """Return the frames of all clips at a speed: read, or computed when they are asked for the first time."""
         if speed not in self._banks:
             file = self._folder / f"{self._identity(speed)}.npz"
-            if not file.is_file():
-                _keep(file, bank(self.clips, self._front_end, speed))
-            self._banks[speed] = _kept(file)
+            kept = file.is_file()
+            self._banks[speed] = _kept(file) if kept else _keep(file, bank(self.clips, self._front_end, speed))
         return self._banks[speed]
 
     def _identity(self, speed: float) -> str:
@@ -120,11 +119,12 @@ class Material:
         return np.flatnonzero([clip.path in wanted for clip in self.clips])
 
 
-def _keep(file: Path, made: Bank) -> None:
+def _keep(file: Path, made: Bank) -> Bank:
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"partial-{os.getpid()}-{file.name}")  # two trainings may be at it at once
     np.savez(partial, **msgspec.structs.asdict(made))
     partial.replace(file)
+    return made
 
 
 def _kept(file: Path) -> Bank:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from training import evaluate, network, peers, rounding
 from training.batches import Batches
-from training.recipe import PeerRecipe, Pruning, Recipe
+from training.recipe import INT8_LEVELS, PeerRecipe, Pruning, Recipe
 
 CURVES = "curves.jsonl"
 CHECKPOINT = "checkpoint"
@@ -38,7 +38,7 @@ class Lesson(NamedTuple):
 
     batches: Batches
     dev: Heard | None
-    """What is looked at after each epoch, if anything is; it decides nothing."""
+    """What is looked at after each epoch, if anything is, with weights that are not rounded; it decides nothing."""
     teachers: Sequence[Any]
     """Keras models that give logits of the labels that are learned."""
 
@@ -148,7 +148,7 @@ def _loss(recipe: Recipe, teachers: Sequence[Any]) -> Callable[[Any, Any, Any], 
 
 def _step(model: Any, loss: Callable[[Any, Any, Any], Any], levels: int, rounds: Any) -> Any:
     """Return a function that learns from a batch; what it hears it with are rounded weights, when `rounds` is true."""
-    kernels = rounding.kernels(model)
+    kernels = rounding.kernels(model) if levels < INT8_LEVELS else []
 
     @tf.function(reduce_retracing=True)
     def step(windows: Any, truth: Any) -> Any:

@@ -7,7 +7,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from training.compact import compact
-from training.rounding import INT8_LEVELS
+from training.recipe import INT8_LEVELS
 
 
 def to_int8(model: Any, windows: NDArray[np.float32], levels: int = INT8_LEVELS) -> bytes:

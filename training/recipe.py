@@ -11,6 +11,8 @@ from msgspec import Meta
 from models.frontend import FrontEnd
 
 SHIPPED = Path(__file__).parent / "recipes"
+INT8_LEVELS = 127
+"""How many values an int8 weight has on either side of 0."""
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -162,7 +164,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def levels(self) -> int:
         """How many values a pointwise weight has on either side of 0."""
-        return self.rounding.levels if self.rounding else 127
+        return self.rounding.levels if self.rounding else INT8_LEVELS
 
     @property
     def training(self) -> dict[str, Any]:

@@ -45,8 +45,8 @@ CHANGES = f"""Each recipe with block {COMPARED} held out: mean and standard devi
 means lie closer together than their deviations are not told apart. *In noise*: the mean amid pink noise, mains hum and
 many voices, each 10 dB below the clip; *in a room*: with 0.3 and 0.6 s of echo.
 """
-SIZE = {"filters", "strides", "sparsity", "begin", "end"}
-"""What a recipe says about how large its network is."""
+SIZE = ("network.", "pruning.", "rounding")
+"""Tables in which a recipe says how large its network is."""
 NOISY, ROOMS = ("pink-10", "hum-10", "voices-10"), ("echo-0.3", "echo-0.6")
 
 
@@ -186,7 +186,7 @@ def _compared(alike: Sequence[Result]) -> list[Result]:
 
 def _sized(compared: Sequence[Result], default: dict[str, Any]) -> list[Result]:
     """Return the default recipe and those that change nothing but how large the network is."""
-    return [one for one in compared if _differences(one.told or {}, default).keys() <= SIZE]
+    return [one for one in compared if all(name.startswith(SIZE) for name in _differences(one.told or {}, default))]
 
 
 def _changes(compared: Sequence[Result], default: dict[str, Any]) -> list[str]:
@@ -309,10 +309,13 @@ def _differences(told: dict[str, Any], default: dict[str, Any]) -> dict[str, Any
     return {name: value for name, value in here.items() if name != "name" and there.get(name) != value}
 
 
-def _flat(tree: dict[str, Any]) -> dict[str, Any]:
+def _flat(tree: dict[str, Any], within: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in tree.items():
-        flat |= _flat(value) if isinstance(value, dict) else {name: list(value) if isinstance(value, tuple) else value}
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{within}{name}.")
+        else:
+            flat[f"{within}{name}"] = list(value) if isinstance(value, tuple) else value
     return flat
 
 

@@ -7,7 +7,8 @@ import tensorflow as tf
 import tf_keras
 from tensorflow.lite.python import schema_py_generated as schema
 
-INT8_LEVELS = 127
+from training.recipe import INT8_LEVELS
+
 INT4_LEVELS = 7
 """So many values on either side of 0 fit into four bits."""
 

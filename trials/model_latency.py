@@ -33,8 +33,8 @@ import models.bundle
 from models.bundle import Bundle, Manifest
 from models.frontend import Samples
 from models.runtime import Classifier, synthetic_clip
-from training import network, peers, quantise, recipe, results
-from training.recipe import PeerRecipe, Recipe
+from training import fit, quantise, recipe, results
+from training.recipe import Recipe
 from training.results import LATENCY, Latency
 from trials.librosa_front_end import log_mel
 from trials.usage import processor
@@ -93,8 +93,7 @@ def with_librosa(plan: Recipe) -> Hear:
 def untrained(plan: Recipe) -> Bundle:
     """Return a recipe's model as it is before training."""
     shape = (plan.window_frames, plan.front_end.n_mels, 1)
-    build = peers.build if isinstance(plan, PeerRecipe) else network.build
-    model = build(plan.network, shape, len(plan.labels))
+    model = fit.untrained(plan, len(plan.labels))
     shown = np.random.default_rng(1).random((SHOWN, *shape), np.float32)
     content = quantise.to_int8(model, shown, plan.levels) if plan.integer else quantise.to_float32(model)
     manifest = Manifest(
