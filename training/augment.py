@@ -1,5 +1,6 @@
 """What makes training windows harder than the studio they were recorded in. Applied to training windows only."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -165,18 +166,14 @@ def mask(windows: Windows, augment: Augment, rng: np.random.Generator) -> Window
     return windows
 
 
-def mixup(
-    windows: Windows, truth: NDArray[np.float32], beta: float, rng: np.random.Generator
-) -> tuple[Windows, NDArray[np.float32]]:
-    """Blend each window and its truth with another one of the batch (Zhang et al. 2018, mixup)."""
-    share = rng.beta(beta, beta, len(windows)).astype(np.float32)
+def mixup(parts: Sequence[NDArray[np.float32]], beta: float, rng: np.random.Generator) -> list[NDArray[np.float32]]:
+    """Blend windows, truth and all else that a batch has with another one of the batch (Zhang et al. 2018, mixup)."""
+    count = len(parts[0])
+    share = rng.beta(beta, beta, count).astype(np.float32)
     share = np.maximum(share, 1 - share)
-    other = rng.permutation(len(windows))
-    wide = share[:, None, None]
-    return (
-        wide * windows + (1 - wide) * windows[other],
-        share[:, None] * truth + (1 - share[:, None]) * truth[other],
-    )
+    other = rng.permutation(count)
+    wide = [share.reshape(-1, *[1] * (part.ndim - 1)) for part in parts]
+    return [kept * part + (1 - kept) * part[other] for kept, part in zip(wide, parts, strict=True)]
 
 
 def _to_power(decibel: Windows) -> Windows:

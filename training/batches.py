@@ -1,11 +1,11 @@
 """Training batches: every epoch each clip once, at a random speed and place, augmented."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.frontend import normalise
 from training import augment, features
 from training.augment import Windows
 from training.features import Bank
@@ -13,6 +13,16 @@ from training.recipe import Recipe
 
 Targets = NDArray[np.float32]
 """How much of each label a window or a clip has, shape (n, labels); each row sums to 1."""
+
+
+class Batch(NamedTuple):
+    """What a network and its teachers hear at once."""
+
+    windows: NDArray[np.float32]
+    """Normalised and augmented, shape (n, frames, mels, 1)."""
+    plain: NDArray[np.float32]
+    """The same as they were recorded, amid digital silence, if there are teachers to hear them."""
+    truth: Targets
 
 
 class Batches:
@@ -41,18 +51,21 @@ class Batches:
         """Return the number of batches in an epoch; the clips of an incomplete one wait for another epoch."""
         return max(1, len(self._clips) // self._recipe.batch)
 
-    def epoch(self, number: int) -> Iterator[tuple[NDArray[np.float32], Targets]]:
-        """Give windows, shape (batch, frames, mels, 1), and truth, shape (batch, labels)."""
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Give the batches of one epoch."""
         rng = np.random.default_rng((self._seed, number))
         order = rng.permutation(len(self._clips))
         for batch in range(len(self)):
             chosen = order[batch * self._recipe.batch :][: self._recipe.batch]
-            windows, truth = self._windows(self._clips[chosen], rng), self._truth[chosen]
+            made = Batch(*self._windows(self._clips[chosen], rng), self._truth[chosen])
             if self._recipe.augment.mixup:
-                windows, truth = augment.mixup(windows, truth, self._recipe.augment.mixup, rng)
-            yield windows[..., None], truth
+                made = Batch(*augment.mixup(made, self._recipe.augment.mixup, rng))
+            yield made
 
-    def _windows(self, clips: NDArray[np.intp], rng: np.random.Generator) -> Windows:
+    def _windows(
+        self, clips: NDArray[np.intp], rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return a window for each clip, augmented and plain."""
         shape = (len(clips), self._recipe.window_frames, self._recipe.front_end.n_mels)
         windows, beside = np.empty(shape, np.float32), np.empty(shape[:2], bool)
         speeds = rng.integers(len(self._banks), size=len(clips))
@@ -60,8 +73,9 @@ class Batches:
             rows = speeds == speed
             windows[rows], beside[rows] = self._placed(self._banks[speed], clips[rows], rng)
         distorted = augment.distort(windows, beside, self._recipe.augment, self._hiss, rng)
-        normalised = np.stack([normalise(window) for window in distorted])
-        return augment.mask(normalised, self._recipe.augment, rng)
+        masked = augment.mask(features.normalised(distorted)[..., 0], self._recipe.augment, rng)
+        heard = masked[..., None]
+        return heard, features.normalised(windows) if self._recipe.teaching else heard
 
     def _placed(
         self, bank: Bank, clips: NDArray[np.intp], rng: np.random.Generator

@@ -57,7 +57,7 @@ def fit(lesson: Lesson, recipe: Recipe, seed: int, folder: Path) -> None:
     batches, dev, teachers = lesson
     tf_keras.utils.set_random_seed(seed)
     steps = recipe.epochs * len(batches)
-    model = _prunable(untrained(recipe, len(recipe.learned)), recipe, steps)
+    model = _prunable(untrained(recipe, recipe.outputs), recipe, steps)
     rate = tf_keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=recipe.learning_rate, warmup_steps=max(1, steps // 20)
     )
@@ -76,9 +76,9 @@ def fit(lesson: Lesson, recipe: Recipe, seed: int, folder: Path) -> None:
         losses: list[float] = []
         rounds.assign(recipe.rounding is not None and epoch >= recipe.rounding.begin * recipe.epochs)
         title = f"epoch {epoch + 1} of {recipe.epochs}"
-        for windows, truth in tqdm(batches.epoch(epoch), title, len(batches), leave=False, unit="batch", disable=None):
+        for batch in tqdm(batches.epoch(epoch), title, len(batches), leave=False, unit="batch", disable=None):
             pruning.on_train_batch_begin(len(losses))
-            losses.append(float(step(windows, truth)))
+            losses.append(float(step(*batch)))
         pruning.on_epoch_end(epoch)
         _log(
             folder / CURVES,
@@ -89,7 +89,7 @@ def fit(lesson: Lesson, recipe: Recipe, seed: int, folder: Path) -> None:
         )
         checkpoint.epoch.assign_add(1)
         manager.save()
-    learned = untrained(recipe, len(recipe.learned))
+    learned = untrained(recipe, recipe.outputs)
     learned.set_weights(tfmot.sparsity.keras.strip_pruning(model).get_weights())
     if recipe.rounding:
         for kernel in rounding.kernels(learned):
@@ -107,7 +107,7 @@ def finished(folder: Path) -> bool:
 
 def load(recipe: Recipe, folder: Path, labels: Sequence[str]) -> Any:
     """Return the Keras model of a training that is finished, with the outputs for these of its labels."""
-    whole = untrained(recipe, len(recipe.learned))
+    whole = untrained(recipe, recipe.outputs)
     whole.load_weights(folder / WEIGHTS)
     asked = untrained(recipe, len(labels))
     asked.set_weights(network.of_outputs(whole.get_weights(), [recipe.learned.index(label) for label in labels]))
@@ -128,15 +128,28 @@ def sparsity(model: Any) -> float:
 
 
 def _loss(recipe: Recipe, teachers: Sequence[Any]) -> Callable[[Any, Any, Any], Any]:
-    """Return the loss of a batch: what is wrong by the truth and, if there are any, by what the teachers say."""
+    """Return the loss of a batch: what is wrong by the truth, by what the teachers say and by what people heard."""
+    by_label, learned = _loss_of_labels(recipe, teachers), len(recipe.learned)
+    if not recipe.votes:
+        return by_label
+
+    def loss(plain: Any, truth: Any, outputs: Any) -> Any:
+        # votes that add up to nothing, where nobody was asked, cost nothing
+        by_votes = tf.nn.softmax_cross_entropy_with_logits(truth[:, learned:], outputs[:, learned:])
+        return by_label(plain, truth[:, :learned], outputs[:, :learned]) + recipe.votes * tf.reduce_mean(by_votes)
+
+    return loss
+
+
+def _loss_of_labels(recipe: Recipe, teachers: Sequence[Any]) -> Callable[[Any, Any, Any], Any]:
     by_truth = tf_keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
     teaching = recipe.teaching
     if teaching is None:
-        return lambda _windows, truth, outputs: by_truth(truth, outputs)
+        return lambda _plain, truth, outputs: by_truth(truth, outputs)
 
-    def loss(windows: Any, truth: Any, outputs: Any) -> Any:
+    def loss(plain: Any, truth: Any, outputs: Any) -> Any:
         heat = teaching.temperature
-        said = tf.add_n([tf.nn.softmax(teacher(windows, training=False) / heat) for teacher in teachers])
+        said = tf.add_n([tf.nn.softmax(teacher(plain, training=False) / heat) for teacher in teachers])
         by_teachers = tf.nn.softmax_cross_entropy_with_logits(said / len(teachers), outputs / heat)
         known = tf.reduce_sum(truth, axis=1)  # 0 for a clip whose label the network does not have
         counted = by_truth(truth, outputs, sample_weight=known / tf.maximum(tf.reduce_mean(known), 1e-6))
@@ -151,12 +164,12 @@ def _step(model: Any, loss: Callable[[Any, Any, Any], Any], levels: int, rounds:
     kernels = rounding.kernels(model) if levels < INT8_LEVELS else []
 
     @tf.function(reduce_retracing=True)
-    def step(windows: Any, truth: Any) -> Any:
+    def step(windows: Any, plain: Any, truth: Any) -> Any:
         behind = [tf.identity(kernel) for kernel in kernels]
         for kernel in kernels:
             kernel.assign(tf.where(rounds, rounding.rounded(kernel, levels), kernel))
         with tf.GradientTape() as tape:
-            value = loss(windows, truth, model(windows, training=True))
+            value = loss(plain, truth, model(windows, training=True))
         gradients = tape.gradient(value, model.trainable_variables)
         for kernel, before in zip(kernels, behind, strict=True):
             kernel.assign(before)

@@ -13,7 +13,7 @@ from training import corpora, features, fit
 from training import recipe as recipes
 from training.backgrounds import BACKGROUNDS
 from training.batches import Batches
-from training.corpora import Clip
+from training.corpora import EMOTIONS, Clip
 from training.features import Material
 from training.fit import Heard, Lesson
 from training.recipe import Recipe, RecipeError
@@ -77,8 +77,15 @@ def _trained_alike(config: Path, recipe: Recipe, data: str) -> bool:
 
 
 def _truth(clips: Sequence[Clip], recipe: Recipe) -> NDArray[np.float32]:
-    """Return what each clip portrays, shape (clips, labels learned); nothing for a label that is not learned."""
-    return np.array([[clip.label == label for label in recipe.learned] for clip in clips], np.float32)
+    """Return what each clip portrays and, if the recipe asks for that, what people heard, shape (clips, outputs).
+
+    Nothing for a label that is not learned, nor where nobody was asked.
+    """
+    portrayed = np.array([[clip.label == label for label in recipe.learned] for clip in clips], np.float32)
+    if not recipe.votes:
+        return portrayed
+    votes = np.array([[clip.votes.get(emotion, 0) for emotion in EMOTIONS] for clip in clips], np.float32)
+    return np.concatenate([portrayed, votes / np.maximum(1, votes.sum(axis=1, keepdims=True))], axis=1)
 
 
 def _dev(split: Split, recipe: Recipe) -> Heard | None:

@@ -3,7 +3,7 @@
 window (frames, mels, 1)
 -> convolution 3x3, batch normalisation, ReLU
 -> several x [depthwise 3x3, normalisation, ReLU, pointwise 1x1, normalisation, ReLU]  (+ residual where the size stays)
--> average over time and frequency -> dropout -> dense -> one logit per label
+-> average over time and frequency (and, beside it, the peak over time) -> dropout -> dense -> one logit per label
 """
 
 from typing import Any
@@ -27,8 +27,11 @@ def build(network: Network, input_shape: tuple[int, int, int], labels: int) -> A
         tensor = _normalise(tensor)
         if tensor.shape == before.shape:
             tensor = layers.Add()([before, tensor])
-    tensor = layers.GlobalAveragePooling2D()(tensor)
-    tensor = layers.Dropout(network.dropout)(tensor)
+    heard = layers.GlobalAveragePooling2D()(tensor)
+    if network.peaks:
+        of_frames = layers.AveragePooling2D((1, tensor.shape[2]))(tensor)
+        heard = layers.Concatenate()([heard, layers.GlobalMaxPooling2D()(of_frames)])
+    tensor = layers.Dropout(network.dropout)(heard)
     return tf_keras.Model(inputs, layers.Dense(labels)(tensor))
 
 

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from models.frontend import FrontEnd
+from training.corpora import EMOTIONS
 
 SHIPPED = Path(__file__).parent / "recipes"
 INT8_LEVELS = 127
@@ -29,6 +30,8 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     strides: Annotated[tuple[Positive, ...], Meta(min_length=2)]
     """In time and frequency alike. A layer that keeps its size gets a residual connection."""
     dropout: Share = 0.0
+    peaks: bool = False
+    """Whether the head also sees the largest value of each filter over time, beside its mean."""
 
     def __post_init__(self) -> None:
         """Refuse layers of which half is missing."""
@@ -101,8 +104,8 @@ class Rounding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Teaching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Networks that teach another one by what they say to the windows that it hears (Hinton et al. 2015, distillation).
 
-    They hear the very same windows, augmentation included (Beyer et al. 2022, A good teacher is patient and
-    consistent).
+    They hear each window as it was recorded, and the student hears it amid noise and through other microphones (Li et
+    al. 2017, Large-scale domain adaptation via teacher-student learning).
     """
 
     recipe: str
@@ -142,6 +145,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """At its peak; a cosine brings it down to 0."""
     weight_decay: Annotated[float, Meta(ge=0)] = 0.0
     label_smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    votes: Annotated[float, Meta(ge=0)] = 0.0
+    """How much it counts in the loss what people heard in a clip; what the actor was told to portray counts 1. The
+    network has outputs of their own for it, which the finished model does not give."""
     uncertain_share: Share = 0.2
     """Share of the dev windows that `uncertain_below` sets aside."""
     network: Network
@@ -154,6 +160,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def learned(self) -> tuple[str, ...]:
         """All labels of the network in training, in the order of its outputs."""
         return tuple(sorted({*self.labels, *self.taught}))
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs the network has in training: one for each label and, after these, each emotion voted for."""
+        return len(self.learned) + (len(EMOTIONS) if self.votes else 0)
 
     @property
     def heard(self) -> tuple[str, ...]:
@@ -187,11 +198,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             (said, "taught"),
             (said, "teaching"),
             (said, "rounding"),
+            (said, "votes"),
+            (said["network"], "peaks"),
             (said["augment"], "shaped_share"),
             (said["augment"], "style_share"),
             (said["augment"], "room_share"),
         ):
-            if not part[name]:
+            if not part.get(name, True):
                 del part[name]
         return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
 

@@ -20,7 +20,8 @@ from training.splits import BLOCKS
 Row = dict[str, str]
 """Cells of a table by the names of their columns."""
 
-DEFAULT = "ang-hap-neu"
+PLAIN = "ang-hap-neu-3"
+"""The recipe whose changes are compared: of three emotions, without teachers."""
 GROUPS = {
     "uar_by_sex": "sex",
     "uar_by_age": "age",
@@ -60,7 +61,7 @@ def report(settings: ReportSettings) -> int:
             raise ResultsError(  # noqa: TRY301 - one place says what went wrong
                 f"neither {settings.runs_dir} holds a finished training nor {settings.results_dir} any result"
             )
-        default = msgspec.to_builtins(recipe.load(DEFAULT))
+        plain = msgspec.to_builtins(recipe.load(PLAIN))
     except (RecipeError, BundleError, ResultsError) as error:
         print(f"moodwire report: {error}", file=sys.stderr)
         return 2
@@ -73,8 +74,8 @@ def report(settings: ReportSettings) -> int:
         parts += _confusion(systems) + _noises(systems)
         changed = _compared(alike)
         if len(changed) > 1:
-            parts += _changes(changed, default)
-        sized = _sized(changed, default)
+            parts += _changes(changed, plain)
+        sized = _sized(changed, plain)
         if len(sized) > 1:
             parts += _shown({"sizes": plots.sizes(sized)}, labels, settings)
     settings.out.write_text("\n".join(parts), encoding="utf-8")
@@ -184,16 +185,16 @@ def _compared(alike: Sequence[Result]) -> list[Result]:
     return sorted((one for one in _ours(alike) if _over_seeds(one)), key=_on_compared, reverse=True)
 
 
-def _sized(compared: Sequence[Result], default: dict[str, Any]) -> list[Result]:
-    """Return the default recipe and those that change nothing but how large the network is."""
-    return [one for one in compared if all(name.startswith(SIZE) for name in _differences(one.told or {}, default))]
+def _sized(compared: Sequence[Result], plain: dict[str, Any]) -> list[Result]:
+    """Return the plain recipe and those that change nothing but how large the network is."""
+    return [one for one in compared if all(name.startswith(SIZE) for name in _differences(one.told or {}, plain))]
 
 
-def _changes(compared: Sequence[Result], default: dict[str, Any]) -> list[str]:
+def _changes(compared: Sequence[Result], plain: dict[str, Any]) -> list[str]:
     rows = [
         {
             "recipe": one.name,
-            "differs from the default in": _listed(_differences(one.told or {}, default)),
+            f"differs from {PLAIN} in": _listed(_differences(one.told or {}, plain)),
             f"block {COMPARED}": _over_seeds(one),
             "in noise": _percent(one.scores["speakers"].in_noise(NOISY, {COMPARED})),
             "in a room": _percent(one.scores["speakers"].in_noise(ROOMS, {COMPARED})),
@@ -303,9 +304,9 @@ def _minutes(found: Score | None) -> str:
     return "" if minutes is None else f"{minutes:.0f}"
 
 
-def _differences(told: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
-    """Return what a recipe says otherwise than the default one, its name aside."""
-    here, there = _flat(told), _flat(default)
+def _differences(told: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:
+    """Return what a recipe says otherwise than the plain one, its name aside."""
+    here, there = _flat(told), _flat(plain)
     return {name: value for name, value in here.items() if name != "name" and there.get(name) != value}
 
 

@@ -170,7 +170,7 @@ def test_mixup_blends_windows_and_truth_alike() -> None:
     """A blend of two windows has the same blend of their truths, and more of the first than of the second."""
     windows = np.arange(8, dtype=np.float32)[:, None, None] * np.ones((1, 5, 4), np.float32)
 
-    blended, truth = augment.mixup(windows, np.eye(8, dtype=np.float32), 0.3, np.random.default_rng(1))
+    blended, truth = augment.mixup((windows, np.eye(8, dtype=np.float32)), 0.3, np.random.default_rng(1))
 
     np.testing.assert_allclose(truth.sum(axis=1), 1, rtol=1e-6)
     np.testing.assert_allclose(blended[:, 0, 0], truth @ np.arange(8), rtol=1e-5)

@@ -9,7 +9,7 @@ import pytest
 from training import corpora, features, recipe
 from training.batches import Batches
 from training.features import Material
-from training.recipe import Augment
+from training.recipe import Augment, Recipe, Teaching
 
 PLAN = msgspec.structs.replace(recipe.load("tiny"), augment=Augment(speeds=(0.9, 1.1)))
 
@@ -20,11 +20,11 @@ def material(recordings_dir: Path, tmp_path: Path) -> Material:
     return Material(corpora.read_clips(recordings_dir, PLAN.labels), PLAN.front_end, tmp_path)
 
 
-def batches(material: Material, seed: int = 1) -> Batches:
+def batches(material: Material, seed: int = 1, plan: Recipe = PLAN) -> Batches:
     """Return batches of every second clip, whose number stands in its truth."""
     chosen = np.arange(0, len(material.clips), 2)
     return Batches(
-        [material.bank(speed) for speed in PLAN.augment.speeds], chosen, chosen[:, None].astype(np.float32), PLAN, seed
+        [material.bank(speed) for speed in plan.augment.speeds], chosen, chosen[:, None].astype(np.float32), plan, seed
     )
 
 
@@ -32,7 +32,7 @@ def test_an_epoch_holds_each_clip_at_most_once(material: Material) -> None:
     """12 clips make one batch of 8, of different clips; another epoch has others."""
     made = batches(material)
 
-    ((windows, truth),), ((_, later),) = made.epoch(0), made.epoch(1)
+    ((windows, _, truth),), ((*_, later),) = made.epoch(0), made.epoch(1)
 
     assert len(made) == 1
     assert windows.shape == (8, 147, 64, 1)
@@ -43,10 +43,26 @@ def test_an_epoch_holds_each_clip_at_most_once(material: Material) -> None:
 
 def test_an_epoch_is_the_same_each_time(material: Material) -> None:
     """The same seed and number give the same batches, another seed gives others."""
-    ((first, _),), ((again, _),), ((other, _),) = (batches(material, seed).epoch(3) for seed in (1, 1, 2))
+    ((first, *_),), ((again, *_),), ((other, *_),) = (batches(material, seed).epoch(3) for seed in (1, 1, 2))
 
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_teachers_hear_what_was_recorded(material: Material) -> None:
+    """Where the student hears noise, its teachers hear the same clip at the same place, amid digital silence."""
+    noisy = Augment(background_share=1.0, under_share=1.0, snr_db=(10.0, 10.0))
+    plan = msgspec.structs.replace(PLAN, augment=noisy, teaching=Teaching(recipe="tiny"))
+
+    ((windows, plain, _),) = batches(material, plan=plan).epoch(0)
+    ((untaught, same, _),) = batches(material, plan=msgspec.structs.replace(plan, teaching=None)).epoch(0)
+
+    quiet = plain == 0
+    assert 0.05 < quiet.mean() < 0.95
+    assert (windows[quiet] > 0).mean() > 0.8
+    assert np.corrcoef(windows[~quiet], plain[~quiet])[0, 1] > 0.7
+    np.testing.assert_array_equal(untaught, windows)
+    assert same is untaught
 
 
 def test_every_window_holds_a_second_of_its_clip(material: Material) -> None:

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from models import bundle
 from models.runtime import Classifier, synthetic_clip
+from training import corpora, fit, learn, recipe, score
 from training import evaluate as evaluation
-from training import fit, recipe, score
 from training.backgrounds import BACKGROUNDS
 from training.batches import Batches
 from training.commands import evaluate, train
@@ -285,6 +285,38 @@ def test_one_training_makes_models_for_other_labels(
     window = made.manifest.front_end.log_mel(synthetic_clip(48_000))
     (said,), (of_all,) = (evaluation.logits(Classifier(one), [window]) for one in (made, whole))
     np.testing.assert_allclose(said, of_all[[3, 1]], atol=0.1 * np.ptp(of_all))
+
+
+def test_what_people_heard_is_learned_beside(settings: TrainSettings, tmp_path: Path) -> None:
+    """A network that also learns votes gives what it was asked for, and is another one than without them.
+
+    Clips that nobody was asked about train it all the same.
+    """
+    plan = recipe.load("tiny")
+    without = tmp_path / "without.toml"
+    without.write_text('base = "tiny"\nname = "without"\nvotes = 0.0\n')
+    made = []
+    for name in ("tiny", str(without)):
+        folder = tmp_path / f"bundle-{len(made)}"
+        assert train(TrainSettings(name, settings.recordings_dir, settings.runs_dir, folder)) == 0
+        made.append(bundle.load(folder))
+
+    window = made[0].manifest.front_end.log_mel(synthetic_clip(48_000))
+    voted, told = (evaluation.logits(Classifier(one), [window]) for one in made)
+    assert voted.shape == told.shape == (1, 3)
+    assert not np.allclose(voted, told)
+    assert (plan.outputs, recipe.load(str(without)).outputs) == (9, 3)
+
+    clips = [
+        msgspec.structs.replace(clip, votes={"ANG": 1, "SAD": 3} if clip.label == "SAD" else {})
+        for clip in corpora.read_clips(settings.recordings_dir, ("HAP", "SAD"))
+    ]
+    truth = learn._truth(clips[:2], plan)
+    np.testing.assert_array_equal(truth, [[0, 1, 0, *[0] * 6], [0, 0, 0, 0.25, 0, 0, 0, 0, 0.75]])
+    loss = fit._loss(plan, [])
+    outputs = tf.zeros((2, 9))
+    by_label = float(fit._loss_of_labels(plan, [])(None, truth[:, :3], outputs[:, :3]))
+    assert float(loss(None, truth, outputs)) == pytest.approx(by_label + 0.5 * np.log(6) / 2)
 
 
 def test_a_network_is_taught_by_others(settings: TrainSettings, tmp_path: Path) -> None:
