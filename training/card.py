@@ -60,14 +60,19 @@ A {measured["architecture"]}{teachers} that says which of these a voice portrays
 {_names(manifest.labels)}.
 It hears {manifest.window_ms / 1000:g} s of speech at {front_end.sample_rate_hz / 1000:g} kHz as \
 {manifest.window_frames} frames of {front_end.n_mels} log-mel bands, every {manifest.hop_ms / 1000:g} s.
-Weights and activations are {"int8" if measured["integer"] else "float32"}, {manifest.sparsity:.0%} of the weights are \
-pruned.
+{_numbers(measured)}, {manifest.sparsity:.0%} of the weights are pruned.
 
 | file | size |
 |---|---|
 | model.tflite | {measured["bytes"]:,} bytes |
 | compressed (deflate) | {measured["bytes_deflated"]:,} bytes |
 | parameters | {measured["parameters"]:,} |"""
+
+
+def _numbers(measured: dict[str, Any]) -> str:
+    if measured.get("four_bits"):
+        return "Weights of pointwise convolutions are int4, other weights and activations int8"
+    return f"Weights and activations are {'int8' if measured['integer'] else 'float32'}"
 
 
 def _use() -> str:
@@ -85,16 +90,18 @@ def _data(manifest: Manifest, measured: dict[str, Any]) -> str:
     speakers, clips = measured["speakers"], measured["clips"]
     further = [EMOTIONS[label] for label in measured["heard"] if label not in manifest.labels]
     classes = f"these classes, and of {', '.join(further)} for training" if further else "these classes"
+    votes = " In training it also learned what people heard in the voice alone." if measured.get("votes") else ""
     rows = "\n".join(
         f"| {title} | {_ranges(speakers[part])} | {len(speakers[part])} | {clips[part]:,} |"
-        for title, part in (("trained on", "train"), ("calibrated on", "dev"), ("scored on", "test"))
+        for title, part in (("trained on", "train"), ("scored on", "test"))
         if clips[part]
     )
     return f"""## Data
 
 CREMA-D, the clips of {classes}: Cao, Cooper, Keutmann, Gur, Nenkova and Verma, "CREMA-D:
 Crowd-sourced Emotional Multimodal Actors Dataset", IEEE Transactions on Affective Computing 5(4), 2014. Open Database
-License 1.0, contents under the Database Contents License 1.0. Clips whose audio stands under two labels are left out.
+License 1.0, contents under the Database Contents License 1.0. Clips whose audio stands under two labels are left out.\
+{votes}
 
 | | actors | speakers | clips |
 |---|---|---|---|
@@ -108,8 +115,6 @@ def _results(manifest: Manifest, measured: dict[str, Any]) -> str:
     by_background = measured["uar_by_background"]
     worst = min(by_background, key=by_background.get)
     backgrounds = "\n".join(f"| {BACKGROUNDS[name].title} | {value:.1%} |" for name, value in by_background.items())
-    sure = measured["sure"]
-    accuracy = "" if sure["accuracy"] is None else f" and are right in {sure['accuracy']:.1%}"
     unheard = {
         "leaky": "Results on clips it never heard",
         RELEASE: "Results of the recipe on speakers that its models never heard",
@@ -128,8 +133,7 @@ def _results(manifest: Manifest, measured: dict[str, Any]) -> str:
 | expected calibration error | {measured["ece"]:.3f} |
 {_groups(measured)}{_heard(measured)}{_listeners(measured["listeners"])}
 
-Windows with a top probability of at least {manifest.uncertain_below:g} are {sure["share"]:.1%} of all{accuracy};
-the others are `uncertain`.
+{_certain(manifest, measured["sure"])}
 
 {_confusion(manifest, measured)}
 
@@ -164,6 +168,15 @@ def _heard(measured: dict[str, Any]) -> str:
 
 def _word(group: str) -> str:
     return group.lower() if group.istitle() else group
+
+
+def _certain(manifest: Manifest, sure: dict[str, Any]) -> str:
+    if manifest.uncertain_below == 0:
+        return "It is not calibrated, which takes a cross-validation: nothing is `uncertain`."
+    accuracy = "" if sure["accuracy"] is None else f" and are right in {sure['accuracy']:.1%}"
+    return f"""Windows with a top probability of at least {manifest.uncertain_below:g} are {sure["share"]:.1%} of \
+all{accuracy};
+the others are `uncertain`."""
 
 
 def _confusion(manifest: Manifest, measured: dict[str, Any]) -> str:
@@ -219,8 +232,8 @@ def _folds(cross_validation: dict[str, Any]) -> str:
 
 Each block of speakers is held out in turn, and {_models(cross_validation)} trained on the others. Mean UAR of the int8
 files {cross_validation["uar"]:.1%}, standard deviation over the blocks {cross_validation["uar_deviation"]:.1%};
-mean accuracy {cross_validation["accuracy"]:.1%}. Recipes are compared on the first two blocks, which flatters these two
-a little.
+mean accuracy {cross_validation["accuracy"]:.1%}. Recipes are compared on the first two
+blocks and the last, which flatters these a little.
 
 | speakers held out | UAR, int8 | UAR, float |
 |---|---|---|

@@ -39,7 +39,8 @@ def evaluate(settings: EvaluateSettings) -> int:
     try:
         made = bundle.load(bundle.find(settings.bundle))
         test = _test(settings, made)
-        found = score.measure(made, test, score.answers(made, test))
+        answers = score.calibrated(score.answers(made, test), made.manifest.temperature)
+        found = score.measure(made, test, answers)
     except (CorpusError, BundleError) as error:
         print(f"moodwire evaluate: {error}", file=sys.stderr)
         return 2
@@ -62,7 +63,7 @@ def _test(settings: EvaluateSettings, made: Bundle) -> list[Clip]:
 
 def _train(settings: TrainSettings, plan: Recipe, clips: Sequence[Clip]) -> None:
     # TensorFlow takes seconds to import; bad input is told at once.
-    from training import export, release  # noqa: PLC0415
+    from training import calibrate, export, release  # noqa: PLC0415
 
     logging.getLogger("absl").setLevel(logging.WARNING)  # it tells how long each checkpoint took
 
@@ -76,6 +77,7 @@ def _train(settings: TrainSettings, plan: Recipe, clips: Sequence[Clip]) -> None
         finished = _finished(runs / fold.folder, plan, clips, fold)
         done[fold] = finished or export.train_fold(material, plan, fold, settings.runs_dir)
         print(f"{fold.title}: UAR {done[fold].measured['uar']:.3f}", flush=True)
+    done = calibrate.calibrate(done, runs, plan.uncertain_share)
     if settings.split != "speakers":
         return
     if settings.release:

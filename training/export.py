@@ -1,4 +1,4 @@
-"""One fold from clips to a bundle: train, quantise, calibrate, score on unheard speakers, write."""
+"""One fold from clips to a bundle: train, quantise, score on unheard speakers, write."""
 
 import hashlib
 import zlib
@@ -11,8 +11,8 @@ import numpy as np
 
 from models import bundle, runtime
 from models.bundle import Bundle, Manifest
-from models.runtime import Classifier, softmax
-from training import card, corpora, evaluate, features, fit, quantise, score, splits
+from models.runtime import Classifier
+from training import card, corpora, evaluate, features, fit, quantise, rounding, score, splits
 from training import recipe as recipes
 from training.corpora import Clip
 from training.features import Material
@@ -21,20 +21,18 @@ from training.recipe import Recipe
 from training.splits import Fold, Split
 
 PROTOCOL = (
-    "Split by speaker: one block of actors is held out for the score, a sixth of each other block for calibration, "
-    "all others train. Temperature and threshold come from the calibration speakers; the last epoch's weights are "
-    "used. Each clip is heard in the middle of one window, once amid each of the backgrounds below, and all windows "
-    "count alike. Truth is the emotion that the actor was told to portray. Scored on the exported int8 file through "
-    "the runtime of the device."
+    "Split by speaker: one block of actors is held out for the score, all others train. Temperature and threshold come "
+    "from what the models with other blocks held out say to those; the last epoch's weights are used. Each clip is "
+    "heard in the middle of one window, once amid each of the backgrounds below, and all windows count alike. Truth is "
+    "what the actor was told to portray. Scored on the exported int8 file through the runtime of the device."
 )
 LEAKY = (
     "LEAKY: split at random by file, so the speakers of the score have trained the model too; only to be compared with "
-    "other numbers made so. A quarter of the files is scored, a sixth of the others calibrates, the rest trains; all "
-    "else is as with a split by speaker."
+    "other numbers made so. A quarter of the files is scored, the rest trains; all else is as with a split by speaker."
 )
 SENTENCES = (
-    " Beside the speakers, a quarter of the sentences is held out: nobody says them in training or calibration, and "
-    "only they are scored."
+    " Beside the speakers, a quarter of the sentences is held out: nobody says them in training, and only they are "
+    "scored."
 )
 PROTOCOLS = {"speakers": PROTOCOL, "sentences": PROTOCOL + SENTENCES, "leaky": LEAKY}
 REPRESENTATIVE_CLIPS = 50
@@ -43,6 +41,8 @@ REPRESENTATIVE_CLIPS = 50
 
 def train_fold(material: Material, recipe: Recipe, fold: Fold, runs_dir: Path) -> Manifest:
     """Train with some clips held out, score on them, write the bundle into its run folder, and return its manifest.
+
+    It has no temperature and no threshold yet.
 
     Args:
         material: what there is to hear, of all blocks.
@@ -57,7 +57,6 @@ def train_fold(material: Material, recipe: Recipe, fold: Fold, runs_dir: Path) -
     split = splits.of(material.clips, fold, recipe).scored_on(recipe.labels)
     model = fit.load(recipe, learn(material, recipe, split, fold, runs_dir), recipe.labels)
     made = bundled(model, recipe, split.train, fold, runs_dir)
-    made = msgspec.structs.replace(made, manifest=_calibrate(made, split.dev, recipe))
     found = score.answers(made, split.test)
     score.save(made.folder, found)
     measured = {
@@ -88,7 +87,9 @@ def bundled(model: Any, recipe: Recipe, train: Sequence[Clip], fold: Fold, runs_
         measured={
             "architecture": recipe.network.title,
             "integer": recipe.integer,
+            "four_bits": recipe.levels <= rounding.INT4_LEVELS,
             "heard": recipe.heard,
+            "votes": recipe.votes > 0,
             "teachers": _teachers(recipe),
             "parameters": model.count_params(),
             "bytes": len(content),
@@ -127,26 +128,12 @@ def write(made: Bundle) -> None:
     Classifier(bundle.load(made.folder)).verify()
 
 
-def _calibrate(made: Bundle, dev: Sequence[Clip], recipe: Recipe) -> Manifest:
-    outputs = evaluate.logits(Classifier(made), score.windows(dev, recipe))
-    temperature = evaluate.fit_temperature(outputs, score.truth(dev, recipe.labels))
-    confidence = softmax(outputs / temperature).max(axis=1)
-    return msgspec.structs.replace(
-        made.manifest,
-        temperature=round(temperature, 4),
-        uncertain_below=round(float(np.quantile(confidence, recipe.uncertain_share)), 4),
-    )
-
-
 def _facts(model: Any, split: Split, recipe: Recipe, fold: Fold) -> dict[str, Any]:
     outputs = model.predict(features.normalised(score.windows(split.test, recipe)), verbose=0)
     return {
         "protocol": PROTOCOLS[fold.split],
         "split": fold.split,
-        "speakers": {
-            part: splits.speakers(clips)
-            for part, clips in (("train", split.train), ("dev", split.dev), ("test", split.test))
-        },
-        "clips": {"train": len(split.train), "dev": len(split.dev), "test": len(split.test)},
+        "speakers": {part: splits.speakers(clips) for part, clips in (("train", split.train), ("test", split.test))},
+        "clips": {"train": len(split.train), "test": len(split.test)},
         "float_uar": evaluate.uar(outputs.argmax(axis=1), score.truth(split.test, recipe.labels)),
     }

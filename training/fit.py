@@ -4,17 +4,16 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training import evaluate, network, peers, rounding
+from training import network, peers, rounding
 from training.batches import Batches
 from training.recipe import INT8_LEVELS, PeerRecipe, Pruning, Recipe
 
@@ -25,36 +24,18 @@ WEIGHTS = "float.weights.h5"
 """File in a run folder with what the finished network has learned, before quantisation."""
 
 
-class Heard(msgspec.Struct, frozen=True):
-    """Windows whose truth is known, to watch a training with."""
-
-    windows: NDArray[np.float32]
-    """Normalised, shape (n, frames, mels, 1)."""
-    truth: evaluate.Truth
-
-
-class Lesson(NamedTuple):
-    """What a network learns from."""
-
-    batches: Batches
-    dev: Heard | None
-    """What is looked at after each epoch, if anything is, with weights that are not rounded; it decides nothing."""
-    teachers: Sequence[Any]
-    """Keras models that give logits of the labels that are learned."""
-
-
-def fit(lesson: Lesson, recipe: Recipe, seed: int, folder: Path) -> None:
+def fit(batches: Batches, teachers: Sequence[Any], recipe: Recipe, seed: int, folder: Path) -> None:
     """Train and prune a network for the recipe's number of epochs, and write its weights into the folder.
 
     Each epoch adds a line to `curves.jsonl` there, and replaces the checkpoint from which the training goes on.
 
     Args:
-        lesson: what to learn from.
+        batches: what to learn from.
+        teachers: Keras models that give logits of the labels that are learned; none where the recipe has none.
         recipe: what to do.
         seed: of all chance but that of the batches.
         folder: of this training alone.
     """
-    batches, dev, teachers = lesson
     tf_keras.utils.set_random_seed(seed)
     steps = recipe.epochs * len(batches)
     model = _prunable(untrained(recipe, recipe.outputs), recipe, steps)
@@ -84,7 +65,6 @@ def fit(lesson: Lesson, recipe: Recipe, seed: int, folder: Path) -> None:
             folder / CURVES,
             epoch=epoch + 1,
             loss=round(float(np.mean(losses)), 4),
-            **({"dev_uar": _uar(model, dev, recipe)} if dev else {}),
             seconds=round(time.monotonic() - started, 1),
         )
         checkpoint.epoch.assign_add(1)
@@ -110,7 +90,7 @@ def load(recipe: Recipe, folder: Path, labels: Sequence[str]) -> Any:
     whole = untrained(recipe, recipe.outputs)
     whole.load_weights(folder / WEIGHTS)
     asked = untrained(recipe, len(labels))
-    asked.set_weights(network.of_outputs(whole.get_weights(), [recipe.learned.index(label) for label in labels]))
+    asked.set_weights(network.of_outputs(whole, [recipe.learned.index(label) for label in labels]))
     return asked
 
 
@@ -177,12 +157,6 @@ def _step(model: Any, loss: Callable[[Any, Any, Any], Any], levels: int, rounds:
         return value
 
     return step
-
-
-def _uar(model: Any, dev: Heard, recipe: Recipe) -> float:
-    outputs = model.predict(dev.windows, batch_size=128, verbose=0)
-    asked = outputs[:, [recipe.learned.index(label) for label in recipe.labels]]
-    return round(evaluate.uar(asked.argmax(axis=1), dev.truth), 4)
 
 
 def _log(file: Path, **values: float) -> None:

@@ -9,13 +9,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from training import corpora, features, fit
+from training import corpora, fit
 from training import recipe as recipes
-from training.backgrounds import BACKGROUNDS
 from training.batches import Batches
 from training.corpora import EMOTIONS, Clip
 from training.features import Material
-from training.fit import Heard, Lesson
 from training.recipe import Recipe, RecipeError
 from training.splits import Fold, Split
 
@@ -29,7 +27,7 @@ def learn(material: Material, recipe: Recipe, split: Split, fold: Fold, runs_dir
     Args:
         material: what there is to hear.
         recipe: what to do.
-        split: which of it to learn from; its calibration clips, if there are any, are in the curves.
+        split: which of it to learn from.
         fold: says which folder and which seed.
         runs_dir: where the trainings are kept, also those of the teachers.
 
@@ -45,7 +43,7 @@ def learn(material: Material, recipe: Recipe, split: Split, fold: Fold, runs_dir
         teachers = _teachers(material, recipe, split, fold, runs_dir)
         banks = [material.bank(speed) for speed in recipe.augment.speeds]
         batches = Batches(banks, material.numbers(split.train), _truth(split.train, recipe), recipe, fold.seed)
-        fit.fit(Lesson(batches, _dev(split, recipe), teachers), recipe, fold.seed, folder)
+        fit.fit(batches, teachers, recipe, fold.seed, folder)
     return folder
 
 
@@ -86,14 +84,6 @@ def _truth(clips: Sequence[Clip], recipe: Recipe) -> NDArray[np.float32]:
         return portrayed
     votes = np.array([[clip.votes.get(emotion, 0) for emotion in EMOTIONS] for clip in clips], np.float32)
     return np.concatenate([portrayed, votes / np.maximum(1, votes.sum(axis=1, keepdims=True))], axis=1)
-
-
-def _dev(split: Split, recipe: Recipe) -> Heard | None:
-    """Return the calibration clips amid their own background, to watch the training with."""
-    if not split.dev:
-        return None
-    windows = features.centred_windows(split.dev, recipe, BACKGROUNDS["own"])
-    return Heard(features.normalised(windows), features.targets(split.dev, recipe.labels))
 
 
 def _claim(folder: Path, recipe: Recipe, data: str) -> None:

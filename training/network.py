@@ -3,7 +3,8 @@
 window (frames, mels, 1)
 -> convolution 3x3, batch normalisation, ReLU
 -> several x [depthwise 3x3, normalisation, ReLU, pointwise 1x1, normalisation, ReLU]  (+ residual where the size stays)
--> average over time and frequency (and, beside it, the peak over time) -> dropout -> dense -> one logit per label
+-> average over time and frequency -> dropout -> dense  (+ peak over time -> dropout -> dense)
+-> one logit per label
 """
 
 from typing import Any
@@ -27,18 +28,20 @@ def build(network: Network, input_shape: tuple[int, int, int], labels: int) -> A
         tensor = _normalise(tensor)
         if tensor.shape == before.shape:
             tensor = layers.Add()([before, tensor])
-    heard = layers.GlobalAveragePooling2D()(tensor)
+    logits = layers.Dense(labels)(layers.Dropout(network.dropout)(layers.GlobalAveragePooling2D()(tensor)))
     if network.peaks:
         of_frames = layers.AveragePooling2D((1, tensor.shape[2]))(tensor)
-        heard = layers.Concatenate()([heard, layers.GlobalMaxPooling2D()(of_frames)])
-    tensor = layers.Dropout(network.dropout)(heard)
-    return tf_keras.Model(inputs, layers.Dense(labels)(tensor))
+        peaks = layers.Dropout(network.dropout)(layers.GlobalMaxPooling2D()(of_frames))
+        # a head of their own: they are larger than averages, which in one int8 tensor with them would be rounded away
+        logits = layers.Add()([logits, layers.Dense(labels, use_bias=False)(peaks)])
+    return tf_keras.Model(inputs, logits)
 
 
-def of_outputs(weights: list[Any], chosen: list[int]) -> list[Any]:
+def of_outputs(model: Any, chosen: list[int]) -> list[Any]:
     """Return a model's weights without those of all but these outputs, in this order."""
-    *others, head, bias = weights
-    return [*others, head[:, chosen], bias[chosen]]
+    heads = sum(len(layer.weights) for layer in model.layers if isinstance(layer, layers.Dense))
+    weights = model.get_weights()
+    return [*weights[:-heads], *(values[..., chosen] for values in weights[-heads:])]
 
 
 def _normalise(tensor: Any) -> Any:

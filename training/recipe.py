@@ -149,7 +149,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How much it counts in the loss what people heard in a clip; what the actor was told to portray counts 1. The
     network has outputs of their own for it, which the finished model does not give."""
     uncertain_share: Share = 0.2
-    """Share of the dev windows that `uncertain_below` sets aside."""
+    """Share of the windows of speakers that no model has heard that `uncertain_below` sets aside."""
     network: Network
     augment: Augment = Augment()
     pruning: Pruning

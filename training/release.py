@@ -86,8 +86,9 @@ def _measured(clips: Sequence[Clip], recipe: Recipe, done: Mapping[Fold, Manifes
     folds = [manifest.measured for manifest in done.values()]
     right = [fold["sure"]["accuracy"] for fold in folds if fold["sure"]["accuracy"] is not None]
     crossed = cross_validation(done)
+    answers = [score.calibrated(score.load(runs / fold.folder), of.temperature) for fold, of in done.items()]
     return {
-        **score.describe(score.pool([score.load(runs / fold.folder) for fold in done]), recipe.labels),
+        **score.describe(score.pool(answers), recipe.labels),
         **{name: crossed[name] for name in ("uar", "float_uar", "accuracy")},
         "uar_in_noise": {name: _mean(fold["uar_in_noise"][name] for fold in folds) for name in NOISES},
         "sure": {
@@ -97,8 +98,8 @@ def _measured(clips: Sequence[Clip], recipe: Recipe, done: Mapping[Fold, Manifes
         "listeners": evaluate.listeners([clip for clip in clips if clip.label in recipe.labels], recipe.labels),
         "protocol": PROTOCOL.format(models=len(folds)) + export.PROTOCOL,
         "split": splits.RELEASE,
-        "speakers": {"train": splits.speakers(clips), "dev": [], "test": []},
-        "clips": {"train": len(clips), "dev": 0, "test": 0},
+        "speakers": {"train": splits.speakers(clips), "test": []},
+        "clips": {"train": len(clips), "test": 0},
         "cross_validation": crossed,
     }
 

@@ -45,6 +45,8 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     uar: float
     accuracy: float
+    speakers: int | None = None
+    """How many taught it."""
     minutes: float | None = None
     float_uar: float | None = None
     """Before quantisation."""
@@ -226,12 +228,14 @@ def _runs(folder: Path, split: str) -> Iterator[Run]:
                 seed=int(seed),
                 uar=measured["uar"],
                 accuracy=measured["accuracy"],
+                speakers=len(measured["speakers"]["train"]),
                 minutes=_minutes(place / "curves.jsonl"),
                 float_uar=measured["float_uar"],
                 uar_in_noise=measured.get("uar_in_noise", {}),
                 listeners=measured["listeners"],
             )
-            yield Run(training, score.load(place), made.manifest, made.model, _told(place / "config.json"))
+            answers = score.calibrated(score.load(place), made.manifest.temperature)
+            yield Run(training, answers, made.manifest, made.model, _told(place / "config.json"))
 
 
 def _minutes(curves: Path) -> float | None:

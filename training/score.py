@@ -20,6 +20,8 @@ from training.features import Hearing
 FILE = "answers.npz"
 """In a run folder, so that folds can be pooled."""
 UNKNOWN = "unknown"
+LEAST = 1e-300
+"""A probability of 0 has no logarithm."""
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 """Shares of the windows that are answered, the surest first."""
 
@@ -72,9 +74,14 @@ class Answers(NamedTuple):
 
 
 def answers(made: Bundle, test: Sequence[Clip]) -> Answers:
-    """Return what a bundle says to these clips amid each background."""
+    """Return what a bundle says to these clips amid each background, before its temperature."""
     outputs = evaluate.logits(Classifier(made), windows(test, made.manifest))
-    return told(softmax(outputs / made.manifest.temperature), test, made.manifest.labels, BACKGROUNDS)
+    return told(softmax(outputs), test, made.manifest.labels, BACKGROUNDS)
+
+
+def calibrated(found: Answers, temperature: float) -> Answers:
+    """Return answers with their probabilities under a temperature."""
+    return found._replace(scores=softmax(np.log(np.maximum(found.scores, LEAST)) / temperature))
 
 
 def told(scores: Scores, test: Sequence[Clip], labels: tuple[str, ...], amid: Collection[str]) -> Answers:
@@ -96,7 +103,7 @@ def _decade(age: int | None) -> str:
 
 
 def save(folder: Path, found: Answers) -> None:
-    """Keep answers in a run folder."""
+    """Keep answers in a run folder, as they are before the temperature."""
     np.savez_compressed(folder / FILE, **found._asdict())
 
 
@@ -144,18 +151,23 @@ def measure(made: Bundle, test: Sequence[Clip], found: Answers) -> dict[str, Any
     Args:
         made: the bundle.
         test: clips of speakers that it never heard.
-        found: what it says to them.
+        found: what it says to them, under its temperature.
     """
     labels = made.manifest.labels
     in_noise = evaluate.logits(Classifier(made), windows(test, made.manifest, NOISES)).argmax(axis=1)
-    sure = found.scores.max(axis=1) >= made.manifest.uncertain_below
-    right = found.scores.argmax(axis=1) == found.truth
     return {
         **describe(found, labels),
         "uar_in_noise": _uar_by(np.repeat(list(NOISES), len(test)), in_noise, truth(test, labels, NOISES)),
-        "sure": {"share": float(sure.mean()), "accuracy": float(right[sure].mean()) if sure.any() else None},
+        "sure": sure(found, made.manifest.uncertain_below),
         "listeners": evaluate.listeners(test, labels),
     }
+
+
+def sure(found: Answers, uncertain_below: float) -> dict[str, float | None]:
+    """Return how many windows are not uncertain, and how many of these are answered rightly."""
+    certain = found.scores.max(axis=1) >= uncertain_below
+    right = (found.scores.argmax(axis=1) == found.truth)[certain]
+    return {"share": float(certain.mean()), "accuracy": float(right.mean()) if right.size else None}
 
 
 def _uar_by(groups: NDArray[np.str_], said: NDArray[np.intp], meant: Truth) -> dict[str, float]:

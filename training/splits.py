@@ -22,12 +22,8 @@ BLOCKS = {
 }
 """CREMA-D's actors in the speaker-disjoint blocks of EMO-SUPERB.
 
-Recipes are compared with blocks 1 and 2 held out.
+Recipes are compared with blocks 1, 2 and 4 held out.
 """
-
-DEV_STEP = 6
-"""One of so many speakers of each other block calibrates."""
-
 
 SPLITS = {"speakers": "block", "sentences": "sentences", "leaky": "leaky"}
 """Ways to hold clips out, with what their run folders begin with: unheard speakers; unheard speakers who say unheard
@@ -67,29 +63,24 @@ class Fold(NamedTuple):
 
 
 class Split(msgspec.Struct, frozen=True):
-    """Clips to learn from, to calibrate on, and to score on; no speaker is in two of them."""
+    """Clips to learn from and to score on; no speaker is in both."""
 
     train: list[Clip]
-    dev: list[Clip]
     test: list[Clip]
 
     def scored_on(self, labels: tuple[str, ...]) -> "Split":
-        """Return the same split, calibrated and scored on clips with these labels only."""
-        return Split(
-            self.train,
-            [clip for clip in self.dev if clip.label in labels],
-            [clip for clip in self.test if clip.label in labels],
-        )
+        """Return the same split, scored on clips with these labels only."""
+        return Split(self.train, [clip for clip in self.test if clip.label in labels])
 
 
 def of(clips: Sequence[Clip], fold: Fold, recipe: Recipe) -> Split:
-    """Return what a fold of a recipe learns from, is calibrated on, and is scored on.
+    """Return what a fold of a recipe learns from, and what it is scored on.
 
     Raises:
-        CorpusError: one of the three would have no clips.
+        CorpusError: one of the two would have no clips.
     """
     if fold.split == RELEASE:
-        return Split(list(clips), [], [])
+        return Split(list(clips), [])
     holding_out = {"speakers": by_speaker, "sentences": by_sentence, "leaky": by_file}
     split = holding_out[fold.split](clips, fold.block)
     if isinstance(recipe, PeerRecipe) and recipe.balanced:
@@ -98,60 +89,54 @@ def of(clips: Sequence[Clip], fold: Fold, recipe: Recipe) -> Split:
 
 
 def by_speaker(clips: Sequence[Clip], test_block: int) -> Split:
-    """Hold out one block of speakers for the score, and a sixth of each other block for calibration.
+    """Hold out one block of speakers for the score; all others teach.
 
     Raises:
-        CorpusError: one of the three would have no clips.
+        CorpusError: one of the two would have no clips.
     """
-    dev_speakers = [
-        speaker
-        for number, block in BLOCKS.items()
-        if number != test_block
-        for speaker in _of_both_sexes([clip for clip in clips if clip.speaker in block])[::DEV_STEP]
-    ]
+    others = {speaker for number, block in BLOCKS.items() if number != test_block for speaker in block}
+    train = [clip for clip in clips if clip.speaker in others]
     test = [clip for clip in clips if clip.speaker in BLOCKS[test_block]]
-    dev = [clip for clip in clips if clip.speaker in dev_speakers]
-    train = [clip for clip in clips if clip.speaker not in dev_speakers and clip.speaker not in BLOCKS[test_block]]
-    for name, part in (("train", train), ("dev", dev), ("test", test)):
+    for name, part in (("train", train), ("test", test)):
         if not part:
             raise CorpusError(
                 f"no clips to {name} on when block {test_block} is held out: "
                 f"the corpus must have speakers of every block, 1001 to 1072"
             )
-    return Split(train, dev, test)
+    return Split(train, test)
 
 
 def by_sentence(clips: Sequence[Clip], test_block: int) -> Split:
     """Hold out speakers as `by_speaker` does, and every fourth sentence from those that are left: nobody says it.
 
     Raises:
-        CorpusError: one of the three would have no clips.
+        CorpusError: one of the two would have no clips.
     """
     sentences = sorted({clip.sentence for clip in clips})[test_block - 1 :: len(BLOCKS)]
     split = by_speaker(clips, test_block)
-    train, dev = ([clip for clip in part if clip.sentence not in sentences] for part in (split.train, split.dev))
+    train = [clip for clip in split.train if clip.sentence not in sentences]
     test = [clip for clip in split.test if clip.sentence in sentences]
-    if not (train and dev and test):
+    if not (train and test):
         raise CorpusError(f"no sentences can be held out: each block needs several, these clips have {len(sentences)}")
-    return Split(train, dev, test)
+    return Split(train, test)
 
 
 def by_file(clips: Sequence[Clip], quarter: int) -> Split:
-    """Hold out a random quarter of the files for the score, and a sixth of the others for calibration: leaky.
+    """Hold out a random quarter of the files for the score; all others teach: leaky.
 
     Chance is a hash of each clip, so that a file is in the same quarter whichever others are there.
 
     Raises:
-        CorpusError: there are so few that one of the three would have none.
+        CorpusError: there are so few that one of the two would have none.
     """
-    drawn = [int(hashlib.sha256(clip.sha256.encode()).hexdigest()[:8], 16) for clip in clips]
-    parts: tuple[list[Clip], list[Clip], list[Clip]] = ([], [], [])
-    for clip, number in zip(clips, drawn, strict=True):
-        tested, calibrates = number % len(BLOCKS) == quarter - 1, number // len(BLOCKS) % DEV_STEP == 0
-        parts[2 if tested else 1 if calibrates else 0].append(clip)
-    if not all(parts):
+    drawn = [
+        int(hashlib.sha256(clip.sha256.encode()).hexdigest()[:8], 16) % len(BLOCKS) == quarter - 1 for clip in clips
+    ]
+    train = [clip for clip, tested in zip(clips, drawn, strict=True) if not tested]
+    test = [clip for clip, tested in zip(clips, drawn, strict=True) if tested]
+    if not (train and test):
         raise CorpusError(f"{len(clips)} clips are too few to be split at random; some dozens are right")
-    return Split(*parts)
+    return Split(train, test)
 
 
 def balanced(clips: Sequence[Clip], seed: int) -> list[Clip]:
@@ -161,11 +146,6 @@ def balanced(clips: Sequence[Clip], seed: int) -> list[Clip]:
     rng = np.random.default_rng(seed)
     chosen = [rng.choice(np.flatnonzero(labels == name), counts.min(), replace=False) for name in names]
     return [clips[number] for number in sorted(np.concatenate(chosen))]
-
-
-def _of_both_sexes(clips: Iterable[Clip]) -> list[int]:
-    """Return who speaks, women first, so that speakers at equal steps are of both sexes."""
-    return [speaker for _, speaker in sorted({(clip.sex, clip.speaker) for clip in clips})]
 
 
 def speakers(clips: Iterable[Clip]) -> list[int]:

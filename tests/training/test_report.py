@@ -44,6 +44,7 @@ def training(block: int, uar: float, seed: int = 1) -> Training:
         seed=seed,
         uar=uar,
         accuracy=uar,
+        speakers=54,
         minutes=3.0,
         float_uar=uar,
         uar_in_noise={"pink-20": uar - 0.1},
@@ -94,7 +95,7 @@ def test_page_is_made_of_the_kept_results_alone(settings: ReportSettings, tmp_pa
     assert report(settings) == 0
 
     row = cells(settings.out, "good")
-    assert (row["blocks"], row["UAR"], row["leaky"]) == ("2 4", "80.0% ± 0.0%", "90.0%")
+    assert (row["blocks"], row["taught by"], row["UAR"], row["leaky"]) == ("2 4", "54", "80.0% ± 0.0%", "90.0%")
     assert (row["parameters"], row["compressed"], row["ms"], row["of the published"]) == (
         "1,234",
         "2,048",
@@ -133,7 +134,7 @@ def test_a_change_of_a_recipe_is_compared_on_one_block(settings: ReportSettings)
 
 def test_what_only_changes_the_network_is_drawn_by_its_size(settings: ReportSettings) -> None:
     """Width, depth and pruning have a plot on the block that compares them; a recipe with other speeds is not in it."""
-    plan = recipe.load("ang-hap-neu-3")
+    plan = recipe.load("ang-hap-neu")
     recipes = {
         "default": plan,
         "pruned": msgspec.structs.replace(plan, pruning=Pruning(sparsity=0.9)),

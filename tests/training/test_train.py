@@ -51,7 +51,7 @@ def test_training_ends_in_a_verified_bundle(
     measured = made.manifest.measured
     assert made.manifest.labels == ("ANG", "HAP", "NEU")
     assert 0.15 < made.manifest.sparsity < 0.5
-    assert measured["speakers"] == {"train": [1002, 1020, 1038], "dev": [1001, 1019, 1037], "test": [1055, 1056]}
+    assert measured["speakers"] == {"train": [1001, 1002, 1019, 1020, 1037, 1038], "test": [1055, 1056]}
     assert [fold["speakers"] for fold in measured["cross_validation"]["folds"]] == [
         "1001-1018",
         "1019-1036",
@@ -113,11 +113,10 @@ def test_a_release_is_taught_by_everyone(
     runs = next(settings.runs_dir.glob("tiny-0-*"))
     folds = [bundle.load(folder).manifest for folder in sorted(runs.glob("block-*"))]
     assert measured["speakers"]["train"] == [1001, 1002, 1019, 1020, 1037, 1038, 1055, 1056]
-    assert measured["clips"] == {"train": 24, "dev": 0, "test": 0}
+    assert measured["clips"] == {"train": 24, "test": 0}
     assert len(measured["uar_by_speaker"]) == 8
     assert measured["uar"] == pytest.approx(np.mean([fold.measured["uar"] for fold in folds]))
     assert made.manifest.temperature == pytest.approx(np.mean([fold.temperature for fold in folds]), abs=1e-4)
-    assert "dev_uar" not in (runs / "release-seed-1" / "curves.jsonl").read_text()
     assert "Results of the recipe on speakers that its models never heard" in (made.folder / "CARD.md").read_text()
 
     capfd.readouterr()
@@ -127,6 +126,32 @@ def test_a_release_is_taught_by_everyone(
     assert train(release) == 0
     assert "epoch" not in capfd.readouterr().out
     assert bundle.load(tmp_path / "tiny").manifest == made.manifest
+
+
+def test_a_model_is_calibrated_by_speakers_that_do_not_score_it(settings: TrainSettings, tmp_path: Path) -> None:
+    """Temperature and threshold of a fold are those that fit what the other folds' models say to their own speakers.
+
+    A fold alone has neither: its probabilities are the model's own, and nothing is uncertain.
+    """
+    alone = TrainSettings("tiny", settings.recordings_dir, settings.runs_dir, tmp_path / "alone")
+    assert train(alone) == 0
+    raw = bundle.load(tmp_path / "alone").manifest
+    assert (raw.temperature, raw.uncertain_below, raw.measured["sure"]["share"]) == (1.0, 0.0, 1.0)
+    assert "It is not calibrated" in (tmp_path / "alone" / "CARD.md").read_text()
+
+    assert train(settings) == 0
+
+    made = bundle.load(tmp_path / "tiny").manifest
+    runs = next(settings.runs_dir.glob("tiny-0-*"))
+    kept = {block: score.load(runs / f"block-{block}-seed-1") for block in (1, 2, 3, 4)}
+    others = score.pool([kept[block] for block in (1, 2, 3)])
+    assert made.temperature == round(evaluation.fit_temperature(np.log(others.scores), others.truth), 4)
+    confidence = score.calibrated(others, made.temperature).scores.max(axis=1)
+    assert made.uncertain_below == round(float(np.quantile(confidence, 0.2)), 4)
+    found = score.calibrated(kept[4], made.temperature)
+    assert made.measured["ece"] == evaluation.calibration_error(found.scores, found.truth)
+    assert made.measured["uar"] == raw.measured["uar"]
+    assert "are `uncertain`" in (runs / "block-4-seed-1" / "CARD.md").read_text()
 
 
 def test_a_stopped_training_goes_on(settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +306,7 @@ def test_one_training_makes_models_for_other_labels(
     Classifier(made).verify()
     assert made.manifest.labels == ("SAD", "HAP")
     assert made.manifest.measured["heard"] == ["ANG", "HAP", "NEU", "SAD"]
-    assert made.manifest.measured["clips"] == {"train": 12, "dev": 6, "test": 4}
+    assert made.manifest.measured["clips"] == {"train": 24, "test": 4}
     window = made.manifest.front_end.log_mel(synthetic_clip(48_000))
     (said,), (of_all,) = (evaluation.logits(Classifier(one), [window]) for one in (made, whole))
     np.testing.assert_allclose(said, of_all[[3, 1]], atol=0.1 * np.ptp(of_all))
@@ -328,13 +353,13 @@ def test_a_network_is_taught_by_others(settings: TrainSettings, tmp_path: Path) 
 
     measured = bundle.load(tmp_path / "three").manifest.measured
     assert measured["teachers"] == "2 networks of tiny-0"
-    assert measured["clips"] == {"train": 12, "dev": 9, "test": 6}
+    assert measured["clips"] == {"train": 24, "test": 6}
     runs = next(settings.runs_dir.glob("tiny-0-*"))
     assert [folder.name for folder in sorted(runs.iterdir())] == ["block-4-seed-1", "block-4-seed-2"]
     assert not (runs / "block-4-seed-1" / "manifest.json").exists()
 
     assert train(TrainSettings("tiny", settings.recordings_dir, settings.runs_dir, tmp_path / "one")) == 0
-    assert bundle.load(tmp_path / "one").manifest.measured["clips"] == {"train": 9, "dev": 9, "test": 6}
+    assert bundle.load(tmp_path / "one").manifest.measured["clips"] == {"train": 18, "test": 6}
     assert (runs / "block-4-seed-1" / "curves.jsonl").read_text().count("\n") == 2
 
 
