@@ -29,20 +29,24 @@ def calibrate(done: Mapping[Fold, Manifest], runs: Path, uncertain_share: float)
         BundleError: a fold's answers or its bundle cannot be read.
     """
     found = {fold: score.load(runs / fold.folder) for fold in done}
-    calibrated = {}
+    calibrated = dict(done)
     for fold, manifest in done.items():
         others = [answers for other, answers in found.items() if other.block != fold.block]
         if others:
             temperature, uncertain_below = _fitted(score.pool(others), uncertain_share)
-            told = msgspec.structs.replace(manifest, temperature=temperature, uncertain_below=uncertain_below)
             answers = score.calibrated(found[fold], temperature)
-            told.measured.update(score.describe(answers, told.labels), sure=score.sure(answers, uncertain_below))
-            export.write(msgspec.structs.replace(bundle.load(runs / fold.folder), manifest=told))
-            calibrated[fold] = told
-    return {**done, **calibrated}
+            worth = {**score.describe(answers, manifest.labels), "sure": score.sure(answers, uncertain_below)}
+            calibrated[fold] = msgspec.structs.replace(
+                manifest,
+                temperature=temperature,
+                uncertain_below=uncertain_below,
+                measured={**manifest.measured, **worth},
+            )
+            export.write(msgspec.structs.replace(bundle.load(runs / fold.folder), manifest=calibrated[fold]))
+    return calibrated
 
 
 def _fitted(others: score.Answers, uncertain_share: float) -> tuple[float, float]:
-    temperature = round(evaluate.fit_temperature(np.log(others.scores), others.truth), 4)
+    temperature = round(evaluate.fit_temperature(score.outputs(others), others.truth), 4)
     confidence = score.calibrated(others, temperature).scores.max(axis=1)
     return temperature, round(float(np.quantile(confidence, uncertain_share)), 4)

@@ -77,7 +77,7 @@ def report(settings: ReportSettings) -> int:
         if len(changed) > 1:
             parts += _changes(changed, plain)
         sized = _sized(changed, plain)
-        if len(sized) > 1:
+        if any(_differences(one.told or {}, plain) for one in sized):
             parts += _shown({"sizes": plots.sizes(sized)}, labels, settings)
     settings.out.write_text("\n".join(parts), encoding="utf-8")
     print(f"wrote {settings.out}: {len(found)} systems")
@@ -196,6 +196,7 @@ def _changes(compared: Sequence[Result], plain: dict[str, Any]) -> list[str]:
         {
             "recipe": one.name,
             f"differs from {PLAIN} in": _listed(_differences(one.told or {}, plain)),
+            "taught by": _mean(one.scores["speakers"], "speakers"),
             f"block {COMPARED}": _over_seeds(one),
             "in noise": _percent(one.scores["speakers"].in_noise(NOISY, {COMPARED})),
             "in a room": _percent(one.scores["speakers"].in_noise(ROOMS, {COMPARED})),

@@ -14,7 +14,7 @@ from models.runtime import Classifier, Scores, softmax
 from training import evaluate, features, splits
 from training.backgrounds import BACKGROUNDS, NOISES, Background
 from training.corpora import Clip
-from training.evaluate import Truth
+from training.evaluate import Logits, Truth
 from training.features import Hearing
 
 FILE = "answers.npz"
@@ -75,13 +75,18 @@ class Answers(NamedTuple):
 
 def answers(made: Bundle, test: Sequence[Clip]) -> Answers:
     """Return what a bundle says to these clips amid each background, before its temperature."""
-    outputs = evaluate.logits(Classifier(made), windows(test, made.manifest))
-    return told(softmax(outputs), test, made.manifest.labels, BACKGROUNDS)
+    given = evaluate.logits(Classifier(made), windows(test, made.manifest))
+    return told(softmax(given), test, made.manifest.labels, BACKGROUNDS)
+
+
+def outputs(found: Answers) -> Logits:
+    """Return what a model gave for these answers, but for what it added to all labels alike."""
+    return np.log(np.maximum(found.scores, LEAST))
 
 
 def calibrated(found: Answers, temperature: float) -> Answers:
     """Return answers with their probabilities under a temperature."""
-    return found._replace(scores=softmax(np.log(np.maximum(found.scores, LEAST)) / temperature))
+    return found._replace(scores=softmax(outputs(found) / temperature))
 
 
 def told(scores: Scores, test: Sequence[Clip], labels: tuple[str, ...], amid: Collection[str]) -> Answers:

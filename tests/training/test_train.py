@@ -85,8 +85,8 @@ def test_training_ends_in_a_verified_bundle(
     kept = tmp_path / "results"
     assert report(ReportSettings(tmp_path / "runs", kept, page)) == 0
     row = next(line for line in page.read_text().splitlines() if line.startswith("| tiny-0 |")).split(" | ")
-    assert row[1:3] == ["1 2 3 4", "1"]
-    assert row[3].startswith(f"{measured['cross_validation']['uar']:.1%} ± ")
+    assert row[1:4] == ["1 2 3 4", "1", "6"]
+    assert row[4].startswith(f"{measured['cross_validation']['uar']:.1%} ± ")
     text = page.read_text()
     assert report(ReportSettings(tmp_path / "no-runs", kept, page)) == 0
     assert page.read_text() == text
