@@ -20,8 +20,8 @@ from training.splits import BLOCKS
 Row = dict[str, str]
 """Cells of a table by the names of their columns."""
 
-PLAIN = "ang-hap-neu"
-"""The recipe whose changes are compared: of three emotions, without teachers."""
+PLAIN = "ang-hap-neu-3"
+"""The recipe whose changes are compared: of three emotions alone, without teachers or votes."""
 GROUPS = {
     "uar_by_sex": "sex",
     "uar_by_age": "age",

@@ -13,7 +13,7 @@ from models import bundle
 from models.bundle import BundleError
 from training import recipe, results, score
 from training.recipe import Augment, Pruning
-from training.report import _sized, report
+from training.report import PLAIN, _sized, report
 from training.results import Latency, Result, ResultsError, Training
 from training.score import Answers
 from training.settings import ReportSettings
@@ -134,7 +134,7 @@ def test_a_change_of_a_recipe_is_compared_on_one_block(settings: ReportSettings)
 
 def test_what_only_changes_the_network_is_drawn_by_its_size(settings: ReportSettings) -> None:
     """Width, depth and pruning have a plot on the block that compares them; a recipe with other speeds is not in it."""
-    plan = recipe.load("ang-hap-neu")
+    plan = recipe.load(PLAIN)
     recipes = {
         "default": plan,
         "pruned": msgspec.structs.replace(plan, pruning=Pruning(sparsity=0.9)),
