@@ -176,7 +176,8 @@ def _certain(manifest: Manifest, sure: dict[str, Any]) -> str:
     accuracy = "" if sure["accuracy"] is None else f" and are right in {sure['accuracy']:.1%}"
     return f"""Windows with a top probability of at least {manifest.uncertain_below:g} are {sure["share"]:.1%} of \
 all{accuracy};
-the others are `uncertain`."""
+the others are `uncertain`. This threshold and the temperature come from what the models with other blocks held out say
+to those."""
 
 
 def _confusion(manifest: Manifest, measured: dict[str, Any]) -> str:

@@ -21,10 +21,10 @@ from training.recipe import Recipe
 from training.splits import Fold, Split
 
 PROTOCOL = (
-    "Split by speaker: one block of actors is held out for the score, all others train. Temperature and threshold come "
-    "from what the models with other blocks held out say to those; the last epoch's weights are used. Each clip is "
-    "heard in the middle of one window, once amid each of the backgrounds below, and all windows count alike. Truth is "
-    "what the actor was told to portray. Scored on the exported int8 file through the runtime of the device."
+    "Split by speaker: one block of actors is held out for the score, all others train; the last epoch's weights are "
+    "used. Each clip is heard in the middle of one window, once amid each of the backgrounds below, and all windows "
+    "count alike. Truth is what the actor was told to portray. Scored on the exported int8 file through the runtime of "
+    "the device."
 )
 LEAKY = (
     "LEAKY: split at random by file, so the speakers of the score have trained the model too; only to be compared with "
