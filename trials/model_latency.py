@@ -57,8 +57,8 @@ def main() -> None:
     asked = parser.parse_args()
     shipped = models.bundle.load(models.bundle.find(models.bundle.DEFAULT))
     sides: dict[str, Hear] = {shipped.manifest.name: ours(shipped), "librosa": with_librosa(recipe.load(PEER))}
-    for name in asked.recipes:
-        sides[name] = ours(untrained(recipe.load(name)))
+    for plan in map(recipe.load, asked.recipes):
+        sides[plan.name] = ours(untrained(plan))
     taken = measure(sides, asked.rounds, shipped.manifest.window_samples)
     found = {name: _latency(of, taken["librosa"]) for name, of in taken.items() if name != "librosa"}
     _tell(found, taken["librosa"])
