@@ -10,7 +10,7 @@ mpl.use("agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import ScalarFormatter
 
-from training.results import COMMON, COMPARED, Latency, Result, Score
+from training.results import COMMON, Latency, Result, Score
 
 INTENSITIES = ("LO", "MD", "HI", "XX")
 MOST = 8
@@ -92,12 +92,12 @@ def front(results: Sequence[Result], latencies: dict[str, Latency]) -> Any:
 def sizes(results: Sequence[Result]) -> Any:
     """Draw accuracy against size, and against the work for one window, of recipes that are compared on one block."""
     figure, (by_size, by_work) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained", sharey=True)
-    known = {one.name: (one, one.scores["speakers"].of_block(COMPARED) or 0.0) for one in results}
+    known = {one.name: (one, one.scores["speakers"].of_block(COMMON) or 0.0) for one in results}
     _scatter(
         by_size, {name: (one.bytes_deflated / 1024, uar) for name, (one, uar) in known.items() if one.bytes_deflated}
     )
     _scatter(by_work, {name: (one.multiply_adds / 1e6, uar) for name, (one, uar) in known.items() if one.multiply_adds})
-    by_size.set(title="Width, depth, pruning: size", xlabel="KiB, compressed", ylabel=f"UAR, block {COMPARED}")
+    by_size.set(title="Width, depth, pruning: size", xlabel="KiB, compressed", ylabel=f"UAR, block {COMMON}")
     by_work.set(title="Width, depth, pruning: work", xlabel="million multiplications a window, zeros included")
     return figure
 

@@ -20,9 +20,7 @@ from training.splits import SPLITS
 LATENCY = Path(__file__).parent / "results" / "latency.json"
 """Written by `python -m trials.model_latency --write`; by the recipe's name."""
 COMMON = 4
-"""The block of speakers that every recipe holds out first: on it all can be compared."""
-COMPARED = 1
-"""The block with which changes of a recipe are compared, several seeds each."""
+"""The block of speakers that every recipe holds out first: on it all can be compared, also changes of a recipe."""
 COVERAGES = np.linspace(0.2, 1, 17)
 
 

@@ -20,10 +20,7 @@ BLOCKS = {
     3: range(1037, 1055),
     4: range(1055, 1073),
 }
-"""CREMA-D's actors in the speaker-disjoint blocks of EMO-SUPERB.
-
-Recipes are compared with blocks 1, 2 and 4 held out.
-"""
+"""CREMA-D's actors in the speaker-disjoint blocks of EMO-SUPERB."""
 
 SPLITS = {"speakers": "block", "sentences": "sentences", "leaky": "leaky"}
 """Ways to hold clips out, with what their run folders begin with: unheard speakers; unheard speakers who say unheard

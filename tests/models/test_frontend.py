@@ -50,7 +50,7 @@ def test_bands_are_the_product_with_the_filters(n_fft: int) -> None:
     filters = mel_filters(16_000, n_fft, front_end.n_mels, front_end.f_min_hz, front_end.f_max_hz)
     power = np.random.default_rng(0).uniform(0, 1, (7, n_fft // 2 + 1))
 
-    np.testing.assert_allclose(front_end._bands.energies(power), power @ filters.T, rtol=1e-12)
+    np.testing.assert_allclose(front_end._bands.energy(power), power @ filters.T, rtol=1e-12)
     assert (~filters.any(axis=1)).any() == (n_fft == 128), "only the smallest has such filters"
 
 
@@ -74,8 +74,8 @@ def test_frame_count_is_that_of_the_frames(samples: int) -> None:
 
 
 def test_digital_silence_is_the_floor() -> None:
-    """Silence is -100 dB in every band, not minus infinity."""
-    assert (FrontEnd().log_mel(np.zeros(2_000, np.int16)) == -100).all()
+    """Silence is -100 dB in every band but for the last bit, not minus infinity."""
+    np.testing.assert_allclose(FrontEnd().log_mel(np.zeros(2_000, np.int16)), -100, rtol=1e-6)
 
 
 def test_normalised_window_does_not_tell_how_loud_it_was() -> None:
