@@ -39,7 +39,9 @@ def evaluate(settings: EvaluateSettings) -> int:
     try:
         made = bundle.load(bundle.find(settings.bundle))
         test = _test(settings, made)
-        answers = score.calibrated(score.answers(made, test), made.manifest.temperature)
+        answers = score.calibrated(
+            score.answers(made, test, score.windows(test, made.manifest)), made.manifest.temperature
+        )
         found = score.measure(made, test, answers)
     except (CorpusError, BundleError) as error:
         print(f"moodwire evaluate: {error}", file=sys.stderr)
@@ -103,5 +105,5 @@ def _finished(folder: Path, plan: Recipe, clips: Sequence[Clip], fold: Fold) -> 
     if (manifest.recipe_sha256, manifest.data_sha256) != (plan.sha256, corpora.digest(split.train)):
         return None
     if not (folder / score.FILE).is_file():
-        score.save(folder, score.answers(made, split.test))
+        score.save(folder, score.answers(made, split.test, score.windows(split.test, made.manifest)))
     return manifest

@@ -11,10 +11,12 @@ import numpy as np
 
 from models import bundle, runtime
 from models.bundle import Bundle, Manifest
+from models.frontend import Frames
 from models.runtime import Classifier
 from training import card, corpora, evaluate, features, fit, quantise, rounding, score, splits
 from training import recipe as recipes
 from training.corpora import Clip
+from training.evaluate import Truth
 from training.features import Material
 from training.learn import learn
 from training.recipe import Recipe
@@ -57,11 +59,13 @@ def train_fold(material: Material, recipe: Recipe, fold: Fold, runs_dir: Path) -
     split = splits.of(material.clips, fold, recipe).scored_on(recipe.labels)
     model = fit.load(recipe, learn(material, recipe, split, fold, runs_dir), recipe.labels)
     made = bundled(model, recipe, split.train, fold, runs_dir)
-    found = score.answers(made, split.test)
+    heard = score.windows(split.test, recipe)
+    found = score.answers(made, split.test, heard)
     score.save(made.folder, found)
     measured = {
         **made.manifest.measured,
-        **_facts(model, split, recipe, fold),
+        **_facts(split, fold),
+        "float_uar": _uar(model, heard, score.truth(split.test, recipe.labels)),
         **score.measure(made, split.test, found),
     }
     manifest = msgspec.structs.replace(made.manifest, measured=measured)
@@ -128,12 +132,16 @@ def write(made: Bundle) -> None:
     Classifier(bundle.load(made.folder)).verify()
 
 
-def _facts(model: Any, split: Split, recipe: Recipe, fold: Fold) -> dict[str, Any]:
-    outputs = model.predict(features.normalised(score.windows(split.test, recipe)), verbose=0)
+def _facts(split: Split, fold: Fold) -> dict[str, Any]:
     return {
         "protocol": PROTOCOLS[fold.split],
         "split": fold.split,
         "speakers": {part: splits.speakers(clips) for part, clips in (("train", split.train), ("test", split.test))},
         "clips": {"train": len(split.train), "test": len(split.test)},
-        "float_uar": evaluate.uar(outputs.argmax(axis=1), score.truth(split.test, recipe.labels)),
     }
+
+
+def _uar(model: Any, heard: Sequence[Frames], meant: Truth) -> float:
+    """Return the UAR of a Keras model on windows whose truth is known."""
+    outputs = model.predict(features.normalised(heard), verbose=0)
+    return evaluate.uar(outputs.argmax(axis=1), meant)

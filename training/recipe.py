@@ -156,6 +156,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rounding: Rounding | None = None
     teaching: Teaching | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what no device could run, before hours of training."""
+        samples, step = self.hop_ms * self.front_end.sample_rate_hz // 1000, self.front_end.hop_length
+        if samples % step:
+            raise ValueError(f"hop_ms {self.hop_ms} is {samples} samples; a multiple of hop_length {step} is right")
+
     @property
     def learned(self) -> tuple[str, ...]:
         """All labels of the network in training, in the order of its outputs."""

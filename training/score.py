@@ -73,9 +73,9 @@ class Answers(NamedTuple):
     """Names in `BACKGROUNDS`."""
 
 
-def answers(made: Bundle, test: Sequence[Clip]) -> Answers:
-    """Return what a bundle says to these clips amid each background, before its temperature."""
-    given = evaluate.logits(Classifier(made), windows(test, made.manifest))
+def answers(made: Bundle, test: Sequence[Clip], heard: Sequence[Frames]) -> Answers:
+    """Return what a bundle says to the windows of these clips amid each background, before its temperature."""
+    given = evaluate.logits(Classifier(made), heard)
     return told(softmax(given), test, made.manifest.labels, BACKGROUNDS)
 
 

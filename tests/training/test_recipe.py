@@ -30,6 +30,7 @@ def test_shipped_recipe_is_valid(path: Path) -> None:
         ("sparsity = 0.5", "sparsity = 1.5", r"Expected `float` < 1.* - at `\$.pruning.sparsity`"),
         ("sparsity = 0.5", "sparsity = 0.5\nbegin = 0.8", "pruning ends at 0.7 before it begins at 0.8; a later end"),
         ("filters = [8, 8,", "filters = [8,", r"4 filters and 5 strides: each layer needs both - at `\$.network`"),
+        ("votes = 0.5", "front_end.hop_length = 512", "hop_ms 1000 is 16000 samples; a multiple of hop_length 512"),
         ("epochs = 2", "epochs =", "Invalid value"),
     ],
 )
