@@ -92,7 +92,7 @@ def front(results: Sequence[Result], latencies: dict[str, Latency]) -> Any:
 def sizes(results: Sequence[Result]) -> Any:
     """Draw accuracy against size, and against the work for one window, of recipes that are compared on one block."""
     figure, (by_size, by_work) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained", sharey=True)
-    known = {one.name: (one, one.scores["speakers"].of_block(COMMON) or 0.0) for one in results}
+    known = {one.name.rpartition(".")[2]: (one, one.scores["speakers"].of_block(COMMON) or 0.0) for one in results}
     _scatter(
         by_size, {name: (one.bytes_deflated / 1024, uar) for name, (one, uar) in known.items() if one.bytes_deflated}
     )

@@ -50,6 +50,8 @@ voices, each 10 dB below the clip; *in a room*: with 0.3 and 0.6 s of echo.
 """
 SIZE = ("network.", "pruning.", "rounding")
 """Tables in which a recipe says how large its network is."""
+UNTOLD = ("name", "teaching.sha256")
+"""What recipes differ in without being different."""
 NOISY, ROOMS = ("pink-10", "hum-10", "voices-10"), ("echo-0.3", "echo-0.6")
 
 
@@ -298,9 +300,9 @@ def _mean(found: Score | None, name: str) -> str:
 
 
 def _differences(one: Result, plain: Recipe) -> dict[str, Any]:
-    """Return what a recipe says otherwise than the plain one, its name aside."""
+    """Return what a recipe says otherwise than the plain one, its name and its teachers' hash aside."""
     here, there = _flat(one.told or {}), _flat(msgspec.to_builtins(plain))
-    return {name: value for name, value in here.items() if name != "name" and there.get(name) != value}
+    return {name: value for name, value in here.items() if name not in UNTOLD and there.get(name) != value}
 
 
 def _flat(tree: dict[str, Any], within: str = "") -> dict[str, Any]:
