@@ -3,9 +3,10 @@
 Ours is the shipped bundle: `models/frontend.py` and its int8 file in `models/runtime.py`. The peer is the published
 network of 5 x 256 filters with a width multiplier of 0.5, rebuilt in float32 (`training/peers.py`), with the front end
 that is usual: `librosa.feature.melspectrogram` and `power_to_db`, 40 bands. The peer is spared a normalisation. Both
-models run in LiteRT, everything on one thread and in one process, and they take turns window by window, the first of
-each round changing, so that whatever else the machine does slows all alike. Weights do not matter for the time, so the
-peer's are untrained, and so are those of any recipe named beside: it is measured with our front end at its settings.
+models run in LiteRT, everything on one thread and in one process, and they take turns window by window, in another
+order each round, so that whatever else the machine does, and what the one before leaves in its caches, slows all alike.
+Weights do not matter for the time, so the peer's are untrained, and so are those of any recipe named beside: it is
+measured with our front end at its settings.
 
 `--rounds` says how many windows; `--write` keeps the figures in `training/results/latency.json` beside those of other
 recipes, from which `moodwire report` takes them.
@@ -19,6 +20,7 @@ os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 import argparse
 import hashlib
 import platform
+import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -117,12 +119,12 @@ def measure(sides: dict[str, Hear], rounds: int, window_samples: int) -> dict[st
     """Return the milliseconds of each window for each side; they take turns."""
     sound = synthetic_clip(10 * window_samples)
     taken: dict[str, list[float]] = {name: [] for name in sides}
-    names = list(sides)
+    names, chance = list(sides), random.Random(0)
     for number in range(rounds + WARM_UP):
         begin = number * 4_001 % (len(sound) - window_samples)
         window = sound[begin : begin + window_samples]
-        turn = number % len(names)
-        for name in names[turn:] + names[:turn]:
+        chance.shuffle(names)
+        for name in names:
             start_s = time.perf_counter()
             sides[name](window)
             if number >= WARM_UP:
