@@ -84,6 +84,7 @@ def front(results: Sequence[Result], latencies: dict[str, Latency]) -> Any:
     known = [(one, uar) for one in results if (uar := one.scores["speakers"].of_block(COMMON)) is not None]
     _scatter(by_size, {one.name: (one.bytes_deflated / 1024, uar) for one, uar in known if one.bytes_deflated})
     _scatter(by_time, {one.name: (latencies[one.name].ms, uar) for one, uar in known if one.name in latencies})
+    _in_powers_of_two(by_size)
     by_size.set(title="Size and accuracy", xlabel="KiB, compressed", ylabel=f"UAR, block {COMMON}")
     by_time.set(title="Time and accuracy", xlabel="ms a window, front end and model, one thread")
     return figure
@@ -97,15 +98,19 @@ def sizes(results: Sequence[Result]) -> Any:
         by_size, {name: (one.bytes_deflated / 1024, uar) for name, (one, uar) in known.items() if one.bytes_deflated}
     )
     _scatter(by_work, {name: (one.multiply_adds / 1e6, uar) for name, (one, uar) in known.items() if one.multiply_adds})
+    for axes in (by_size, by_work):
+        _in_powers_of_two(axes)
     by_size.set(title="Width, depth, pruning: size", xlabel="KiB, compressed", ylabel=f"UAR, block {COMMON}")
     by_work.set(title="Width, depth, pruning: work", xlabel="million multiplications a window, zeros included")
     return figure
 
 
+def _in_powers_of_two(axes: Any) -> None:
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+
+
 def _scatter(axes: Any, places: dict[str, tuple[float, float]]) -> None:
-    if places:
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter(ScalarFormatter())
     for name, (cost, uar) in places.items():
         beaten = any(other_cost <= cost and other > uar for other_cost, other in places.values())
         axes.scatter(cost, uar, color="#5c677d" if beaten else "#c44536")

@@ -66,6 +66,14 @@ def test_weights_are_aligned(converted: bytes) -> None:
     assert {(constant.ctypes.data - file.ctypes.data) % 16 for constant in constants} == {0}
 
 
+def test_no_buffer_lies_idle(converted: bytes) -> None:
+    """What no tensor holds is gone, and tensors without content have the first buffer, which is empty."""
+    model = schema.ModelT.InitFromPackedBuf(compact(converted), 0)
+
+    assert {tensor.buffer for tensor in model.subgraphs[0].tensors} == set(range(len(model.buffers)))
+    assert [number for number, buffer in enumerate(model.buffers) if buffer.data is None] == [0]
+
+
 def test_few_values_of_a_weight_take_half_the_room() -> None:
     """Weights with 7 values on either side of 0 are stored in four bits; the model says the same."""
     model = network()
