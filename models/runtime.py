@@ -6,6 +6,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
+from models import tflite
 from models.bundle import Bundle, BundleError
 from models.frontend import Frames, Samples, normalise
 
@@ -27,7 +28,8 @@ class Classifier:
         self._bundle = bundle
         manifest = bundle.manifest
         try:
-            self._interpreter = Interpreter(model_content=bundle.model, num_threads=1)
+            Interpreter(model_content=bundle.model)  # refuses what is no model, before it is read here
+            self._interpreter = Interpreter(model_content=tflite.unpacked(bundle.model), num_threads=1)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise BundleError(f"{bundle.folder / 'model.tflite'} is not a model LiteRT can run: {error}") from error

@@ -2,35 +2,12 @@
 
 from typing import Any
 
-import flatbuffers
 import numpy as np
-from numpy.typing import NDArray
-from tensorflow.lite.python import schema_py_generated as schema
+from ai_edge_litert import schema_py_generated as schema
 
+from models import tflite
 from training import rounding
 from training.recipe import INT8_LEVELS
-
-IDENTIFIER = b"TFL3"
-ALIGNMENT = 16
-"""Kernels read weights in steps of so many bytes; the format wants a buffer's content to begin at a multiple of it."""
-
-
-class _Sharing(flatbuffers.Builder):
-    """Writes equal arrays once: every channel of every layer has a zero point of 0, as 8 bytes."""
-
-    def __init__(self) -> None:
-        super().__init__(1 << 16)
-        self._written: dict[tuple[str, bytes], int] = {}
-
-    def CreateNumpyVector(self, array: NDArray[Any]) -> int:  # noqa: N802 - the name is the library's
-        key = (array.dtype.str, array.tobytes())
-        if key not in self._written:
-            content = key[1]
-            self.StartVector(array.itemsize, array.size, ALIGNMENT if array.dtype == np.uint8 else array.itemsize)
-            self.head -= len(content)
-            self.Bytes[self.head : self.head + len(content)] = content
-            self._written[key] = self.EndVector()
-        return self._written[key]
 
 
 def compact(content: bytes, levels: int = INT8_LEVELS) -> bytes:
@@ -54,9 +31,7 @@ def compact(content: bytes, levels: int = INT8_LEVELS) -> bytes:
                 _simplify(tensor.quantization)
     _keep_used_buffers(model)
     model.description = model.metadata = model.signatureDefs = None
-    builder = _Sharing()
-    builder.Finish(model.Pack(builder), IDENTIFIER)
-    return bytes(builder.Output())
+    return tflite.write(model)
 
 
 def _keep_used_buffers(model: schema.ModelT) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tf_keras
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
-from tensorflow.lite.python import schema_py_generated as schema
 from tf_keras import layers
 
+from models import tflite
 from training import quantise, rounding
 from training.compact import compact
 
@@ -56,14 +57,17 @@ def test_a_compact_model_says_the_same_and_is_smaller(converted: bytes) -> None:
 
 def test_weights_are_aligned(converted: bytes) -> None:
     """Every constant begins at a multiple of 16 bytes, as the kernels of some processors need."""
-    after = compact(converted)
+    assert aligned(compact(converted))
 
-    file = np.frombuffer(after, np.uint8)
-    model = schema.Model.GetRootAs(after, 0)
+
+def aligned(content: bytes) -> bool:
+    """Return whether all constants of a file begin at a multiple of 16 bytes."""
+    file = np.frombuffer(content, np.uint8)
+    model = schema.Model.GetRootAs(content, 0)
     buffers = [model.Buffers(number) for number in range(model.BuffersLength())]
     constants = [buffer.DataAsNumpy() for buffer in buffers if buffer.DataLength()]
     assert len(constants) >= 4
-    assert {(constant.ctypes.data - file.ctypes.data) % 16 for constant in constants} == {0}
+    return {(constant.ctypes.data - file.ctypes.data) % 16 for constant in constants} == {0}
 
 
 def test_no_buffer_lies_idle(converted: bytes) -> None:
@@ -86,6 +90,30 @@ def test_few_values_of_a_weight_take_half_the_room() -> None:
     assert len(zlib.compress(packed, 9)) < len(zlib.compress(plain, 9))
     np.testing.assert_allclose(answer(packed), answer(plain), atol=1)
     assert len(set(answer(packed))) > 3
+
+
+def test_four_bits_are_made_eight_before_they_run() -> None:
+    """The runtime is given the same values as int8, which its fast kernels take, and any other model as it is."""
+    model = network()
+    (kernel,) = rounding.kernels(model)
+    kernel.assign(rounding.rounded(kernel, 7))
+    plain, packed = quantise.to_int8(model, WINDOWS), quantise.to_int8(model, WINDOWS, levels=7)
+
+    found = tflite.unpacked(packed)
+
+    scale, values = pointwise(found)
+    np.testing.assert_allclose(values * scale, kernel.numpy()[0, 0].T, rtol=0.005)
+    np.testing.assert_allclose(answer(found), answer(plain), atol=1)
+    assert aligned(found)
+    assert tflite.unpacked(plain) == plain
+
+
+def pointwise(content: bytes) -> tuple[Any, Any]:
+    """Return scale and int8 values of the weights of the pointwise convolution, shape (filters, 1) and (filters, n)."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    (tensor,) = (one for one in model.subgraphs[0].tensors if tuple(one.shape) == (32, 1, 1, 32))
+    assert tensor.type == schema.TensorType.INT8
+    return tensor.quantization.scale[:, None], model.buffers[tensor.buffer].data.view(np.int8).reshape(32, 32)
 
 
 def test_rounded_weights_are_the_nearest() -> None:
