@@ -106,8 +106,9 @@ def sizes(results: Sequence[Result]) -> Any:
 
 
 def _in_powers_of_two(axes: Any) -> None:
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter(ScalarFormatter())
+    if axes.has_data():
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(ScalarFormatter())
 
 
 def _scatter(axes: Any, places: dict[str, tuple[float, float]]) -> None:

@@ -21,7 +21,7 @@ Row = dict[str, str]
 """Cells of a table by the names of their columns."""
 
 PLAIN = "ablations/plain"
-"""The recipe whose changes are compared: the shipped one in half of its epochs."""
+"""The recipe whose changes are compared: one that was shipped, in half of its epochs."""
 GROUPS = {
     "uar_by_sex": "sex",
     "uar_by_age": "age",
@@ -43,10 +43,10 @@ with published numbers, and tells nothing about strangers. New sentences: the UA
 both unheard. Of the 54 speakers who are not held out, nine used to calibrate; rows that were *taught by* 45 are of that
 time.
 """
-CHANGES = f"""What is shipped, in half of its epochs, and changes of that, one at a time, each with block {COMMON} held
-out: mean and standard deviation over the seeds, and how many points the change is worth. Two rows whose means lie
-closer together than their deviations are not told apart. *In noise*: the mean amid pink noise, mains hum and many
-voices, each 10 dB below the clip; *in a room*: with 0.3 and 0.6 s of echo.
+CHANGES = f"""What was shipped before, in half of its epochs, and changes of that, one at a time, each with block
+{COMMON} held out: mean and standard deviation over the seeds, and how many points the change is worth. Two rows whose
+means lie closer together than their deviations are not told apart. *In noise*: the mean amid pink noise, mains hum and
+many voices, each 10 dB below the clip; *in a room*: with 0.3 and 0.6 s of echo.
 """
 SIZE = ("network.", "pruning.", "rounding")
 """Tables in which a recipe says how large its network is."""

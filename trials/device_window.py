@@ -3,9 +3,9 @@
 Ours is what the device does each second: speech gate, the log-mel frames of the newest hop, the model, smoothing. The
 peer does the same job on the same sound with librosa and the TensorFlow interpreter: webrtcvad and a level over the new
 hop, `librosa.feature.melspectrogram` and `power_to_db` over the whole window, the same normalisation, the same model
-file in `tf.lite.Interpreter`, the same calibration and smoothing. Both run on one thread, in one process, and take
-turns window by window, the first of each pair changing, so that whatever else the machine does slows both. Both start
-from int16 samples in memory.
+in `tf.lite.Interpreter`, its weights in eight bits as ours runs them, the same calibration and smoothing. Both run on
+one thread, in one process, and take turns window by window, the first of each pair changing, so that whatever else the
+machine does slows both. Both start from int16 samples in memory.
 """
 
 import os
@@ -29,6 +29,7 @@ import models.bundle
 from device.gate import VAD_AGGRESSIVENESS
 from device.pipeline import SMOOTHING, windows
 from device.sound import Block
+from models import tflite
 from models.bundle import Bundle
 from models.frontend import LOUD_PERCENTILE, RANGE_DB, Samples
 from models.runtime import GOLDEN_TOLERANCE, Classifier, softmax, synthetic_clip
@@ -46,7 +47,7 @@ class Peer:
 
     def __init__(self, bundle: Bundle) -> None:
         self._manifest = bundle.manifest
-        self._interpreter = tf.lite.Interpreter(model_content=bundle.model, num_threads=1)
+        self._interpreter = tf.lite.Interpreter(model_content=tflite.unpacked(bundle.model), num_threads=1)
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]
         self._output = self._interpreter.get_output_details()[0]

@@ -10,7 +10,6 @@ import pytest
 
 from models import bundle
 from models.bundle import BundleError
-from models.frontend import FrontEnd
 from models.runtime import Classifier, synthetic_clip
 
 SHIPPED = sorted(path for path in bundle.SHIPPED.iterdir() if path.is_dir())
@@ -115,7 +114,7 @@ def test_hop_must_fit_the_frames(broken: Path) -> None:
     """A hop that is no whole number of frames is refused, because windows could not share frames."""
     change_manifest(broken, hop_ms=1_010)
 
-    with pytest.raises(BundleError, match=r"hop_ms 1010 is 16160 samples, not a multiple of .* hop_length 320"):
+    with pytest.raises(BundleError, match=r"hop_ms 1010 is 16160 samples, not a multiple of .* hop_length 400"):
         bundle.load(broken)
 
 
@@ -131,7 +130,7 @@ def test_wrong_window_is_refused(broken: Path) -> None:
     """A manifest whose window is not the model's input is refused."""
     change_manifest(broken, window_ms=2_000)
 
-    with pytest.raises(BundleError, match=r"takes \(1, 147, 64, 1\), its manifest describes \(1, 97, 64, 1\)"):
+    with pytest.raises(BundleError, match=r"takes \(1, 118, 64, 1\), its manifest describes \(1, 78, 64, 1\)"):
         Classifier(bundle.load(broken))
 
 
@@ -145,9 +144,11 @@ def test_what_is_no_model_is_refused(broken: Path) -> None:
 
 def test_other_golden_scores_are_noticed(broken: Path) -> None:
     """A machine that computes other scores than training did is told by how much."""
-    classifier = Classifier(bundle.load(broken))
+    loaded = bundle.load(broken)
+    classifier = Classifier(loaded)
     clip = synthetic_clip(48_000)
-    np.savez(broken / "golden.npz", clip=clip, features=FrontEnd().log_mel(clip), scores=np.array([1.0, 1.0, 1.0]))
+    features = loaded.manifest.front_end.log_mel(clip)
+    np.savez(broken / "golden.npz", clip=clip, features=features, scores=np.array([1.0, 1.0, 1.0]))
 
     with pytest.raises(BundleError, match=r"scores differ by .* 0.02 is allowed"):
         classifier.verify()
@@ -155,9 +156,11 @@ def test_other_golden_scores_are_noticed(broken: Path) -> None:
 
 def test_other_golden_features_are_noticed(broken: Path) -> None:
     """A front end that computes other features than training's is noticed before the model runs."""
-    classifier = Classifier(bundle.load(broken))
+    loaded = bundle.load(broken)
+    classifier = Classifier(loaded)
     clip = synthetic_clip(48_000)
-    np.savez(broken / "golden.npz", clip=clip, features=FrontEnd().log_mel(clip) + 1, scores=np.zeros(3))
+    features = loaded.manifest.front_end.log_mel(clip) + 1
+    np.savez(broken / "golden.npz", clip=clip, features=features, scores=np.zeros(3))
 
     with pytest.raises(BundleError, match="front end gives other features than training recorded"):
         classifier.verify()

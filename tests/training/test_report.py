@@ -249,7 +249,7 @@ def test_a_run_folder_is_summed_up(tmp_path: Path) -> None:
     assert found is not None
     assert {split: len(score.trainings) for split, score in found.scores.items()} == {"speakers": 1, "leaky": 1}
     assert found.scores["speakers"].trainings[0].minutes is None
-    assert found.multiply_adds == 9_559_040
+    assert found.multiply_adds == 12_121_200
     assert results.of_runs(tmp_path / "block-4-seed-1") is None
 
 
