@@ -24,21 +24,24 @@ WEIGHTS = "float.weights.h5"
 """File in a run folder with what the finished network has learned, before quantisation."""
 
 
-def fit(batches: Batches, teachers: Sequence[Any], recipe: Recipe, seed: int, folder: Path) -> None:
+def fit(batches: Batches, recipe: Recipe, seed: int, folder: Path, start: Path | None = None) -> None:
     """Train and prune a network for the recipe's number of epochs, and write its weights into the folder.
 
     Each epoch adds a line to `curves.jsonl` there, and replaces the checkpoint from which the training goes on.
 
     Args:
         batches: what to learn from.
-        teachers: Keras models that give logits of the labels that are learned; none where the recipe has none.
         recipe: what to do.
         seed: of all chance but that of the batches.
         folder: of this training alone.
+        start: of a finished training of the same network, whose weights this one begins with; else they are random.
     """
     tf_keras.utils.set_random_seed(seed)
     steps = recipe.epochs * len(batches)
-    model = _prunable(untrained(recipe, recipe.outputs), recipe, steps)
+    begun = untrained(recipe, recipe.outputs)
+    if start:
+        begun.load_weights(start / WEIGHTS)
+    model = _prunable(begun, recipe, steps)
     rate = tf_keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=recipe.learning_rate, warmup_steps=max(1, steps // 20)
     )
@@ -47,7 +50,7 @@ def fit(batches: Batches, teachers: Sequence[Any], recipe: Recipe, seed: int, fo
     pruning = tfmot.sparsity.keras.UpdatePruningStep()
     pruning.set_model(model)
     rounds = tf.Variable(initial_value=False)
-    step = _step(model, _loss(recipe, teachers), recipe.levels, rounds)
+    step = _step(model, _loss(recipe), recipe.levels, rounds)
     checkpoint = tf.train.Checkpoint(model=model, epoch=tf.Variable(0))
     manager = tf.train.CheckpointManager(checkpoint, str(folder / CHECKPOINT), max_to_keep=1)
     checkpoint.restore(manager.latest_checkpoint)
@@ -107,30 +110,29 @@ def sparsity(model: Any) -> float:
     return float(sum((kernel == 0).sum() for kernel in kernels) / sum(kernel.size for kernel in kernels))
 
 
-def _loss(recipe: Recipe, teachers: Sequence[Any]) -> Callable[[Any, Any, Any], Any]:
+def _loss(recipe: Recipe) -> Callable[[Any, Any, Any], Any]:
     """Return the loss of a batch: what is wrong by the truth, by what the teachers say and by what people heard."""
-    by_label, learned = _loss_of_labels(recipe, teachers), len(recipe.learned)
+    by_label, learned = _loss_of_labels(recipe), len(recipe.learned)
     if not recipe.votes:
         return by_label
 
-    def loss(plain: Any, truth: Any, outputs: Any) -> Any:
+    def loss(truth: Any, said: Any, outputs: Any) -> Any:
         # votes that add up to nothing, where nobody was asked, cost nothing
         by_votes = tf.nn.softmax_cross_entropy_with_logits(truth[:, learned:], outputs[:, learned:])
-        return by_label(plain, truth[:, :learned], outputs[:, :learned]) + recipe.votes * tf.reduce_mean(by_votes)
+        return by_label(truth[:, :learned], said, outputs[:, :learned]) + recipe.votes * tf.reduce_mean(by_votes)
 
     return loss
 
 
-def _loss_of_labels(recipe: Recipe, teachers: Sequence[Any]) -> Callable[[Any, Any, Any], Any]:
+def _loss_of_labels(recipe: Recipe) -> Callable[[Any, Any, Any], Any]:
     by_truth = tf_keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
     teaching = recipe.teaching
     if teaching is None:
-        return lambda _plain, truth, outputs: by_truth(truth, outputs)
+        return lambda truth, _said, outputs: by_truth(truth, outputs)
 
-    def loss(plain: Any, truth: Any, outputs: Any) -> Any:
+    def loss(truth: Any, said: Any, outputs: Any) -> Any:
         heat = teaching.temperature
-        said = tf.add_n([tf.nn.softmax(teacher(plain, training=False) / heat) for teacher in teachers])
-        by_teachers = tf.nn.softmax_cross_entropy_with_logits(said / len(teachers), outputs / heat)
+        by_teachers = tf.nn.softmax_cross_entropy_with_logits(said, outputs / heat)
         known = tf.reduce_sum(truth, axis=1)  # 0 for a clip whose label the network does not have
         counted = by_truth(truth, outputs, sample_weight=known / tf.maximum(tf.reduce_mean(known), 1e-6))
         # Divided outputs have smaller gradients, by the square of the temperature (Hinton et al. 2015).
@@ -144,12 +146,12 @@ def _step(model: Any, loss: Callable[[Any, Any, Any], Any], levels: int, rounds:
     kernels = rounding.kernels(model) if levels < INT8_LEVELS else []
 
     @tf.function(reduce_retracing=True)
-    def step(windows: Any, plain: Any, truth: Any) -> Any:
+    def step(windows: Any, truth: Any, said: Any) -> Any:
         behind = [tf.identity(kernel) for kernel in kernels]
         for kernel in kernels:
             kernel.assign(tf.where(rounds, rounding.rounded(kernel, levels), kernel))
         with tf.GradientTape() as tape:
-            value = loss(plain, truth, model(windows, training=True))
+            value = loss(truth, said, model(windows, training=True))
         gradients = tape.gradient(value, model.trainable_variables)
         for kernel, before in zip(kernels, behind, strict=True):
             kernel.assign(before)

@@ -3,19 +3,19 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from training import corpora, fit
+from training import corpora, fit, teach
 from training import recipe as recipes
-from training.batches import Batches
+from training.batches import Batches, Lessons
 from training.corpora import EMOTIONS, Clip
 from training.features import Material
 from training.recipe import Recipe, RecipeError
 from training.splits import Fold, Split
+from training.teach import Teacher
 
 CONFIG = "config.json"
 """In a run folder: of what recipe and recordings it is."""
@@ -42,19 +42,21 @@ def learn(material: Material, recipe: Recipe, split: Split, fold: Fold, runs_dir
     if not fit.finished(folder):
         teachers = _teachers(material, recipe, split, fold, runs_dir)
         banks = [material.bank(speed) for speed in recipe.augment.speeds]
-        batches = Batches(banks, material.numbers(split.train), _truth(split.train, recipe), recipe, fold.seed)
-        fit.fit(batches, teachers, recipe, fold.seed, folder)
+        clips = material.numbers(split.train)
+        said = teach.answers(teachers, banks, clips, recipe)
+        batches = Batches(banks, Lessons(clips, _truth(split.train, recipe), said), recipe, fold.seed)
+        starts = recipe.teaching and recipe.teaching.starts
+        fit.fit(batches, recipe, fold.seed, folder, teachers[fold.seed % len(teachers)].folder if starts else None)
     return folder
 
 
-def _teachers(material: Material, recipe: Recipe, split: Split, fold: Fold, runs_dir: Path) -> list[Any]:
+def _teachers(material: Material, recipe: Recipe, split: Split, fold: Fold, runs_dir: Path) -> list[Teacher]:
     plan = recipes.teacher(recipe)
     if recipe.teaching is None or plan is None:
         return []
     theirs = msgspec.structs.replace(split, train=[clip for clip in split.train if clip.label in plan.heard])
     seeds = range(plan.seed, plan.seed + recipe.teaching.seeds)
-    folders = [learn(material, plan, theirs, fold._replace(seed=seed), runs_dir) for seed in seeds]
-    return [fit.load(plan, folder, recipe.learned) for folder in folders]
+    return [Teacher(plan, learn(material, plan, theirs, fold._replace(seed=seed), runs_dir)) for seed in seeds]
 
 
 def _take_over(folder: Path, recipe: Recipe, data: str, others: Sequence[Path]) -> None:

@@ -102,10 +102,10 @@ class Rounding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Teaching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Networks that teach another one by what they say to the windows that it hears (Hinton et al. 2015, distillation).
+    """Networks that teach another one by what they say of the clips that it hears (Hinton et al. 2015, distillation).
 
-    They hear each window as it was recorded, and the student hears it amid noise and through other microphones (Li et
-    al. 2017, Large-scale domain adaptation via teacher-student learning).
+    They hear each clip once, whole and as it was recorded, at each of the student's speeds; the student hears it amid
+    noise and through other microphones (Li et al. 2017, Large-scale domain adaptation via teacher-student learning).
     """
 
     recipe: str
@@ -120,6 +120,8 @@ class Teaching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Of the loss; the rest of it is what the actors were told to portray."""
     unlabelled: tuple[str, ...] = ()
     """Clips with these labels are heard too, and only the teachers say what they sound like."""
+    starts: bool = False
+    """Whether the student begins as one of its teachers, another one for each seed, instead of with random weights."""
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -206,6 +208,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             (said, "rounding"),
             (said, "votes"),
             (said["network"], "peaks"),
+            (said["teaching"] or {}, "starts"),
             (said["augment"], "shaped_share"),
             (said["augment"], "style_share"),
             (said["augment"], "room_share"),
@@ -342,6 +345,12 @@ def teacher(plan: Recipe) -> Recipe | None:
             raise RecipeError(f"{found.name} cannot teach {plan.name}: their {what} must be the same")
     if unknown := set(plan.learned) - set(found.learned):
         raise RecipeError(f"{found.name} cannot teach {plan.name}: it has not learned {', '.join(sorted(unknown))}")
+    if plan.teaching.starts and (found.network, found.learned, found.outputs) != (
+        plan.network,
+        plan.learned,
+        plan.outputs,
+    ):
+        raise RecipeError(f"{plan.name} cannot start as {found.name}: their network, labels and votes must be the same")
     if found.teaching:
         raise RecipeError(f"{found.name} cannot teach {plan.name}: it has teachers itself")
     if unknown := set(found.heard) - set(plan.heard):

@@ -236,9 +236,15 @@ def _cost(one: Result, latency: Latency | None) -> Row:
         "compressed": _count(one.bytes_deflated),
         "ms": f"{latency.ms:.2f}" if latency else "",
         "of the published": f"{latency.of_published:.2f}" if latency else "",
+        "teachers": _teachers(one),
         "epochs": str(one.told["epochs"]) if one.told else "",
         "minutes": _mean(one.scores.get("speakers"), "minutes"),
     }
+
+
+def _teachers(one: Result) -> str:
+    teaching = one.told.get("teaching") if one.told else None
+    return f"{teaching['seeds']} of {teaching['recipe']}" if teaching else ""
 
 
 def _listeners(alike: Sequence[Result]) -> Row:

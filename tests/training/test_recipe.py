@@ -87,14 +87,20 @@ def test_a_recipe_may_say_only_what_differs(tmp_path: Path) -> None:
         ('recipe = "PUPIL"', "pupil cannot teach pupil: it has teachers itself"),
         ('recipe = "TAUGHT"', "taught cannot teach pupil: it also hears clips of SAD"),
         ('recipe = "UNTAUGHT"', "untaught cannot teach pupil: it has not learned NEU"),
+        (
+            'recipe = "NARROW"\nstarts = true',
+            "pupil cannot start as narrow: their network, labels and votes must be the same",
+        ),
     ],
 )
 def test_who_cannot_teach_is_named(tmp_path: Path, told: str, reason: str) -> None:
     """Teachers hear as their student does, the same clips or fewer, and have no teachers themselves."""
-    taught, untaught, pupil = (tmp_path / f"{name}.toml" for name in ("taught", "untaught", "pupil"))
+    taught, untaught, narrow, pupil = (tmp_path / f"{name}.toml" for name in ("taught", "untaught", "narrow", "pupil"))
     taught.write_text('base = "tiny"\nname = "taught"\ntaught = ["SAD"]\n')
     untaught.write_text('base = "tiny"\nname = "untaught"\nlabels = ["ANG", "HAP"]\n')
-    teaching = told.replace("PUPIL", str(pupil)).replace("UNTAUGHT", str(untaught)).replace("TAUGHT", str(taught))
+    narrow.write_text('base = "tiny"\nname = "narrow"\n[network]\ndropout = 0.5\n')
+    teaching = told.replace("PUPIL", str(pupil)).replace("NARROW", str(narrow))
+    teaching = teaching.replace("UNTAUGHT", str(untaught)).replace("TAUGHT", str(taught))
     pupil.write_text(f'base = "tiny"\nname = "pupil"\n[teaching]\n{teaching}\n')
 
     with pytest.raises(RecipeError, match=reason):
