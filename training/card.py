@@ -91,6 +91,7 @@ def _data(manifest: Manifest, measured: dict[str, Any]) -> str:
     further = [EMOTIONS[label] for label in measured["heard"] if label not in manifest.labels]
     classes = f"these classes, and of {', '.join(further)} for training" if further else "these classes"
     votes = " In training it also learned what people heard in the voice alone." if measured.get("votes") else ""
+    counted = " and of their votes" if votes else ""
     rows = "\n".join(
         f"| {title} | {_ranges(speakers[part])} | {len(speakers[part])} | {clips[part]:,} |"
         for title, part in (("trained on", "train"), ("scored on", "test"))
@@ -107,7 +108,8 @@ License 1.0, contents under the Database Contents License 1.0. Clips whose audio
 |---|---|---|---|
 {rows}
 
-sha256 of the list of training recordings: `{manifest.data_sha256}`; of the recipe: `{manifest.recipe_sha256}`."""
+sha256 of the list of training recordings{counted}: `{manifest.data_sha256}`; of the recipe: \
+`{manifest.recipe_sha256}`."""
 
 
 def _results(manifest: Manifest, measured: dict[str, Any]) -> str:

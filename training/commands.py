@@ -101,8 +101,9 @@ def _finished(folder: Path, plan: Recipe, clips: Sequence[Clip], fold: Fold) -> 
     except BundleError:
         return None
     split = splits.of(clips, fold, plan)
+    data = corpora.digest(split.train, votes=plan.votes > 0)
     manifest = made.manifest
-    if (manifest.recipe_sha256, manifest.data_sha256) != (plan.sha256, corpora.digest(split.train)):
+    if (manifest.recipe_sha256, manifest.data_sha256) != (plan.sha256, data):
         return None
     if not (folder / score.FILE).is_file():
         score.save(folder, score.answers(made, split.test, score.windows(split.test, made.manifest)))

@@ -116,10 +116,14 @@ def _converted(samples: NDArray[np.int16], rate_hz: int, wanted_hz: int) -> Samp
     return resampled
 
 
-def digest(clips: Iterable[Clip]) -> str:
-    """Return one sha256 over the names and hashes of recordings, whatever their order."""
-    lines = sorted(f"{clip.path.stem} {clip.sha256}\n" for clip in clips)
+def digest(clips: Iterable[Clip], *, votes: bool = False) -> str:
+    """Return one sha256 over the names and hashes of recordings, whatever their order, and over votes if they count."""
+    lines = sorted(f"{clip.path.stem} {clip.sha256}{_voted(clip) if votes else ''}\n" for clip in clips)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _voted(clip: Clip) -> str:
+    return "".join(f" {emotion} {count}" for emotion, count in sorted(clip.votes.items()) if count)
 
 
 def _clip(folder: Path, row: dict[str, str], table: Path) -> Clip:

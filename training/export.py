@@ -86,7 +86,7 @@ def bundled(model: Any, recipe: Recipe, train: Sequence[Clip], fold: Fold, runs_
         uncertain_below=0.0,
         model_sha256=hashlib.sha256(content).hexdigest(),
         recipe_sha256=recipe.sha256,
-        data_sha256=corpora.digest(train),
+        data_sha256=corpora.digest(train, votes=recipe.votes > 0),
         sparsity=fit.sparsity(model),
         measured={
             "architecture": recipe.network.title,

@@ -1,17 +1,18 @@
 """Downloads corpora: CREMA-D's official release, laid out for training; RAVDESS is in `fetch_ravdess`.
 
-Every file is checked against its sha256, so it does not matter which server it came from. A file that is there and
+Every recording is checked against its sha256, so it does not matter which server it came from. A file that is there and
 right is not fetched again: a download that was stopped goes on.
 """
 
 import csv
 import hashlib
 import http.client
+import io
 import sys
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,6 +29,14 @@ SOURCES = (
     "https://gitlab.com/cs-cooper-lab/crema-d-mirror/-/raw/main/AudioWAV",
 )
 """The authors' repository, and the mirror that they name for when its quota is used up."""
+VOTES_SOURCE = (
+    "https://raw.githubusercontent.com/CheyneyComputerScience/CREMA-D/63f0471e4a7db8cec2b1aae42e732fe2792e978c/"
+    "processedResults"
+)
+"""What people voted, in the authors' repository, as it is at one of its commits and stays."""
+VOTES = "tabulatedVotes.csv"
+VOICE_ALONE = "1"
+"""With which the numbers of the rows of those begin who only heard the clip; others saw the face, or both."""
 LICENCE = """CREMA-D: Crowd-sourced Emotional Multimodal Actors Dataset.
 Cao, Cooper, Keutmann, Gur, Nenkova and Verma, IEEE Transactions on Affective Computing 5(4), 2014.
 Open Database License 1.0 (https://opendatacommons.org/licenses/odbl/1-0/), contents under the Database Contents
@@ -36,7 +45,7 @@ COLUMNS = (
     *("file", "actor", "sex", "age", "sentence", "emotion", "level", "samples", "sha256", "duplicate_audio"),
     *(f"voice_{emotion[0]}" for emotion in EMOTIONS),
 )
-"""Of clips.csv. People's votes are no part of the audio and stay empty."""
+"""Of clips.csv."""
 DOWNLOADS = 8
 """Files fetched at the same time."""
 TIMEOUT_S = 30
@@ -51,7 +60,11 @@ def fetch(settings: FetchSettings) -> int:
             fetch_ravdess.fetch(folder, settings.source or fetch_ravdess.SOURCE)
         else:
             print(LICENCE)
-            crema_d(folder, _listed(ASSETS / "crema-d.sha256"), [settings.source] if settings.source else SOURCES)
+            listed = _listed(ASSETS / "crema-d.sha256")
+            if settings.source:
+                crema_d(folder, listed, [settings.source], settings.source)
+            else:
+                crema_d(folder, listed, SOURCES, VOTES_SOURCE)
     except CorpusError as error:
         print(f"moodwire data fetch: {error}", file=sys.stderr)
         return 2
@@ -59,31 +72,50 @@ def fetch(settings: FetchSettings) -> int:
     return 0
 
 
-def crema_d(folder: Path, listed: dict[str, str], sources: Sequence[str]) -> None:
-    """Fetch what is missing of the listed files, and write the table of clips.
+def crema_d(folder: Path, listed: dict[str, str], sources: Sequence[str], votes_source: str) -> None:
+    """Fetch what is missing of the listed files and what people voted, and write the table of clips.
 
     Args:
-        folder: gets `audio/` and `clips.csv`.
+        folder: gets `audio/`, `clips.csv` and the authors' table of votes.
         listed: sha256 of each file's content, by name.
         sources: addresses of folders that hold the files, in the order in which they are asked.
+        votes_source: address of the folder that holds the table of votes.
 
     Raises:
         CorpusError: a file does not come, or is another than the official one.
     """
     audio = folder / "audio"
     audio.mkdir(parents=True, exist_ok=True)
-    missing = [name for name, sha256 in listed.items() if not _right(audio / name, sha256)]
+    _fetch(
+        folder / VOTES, [votes_source], lambda content: _votes(content).keys() >= {Path(name).stem for name in listed}
+    )
     with ThreadPoolExecutor(DOWNLOADS) as pool:
-        jobs = [pool.submit(_fetch, audio / name, listed[name], sources) for name in missing]
+        jobs = [pool.submit(_fetch, audio / name, sources, _has(sha256)) for name, sha256 in listed.items()]
         try:
             for job in tqdm(jobs, unit="file", disable=None):
                 job.result()
         finally:
             pool.shutdown(cancel_futures=True)
-    _write_table(folder, listed)
+    _write_table(folder, listed, _votes((folder / VOTES).read_bytes()))
 
 
-def _fetch(file: Path, sha256: str, sources: Sequence[str]) -> None:
+def _has(sha256: str) -> Callable[[bytes], bool]:
+    return lambda content: hashlib.sha256(content).hexdigest() == sha256
+
+
+def _votes(content: bytes) -> dict[str, dict[str, str]]:
+    """Return how many people heard each emotion in a clip, by the clip's name; nothing if this is another table."""
+    columns = {f"voice_{emotion[0]}": emotion[0] for emotion in EMOTIONS}
+    rows = csv.DictReader(io.StringIO(content.decode("utf-8", "replace")))
+    if not {"", "fileName", *columns.values()} <= set(rows.fieldnames or ()):
+        return {}
+    heard = [row for row in rows if row[""].startswith(VOICE_ALONE)]
+    return {row["fileName"]: {column: row[letter] for column, letter in columns.items()} for row in heard}
+
+
+def _fetch(file: Path, sources: Sequence[str], right: Callable[[bytes], bool]) -> None:
+    if file.is_file() and right(file.read_bytes()):
+        return
     problems = []
     for source in sources:
         address = f"{source.rstrip('/')}/{file.name}"
@@ -93,7 +125,7 @@ def _fetch(file: Path, sha256: str, sources: Sequence[str]) -> None:
         except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             problems.append(f"{address}: {error}")
             continue
-        if hashlib.sha256(content).hexdigest() == sha256:
+        if right(content):
             part = file.with_suffix(".part")
             part.write_bytes(content)
             part.replace(file)
@@ -102,7 +134,7 @@ def _fetch(file: Path, sha256: str, sources: Sequence[str]) -> None:
     raise CorpusError(f"{file.name} cannot be had ({'; '.join(problems)}); what is there stays, start again to go on")
 
 
-def _write_table(folder: Path, listed: dict[str, str]) -> None:
+def _write_table(folder: Path, listed: dict[str, str], votes: Mapping[str, Mapping[str, str]]) -> None:
     with (ASSETS / "crema-d-actors.csv").open(encoding="utf-8", newline="") as file:
         actors = {row["actor"]: row for row in csv.DictReader(file)}
     times = Counter(listed.values())
@@ -115,6 +147,7 @@ def _write_table(folder: Path, listed: dict[str, str]) -> None:
             table.writerow(
                 {
                     **actors[actor],
+                    **votes[Path(name).stem],
                     "file": name,
                     "sentence": sentence,
                     "emotion": emotion,
@@ -130,7 +163,3 @@ def _write_table(folder: Path, listed: dict[str, str]) -> None:
 def _listed(file: Path) -> dict[str, str]:
     lines = file.read_text(encoding="utf-8").splitlines()
     return {name: sha256 for sha256, name in (line.split("  ") for line in lines)}
-
-
-def _right(file: Path, sha256: str) -> bool:
-    return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == sha256

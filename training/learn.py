@@ -35,7 +35,7 @@ def learn(material: Material, recipe: Recipe, split: Split, fold: Fold, runs_dir
         RecipeError: a run folder is that of another recipe, or the teachers cannot teach.
     """
     folder = runs_dir / recipe.folder / fold.folder
-    data = corpora.digest(split.train)
+    data = corpora.digest(split.train, votes=recipe.votes > 0)
     _claim(folder, recipe, data)
     if not fit.finished(folder):
         _take_over(folder, recipe, data, sorted(runs_dir.glob(f"*/{fold.folder}")))

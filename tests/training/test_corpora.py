@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
@@ -113,8 +114,10 @@ def test_shortened_clip_is_refused(recordings_dir: Path, samples: int | None, ra
 
 
 def test_digest_does_not_depend_on_order(recordings_dir: Path) -> None:
-    """The data's hash depends on which recordings there are, not on their order."""
+    """The data's hash depends on which recordings there are, and on votes where they count, but not on the order."""
     clips = corpora.read_clips(recordings_dir, LABELS)
+    others = [msgspec.structs.replace(clips[0], votes={"NEU": 1}), *clips[1:]]
 
-    assert corpora.digest(clips) == corpora.digest(reversed(clips))
+    assert corpora.digest(clips) == corpora.digest(reversed(clips)) == corpora.digest(others)
     assert corpora.digest(clips) != corpora.digest(clips[1:])
+    assert corpora.digest(clips, votes=True) != corpora.digest(others, votes=True)

@@ -16,6 +16,14 @@ from training import corpora, fetch
 from training.settings import FetchSettings
 
 NAMES = ("1001_IEO_ANG_XX.wav", "1001_IEO_NEU_XX.wav", "1002_TIE_HAP_XX.wav", "1002_TIE_SAD_XX.wav")
+VOTES = """"","A","D","F","H","N","S","fileName","numResponses"
+"100001",7,0,1,0,2,0,"1001_IEO_ANG_XX",10
+"100002",0,0,0,0,9,0,"1001_IEO_NEU_XX",9
+"100003",0,0,0,3,6,0,"1002_TIE_HAP_XX",9
+"100004",0,0,0,0,4,4,"1002_TIE_SAD_XX",8
+"200001",0,9,0,0,0,0,"1001_IEO_ANG_XX",9
+"""
+"""As the authors' table has them; in its last row somebody saw the clip."""
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -45,11 +53,12 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def released(tmp_path: Path) -> Path:
-    """Return a folder with four files as the official release has them; the last two are the same recording."""
+    """Return a folder with four files as the official release has them and votes; the last two are one recording."""
     folder = tmp_path / "released"
     folder.mkdir()
     for number, name in enumerate(NAMES):
         soundfile.write(folder / name, synthetic_clip(20_000 + min(number, 2)), 16_000)
+    (folder / fetch.VOTES).write_text(VOTES)
     return folder
 
 
@@ -81,30 +90,34 @@ def listed(released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> d
 def test_fetched_recordings_can_be_trained_on(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The licence is shown, every clip is read at its length, and the recording under two labels is left out."""
+    """The licence is shown, clips have their lengths and votes, and the recording under two labels is left out."""
     assert fetch.fetch(FetchSettings(tmp_path / "data", server.address)) == 0
 
     clips = corpora.read_clips(tmp_path / "data", tuple(corpora.EMOTIONS))
     assert "Open Database License" in capsys.readouterr().out
     assert [(clip.speaker, clip.sex, clip.label) for clip in clips] == [(1001, "Male", "ANG"), (1001, "Male", "NEU")]
     assert [len(corpora.read_audio(clip, 16_000)) for clip in clips] == [20_000, 20_001]
+    assert [(clip.votes["ANG"], clip.votes["NEU"], sum(clip.votes.values())) for clip in clips] == [
+        (7, 2, 10),
+        (0, 9, 9),
+    ]
 
 
 def test_a_download_that_was_stopped_goes_on(server: Server, listed: dict[str, str], tmp_path: Path) -> None:
     """What is there and right is not asked for again; what is there and wrong is."""
-    fetch.crema_d(tmp_path, listed, [server.address])
+    fetch.crema_d(tmp_path, listed, [server.address], server.address)
     (tmp_path / "audio" / NAMES[0]).unlink()
     (tmp_path / "audio" / NAMES[1]).write_bytes(b"half")
     server.asked.clear()
 
-    fetch.crema_d(tmp_path, listed, [server.address])
+    fetch.crema_d(tmp_path, listed, [server.address], server.address)
 
     assert sorted(server.asked) == sorted(NAMES[:2])
 
 
 def test_another_server_helps_out(server: Server, listed: dict[str, str], tmp_path: Path) -> None:
     """Where the first source has no such file, the next one is asked."""
-    fetch.crema_d(tmp_path, listed, [f"{server.address}/nowhere", server.address])
+    fetch.crema_d(tmp_path, listed, [f"{server.address}/nowhere", server.address], server.address)
 
     assert len(list((tmp_path / "audio").glob("*.wav"))) == 4
 
@@ -123,6 +136,20 @@ def test_a_file_that_is_not_the_official_one_is_refused(
     assert "14 bytes that are not the official file" in error
     assert not (tmp_path / "data" / "crema-d" / "audio" / NAMES[2]).exists()
     assert not (tmp_path / "data" / "crema-d" / "clips.csv").exists()
+
+
+@pytest.mark.usefixtures("listed")
+@pytest.mark.parametrize("votes", [VOTES.replace("1002_TIE_SAD_XX", "1003_TIE_SAD_XX"), "<html>busy</html>", ""])
+def test_votes_that_lack_a_clip_are_refused(
+    votes: str, released: Path, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another table is named before any recording is fetched: nobody would train without votes and not know it."""
+    (released / fetch.VOTES).write_text(votes)
+
+    assert fetch.fetch(FetchSettings(tmp_path / "data", server.address)) == 2
+
+    assert f"{fetch.VOTES} cannot be had" in capsys.readouterr().err
+    assert server.asked == [fetch.VOTES]
 
 
 def test_a_server_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ def test_shipped_bundle_was_trained_on_what_it_says(real_data_dir: Path, name: s
     plan = recipe.load(name)
 
     assert plan.sha256 == manifest.recipe_sha256
-    assert corpora.digest(corpora.read_clips(real_data_dir, plan.heard)) == manifest.data_sha256
+    assert corpora.digest(corpora.read_clips(real_data_dir, plan.heard), votes=plan.votes > 0) == manifest.data_sha256
 
 
 @pytest.mark.parametrize("name", BUNDLES)

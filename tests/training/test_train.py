@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from models import bundle
 from models.runtime import Classifier, synthetic_clip
-from training import corpora, fit, learn, recipe, score
+from training import commands, corpora, fit, learn, recipe, score
 from training import evaluate as evaluation
 from training.backgrounds import BACKGROUNDS
 from training.batches import Batches
@@ -315,7 +315,7 @@ def test_one_training_makes_models_for_other_labels(
 def test_what_people_heard_is_learned_beside(settings: TrainSettings, tmp_path: Path) -> None:
     """A network that also learns votes gives what it was asked for, and is another one than without them.
 
-    Clips that nobody was asked about train it all the same.
+    Clips that nobody was asked about train it all the same. With other votes it is not the same training.
     """
     plan = recipe.load("tiny")
     without = tmp_path / "without.toml"
@@ -331,6 +331,12 @@ def test_what_people_heard_is_learned_beside(settings: TrainSettings, tmp_path: 
     assert voted.shape == told.shape == (1, 3)
     assert not np.allclose(voted, told)
     assert (plan.outputs, recipe.load(str(without)).outputs) == (9, 3)
+
+    all_clips, fold = corpora.read_clips(settings.recordings_dir, plan.heard), Fold(4, 1)
+    folder = settings.runs_dir / plan.folder / fold.folder
+    assert commands._finished(folder, plan, all_clips, fold) == made[0].manifest
+    all_clips[0] = msgspec.structs.replace(all_clips[0], votes={"SAD": 9})
+    assert commands._finished(folder, plan, all_clips, fold) is None
 
     clips = [
         msgspec.structs.replace(clip, votes={"ANG": 1, "SAD": 3} if clip.label == "SAD" else {})
