@@ -76,7 +76,7 @@ class FetchSettings:
     recordings_dir: Path = ts.option(default=Path("../shared/data"), help="folder that gets crema-d/ or ravdess/")
     source: str | None = ts.option(
         default=None,
-        help="address of a folder with the .wav files and tabulatedVotes.csv, or the archive; else the authors' servers",
+        help="address of a folder with the .wav files and tabulatedVotes.csv or an archive; else the authors' own",
     )
     corpus: str = ts.option(
         default="crema-d",
