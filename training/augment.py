@@ -75,18 +75,18 @@ def restyle(windows: Windows, beside: Beside, share: float, rng: np.random.Gener
     A clip's style is the mean and the deviation of each band over its frames: mostly the voice, the room and the
     microphone (Zhou et al. 2021, Domain generalization with MixStyle, band by band as Schmid et al. 2022, DCASE).
     """
-    inside = ~beside[..., None]
-    frames = np.maximum(1, inside.sum(axis=1))
+    inside = ~beside
+    weights = (inside / np.maximum(1, inside.sum(axis=1, keepdims=True))).astype(np.float32)[:, None]
     clip = np.maximum(windows, windows.max(axis=(1, 2), keepdims=True) - STYLE_RANGE_DB)
-    mean = (clip * inside).sum(axis=1) / frames
-    deviation = np.sqrt(((clip - mean[:, None]) ** 2 * inside).sum(axis=1) / frames) + 1  # a band may be silent
+    mean, square = ((weights @ values)[:, 0] for values in (clip, clip * clip))
+    deviation = np.sqrt(np.maximum(0, square - mean**2)) + 1  # a band may be silent
     colour = mean - mean.mean(axis=1, keepdims=True)
     other = rng.permutation(len(windows))
     taken = rng.beta(STYLE_BETA, STYLE_BETA, len(windows)) * (rng.random(len(windows)) < share)
     shift = taken[:, None] * (colour[other] - colour)
     stretch = 1 + taken[:, None] * (deviation[other] / deviation - 1)
-    restyled = (clip - mean[:, None]) * stretch[:, None] + (mean + shift)[:, None]
-    return np.where(inside, restyled, windows).astype(np.float32)
+    restyled = clip * stretch[:, None] + (mean * (1 - stretch) + shift)[:, None]
+    return np.where(inside[..., None], restyled, windows).astype(np.float32)
 
 
 def echo(power: Windows, share: float, rng: np.random.Generator) -> Windows:

@@ -12,6 +12,7 @@ from typing import Any
 import tf_keras
 from tf_keras import layers
 
+from training.batch_norm import BatchNormalization
 from training.recipe import Network
 
 
@@ -47,4 +48,4 @@ def of_outputs(model: Any, chosen: list[int]) -> list[Any]:
 def _normalise(tensor: Any) -> Any:
     # Keras's default momentum of 0.99 needs more steps than a short training has: its averages would still be
     # near their start when the model is evaluated.
-    return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(tensor))
+    return layers.ReLU()(BatchNormalization(momentum=0.9)(tensor))
