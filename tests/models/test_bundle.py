@@ -35,7 +35,7 @@ def test_shipped_bundle_gives_its_golden_scores(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda path: path.name)
 def test_shipped_bundle_says_what_it_is(folder: Path) -> None:
-    """Each shipped bundle has a card that states its measured accuracy, and fits into 64 KiB, 41,000 bytes compressed."""
+    """Each shipped bundle has a card that states its measured accuracy, fits into 64 KiB, 41,000 bytes compressed."""
     loaded = bundle.load(folder)
     card = (folder / "CARD.md").read_text(encoding="utf-8")
 
