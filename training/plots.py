@@ -15,6 +15,8 @@ from training.results import COMMON, Latency, Result, Score
 INTENSITIES = ("LO", "MD", "HI", "XX")
 MOST = 8
 """Curves in one plot."""
+NAME_HEIGHT = 0.005
+"""UAR that the name of a point covers, about."""
 
 
 def reliability(name: str, found: Score) -> Any:
@@ -106,7 +108,8 @@ def sizes(results: Sequence[Result]) -> Any:
 
 
 def _in_powers_of_two(axes: Any) -> None:
-    if axes.has_data():
+    low, high = axes.get_xlim()
+    if axes.has_data() and high > 2 * low:  # else there would hardly be a tick
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(ScalarFormatter())
 
@@ -115,11 +118,15 @@ def _scatter(axes: Any, places: dict[str, tuple[float, float]]) -> None:
     for name, (cost, uar) in places.items():
         beaten = any(other_cost <= cost and other > uar for other_cost, other in places.values())
         axes.scatter(cost, uar, color="#5c677d" if beaten else "#c44536")
+        # names of points that lie close together would cover each other
+        near = [other for other in places.values() if abs(other[1] - uar) < NAME_HEIGHT]
+        side = -1 if max(near) > (cost, uar) else 1
         axes.annotate(
             name,
             (cost, uar),
-            xytext=(4, 4),
+            xytext=(4 * side, 4),
             textcoords="offset points",
+            horizontalalignment="left" if side > 0 else "right",
             fontsize="small",
             fontweight="normal" if beaten else "bold",
         )
