@@ -130,4 +130,4 @@ def _scatter(axes: Any, places: dict[str, tuple[float, float]]) -> None:
             fontsize="small",
             fontweight="normal" if beaten else "bold",
         )
-    axes.margins(x=0.3, y=0.1)
+    axes.margins(x=0.4, y=0.1)
