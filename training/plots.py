@@ -115,12 +115,13 @@ def _in_powers_of_two(axes: Any) -> None:
 
 
 def _scatter(axes: Any, places: dict[str, tuple[float, float]]) -> None:
-    for name, (cost, uar) in places.items():
+    sides: dict[float, int] = {}
+    for name, (cost, uar) in sorted(places.items(), key=lambda place: place[1], reverse=True):
         beaten = any(other_cost <= cost and other > uar for other_cost, other in places.values())
         axes.scatter(cost, uar, color="#5c677d" if beaten else "#c44536")
-        # names of points that lie close together would cover each other
-        near = [other for other in places.values() if abs(other[1] - uar) < NAME_HEIGHT]
-        side = -1 if max(near) > (cost, uar) else 1
+        # names of points that lie close together would cover each other: they go to either side in turn
+        nearest = min(sides, key=lambda other: abs(other - uar), default=float("inf"))
+        side = sides[uar] = -sides[nearest] if abs(nearest - uar) < NAME_HEIGHT else 1
         axes.annotate(
             name,
             (cost, uar),
