@@ -115,8 +115,8 @@ def _is_change(one: Result, plain: Recipe) -> bool:
 
 
 def _best(scored: Sequence[Result]) -> Result:
-    """Return ours, else anyone's, that was scored on the most blocks, and of these the one with the highest UAR."""
-    return max(_ours(scored) or scored, key=lambda one: (len(one.scores["speakers"].uars), _uar(one)))
+    """Return ours, else anyone's, with the most blocks and seeds, and of these the one with the highest UAR."""
+    return max(_ours(scored) or scored, key=lambda one: (len(one.scores["speakers"].trainings), _uar(one)))
 
 
 def _systems(labels: tuple[str, ...], alike: Sequence[Result], latencies: dict[str, Latency]) -> list[str]:
