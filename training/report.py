@@ -115,8 +115,13 @@ def _is_change(one: Result, plain: Recipe) -> bool:
 
 
 def _best(scored: Sequence[Result]) -> Result:
-    """Return ours, else anyone's, with the most blocks and seeds, and of these the one with the highest UAR."""
-    return max(_ours(scored) or scored, key=lambda one: (len(one.scores["speakers"].trainings), _uar(one)))
+    """Return ours, else anyone's, with the most blocks, then the most trainings, then the highest UAR."""
+
+    def sure(one: Result) -> tuple[int, int, float]:
+        found = one.scores["speakers"]
+        return len(found.uars), len(found.trainings), found.uar
+
+    return max(_ours(scored) or scored, key=sure)
 
 
 def _systems(labels: tuple[str, ...], alike: Sequence[Result], latencies: dict[str, Latency]) -> list[str]:

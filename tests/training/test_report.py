@@ -156,10 +156,15 @@ def test_what_only_changes_the_network_is_drawn_by_its_size(settings: ReportSett
     assert (settings.results_dir / "ang-hap-neu-sizes.png").stat().st_size > 5_000
 
 
-def test_the_plots_are_of_what_was_scored_on_most_speakers(settings: ReportSettings) -> None:
-    """A recipe with half the blocks does not take the place of one with all of them, however good it is there."""
-    results.write(settings.results_dir, "half", result("half", (3, 4), 0.9))
-    results.write(settings.results_dir, "whole", result("whole", (1, 2, 3, 4), 0.8))
+@pytest.mark.parametrize(
+    ("luckier", "surer"), [((3, 4) * 3, (1, 2, 3, 4)), ((1, 2, 3, 4), (1, 2, 3, 4) * 2)], ids=["blocks", "seeds"]
+)
+def test_the_plots_are_of_what_was_scored_most(
+    settings: ReportSettings, luckier: tuple[int, ...], surer: tuple[int, ...]
+) -> None:
+    """Fewer blocks, and as many with fewer seeds, do not take the place of more, however good they are there."""
+    results.write(settings.results_dir, "half", result("half", luckier, 0.9))
+    results.write(settings.results_dir, "whole", result("whole", surer, 0.8))
 
     assert report(settings) == 0
 
