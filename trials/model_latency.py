@@ -3,10 +3,11 @@
 Ours is the shipped bundle: `models/frontend.py` and its int8 file in `models/runtime.py`. The peer is the published
 network of 5 x 256 filters with a width multiplier of 0.5, rebuilt in float32 (`training/peers.py`), with the front end
 that is usual: `librosa.feature.melspectrogram` and `power_to_db`, 40 bands. The peer is spared a normalisation. Both
-models run in LiteRT, everything on one thread and in one process, and they take turns window by window, in another
-order each round, so that whatever else the machine does, and what the one before leaves in its caches, slows all alike.
-Weights do not matter for the time, so the peer's are untrained, and so are those of any recipe named beside: it is
-measured with our front end at its settings.
+models run in LiteRT, everything on one thread and in one process, and they take turns window by window, in random
+order, so that whatever else the machine does, and what the one before leaves in its caches, slows both alike. Weights
+do not matter for the time, so the peer's are untrained, and so are those of any recipe named beside: it is measured
+with our front end at its settings. Each recipe takes turns with the peer alone, for a stretch of windows, then the
+next does: in one round of all, those that share a front end would find it in the caches, and the peer would not.
 
 `--rounds` says how many windows; `--write` keeps the figures in `training/results/latency.json` beside those of other
 recipes, from which `moodwire report` takes them.
@@ -42,12 +43,17 @@ from trials.librosa_front_end import log_mel
 from trials.usage import processor
 
 PEER = "published-256x5"
-WARM_UP = 20
+STRETCH = 50
+"""So many windows after each other of one recipe and the peer; not all, as a machine's speed changes within seconds."""
+WARM_UP = 10
+"""Windows before each stretch that do not count."""
 SHOWN = 20
 """Windows that show the quantiser of an untrained network which values occur."""
 
 Hear = Callable[[Samples], object]
 """Takes one window of int16 samples."""
+Pair = tuple[float, float]
+"""Milliseconds that one took for a window, and the peer beside it."""
 
 
 def main() -> None:
@@ -58,12 +64,12 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
     shipped = models.bundle.load(models.bundle.find(models.bundle.DEFAULT))
-    sides: dict[str, Hear] = {shipped.manifest.name: ours(shipped), "librosa": with_librosa(recipe.load(PEER))}
+    sides = {shipped.manifest.name: ours(shipped)}
     for plan in map(recipe.load, asked.recipes):
         sides[plan.name] = ours(untrained(plan))
-    taken = measure(sides, asked.rounds, shipped.manifest.window_samples)
-    found = {name: _latency(of, taken["librosa"]) for name, of in taken.items() if name != "librosa"}
-    _tell(found, taken["librosa"])
+    taken = measure(sides, with_librosa(recipe.load(PEER)), asked.rounds, shipped.manifest.window_samples)
+    found = {name: _latency(pairs) for name, pairs in taken.items()}
+    _tell(found, statistics.median(peer for pairs in taken.values() for _, peer in pairs), asked.rounds)
     if asked.write:
         kept = {**results.read_latencies(LATENCY.parent), **found}
         LATENCY.write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=2) + b"\n")
@@ -115,33 +121,38 @@ def untrained(plan: Recipe) -> Bundle:
     return Bundle(Path(plan.name), manifest, content)
 
 
-def measure(sides: dict[str, Hear], rounds: int, window_samples: int) -> dict[str, list[float]]:
-    """Return the milliseconds of each window for each side; they take turns."""
+def measure(sides: dict[str, Hear], peer: Hear, rounds: int, window_samples: int) -> dict[str, list[Pair]]:
+    """Return for each side how long it took for each window, and how long the peer took beside it."""
     sound = synthetic_clip(10 * window_samples)
-    taken: dict[str, list[float]] = {name: [] for name in sides}
-    names, chance = list(sides), random.Random(0)
-    for number in range(rounds + WARM_UP):
-        begin = number * 4_001 % (len(sound) - window_samples)
-        window = sound[begin : begin + window_samples]
-        chance.shuffle(names)
-        for name in names:
-            start_s = time.perf_counter()
-            sides[name](window)
-            if number >= WARM_UP:
-                taken[name].append((time.perf_counter() - start_s) * 1000)
+    taken: dict[str, list[Pair]] = {name: [] for name in sides}
+    chance = random.Random(0)
+    for first in range(0, rounds, STRETCH):
+        for name, side in sides.items():
+            for number in range(first - WARM_UP, min(first + STRETCH, rounds)):
+                begin = number * 4_001 % (len(sound) - window_samples)
+                window = sound[begin : begin + window_samples]
+                ms = {hear: _ms(hear, window) for hear in chance.sample((side, peer), 2)}
+                if number >= first:
+                    taken[name].append((ms[side], ms[peer]))
     return taken
 
 
-def _latency(of: Sequence[float], peer: Sequence[float]) -> Latency:
-    ratio = statistics.median(one / other for one, other in zip(of, peer, strict=True))
-    return Latency(ms=round(statistics.median(of), 3), of_published=round(ratio, 3))
+def _ms(hear: Hear, window: Samples) -> float:
+    start_s = time.perf_counter()
+    hear(window)
+    return (time.perf_counter() - start_s) * 1000
 
 
-def _tell(found: dict[str, Latency], peer: Sequence[float]) -> None:
-    width = max(len(name) for name in found)
-    print(f"{f'{PEER}, float32, librosa':<{width + 4}} {statistics.median(peer):6.2f} ms a window; {len(peer)} windows")
+def _latency(pairs: Sequence[Pair]) -> Latency:
+    ratio = statistics.median(ours / peer for ours, peer in pairs)
+    return Latency(ms=round(statistics.median(ours for ours, _ in pairs), 3), of_published=round(ratio, 3))
+
+
+def _tell(found: dict[str, Latency], peer_ms: float, rounds: int) -> None:
+    width = max(map(len, found)) + 2
+    print(f"{f'{PEER}, float32, librosa':<{width}} {peer_ms:6.2f} ms a window; {rounds} windows beside each of these")
     for name, latency in found.items():
-        print(f"{name:<{width + 4}} {latency.ms:6.2f} ms a window; ratio {latency.of_published:.3f}")
+        print(f"{name:<{width}} {latency.ms:6.2f} ms a window; ratio {latency.of_published:.3f}")
     used = ", ".join(f"{name} {version(name)}" for name in ("numpy", "ai-edge-litert", "librosa"))
     print(f"medians, ratios by pairs; {used}, Python {platform.python_version()}")
     print(f"{processor()}, {os.cpu_count()} cores, one thread each; load {os.getloadavg()[0]:.1f}")
