@@ -17,8 +17,8 @@ LOUD_PERCENTILE = 99.0
 RANGE_DB = 50.0
 """How far below its loud part a window is heard."""
 BLOCK_FRAMES = 30
-"""So many frames are computed at a time: what comes up on the way then fits into a processor's cache, and is too small
-for the memory to be fetched from the system and given back each time, which takes longer than the sums."""
+"""So many frames are computed at a time, in the same memory: what comes up on the way then fits into a processor's
+cache."""
 BLOCK_FILTERS = 16
 """So many neighbouring mel filters are summed at a time, over the bins that one of them hears."""
 
@@ -62,9 +62,13 @@ class FrontEnd(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             return np.empty((0, self.n_mels), np.float32)
         view = np.lib.stride_tricks.sliding_window_view(samples, self.n_fft)[:: self.hop_length]
         energy = np.empty((count, self.n_mels))
+        frames = np.empty((min(count, BLOCK_FRAMES), self.n_fft))
+        spectra = np.empty((len(frames), self.n_fft // 2 + 1), np.complex128)
         for first in range(0, count, BLOCK_FRAMES):
-            block = slice(first, first + BLOCK_FRAMES)
-            self._bands.sum(np.fft.rfft(view[block] * self._window), energy[block])
+            block = slice(min(BLOCK_FRAMES, count - first))
+            np.multiply(view[first:][block], self._window, out=frames[block])
+            np.fft.rfft(frames[block], out=spectra[block])
+            self._bands.sum(spectra[block], energy[first:][block])
         decibel: Frames = np.log(np.maximum(energy, self.floor).astype(np.float32)) * np.float32(10 / np.log(10))
         return decibel
 
@@ -80,9 +84,10 @@ class _Bands:
         blocks = [slice(first, first + BLOCK_FILTERS) for first in range(0, len(filters), BLOCK_FILTERS)]
         self._blocks = [(block, *_heard(filters[block])) for block in blocks]
 
-    def sum(self, spectrum: NDArray[np.complex128], energy: NDArray[np.float64]) -> None:
-        """Write the energy in each filter, shape (frames, filters), of spectra, shape (frames, bins)."""
-        squares = np.square(spectrum.view(np.float64))  # real and imaginary parts side by side
+    def sum(self, spectra: NDArray[np.complex128], energy: NDArray[np.float64]) -> None:
+        """Write the energy in each filter, shape (frames, filters); spectra, shape (frames, bins), are overwritten."""
+        squares = spectra.view(np.float64)  # real and imaginary parts side by side
+        np.square(squares, out=squares)
         for block, heard, weights in self._blocks:
             np.matmul(squares[:, heard], weights, out=energy[:, block])
 

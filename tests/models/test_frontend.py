@@ -48,13 +48,13 @@ def test_bands_are_the_product_with_the_filters(n_fft: int) -> None:
     """Products of few filters give what one of all gives; a filter that lies between two bins gives zero."""
     front_end = FrontEnd(n_fft=n_fft, hop_length=160)
     filters = mel_filters(16_000, n_fft, front_end.n_mels, front_end.f_min_hz, front_end.f_max_hz)
-    spectrum = np.fft.rfft(np.random.default_rng(0).uniform(-1, 1, (7, n_fft)))
-
+    spectra = np.fft.rfft(np.random.default_rng(0).uniform(-1, 1, (7, n_fft)))
+    expected = np.abs(spectra) ** 2 @ filters.T
     energy = np.empty((7, front_end.n_mels))
 
-    front_end._bands.sum(spectrum, energy)
+    front_end._bands.sum(spectra, energy)
 
-    np.testing.assert_allclose(energy, np.abs(spectrum) ** 2 @ filters.T, rtol=1e-12)
+    np.testing.assert_allclose(energy, expected, rtol=1e-12)
     assert (~filters.any(axis=1)).any() == (n_fft == 128), "only the smallest has such filters"
 
 
