@@ -39,7 +39,7 @@ system-packages:
 
 # What a Raspberry Pi runs; `moodwire device install` makes a service of it.
 device: .venv-device/ready
-	@.venv-device/bin/python -m compileall -q moodwire.py broker device models # the service may not write here
+	@.venv-device/bin/python -m compileall -q moodwire.py broker common device models # the service may not write here
 
 # The demo's environment has no TensorFlow, the device's is smaller still; the tests' has everything.
 .venv/ready: locks/demo.txt pyproject.toml

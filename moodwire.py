@@ -41,70 +41,80 @@ COMMANDS = {
     "setup": Command(
         "setup", "wiring.setup:SetupSettings", "wiring.setup:setup", "make secrets and the broker's configuration"
     ),
-    "device run": Command(
-        "device", "device.settings:DeviceSettings", "device.commands:run", "listen, classify and publish"
-    ),
-    "device mics": Command("device", "device.settings:DeviceSettings", "device.commands:mics", "list the microphones"),
+    "device run": Command("device", "device.settings:DeviceSettings", "device.cli:run", "listen, classify and publish"),
+    "device mics": Command("device", "device.settings:DeviceSettings", "device.cli:mics", "list the microphones"),
     "device bench": Command(
         "device",
-        "device.bench:BenchSettings",
-        "device.bench:bench",
+        "device.ops.bench:BenchSettings",
+        "device.ops.bench:bench",
         "time and memory of the device on this machine",
     ),
     "device doctor": Command(
         "device",
-        "device.doctor:DoctorSettings",
-        "device.doctor:doctor",
+        "device.ops.doctor:DoctorSettings",
+        "device.ops.doctor:doctor",
         "look at everything that a device needs, and say what to do",
     ),
     "device calibrate": Command(
         "device",
-        "device.calibrate:CalibrateSettings",
-        "device.calibrate:calibrate",
+        "device.ops.calibrate:CalibrateSettings",
+        "device.ops.calibrate:calibrate",
         "measure the quiet room and set the speech gate above it",
     ),
     "device install": Command(
         "install",
-        "device.install:InstallSettings",
-        "device.install:install",
+        "device.ops.install:InstallSettings",
+        "device.ops.install:install",
         "make a systemd service of the device",
     ),
-    "server run": Command("server", "server.settings:ServerSettings", "server.commands:run", "serve the REST API"),
+    "server run": Command("server", "server.settings:ServerSettings", "server.cli:run", "serve the REST API"),
     "server ingest": Command(
-        "server", "server.settings:ServerSettings", "server.commands:ingest", "store what the devices publish"
+        "server", "server.settings:ServerSettings", "server.cli:ingest", "store what the devices publish"
     ),
     "server token add": Command(
         "server",
-        "server.token_commands:NewTokenSettings",
-        "server.token_commands:add",
+        "server.ops.token_cli:NewTokenSettings",
+        "server.ops.token_cli:add",
         "make a token for someone who uses the REST API",
     ),
     "server token list": Command(
-        "server", "server.settings:ServerSettings", "server.token_commands:show", "list the tokens, without secrets"
+        "server", "server.settings:ServerSettings", "server.ops.token_cli:show", "list the tokens, without secrets"
     ),
     "server token revoke": Command(
-        "server", "server.token_commands:TokenSettings", "server.token_commands:revoke", "accept a token no more"
+        "server", "server.ops.token_cli:TokenSettings", "server.ops.token_cli:revoke", "accept a token no more"
     ),
     "server backup": Command(
-        "server", "server.backup:BackupSettings", "server.backup:write", "write all data into a file, while all runs"
+        "server",
+        "server.ops.backup:BackupSettings",
+        "server.ops.backup:write",
+        "write all data into a file, while all runs",
     ),
     "server restore": Command(
-        "server", "server.backup:BackupSettings", "server.backup:read", "bring a backup's data back; may be repeated"
+        "server",
+        "server.ops.backup:BackupSettings",
+        "server.ops.backup:read",
+        "bring a backup's data back; may be repeated",
     ),
     "server alerts": Command(
-        "server", "server.alerts:AlertsSettings", "server.alerts:alerts", "tell a webhook or topic when rules apply"
+        "server",
+        "server.alerts.worker:AlertsSettings",
+        "server.alerts.worker:alerts",
+        "tell a webhook or topic when rules apply",
     ),
     "server doctor": Command(
         "server",
-        "server.doctor:DoctorSettings",
-        "server.doctor:doctor",
+        "server.ops.doctor:DoctorSettings",
+        "server.ops.doctor:doctor",
         "look at everything that the server needs, and say what to do",
     ),
     "server migrate": Command(
-        "server", "server.settings:ServerSettings", "server.migrate:migrate", "bring the store to this version's layout"
+        "server",
+        "server.settings:ServerSettings",
+        "server.ops.migrate:migrate",
+        "bring the store to this version's layout",
     ),
     "server live": Command(
-        "server", "server.settings:ServerSettings", "server.commands:live", "serve live events of what devices hear"
+        "server", "server.settings:ServerSettings", "server.cli:live", "serve live events of what devices hear"
     ),
     "dashboard": Command(
         "dashboard", "dashboard.settings:DashboardSettings", "dashboard.commands:run", "serve the live page"

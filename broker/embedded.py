@@ -16,6 +16,7 @@ from string import Template
 from typing import NamedTuple
 
 from broker import topics
+from common import files
 
 SERVER_ACCOUNT = "server"
 """Account of ingest; a device's account is its id."""
@@ -122,5 +123,4 @@ def _mosquitto_hash(password: str) -> str:
 def _write_secret(path: Path, text: str) -> None:
     """Write a file that only its owner can read."""
     path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
+    files.create_private(path, text)

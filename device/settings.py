@@ -65,6 +65,11 @@ class DeviceSettings:
     outbox_max_mb: float = ts.option(default=256.0, help="space that they may take, megabytes; then oldest go")
     outbox_max_age_days: float = ts.option(default=30.0, help="records older than this are dropped")
 
+    @property
+    def mqtt_files(self) -> tuple[str, str, str]:
+        """The files of TLS: authority, certificate, key."""
+        return self.mqtt_ca_file, self.mqtt_cert_file, self.mqtt_key_file
+
     def __attrs_post_init__(self) -> None:
         """Check what types alone cannot.
 

@@ -1,10 +1,11 @@
 """Ed25519 keys and signatures, by which a device knows who made a bundle."""
 
-import os
 from pathlib import Path
 
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
+
+from common import files
 
 SIGNATURE_BYTES = 64
 _KEY_BYTES = 32
@@ -16,8 +17,7 @@ def make_key(path: Path) -> None:
     Raises:
         OSError: the file is there already, or cannot be written.
     """
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(bytes(SigningKey.generate()).hex() + "\n")
+    files.create_private(path, bytes(SigningKey.generate()).hex() + "\n")
 
 
 def public_key(private: bytes) -> str:

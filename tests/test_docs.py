@@ -35,7 +35,7 @@ from broker.topics import (
     home_assistant,
     topic,
 )
-from device.courier import MAX_UNCONFIRMED
+from device.delivery.send_window import MAX_UNCONFIRMED
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("[a-z]*/README.md")])
@@ -150,7 +150,7 @@ def test_the_readme_quotes_the_second_model() -> None:
 
 def test_what_the_device_is_said_to_print_is_in_its_code() -> None:
     """Each sentence in the table of what goes wrong is one that the code can say."""
-    joined = "\n".join(path.read_text() for room in ("device", "models") for path in (ROOT / room).glob("*.py"))
+    joined = "\n".join(path.read_text() for room in ("device", "models") for path in (ROOT / room).rglob("*.py"))
     code = re.sub(r"\{[^{}\n]*\}|%[sd]", "…", re.sub(r'"\s*\n\s*f?"', "", joined))
     table = (ROOT / "docs" / "device.md").read_text().partition("## What goes wrong")[2]
     seen = [row.split("|")[2] for row in table.splitlines() if row.startswith("| ")][1:]

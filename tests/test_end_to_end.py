@@ -9,9 +9,9 @@ from rooms import CREMA_D, OPERATOR, ROOT, VIEWER, Rest, Room
 from services import running_store, wait_until
 
 import models.bundle
-from device.clips import Clips
-from device.pipeline import Window, windows
-from device.sound import Block
+from device.audio.clip_player import Clips
+from device.audio.source import Block
+from device.inference.pipeline import Window, windows
 from models.runtime import Classifier
 
 CLIPS = (

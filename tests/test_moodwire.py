@@ -135,7 +135,7 @@ def test_every_command_exists_and_each_setting_has_help(name: str) -> None:
 def test_starting_a_device_loads_no_heavy_package() -> None:
     """TensorFlow, librosa, SciPy and numba stay out of the device process."""
     program = (
-        "import sys, device.commands, device.microphone; heavy = {'tensorflow', 'librosa', 'scipy', 'numba', 'flask', "
+        "import sys, device.cli, device.audio.microphone; heavy = {'tensorflow', 'librosa', 'scipy', 'numba', 'flask', "
         "'matplotlib', 'redis'} & sys.modules.keys(); sys.exit(f'loaded: {heavy}' if heavy else 0)"
     )
     root = Path(importlib.import_module("moodwire").__file__ or "").parent

@@ -52,14 +52,14 @@ WINDOWS = """
 import json, numpy, platform, sys
 from pathlib import Path
 import models.bundle
-from device import clips
-from device.pipeline import windows
-from device.sound import Block
+from device.audio import clip_player
+from device.inference.pipeline import windows
+from device.audio.source import Block
 from models.runtime import Classifier
 bundle = models.bundle.load(models.bundle.find(models.bundle.DEFAULT))
 classifier = Classifier(bundle)
 classifier.verify()
-sound = numpy.concatenate(clips.load(Path(sys.argv[1])))
+sound = numpy.concatenate(clip_player.load(Path(sys.argv[1])))
 blocks = [Block(sound[start:start + 1600], start // 16) for start in range(0, len(sound), 1600)]
 found = [(window.state, round(window.level_dbfs, 4), None if window.scores is None else window.scores.tolist())
          for window in windows(blocks, bundle.manifest, classifier.scores, -50.0)]

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import redis
 
-from server.embedded import store_command
-from server.layout import DAY_MS
-from server.redis_store import RedisStore
+from server.store.embedded import store_command
+from server.store.layout import DAY_MS
+from server.store.redis_store import RedisStore
 from trials import load
 from trials.processes import free_port, running, wait_until
 

@@ -22,7 +22,7 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
 from broker.messages import Status
-from server.redis_store import RedisStore
+from server.store.redis_store import RedisStore
 from trials import load
 from trials.processes import free_port, running, running_store, wait_until
 from trials.services import TOKEN, environment

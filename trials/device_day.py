@@ -23,14 +23,15 @@ import numpy as np
 
 import models.bundle
 from broker.messages import Status
-from device import clips, health, identity
-from device.dating import Dating
-from device.link import Link
-from device.outbox import Limits, Outbox, Owner
-from device.pipeline import windows
-from device.recorder import Recorder
+from device.audio import clip_player
+from device.audio.source import SAMPLE_RATE_HZ, Block
+from device.delivery.outbox import Limits, Outbox, Owner
+from device.delivery.recorder import Recorder
+from device.delivery.session import Link
+from device.delivery.timestamps import Dating
+from device.inference.pipeline import windows
 from device.settings import DeviceSettings
-from device.sound import SAMPLE_RATE_HZ, Block
+from device.system import identity, resources
 from models.frontend import Samples
 from models.runtime import Classifier
 from trials.processes import PASSWORD, PATIENCE_S, wait_until
@@ -145,7 +146,7 @@ class _Day:
                 wait_until(lambda: self._outbox.waiting()[0] < MOST_WAITING // 2, "the server catches up")
             if window.end_ms >= next_rss_ms:
                 next_rss_ms = (window.end_ms // HOUR_MS + 1) * HOUR_MS
-                self._rss.append((window.end_ms / HOUR_MS, health.rss_bytes() / 1e6))
+                self._rss.append((window.end_ms / HOUR_MS, resources.rss_bytes() / 1e6))
                 self._file_bytes = max(self._file_bytes, sum(file.stat().st_size for file in self._files()))
         self._recorder.close_minute(self._clock.played_ms, 0)
         self._drain()
@@ -224,8 +225,8 @@ def _sound() -> tuple[Samples, str]:
     noise = np.random.default_rng(0)
     parts: list[Samples] = []
     for file in files[:: max(1, len(files) // 200)]:
-        pause = noise.normal(0, clips.PAUSE_DEVIATION, round(PAUSE_S * SAMPLE_RATE_HZ))
-        parts += [*clips.load(file), np.rint(pause).astype(np.int16)]
+        pause = noise.normal(0, clip_player.PAUSE_DEVIATION, round(PAUSE_S * SAMPLE_RATE_HZ))
+        parts += [*clip_player.load(file), np.rint(pause).astype(np.int16)]
         if sum(map(len, parts)) > SOUND_S * SAMPLE_RATE_HZ:
             break
     return np.concatenate(parts), kind

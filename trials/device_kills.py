@@ -28,9 +28,9 @@ import paho.mqtt.client as mqtt
 import models.bundle
 from broker import embedded, topics
 from broker.messages import identify, split
-from device import identity
-from device.dating import Dating
-from device.outbox import Limits, Outbox, Owner
+from device.delivery.outbox import Limits, Outbox, Owner
+from device.delivery.timestamps import Dating
+from device.system import identity
 from trials.processes import PASSWORD, wait_until
 from trials.services import ROOT, Services, environment, serving
 

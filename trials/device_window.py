@@ -26,9 +26,9 @@ import tensorflow as tf
 import webrtcvad
 
 import models.bundle
-from device.gate import VAD_AGGRESSIVENESS
-from device.pipeline import SMOOTHING, windows
-from device.sound import Block
+from device.audio.source import Block
+from device.inference.pipeline import SMOOTHING, windows
+from device.inference.speech_gate import VAD_AGGRESSIVENESS
 from models import tflite
 from models.bundle import Bundle
 from models.frontend import LOUD_PERCENTILE, RANGE_DB, Samples

@@ -23,16 +23,16 @@ import numpy as np
 
 from broker import embedded, messages
 from broker.messages import Status
-from device import identity
-from device.dating import Dating
-from device.link import Link
-from device.outbox import Limits, Outbox, Owner
+from device.delivery.outbox import Limits, Outbox, Owner
+from device.delivery.session import Link
+from device.delivery.timestamps import Dating
 from device.settings import DeviceSettings
-from server import layout
-from server.embedded import store_command
-from server.layout import DAY_MS
-from server.problems import StoreAwayError
-from server.redis_store import RedisStore
+from device.system import identity
+from server.errors import StoreAwayError
+from server.store import layout
+from server.store.embedded import store_command
+from server.store.layout import DAY_MS
+from server.store.redis_store import RedisStore
 from trials import load
 from trials.processes import PASSWORD, free_port, wait_until
 from trials.relay import Relay

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from broker import embedded, messages, topics
-from server import layout
+from server.store import layout
 from trials import load
 from trials.processes import (
     PASSWORD,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import redis
 
 from broker import embedded as broker_embedded
-from server import embedded as server_embedded
+from server.store import embedded as server_embedded
 
 PASSWORD = "trial"
 PATIENCE_S = 120.0

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from broker import messages
-from server.redis_store import RedisStore
+from server.store.redis_store import RedisStore
 from trials import load
 from trials.processes import Store, running_store, wait_until
 

@@ -19,9 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from server import layout, ranges, series
-from server.ranges import Range
-from server.redis_store import RedisStore
+from server.query import series, time_range
+from server.query.time_range import Range
+from server.store import layout
+from server.store.redis_store import RedisStore
 from trials import load
 from trials.processes import Store, free_port, running, running_store, wait_until
 from trials.services import TOKEN, environment
@@ -61,7 +62,7 @@ def main() -> None:
             store.write([(device, load.reading(0, 0, end)) for device in ids[first : first + TOGETHER]])
         day = Range(end - DAY_MS, end)
         whole = {device: Range(end - total * 1000, end) for device, total in DEVICES.items()}
-        step = ranges.parse_step("", day, raw_is_kept=True)
+        step = time_range.parse_step("", day, raw_is_kept=True)
         print(f"{'':<32}{'readings':>12}{'median ms':>11}{'fastest':>9}{'first':>8}{'kB':>6}")
         _say("24 hours of chart data", {d: partial(series.grid, store, d, day, step) for d in DEVICES})
         sums = {d: partial(series.summary, store, d, whole[d], raw_is_kept=True) for d in DEVICES}

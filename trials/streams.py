@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 import models.bundle
-from device.pipeline import windows
+from device.audio.source import SAMPLE_RATE_HZ, Block
+from device.inference.pipeline import windows
 from device.settings import DeviceSettings
-from device.sound import SAMPLE_RATE_HZ, Block
 from models.bundle import Bundle, Manifest
 from models.frontend import Samples
 from models.runtime import Classifier

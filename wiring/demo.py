@@ -16,11 +16,11 @@ import requests
 import typed_settings as ts
 
 import broker.embedded
-import server.embedded
+import server.store.embedded
 from broker.notice import NOTICE
 from broker.topics import mac_address
-from device import identity
-from server.problems import UnusableError
+from device.system import identity
+from server.errors import UnusableError
 from wiring.children import Child, Children
 from wiring.keys import Keys
 
@@ -167,7 +167,7 @@ moodwire is ready after {after_s:.1f} s: device {mac_address(self.device)} {sour
             }
             device_account = {"MQTT_PASSWORD_FILE": str(keys.device_path(self.device))}
         if not redis_url:
-            store = server.embedded.store_command(self.folder / "store")
+            store = server.store.embedded.store_command(self.folder / "store")
             children.append(self._child("store", store.name, store.argv))
             redis_url = store.url
         services = {"MQTT_URL": mqtt_url, "REDIS_URL": redis_url}

@@ -3,9 +3,11 @@
 The files suit `MOODWIRE_NAME_FILE` and container secrets alike.
 """
 
-import os
+import contextlib
 import secrets
 from pathlib import Path
+
+from common import files
 
 NAMES = ("server-password", "viewer-token", "operator-token", "dashboard-key")
 _DEVICE = "device-password-"
@@ -53,9 +55,5 @@ class Keys:
         }
 
     def _make(self, name: str) -> None:
-        try:
-            descriptor = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
+        with contextlib.suppress(FileExistsError):
+            files.create_private(self._folder / name, secrets.token_urlsafe(32) + "\n")

@@ -6,10 +6,10 @@ from flask.testing import FlaskClient
 from records import DAY_MS
 from services import RunningStore
 
-from server.app import create_app
-from server.auth import Guard
-from server.redis_store import RedisStore
+from server.rest.app import create_app
 from server.settings import ServerSettings
+from server.store.redis_store import RedisStore
+from server.web.auth import Guard
 
 VIEWER, OPERATOR = "v" * 20, "o" * 20
 MAC = "01:23:45:67:89:ab"

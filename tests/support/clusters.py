@@ -12,7 +12,7 @@ from brokers import free_port
 from redis.cluster import RedisCluster
 from services import wait_until
 
-from server.embedded import store_command
+from server.store.embedded import store_command
 
 NODES = 3
 SLOTS = 16_384

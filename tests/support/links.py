@@ -13,8 +13,8 @@ from services import wait_until
 from broker import topics
 from broker.messages import Message, Reading, ServerStatus, Status, decode, encode, split
 from broker.topics import CommandName
-from device.link import Link
-from device.outbox import Outbox
+from device.delivery.outbox import Outbox
+from device.delivery.session import Link
 from device.settings import DeviceSettings
 
 STATUS = Status(

@@ -16,11 +16,11 @@ from records import DAY_MS, reading
 from rooms import bearer
 from services import RunningStore, wait_until
 
-from server import live
-from server.auth import Guard
-from server.live import Live
-from server.redis_store import RedisStore
+from server.live import app
+from server.live.app import Live
 from server.settings import ServerSettings
+from server.store.redis_store import RedisStore
+from server.web.auth import Guard
 
 ALL, ONE = "/api/v1/live", f"/api/v1/devices/{DEVICE}/live"
 
@@ -80,9 +80,9 @@ class Server:
         self.feed = self.store.feed
         self.url = f"http://127.0.0.1:{settings.live_port}"
         self.live = Live(self.store, settings, Guard(settings, self.store))
-        self._socket = live._listening(settings)
-        self._server = uvicorn.Server(live._config(self.live))
-        self._thread = threading.Thread(target=lambda: asyncio.run(live._serve(self._server, self.live, self._socket)))
+        self._socket = app._listening(settings)
+        self._server = uvicorn.Server(app._config(self.live))
+        self._thread = threading.Thread(target=lambda: asyncio.run(app._serve(self._server, self.live, self._socket)))
         self._thread.start()
         wait_until(lambda: self.live._listeners is not None, "the store has answered")
 

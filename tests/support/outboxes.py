@@ -5,10 +5,10 @@ from pathlib import Path
 
 from brokers import DEVICE
 
-from device.clock import Clock
-from device.dating import Dating
-from device.identity import Machine
-from device.outbox import RETRY_MS, Limits, Outbox, Owner
+from device.delivery.outbox import RETRY_MS, Limits, Outbox, Owner
+from device.delivery.timestamps import Dating
+from device.system.clock import Clock
+from device.system.identity import Machine
 
 OPEN: list[Outbox] = []
 MACHINE: Machine = frozenset({"serial:10000000a1b2c3d4", "mac:b827eb000001"})

@@ -8,7 +8,7 @@ from records import DAY_MS, DEVICE, health, reading, status
 from rooms import VIEWER, Rest, Room
 from services import RunningStore
 
-from server.redis_store import RedisStore
+from server.store.redis_store import RedisStore
 
 KEY = "key-of-the-tests"
 

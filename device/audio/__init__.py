@@ -1,0 +1,1 @@
+"""Sound from a microphone or from files, as 16 kHz samples."""

@@ -1,0 +1,128 @@
+"""Plays audio files in real time, as if a microphone heard them."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from device.audio.source import SAMPLE_RATE_HZ, Block, Capture, SourceError
+from device.system import clock
+from models.frontend import Samples
+
+log = logging.getLogger(__name__)
+
+BLOCK_SAMPLES = 1_600
+SUFFIXES = {".aif", ".aiff", ".flac", ".mp3", ".ogg", ".wav"}
+"""What a folder is searched for; a file that is named itself may be called anything."""
+PAUSE_SAMPLES = SAMPLE_RATE_HZ // 2
+"""Between two clips, as people pause."""
+PAUSE_DEVIATION = 8.0
+"""Faint noise, about -72 dBFS: a microphone never delivers digital zeros."""
+
+
+class Clips:
+    """A file, or the files of a folder in the order of their names, paced by the clock.
+
+    What is not 16 kHz mono is mixed and resampled, and the log says so. In a folder, files that are not what
+    their suffix says are skipped, and the log says so too.
+
+    Raises:
+        SourceError: there is no such path, or nothing that can be played.
+    """
+
+    dropped_blocks = 0
+    capture: Capture = "ok"
+    reopened = 0
+
+    def __init__(self, path: Path, *, loop: bool) -> None:
+        self.name = path.name
+        self.id = str(path)
+        self._clips = load(path)
+        self._loop = loop
+        self._closed = threading.Event()
+        self._samples = self._stream()
+        self._played = 0
+        self._start_s = time.monotonic()
+
+    def read(self) -> Block | None:
+        """Wait until the next 100 ms have passed and return them; None after the last clip or when closed."""
+        block = next(self._samples, None)
+        if block is None:
+            return None
+        self._played += len(block)
+        wait_s = self._start_s + self._played / SAMPLE_RATE_HZ - time.monotonic()
+        if self._closed.wait(max(0.0, wait_s)):
+            return None
+        return Block(block, clock.monotonic_ms())
+
+    def close(self) -> None:
+        """Stop playing."""
+        self._closed.set()
+
+    def _stream(self) -> Iterator[Samples]:
+        noise = np.random.default_rng(0)
+        while True:
+            for clip in self._clips:
+                pause = np.rint(noise.normal(0, PAUSE_DEVIATION, PAUSE_SAMPLES)).astype(np.int16)
+                sound = np.concatenate((clip, pause))
+                for start in range(0, len(sound), BLOCK_SAMPLES):
+                    yield sound[start : start + BLOCK_SAMPLES]
+            if not self._loop:
+                return
+
+
+def load(path: Path) -> list[Samples]:
+    """Return the clips of a file or folder as 16 kHz mono int16.
+
+    Raises:
+        SourceError: there is no such path, a single file cannot be read, or a folder holds nothing that can.
+    """
+    if not path.exists():
+        raise SourceError(f"no file or folder {str(path)!r} to play")
+    if path.is_file():
+        return [_read(path)]
+    clips = []
+    for file in sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES):
+        try:
+            clips.append(_read(file))
+        except SourceError as error:
+            log.warning("skipped: %s", error)
+    if not clips:
+        raise SourceError(f"folder {str(path)!r} holds no audio file that can be played; WAV or FLAC is right")
+    return clips
+
+
+def _read(path: Path) -> Samples:
+    """Return one file as 16 kHz mono int16."""
+    try:
+        # float32 holds 16- and 24-bit samples exactly, and libsndfile scales every format to [-1, 1].
+        sound, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise SourceError(f"{str(path)!r} is not audio that libsndfile can read: {error}") from error
+    if _truncated(path):
+        log.warning("%s is cut short: its header promises more than the file holds; playing what is there", path.name)
+    if len(sound) == 0:
+        raise SourceError(f"{str(path)!r} holds no samples")
+    if not np.isfinite(sound).all():
+        raise SourceError(f"{str(path)!r} holds samples that are not numbers")
+    channels = sound.shape[1]
+    if channels != 1:
+        log.info("%s: %d channels, mixed to mono", path.name, channels)
+    mono = sound.mean(axis=1)
+    if rate_hz != SAMPLE_RATE_HZ:
+        log.info("%s: %d Hz, resampled to %d Hz", path.name, rate_hz, SAMPLE_RATE_HZ)
+        mono = soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ)
+    samples: Samples = np.clip(np.rint(mono * 32_768), -32_768, 32_767).astype(np.int16)
+    return samples
+
+
+def _truncated(path: Path) -> bool:
+    """Return whether a RIFF file is shorter than its header says (libsndfile plays what is there and says nothing)."""
+    with path.open("rb") as file:
+        header = file.read(8)
+    return header[:4] == b"RIFF" and int.from_bytes(header[4:8], "little") + 8 > path.stat().st_size

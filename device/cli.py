@@ -1,0 +1,102 @@
+"""What `moodwire device …` does; each function takes the settings and returns the exit code."""
+
+import logging
+import signal
+import sys
+from importlib.metadata import version
+
+import device.control.overrides
+from broker.messages import Status
+from broker.notice import NOTICE
+from broker.topics import mac_address
+from device.audio import microphone
+from device.audio.open_source import open_source
+from device.audio.source import SourceError
+from device.control.commands import Orders, usable_model
+from device.delivery.outbox import Limits, Outbox, Owner
+from device.delivery.recorder import Recorder
+from device.delivery.session import Link
+from device.delivery.timestamps import Dating
+from device.errors import UNUSABLE
+from device.health_reporter import Monitor
+from device.runner import Run
+from device.settings import DeviceSettings
+from device.system import identity, memory_lock, resources
+from device.system.systemd import Notify
+from models.bundle import BundleError
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 15.0
+"""After the last clip, how long to wait for the server to confirm."""
+
+
+def run(settings: DeviceSettings) -> int:
+    """Listen, classify and publish until the clips end or a signal comes."""
+    memory_lock.keep_out_of_swap()
+    try:
+        kept = device.control.overrides.load(settings.state_dir)
+        usable = usable_model(settings, kept)
+        orders = Orders(settings, kept, usable.bundle.folder)
+        desired = orders.desired
+        source = None if desired.paused else open_source(settings)
+        device_id = identity.device_id(settings.identity, settings.state_dir)
+        outbox = Outbox(
+            settings.state_dir / "outbox.sqlite",
+            Owner(device_id, identity.machine()),
+            Limits(
+                rows=settings.outbox_max_rows,
+                payload_bytes=round(settings.outbox_max_mb * 1e6),
+                age_s=settings.outbox_max_age_days * 86_400,
+            ),
+            Dating(settings.clock_wait_s),
+        )
+        status = Status(
+            state="paused" if desired.paused else "online",
+            boot=identity.new_boot(),
+            connection=0,
+            name=desired.name,
+            labels=usable.bundle.manifest.labels,
+            model=usable.bundle.manifest.name,
+            version=version("moodwire"),
+        )
+        link = Link(settings, device_id, status, outbox, on_command=orders.put)
+    except UNUSABLE as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{error.filename} cannot be read ({error.strerror}); is state_dir another user's?", file=sys.stderr)
+        return 2
+    timings = resources.Timings()
+    recorder = Recorder(outbox, status.boot, usable.bundle.manifest)
+    life = Run(lambda again: open_source(settings, again), orders, recorder, link, Notify(), timings)
+    monitor = Monitor(outbox, link, status.boot, timings, life.hearing, settings.state_dir)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: life.stop())
+    log.info("device %s (%s) uses model %s", mac_address(device_id), desired.name, status.model)
+    log.info(NOTICE)
+    link.start()
+    monitor.start()
+    try:
+        life.run(usable, source)
+        waiting = link.drain(DRAIN_S) if settings.clips and not settings.loop else outbox.waiting()[0]
+    except (SourceError, BundleError, OverflowError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        monitor.stop()
+        link.stop()
+        outbox.close()
+    if waiting:
+        log.info("%d records wait in the outbox for the next start", waiting)
+    return 0
+
+
+def mics(_settings: DeviceSettings) -> int:
+    """List the microphones."""
+    try:
+        print(microphone.listing())
+    except SourceError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,1 @@
+"""Commands that a device carries out, and the settings and models that they change."""

@@ -1,0 +1,1 @@
+"""From scores to the server: records, the outbox, and the MQTT session."""

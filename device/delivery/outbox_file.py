@@ -1,0 +1,184 @@
+"""The outbox's file: whose it is, who has it open, and what becomes of one that cannot be used."""
+
+import fcntl
+import logging
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from device.delivery.outbox_table import SCHEMA_VERSION, Refused, Rows, connect, make_tables
+from device.system.identity import Machine, same_machine
+
+log = logging.getLogger(__name__)
+
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_DAMAGED_KEPT = 3
+"""Damaged files are set aside for people to look at; only so many, because a dying card may make many."""
+
+
+class OutboxError(Exception):
+    """The outbox cannot be used; the text names the file, what is wrong and what would be right."""
+
+
+class Owner(NamedTuple):
+    """Whose records an outbox holds."""
+
+    device: str
+    machine: Machine
+
+
+class Facts(NamedTuple):
+    """What can be seen of an outbox from outside."""
+
+    device: str
+    generation: int
+    rows: int
+    held: int
+    """Of these, how many wait for the clock."""
+    payload_bytes: int
+    oldest_at_ms: int | None
+    refused: list[Refused]
+
+
+def open_rows(path: Path, owner: Owner) -> Rows:
+    """Open an outbox, or make it; one that was filled on another machine or as another device is set aside.
+
+    Raises:
+        OutboxError: it has a schema that this version does not know.
+        sqlite3.DatabaseError: it is damaged (see `is_damaged`), or cannot be opened at present.
+        OSError: it cannot be opened at present.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    db = connect(str(path))
+    try:
+        if _version(db) == 0:
+            make_tables(db, {"device": owner.device, "machine": _text(owner.machine), "generation": "0"})
+        _check_version(db, path)
+        rows = Rows(db)
+        stranger = _stranger(rows, owner)
+        if not stranger:
+            rows.forget_boots()
+            return rows
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all of it into the one file that is set aside
+    except (sqlite3.Error, OutboxError):
+        db.close()
+        raise
+    rows.close()
+    kept = set_aside(path, "foreign")
+    log.warning("outbox %s %s; its %d records are kept in %s and not sent", path, stranger, rows.count, kept.name)
+    return open_rows(path, owner)
+
+
+def is_damaged(error: sqlite3.Error) -> bool:
+    """Return whether the file's content is broken, rather than a disk that takes nothing at present."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+
+
+def set_aside(path: Path, why: str) -> Path:
+    """Rename an outbox that nothing has open, with its log, and return its new name.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    earlier = [int(number) for file in _aside(path, why) if (number := file.stem.rpartition("-")[2]).isdigit()]
+    newest = max(earlier, default=0) + 1
+    target = path.with_name(f"{path.stem}-{why}-{newest}{path.suffix}")
+    path.rename(target)
+    if _log_of(path).exists():
+        _log_of(path).rename(_log_of(target))
+    path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+    if why == "damaged":
+        for old in _aside(path, why):
+            if int(old.stem.rpartition("-")[2]) <= newest - _DAMAGED_KEPT:
+                old.unlink()
+                _log_of(old).unlink(missing_ok=True)
+    return target
+
+
+def lock(folder: Path) -> int:
+    """Take the folder for this process, until it closes the returned descriptor or ends; without writing anything.
+
+    Raises:
+        OutboxError: another process has it.
+        OSError: there is no such folder.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise OutboxError(f"outbox in {folder} is in use: another moodwire device runs with this state_dir") from error
+    return descriptor
+
+
+def peek(path: Path) -> Facts:
+    """Look at an outbox that another process may have open, and change nothing.
+
+    What was confirmed in the last minute may still be counted as waiting.
+
+    Raises:
+        OutboxError: it is not there, is damaged, may not be read, or has another schema.
+    """
+    if not path.exists():
+        raise OutboxError(f"there is no outbox {path}; it is made when the device runs for the first time")
+    # Without a log nobody has it open, and SQLite need not make files beside it, which it may not be allowed to.
+    mode = "mode=ro" if _log_of(path).exists() else "immutable=1"
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=1.0)) as db:
+            _check_version(db, path)
+            rows = Rows(db)
+            return Facts(
+                device=rows.meta("device") or "",
+                generation=rows.generation,
+                rows=rows.count,
+                held=rows.held,
+                payload_bytes=rows.bytes,
+                oldest_at_ms=rows.oldest_at_ms(),
+                refused=rows.refused(),
+            )
+    except sqlite3.Error as error:
+        raise OutboxError(f"outbox {path} cannot be read: {error}") from error
+
+
+def kept_aside(path: Path) -> list[Path]:
+    """Return the outboxes that were set aside beside this one, because they were damaged or not this device's."""
+    return sorted([*_aside(path, "damaged"), *_aside(path, "foreign")])
+
+
+def _stranger(rows: Rows, owner: Owner) -> str | None:
+    """Return how the file is not ours; None when it is, after noting down what is new of the machine."""
+    device = rows.meta("device") or ""
+    known: Machine = frozenset((rows.meta("machine") or "").split())
+    if not same_machine(known, owner.machine):
+        return f"of device {device} was filled on another machine (a cloned or swapped card?)"
+    if device != owner.device:
+        return f"belongs to device {device}, and this is now device {owner.device}"
+    if not owner.machine <= known:
+        rows.set_meta("machine", _text(known | owner.machine))
+    return None
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _check_version(db: sqlite3.Connection, path: Path) -> None:
+    version = _version(db)
+    if version != SCHEMA_VERSION:
+        raise OutboxError(
+            f"outbox {path} has schema {version}, this moodwire knows {SCHEMA_VERSION}; move it away to begin anew"
+        )
+
+
+def _text(machine: Machine) -> str:
+    return " ".join(sorted(machine))
+
+
+def _aside(path: Path, why: str) -> list[Path]:
+    return list(path.parent.glob(f"{path.stem}-{why}-*{path.suffix}"))
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")

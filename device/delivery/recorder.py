@@ -1,0 +1,145 @@
+"""Turns what the pipeline hears into records for the outbox."""
+
+from dataclasses import dataclass
+
+from broker.messages import MAX_SEQ, Heard, Reading, encode
+from device.audio.source import FLOOR_DBFS
+from device.delivery.outbox import Outbox
+from device.delivery.timestamps import Kind, Stamp
+from device.inference.pipeline import Window
+from models.bundle import Manifest
+
+HEARD_MS = 60_000
+
+
+@dataclass
+class _Minute:
+    """What there was since the last `heard` record."""
+
+    start_ms: int
+    dropped_before: int = 0
+    paused: bool = False
+    windows: int = 0
+    silent: int = 0
+    speech: int = 0
+    uncertain: int = 0
+    level_sum_db: float = 0.0
+    clipping_sum: float = 0.0
+    snr_sum_db: float = 0.0
+    snr_windows: int = 0
+    """Those with speech, which alone have an SNR."""
+
+    def count(self, window: Window) -> None:
+        """Take one window in."""
+        self.windows += 1
+        self.silent += window.state == "silent"
+        self.speech += window.state == "speech"
+        self.uncertain += window.state == "uncertain"
+        self.level_sum_db += window.level_dbfs
+        self.clipping_sum += window.clipping
+        if window.snr_db is not None:
+            self.snr_sum_db += window.snr_db
+            self.snr_windows += 1
+
+
+class Recorder:
+    """Numbers and keeps every reading, and one `heard` record a minute. All times are of `clock.monotonic_ms`.
+
+    A boot whose numbers are used up is at its end; the process must start again (after two years at one a second).
+    """
+
+    def __init__(self, outbox: Outbox, boot: str, manifest: Manifest) -> None:
+        self._outbox = outbox
+        self._boot = boot
+        self._manifest = manifest
+        self._next_seq = 0
+        self._minute: _Minute | None = None
+
+    def use(self, manifest: Manifest) -> None:
+        """Go on with the windows of another model; numbers and counts go on as well."""
+        self._manifest = manifest
+
+    def add(self, window: Window, dropped_blocks: int) -> Reading | None:
+        """Take one window, and return the reading if it was speech; it is then in the outbox."""
+        if self._minute and self._minute.paused:
+            self.close_minute(window.end_ms - self._manifest.window_ms, 0)
+        minute = self._minute or _Minute(window.end_ms - self._manifest.hop_ms, dropped_blocks)
+        self._minute = minute
+        minute.count(window)
+        reading = self._reading(window)
+        if window.end_ms - minute.start_ms >= HEARD_MS:
+            self.close_minute(window.end_ms, dropped_blocks)
+        return reading
+
+    def pause(self, now_ms: int) -> None:
+        """Say that the device is paused, every second or so while it is; each minute becomes a `heard` record."""
+        if self._minute and not self._minute.paused:
+            self.close_minute(now_ms, self._minute.dropped_before)
+        minute = self._minute or _Minute(now_ms, paused=True)
+        self._minute = minute
+        if now_ms - minute.start_ms >= HEARD_MS:
+            self.close_minute(now_ms, 0)
+            self._minute = _Minute(now_ms, paused=True)
+
+    def close_minute(self, end_ms: int, dropped_blocks: int) -> None:
+        """Keep a `heard` record of what there was since the last one, if anything."""
+        minute, self._minute = self._minute, None
+        if minute is None:
+            return
+        stamp = self._outbox.dating.stamp(end_ms)
+        heard = Heard(
+            boot=self._boot,
+            seq=self._take_seq(),
+            gen=self._outbox.generation,
+            at=stamp.at_ms,
+            span_ms=min(max(1, end_ms - minute.start_ms), 10 * HEARD_MS),
+            windows=minute.windows,
+            silent=minute.silent,
+            speech=minute.speech,
+            uncertain=minute.uncertain,
+            dropped=max(0, dropped_blocks - minute.dropped_before),
+            level_dbfs=round(minute.level_sum_db / minute.windows, 1) if minute.windows else FLOOR_DBFS,
+            clipping=round(minute.clipping_sum / minute.windows, 6) if minute.windows else 0.0,
+            snr_db=round(minute.snr_sum_db / minute.snr_windows, 1) if minute.snr_windows else None,
+            paused=minute.paused,
+        )
+        self._put("heard", heard, stamp)
+
+    def _reading(self, window: Window) -> Reading | None:
+        if window.state == "silent" or window.scores is None:
+            return None
+        stamp = self._outbox.dating.stamp(window.end_ms)
+        reading = Reading(
+            boot=self._boot,
+            seq=self._take_seq(),
+            gen=self._outbox.generation,
+            at=stamp.at_ms,
+            span_ms=self._manifest.window_ms,
+            state=window.state,
+            scores={
+                label: round(float(score), 4) for label, score in zip(self._manifest.labels, window.scores, strict=True)
+            },
+            level_dbfs=round(window.level_dbfs, 1),
+            model=self._manifest.name,
+            clock_synced=stamp.synced,
+        )
+        self._put("reading", reading, stamp)
+        return reading
+
+    def _put(self, kind: Kind, record: Reading | Heard, stamp: Stamp) -> None:
+        self._outbox.put(
+            kind,
+            record.boot,
+            record.seq,
+            stamp.at_ms,
+            encode(record),
+            synced=stamp.synced,
+            held_ms=stamp.held_ms,
+        )
+
+    def _take_seq(self) -> int:
+        seq = self._next_seq
+        if seq > MAX_SEQ:
+            raise OverflowError(f"this boot has used its {MAX_SEQ + 1} sequence numbers; start the device again")
+        self._next_seq = seq + 1
+        return seq

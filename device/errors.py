@@ -1,0 +1,7 @@
+"""Errors that end a command of the device with one sentence and exit code 2."""
+
+from device.audio.source import SourceError
+from device.delivery.outbox import OutboxError
+from models.bundle import BundleError
+
+UNUSABLE = (BundleError, SourceError, OutboxError, ValueError)

@@ -1,0 +1,86 @@
+"""Once a minute: tells how the device is, and lets the outbox go of what is too old."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from broker.messages import Health
+from device.delivery.outbox import Outbox
+from device.delivery.session import Link
+from device.system import clock, resources
+
+FIRST_S = 5.0
+HEALTH_S = 60.0
+
+
+class Hearing(NamedTuple):
+    """What comes in from the microphone or the clips."""
+
+    source: str
+    """What is listened to, for people."""
+    capture: Literal["ok", "zeros", "flat", "stalled", "missing", "paused"]
+    overruns: int
+    """Blocks of sound that were lost since the start of the process."""
+    reopened: int
+    """How often the microphone had to be opened again since then."""
+
+
+@dataclass
+class Monitor:
+    """Works in a thread of its own between `start` and `stop`, so that a microphone that is gone is told, too."""
+
+    outbox: Outbox
+    link: Link
+    boot: str
+    timings: resources.Timings
+    hearing: Callable[[], Hearing]
+    state_dir: Path
+
+    def __post_init__(self) -> None:
+        """Begin to count."""
+        self._cpu = resources.CpuMeter()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
+
+    def start(self) -> None:
+        """Begin; the first report comes after a few seconds."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after the report at hand."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        wait_s = FIRST_S
+        while not self._stopping.wait(wait_s):
+            start_s = time.monotonic()
+            self.outbox.drop_old()
+            self.link.publish_health(self._report())
+            wait_s = max(0.0, HEALTH_S - (time.monotonic() - start_s))
+
+    def _report(self) -> Health:
+        rows, age_s = self.outbox.waiting()
+        hearing = self.hearing()
+        return Health(
+            boot=self.boot,
+            inference_p50_ms=round(self.timings.percentile_ms(50), 3),
+            inference_p95_ms=round(self.timings.percentile_ms(95), 3),
+            cpu_ratio=round(self._cpu.ratio(), 4),
+            rss_bytes=resources.rss_bytes(),
+            temperature_c=resources.temperature_c(),
+            outbox_rows=rows,
+            outbox_oldest_age_s=round(age_s, 1),
+            dropped=self.outbox.dropped,
+            source=hearing.source[:64],
+            clock_synced=clock.synced(),
+            capture=hearing.capture,
+            overruns=hearing.overruns,
+            reopened=hearing.reopened,
+            outbox=self.outbox.state,
+            refused_rows=self.outbox.refused_count,
+            disk_free_bytes=resources.disk_free_bytes(self.state_dir),
+        )

@@ -1,0 +1,1 @@
+"""From sound to scores: windows, speech gate, noise floor, model."""

@@ -1,0 +1,1 @@
+"""Commands for whoever runs a device: doctor, calibrate, bench, install."""

@@ -1,0 +1,158 @@
+"""`moodwire device bench`: what the device costs on this machine, without broker and server."""
+
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import typed_settings as ts
+
+import models.bundle
+from device.audio import clip_player
+from device.audio.source import Block
+from device.errors import UNUSABLE
+from device.inference.pipeline import windows
+from device.inference.speech_gate import SpeechGate
+from device.settings import DeviceSettings
+from device.system import resources
+from models.bundle import Bundle, Manifest
+from models.frontend import LogMelStream, Samples
+from models.runtime import Classifier, synthetic_clip
+
+WARM_UP_WINDOWS = 50
+"""Run first and not counted: caches, the processor's clock and lazy initialisation settle."""
+COUNTED_WINDOWS = 500
+_BOARD = Path("/proc/device-tree/model")
+_PROCESSOR = Path("/proc/cpuinfo")
+
+Row = tuple[str, str]
+A = TypeVar("A")
+T = TypeVar("T")
+
+
+@ts.settings(frozen=True)
+class BenchSettings(DeviceSettings):
+    """Settings of `moodwire device bench`."""
+
+    markdown: bool = ts.option(default=False, help="print the table as Markdown, to paste it")
+
+
+class _Stopwatch:
+    """Durations of one stage, the warm-up included."""
+
+    def __init__(self) -> None:
+        self._ms: list[float] = []
+
+    def time(self, action: Callable[[A], T], argument: A) -> T:
+        """Do something and note how long it took."""
+        start_s = time.perf_counter()
+        result = action(argument)
+        self._ms.append((time.perf_counter() - start_s) * 1000)
+        return result
+
+    def __str__(self) -> str:
+        """Return the percentiles of all but the first, warm-up, durations."""
+        if not self._ms[WARM_UP_WINDOWS:]:
+            return "not run: nothing was taken for speech"
+        p50, p95, p99 = np.percentile(self._ms[WARM_UP_WINDOWS:], [50, 95, 99])
+        return f"{p50:.2f} / {p95:.2f} / {p99:.2f} ms"
+
+
+def bench(settings: BenchSettings) -> int:
+    """Run windows through the pipeline as fast as it goes, one after the other, and print a table.
+
+    The sound is the `clips` setting's, else synthetic; it is repeated until there are enough windows.
+    """
+    try:
+        bundle = models.bundle.load(models.bundle.find(settings.model))
+        classifier = Classifier(bundle)
+        classifier.verify()
+        sound = np.concatenate(clip_player.load(Path(settings.clips))) if settings.clips else synthetic_clip(160_000)
+    except UNUSABLE as error:
+        print(error, file=sys.stderr)
+        return 2
+    ready_s, ready_bytes = resources.process_age_s(), resources.rss_bytes()
+    rows = [
+        ("machine", machine()),
+        ("software", f"Python {platform.python_version()}, LiteRT {version('ai-edge-litert')}, NumPy {np.__version__}"),
+        ("model", f"{bundle.manifest.name}, {len(bundle.model)} bytes, one thread"),
+        ("ready after process start", f"{ready_s:.2f} s" if ready_s is not None else "unknown (no /proc)"),
+        ("first reading after that", f"{bundle.manifest.window_ms / 1000:.0f} s of sound later"),
+        ("resident memory when ready", f"{ready_bytes / 1e6:.0f} MB"),
+        *_whole(bundle, classifier, sound, settings.gate_dbfs),
+        *_parts(bundle.manifest, sound, settings.gate_dbfs),
+        ("resident memory at the end", f"{resources.rss_bytes() / 1e6:.0f} MB"),
+    ]
+    print(_markdown(rows) if settings.markdown else _text(rows))
+    return 0
+
+
+def machine() -> str:
+    """Return what this machine is: the board's own name, else the processor's, and how many cores may be used."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    name = _first_match(_BOARD, r"(.+?)\0*$") or _first_match(_PROCESSOR, r"(?m)^model name\s*: (.+)$")
+    return f"{name or platform.machine()}, {cores} cores, {platform.machine()}"
+
+
+def _first_match(path: Path, pattern: str) -> str | None:
+    try:
+        found = re.search(pattern, path.read_text(errors="replace"))
+    except OSError:
+        return None
+    return found[1] if found else None
+
+
+def _whole(bundle: Bundle, classifier: Classifier, sound: Samples, gate_dbfs: float) -> list[Row]:
+    """Time windows as the device computes them."""
+    manifest = bundle.manifest
+    whole, model = _Stopwatch(), _Stopwatch()
+    heard = windows(_hops(sound, manifest), manifest, lambda frames: model.time(classifier.scores, frames), gate_dbfs)
+    for _ in range(WARM_UP_WINDOWS):
+        whole.time(next, heard)
+    cpu_s, wall_s = time.process_time(), time.perf_counter()
+    states = [whole.time(next, heard).state for _ in range(COUNTED_WINDOWS)]
+    cpu_ms = (time.process_time() - cpu_s) * 1000 / len(states)
+    wall_ms = (time.perf_counter() - wall_s) * 1000 / len(states)
+    share = cpu_ms / manifest.hop_ms
+    return [
+        ("windows", f"{len(states)}, {len(states) - states.count('silent')} with speech; {WARM_UP_WINDOWS} to warm up"),
+        ("windows per second", f"{1000 / wall_ms:.0f}"),
+        ("one window, p50 / p95 / p99", str(whole)),
+        ("- of that, the model", str(model)),
+        ("processor time", f"{cpu_ms:.2f} ms a window, {share:.2%} of a core at a hop of {manifest.hop_ms} ms"),
+    ]
+
+
+def _parts(manifest: Manifest, sound: Samples, gate_dbfs: float) -> list[Row]:
+    """Time what comes before the model, each alone on the same sound."""
+    front_end, gate = _Stopwatch(), _Stopwatch()
+    log_mel, speech = LogMelStream(manifest.front_end), SpeechGate(gate_dbfs)
+    for hop in _hops(sound, manifest):
+        front_end.time(log_mel.push, hop.samples)
+        gate.time(speech.push, hop.samples)
+    return [("- front end, alone", str(front_end)), ("- speech gate, alone", str(gate))]
+
+
+def _hops(sound: Samples, manifest: Manifest) -> Iterator[Block]:
+    """Yield the sound hop by hop, again and again, dated as if it were played from 1970 on."""
+    length = manifest.hop_samples
+    # Its own beginning at the end, so that a slice may go round: a copy of all that is played would cost memory.
+    looped = np.resize(sound, max(len(sound), length) + length)
+    for number in range(WARM_UP_WINDOWS + COUNTED_WINDOWS + manifest.window_samples // length):
+        start = number * length % (len(looped) - length)
+        yield Block(looped[start : start + length], (number + 1) * manifest.hop_ms)
+
+
+def _text(rows: list[Row]) -> str:
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _markdown(rows: list[Row]) -> str:
+    return "\n".join(["| what | measured |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])

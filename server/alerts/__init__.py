@@ -1,0 +1,1 @@
+"""Rules about devices, and the webhooks and topics that are told when one applies."""

@@ -1,0 +1,284 @@
+"""How the lines of a backup come out of a store and go back into one; Python's half of `restore.lua`.
+
+What is restored is merged with what is there: a list of an hour's readings gets those that it does not have yet, so a
+restore can be repeated, and a store that lost some days gets just these. Tokens and waiting jobs are not in a backup.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+
+from broker.messages import Heard, Reading
+from server.ops.backup_format import (
+    AnyLine,
+    BootLine,
+    DeviceLine,
+    End,
+    EventsLine,
+    Head,
+    HeardLine,
+    HeardRow,
+    Kind,
+    Line,
+    ReadingRow,
+    ReadingsLine,
+    RollupsLine,
+)
+from server.store import layout
+from server.store.layout import DAY_MS, Level, Schema
+from server.store.writer import Word
+
+_PAGE = 1000
+_NO_BOOT = "0" * 16
+_LEVELS = (layout.DAY, layout.HOUR, layout.MINUTE)
+_SUMS = ("sum", "won_sum", "min", "max")
+
+
+class Asked(Protocol):
+    """What is needed of a store; each method raises `StoreAwayError` when it cannot answer."""
+
+    retention_ms: int
+    rollup_retention_ms: int
+
+    def ask(self, *command: Word) -> Any:
+        """Send one command and return its reply."""
+
+    def now(self) -> int:
+        """Return the store's clock, Unix ms."""
+
+    def rollups(self, device: str, level: Level, start: int, end: int) -> list[layout.Rollups]:
+        """Return rollups whose slots begin in start <= at < end (Unix ms)."""
+
+
+def export(store: Asked) -> Iterator[AnyLine]:
+    """Yield all lines; an hour of readings and the sequence numbers of one device are in memory at a time.
+
+    Each device's records are those of one moment, whatever is written meanwhile.
+
+    Raises:
+        StoreAwayError: the store does not answer.
+    """
+    yield Head(1, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), version("moodwire"))
+    devices = readings = 0
+    after = "-"
+    while ids := store.ask("ZRANGEBYLEX", layout.DEVICES, after, "+", "LIMIT", 0, _PAGE):
+        for device in ids:
+            for line in _device(store, device.decode()):
+                devices += isinstance(line, DeviceLine)
+                readings += len(line.rows) if isinstance(line, ReadingsLine) else 0
+                yield line
+        after = f"({ids[-1].decode()}"
+    yield End(devices, readings)
+
+
+def _device(store: Asked, device: str) -> Iterator[AnyLine]:
+    base = layout.base(device)
+    found = store.ask("FCALL_RO", layout.function("survey"), 1, base, store.retention_ms)
+    meta, schemas, boots, bitmaps, days, readings, heard = found
+    about = {name.decode(): value.decode("utf-8", "replace") for name, value in _pairs(meta)}
+    gen = int(about.get("gen", 0))
+    if gen or "first_seen" in about:
+        yield DeviceLine(
+            device=device,
+            generation=gen,
+            erased_at=int(about.get("erased_at", 0)),
+            first_seen=int(about.get("first_seen", 0)),
+            last_seen=int(about.get("last_seen", 0)),
+            name=about.get("name", ""),
+            state=about.get("state", ""),
+            labels=about.get("labels", ""),
+            model=about.get("model", ""),
+            version=about.get("version", ""),
+        )
+    for (name, packed), bitmap in zip(_pairs(boots), bitmaps, strict=True):
+        boot = layout.unpack_boot(name, packed)
+        if bitmap and boot.records:
+            yield BootLine(
+                device=device,
+                generation=gen,
+                boot=boot.boot,
+                first_at=boot.first_at,
+                last_at=boot.last_at,
+                first_arrival=boot.first_arrival,
+                last_arrival=boot.last_arrival,
+                seen=_rows_of_ones(bitmap),
+            )
+    kinds = {int(number): layout.schema(text.decode()) for text, number in _pairs(schemas)}
+    for hour, length in _pairs(readings):
+        values = store.ask("LRANGE", f"{base}:r:{hour}", 0, length - 1)
+        for number in sorted({layout.reading_schema(value) for value in values}):
+            own = [value for value in values if layout.reading_schema(value) == number]
+            yield ReadingsLine(
+                device=device, generation=gen, kind=_kind(kinds[number]), rows=_rows(kinds[number], hour, own)
+            )
+    for chunk, length in _pairs(heard):
+        values = store.ask("LRANGE", f"{base}:heard:{chunk}", 0, length - 1)
+        yield HeardLine(
+            device=device,
+            generation=gen,
+            rows=[HeardRow(*layout.unpack_heard_whole(chunk, value)) for value in values],
+        )
+    yield from _events(store, device, gen)
+    yield from _rollups(store, device, gen, [int(day) for day in days])
+    if int(store.ask("HGET", base, "gen") or 0) != gen:
+        # Erased meanwhile: a restore that meets the higher generation erases what the lines above have brought.
+        yield from _device(store, device)
+
+
+def _rows(kind: Schema, hour: int, values: list[bytes]) -> list[ReadingRow]:
+    """Return readings of one kind and hour."""
+    table = layout.unpack_readings(kind, [(hour, b"".join(values))])
+    synced = [layout.reading_clock_synced(value) for value in values]
+    columns = (table.at.tolist(), table.speech.tolist(), table.level_dbfs.tolist(), synced, table.scores.tolist())
+    return [
+        ReadingRow(at, "speech" if speech else "uncertain", level, clock, scores)
+        for at, speech, level, clock, scores in zip(*columns, strict=True)
+    ]
+
+
+def _events(store: Asked, device: str, gen: int) -> Iterator[EventsLine]:
+    after = "-"
+    while entries := store.ask("XRANGE", f"{layout.base(device)}:events", after, "+", "COUNT", _PAGE):
+        rows = [(name.decode(), fields[b"kind"].decode(), fields[b"model"].decode()) for name, fields in entries]
+        yield EventsLine(device=device, generation=gen, rows=rows)
+        after = f"({rows[-1][0]}"
+
+
+def _rollups(store: Asked, device: str, gen: int, days: Sequence[int]) -> Iterator[RollupsLine]:
+    """Yield days and hours, and the minutes of those days of which not all readings are kept."""
+    whole = (store.now() - store.retention_ms) // DAY_MS + 1
+    for day in days:
+        for level in _LEVELS[: 2 if day >= whole else 3]:
+            groups: dict[tuple[Schema, int], dict[int, list[int]]] = {}
+            for table in store.rollups(device, level, day * DAY_MS, (day + 1) * DAY_MS):
+                for at, sums in zip(table.at.tolist(), _sums(table), strict=True):
+                    group, slot = divmod(at // level.slot_ms, level.slots)
+                    slots = groups.setdefault((table.schema, group), {})
+                    slots[slot] = _added(slots[slot], sums) if slot in slots else sums
+            for (kind, group), slots in groups.items():
+                yield RollupsLine(
+                    device=device,
+                    generation=gen,
+                    kind=_kind(kind),
+                    level=level.name,
+                    group=group,
+                    rows=sorted(slots.items()),
+                )
+
+
+def _sums(table: layout.Rollups) -> list[list[int]]:
+    """Return rollups as `rollups.lua` keeps them unpacked: readings, uncertain ones, and 24 numbers for each label."""
+    labels = table.table["labels"]
+    parts = [labels[name][:, :, None].astype(np.int64) for name in _SUMS]
+    each = np.concatenate([*parts, labels["all"], labels["won"]], axis=2)
+    heads = np.stack([table.table["count"], table.table["uncertain"]], axis=1)
+    found: list[list[int]] = np.concatenate(
+        [heads, each.reshape(len(heads), each.shape[1] * layout.SUMS_PER_LABEL)], axis=1
+    ).tolist()
+    return found
+
+
+def _added(sums: list[int], other: list[int]) -> list[int]:
+    """Return two rollups of one slot as one: lowest scores are the lower, highest the higher, the rest adds up."""
+    found = [one + two for one, two in zip(sums, other, strict=True)]
+    for first in range(2, len(found), layout.SUMS_PER_LABEL):
+        found[first + 2] = min(sums[first + 2], other[first + 2])
+        found[first + 3] = max(sums[first + 3], other[first + 3])
+    return found
+
+
+def restore(store: Asked, line: AnyLine) -> Counter[str]:
+    """Merge one line into a store and return how many of its records were restored, there, expired or erased.
+
+    Raises:
+        StoreAwayError: the store does not answer, or cannot take it.
+    """
+    if not isinstance(line, Line):
+        return Counter()
+    base = layout.base(line.device)
+    keep_ms, keep_rollups_ms = store.retention_ms, store.rollup_retention_ms
+
+    def call(name: str, *words: Word) -> Any:
+        return store.ask("FCALL", layout.function(name), 1, base, line.generation, *words)
+
+    if isinstance(line, DeviceLine):
+        store.ask("ZADD", layout.DEVICES, 0, line.device)
+        seen = (line.erased_at, line.first_seen, line.last_seen)
+        call("restore_device", *seen, line.name, line.state, line.labels, line.model, line.version)
+    elif isinstance(line, BootLine):
+        times = (line.first_at, line.last_at, line.first_arrival, line.last_arrival)
+        bitmap = _bitmap(line.seen)
+        call("restore_boot", keep_ms, bytes.fromhex(line.boot), *times, line.seen[-1][1], bitmap)
+    elif isinstance(line, ReadingsLine) and line.rows:
+        packed = [layout.pack_reading(_reading(line.kind, row)) for row in line.rows]
+        answer = call("restore_records", keep_ms, keep_rollups_ms, packed[0][0], *(value for _, value in packed))
+        return _outcomes("readings", answer, len(line.rows))
+    elif isinstance(line, HeardLine) and line.rows:
+        values = [layout.pack_heard(_heard(row)) for row in line.rows]
+        return _outcomes("heard", call("restore_records", keep_ms, keep_rollups_ms, "", *values), len(values))
+    elif isinstance(line, EventsLine):
+        words = [word for row in line.rows for word in row]
+        return Counter({"events restored": call("restore_events", keep_rollups_ms, *words)})
+    elif isinstance(line, RollupsLine):
+        nothing = ReadingRow(0, "speech", 0.0, clock_synced=False, scores=[0.0] * len(line.kind.labels))
+        text, _ = layout.pack_reading(_reading(line.kind, nothing))
+        slots: list[Word] = [word for slot, sums in line.rows for word in (slot, msgspec.json.encode(sums))]
+        call("restore_rollups", keep_rollups_ms, line.level, line.group, text, *slots)
+    return Counter()
+
+
+def _outcomes(what: str, answer: list[int], length: int) -> Counter[str]:
+    restored, there, expired = answer
+    if restored < 0:
+        return Counter({f"{what} erased": length})
+    return Counter({f"{what} restored": restored, f"{what} there": there, f"{what} expired": expired})
+
+
+def _reading(kind: Kind, row: ReadingRow) -> Reading:
+    """Return a reading without its identity, which is in the line of its boot."""
+    return Reading(
+        boot=_NO_BOOT,
+        seq=0,
+        gen=0,
+        at=row.at,
+        span_ms=kind.span_ms,
+        state=row.state,
+        scores=dict(zip(kind.labels, row.scores, strict=True)),
+        level_dbfs=row.level_dbfs,
+        model=kind.model,
+        clock_synced=row.clock_synced,
+    )
+
+
+def _heard(row: HeardRow) -> Heard:
+    """Return a heard record without its identity."""
+    return Heard(boot=_NO_BOOT, seq=0, gen=0, **msgspec.structs.asdict(row))
+
+
+def _kind(schema: Schema) -> Kind:
+    return Kind(schema.model, schema.span_ms, list(schema.labels))
+
+
+def _rows_of_ones(bitmap: bytes) -> list[tuple[int, int]]:
+    """Return first and last number of each row of ones in a bitmap whose highest bit comes first."""
+    bits = np.unpackbits(np.frombuffer(bitmap, np.uint8))
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], bits, [0]]).astype(np.int8)))
+    return [(int(first), int(end) - 1) for first, end in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _bitmap(rows: Sequence[tuple[int, int]]) -> bytes:
+    """Return rows of ones as a bitmap."""
+    bits = np.zeros(rows[-1][1] + 1, np.uint8)
+    for first, last in rows:
+        bits[first : last + 1] = 1
+    return np.packbits(bits).tobytes()
+
+
+def _pairs(flat: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
+    """Return a list of names and values as pairs."""
+    return zip(flat[::2], flat[1::2], strict=True)

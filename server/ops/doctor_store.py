@@ -1,0 +1,215 @@
+"""The doctor's checks of the store: is it there, does it keep what it confirms, has it room, who writes to it."""
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from common.report import Finding, worst
+from server.errors import StoreAwayError
+from server.settings import ServerSettings
+from server.store import layout, migrations
+from server.store.client import Error, Nodes
+from server.store.redis_store import RedisStore
+
+NAMES = ("store", "durability", "memory", "disk", "clock", "layout", "ingest", "tokens")
+_OLDEST_MAJOR = 7
+_MUCH = 0.8
+"""Share of the memory that calls for attention."""
+_CLOCK_WARN_S = 2.0
+_CLOCK_FAIL_S = 300.0
+"""Readings that lie so far ahead of the store's clock are refused."""
+
+
+class _Server:
+    """One of the servers of a store: the only one, or a primary of a Redis Cluster."""
+
+    def __init__(self, client: redis.Redis, store: RedisStore) -> None:
+        options = client.connection_pool.connection_kwargs
+        self.host = str(options.get("host", ""))
+        """Empty for a unix socket."""
+        self.place = f"{self.host}:{options.get('port')}" if self.host else store.place
+        self._client = client
+
+    def ask(self, *command: str) -> Any:
+        """Send one command and return its reply.
+
+        Raises:
+            StoreAwayError: it does not answer.
+        """
+        try:
+            return self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+        except Error as error:
+            raise StoreAwayError(f"the store at {self.place} does not answer: {error}") from error
+
+
+def check(store: RedisStore, settings: ServerSettings) -> list[Finding]:
+    """Look at each server of the store; if one does not answer, the checks behind it are skipped."""
+    nodes = Nodes(settings.redis_url)
+    try:
+        servers = [_Server(client, store) for client in nodes.primaries()]
+        each = [_check_server(server) for server in servers]
+        places = [server.place for server in servers]
+        return [
+            *(_cluster(servers[0]) if nodes.is_cluster else ()),
+            *(_merged(places, findings) for findings in zip(*each, strict=True)),
+            _layout(store),
+            _ingest(store),
+            _tokens(store, settings),
+        ]
+    except (StoreAwayError, *Error) as error:
+        away = isinstance(error, StoreAwayError)
+        seen = str(error) if away else f"the store at {store.place} does not answer: {error}"
+        todo = "start the store, or let redis_url name the right one"
+        return [
+            Finding("store", "fail", seen, todo),
+            *(Finding(name, "skip", "the store does not answer") for name in NAMES[1:]),
+        ]
+    finally:
+        nodes.close()
+
+
+def _check_server(server: _Server) -> list[Finding]:
+    """Look at one server."""
+    about: dict[str, Any] = server.ask("INFO", "server")
+    persistence: dict[str, Any] = server.ask("INFO", "persistence")
+    memory: dict[str, Any] = server.ask("INFO", "memory")
+    return [
+        _version(server, about),
+        _durability(server, persistence),
+        _memory(memory),
+        _disk(server, persistence),
+        _clock(server),
+    ]
+
+
+def _merged(places: Sequence[str], findings: Sequence[Finding]) -> Finding:
+    """Return the worst of what one check found on each server, with all servers where it was found."""
+    if len(findings) == 1:
+        return findings[0]
+    result = worst(findings)
+    chosen = [(place, one) for place, one in zip(places, findings, strict=True) if one.result in (result, "skip")]
+    seen = "; ".join(one.seen if place in one.seen else f"{place}: {one.seen}" for place, one in chosen)
+    return Finding(findings[0].name, result, seen, next((one.todo for _, one in chosen if one.result == result), ""))
+
+
+def _cluster(server: _Server) -> Iterator[Finding]:
+    """Ask one node of a cluster whether all keys are kept by somebody."""
+    about: dict[str, str] = server.ask("CLUSTER INFO")
+    seen = f"{about['cluster_size']} primaries keep {about['cluster_slots_assigned']} of 16384 slots"
+    if about["cluster_state"] == "ok":
+        yield Finding("cluster", "ok", seen)
+    else:
+        todo = "start what is down (`redis-cli --cluster check`): devices of those slots wait with their records"
+        yield Finding("cluster", "fail", f"the cluster is in state {about['cluster_state']}: {seen}", todo)
+
+
+def _version(server: _Server, about: dict[str, Any]) -> Finding:
+    kind = "Valkey" if "valkey_version" in about else "Redis"
+    number = str(about.get("valkey_version") or about["redis_version"])
+    seen = f"{kind} {number} at {server.place}"
+    if int(number.partition(".")[0]) < _OLDEST_MAJOR:
+        return Finding("store", "fail", seen, "Redis 7 or newer, or Valkey, is needed")
+    return Finding("store", "ok", seen)
+
+
+def _layout(store: RedisStore) -> Finding:
+    found = migrations.found(store)
+    if found is None:
+        return Finding("layout", "ok", "the store is empty")
+    if found == layout.VERSION:
+        return Finding("layout", "ok", f"the data has layout {found}")
+    return Finding("layout", "fail", f"the store holds data in layout {found}", "`moodwire server migrate` says more")
+
+
+def _durability(server: _Server, persistence: dict[str, Any]) -> Finding:
+    wrong = [
+        name
+        for name in ("aof_last_write_status", "aof_last_bgrewrite_status")
+        if persistence.get("aof_enabled") and persistence.get(name) != "ok"
+    ]
+    if wrong:
+        seen = f"the store could not write to its disk: {', '.join(wrong)} is not ok"
+        return Finding("durability", "fail", seen, "look for a full or broken disk, and into the store's log")
+    appendonly, appendfsync = _config(server, "appendonly"), _config(server, "appendfsync")
+    if appendonly is None or appendfsync is None:
+        seen = "the store does not tell its settings"
+        return Finding("durability", "skip", seen, "ask who runs it for appendonly yes")
+    seen = f"appendonly is {appendonly}, appendfsync is {appendfsync}"
+    # Without WAITAOF (Redis before 7.2) nobody knows what is on disk, unless it is all written at once.
+    waits = bool(server.ask("COMMAND LIST", "FILTERBY", "PATTERN", "waitaof"))
+    enough = ("everysec", "always") if waits else ("always",)
+    if appendonly != "yes" or appendfsync not in enough:
+        todo = f"CONFIG SET appendonly yes and appendfsync {enough[0]}, and the same in the store's file of settings"
+        return Finding("durability", "fail", f"{seen}: a power cut loses what was confirmed", todo)
+    return Finding("durability", "ok", seen)
+
+
+def _memory(memory: dict[str, Any]) -> Finding:
+    used, most, policy = int(memory["used_memory"]), int(memory["maxmemory"]), str(memory["maxmemory_policy"])
+    limit = most or int(memory.get("total_system_memory", 0))
+    share = f"{_mb(used)} used" + (f" of {_mb(limit)} {'allowed' if most else 'in the machine'}" if limit else "")
+    if policy != "noeviction":
+        todo = "CONFIG SET maxmemory-policy noeviction: ingest then waits, and devices keep their records"
+        return Finding("memory", "fail", f"the store deletes readings when memory is short: {policy}", todo)
+    if limit and used > _MUCH * limit:
+        todo = "give it more memory, or lower retention_days; docs/operations.md tells what a device needs"
+        return Finding("memory", "warn", share, todo)
+    return Finding("memory", "ok", f"{share}, noeviction")
+
+
+def _disk(server: _Server, persistence: dict[str, Any]) -> Finding:
+    folder = _config(server, "dir")
+    if folder is None or server.host not in ("", "127.0.0.1", "::1", "localhost") or not Path(folder).is_dir():
+        return Finding("disk", "skip", "the store's disk is not on this machine")
+    free, file = shutil.disk_usage(folder).free, int(persistence.get("aof_current_size", 0))
+    seen = f"{_mb(free)} free at {folder}, the append-only file has {_mb(file)}"
+    if free < 2 * file or free < 100_000_000:
+        todo = "make room: when the file is rewritten, the store needs as much again"
+        return Finding("disk", "warn", seen, todo)
+    return Finding("disk", "ok", seen)
+
+
+def _clock(server: _Server) -> Finding:
+    before_s = time.time()
+    seconds, micros = server.ask("TIME")
+    store_s = int(seconds) + int(micros) / 1e6
+    apart_s = store_s - (before_s + time.time()) / 2
+    seen = f"the store's clock and this machine's are {abs(apart_s):.1f} s apart"
+    if abs(apart_s) < _CLOCK_WARN_S:
+        return Finding("clock", "ok", seen)
+    todo = "let both be set by NTP (`timedatectl`): the store's clock decides what is too old or too far ahead"
+    return Finding("clock", "fail" if abs(apart_s) >= _CLOCK_FAIL_S else "warn", seen, todo)
+
+
+def _ingest(store: RedisStore) -> Finding:
+    if store.ingest_is_there():
+        return Finding("ingest", "ok", "ingest is there, connected to broker and store")
+    seen = "ingest is not there, or not connected to broker and store"
+    return Finding("ingest", "fail", seen, "start `moodwire server ingest`; its log says what it waits for")
+
+
+def _tokens(store: RedisStore, settings: ServerSettings) -> Finding:
+    roles = [token.role for token in store.tokens.accepted()]
+    roles += ["viewer"] if settings.viewer_token else []
+    roles += ["operator"] if settings.operator_token else []
+    seen = f"{roles.count('viewer')} viewer and {roles.count('operator')} operator tokens"
+    if roles:
+        return Finding("tokens", "ok", seen)
+    return Finding("tokens", "warn", "there is no token", "`moodwire server token add` makes one")
+
+
+def _config(server: _Server, name: str) -> str | None:
+    """Return a setting of the store, or None where it does not tell."""
+    try:
+        found: dict[str, str] = server.ask("CONFIG GET", name)
+    except StoreAwayError:
+        return None
+    return found.get(name)
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"

@@ -1,0 +1,1 @@
+"""Answers about a device over a range of time, from what the store keeps."""

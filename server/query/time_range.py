@@ -1,0 +1,135 @@
+"""Times, ranges and steps as a request asks for them."""
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import NamedTuple
+
+from server.errors import ProblemError
+from server.store import layout
+
+MOST_POINTS = 1000
+HOUR_MS = 3_600_000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_S = 253_402_300_800
+"""The end of the year 9999."""
+_UNITS_MS = {"s": 1000, "m": 60_000, "h": HOUR_MS, "d": layout.DAY_MS}
+_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400)
+_TIME_RIGHT = "RFC 3339 like 2026-01-31T12:00:00Z (write + as %2B), or Unix seconds, is right"
+_STEP_RIGHT = "a whole number with s, m, h or d, like 10s or 1m, is right"
+
+
+class Range(NamedTuple):
+    """From start to end, Unix ms; the end is not included."""
+
+    start: int
+    end: int
+
+
+def rfc3339(at: int) -> str:
+    """Return Unix ms as `2026-01-31T12:00:00.000Z`."""
+    return (_EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_range(start: str, end: str, default: Range) -> Range:
+    """Return the range asked for; what is empty comes from the default, with its length.
+
+    Raises:
+        ProblemError: 400, a time is none, or the range has no length.
+    """
+    until = parse_time("end", end) if end else default.end
+    since = parse_time("start", start) if start else min(default.start, until - (default.end - default.start))
+    if since >= until:
+        raise ProblemError(
+            HTTPStatus.BAD_REQUEST,
+            f"start {rfc3339(since)} is not before end {rfc3339(until)}: an earlier start is right",
+        )
+    return Range(max(since, 0), until)
+
+
+def parse_time(name: str, text: str) -> int:
+    """Return a time, given as RFC 3339 or Unix seconds, as Unix ms.
+
+    Raises:
+        ProblemError: 400, it is neither.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = _from_rfc3339(name, text)
+    if not 0 <= seconds < _LAST_S:  # not a number is neither
+        raise ProblemError(
+            HTTPStatus.BAD_REQUEST, f"{name} {text!r} is not between 1970 and the year 9999: {_TIME_RIGHT}"
+        )
+    return round(seconds * 1000)
+
+
+def _from_rfc3339(name: str, text: str) -> float:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"{name} {text!r} is not a time: {_TIME_RIGHT}") from error
+    if time.tzinfo is None:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"{name} {text!r} has no time zone: {_TIME_RIGHT}")
+    return (time - _EPOCH).total_seconds()
+
+
+def parse_step(text: str, asked: Range, *, raw_is_kept: bool, picked_points: int = MOST_POINTS) -> int:
+    """Return the step in ms: the one asked for, or the finest of a handy length that keeps the points few.
+
+    Args:
+        text: Like `10s`; empty lets the server pick.
+        asked: What the steps divide.
+        raw_is_kept: Whether single readings reach back so far; if not, no step below a minute is picked.
+        picked_points: How many points there may be when the server picks.
+
+    Raises:
+        ProblemError: 400, it is no step, or there would be more than 1000 points.
+    """
+    if not text:
+        return _finest(asked, 1000 if raw_is_kept else layout.MINUTE.slot_ms, picked_points)
+    match = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    step = int(match[1]) * _UNITS_MS[match[2]] if match else 0
+    if not step:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"step {text!r} is not a step: {_STEP_RIGHT}")
+    if step > layout.MINUTE.slot_ms and step % layout.MINUTE.slot_ms:
+        raise ProblemError(
+            HTTPStatus.BAD_REQUEST,
+            f"step {text!r} is more than a minute but not whole minutes: whole minutes are right",
+        )
+    if points(asked, step) > MOST_POINTS:
+        right = _finest(asked, 1000, MOST_POINTS)
+        raise ProblemError(
+            HTTPStatus.BAD_REQUEST,
+            f"step {text!r} would make {points(asked, step)} points of this range, and {MOST_POINTS} are the most: "
+            f"{right // 1000}s or more is right",
+        )
+    return step
+
+
+def points(asked: Range, step_ms: int) -> int:
+    """Return how many steps a range touches."""
+    return -(-asked.end // step_ms) - asked.start // step_ms
+
+
+def level(step_ms: int) -> layout.Level | None:
+    """Return the rollup that a step is made of, or None if it takes single readings."""
+    if step_ms < layout.MINUTE.slot_ms:
+        return None
+    return next(kind for kind in (layout.DAY, layout.HOUR, layout.MINUTE) if step_ms % kind.slot_ms == 0)
+
+
+def widen(asked: Range, slot_ms: int) -> Range:
+    """Return the range that holds the asked one and consists of whole slots."""
+    return Range(asked.start // slot_ms * slot_ms, -(-asked.end // slot_ms) * slot_ms)
+
+
+def _finest(asked: Range, least_ms: int, most: int) -> int:
+    """Return the finest handy step of at least so many ms that keeps the points few."""
+    for seconds in _STEPS_S:
+        if seconds * 1000 >= least_ms and points(asked, seconds * 1000) <= most:
+            return seconds * 1000
+    # One more day than the quotient, because a range may touch a day at each end.
+    return math.ceil((asked.end - asked.start) / layout.DAY_MS / (most - 1)) * layout.DAY_MS

@@ -1,0 +1,1 @@
+"""The REST API on Flask: routes, parameters, responses, plots."""

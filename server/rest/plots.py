@@ -1,0 +1,233 @@
+"""The three plots, drawn by matplotlib without a display: confidence over time, its histogram, and its means."""
+
+import io
+from datetime import datetime, tzinfo
+from typing import Literal, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from server.query.series import BINS, Grid, Span, SpanKind, Summary
+from server.query.time_range import Range
+from server.rest.palette import emotion
+from server.store.layout import DAY_MS
+
+Form = Literal["png", "svg"]
+POINTS = 300
+"""On a timeline; more of them are no longer seen as lines."""
+
+_SIZE_INCHES = (10.0, 5.0)
+_DPI = 120
+_PALE = 0.35
+
+
+class _Shade(NamedTuple):
+    name: str
+    colour: str
+    ink: str
+    """Of the hatch."""
+    hatch: str | None = None
+
+
+_SHADES: dict[SpanKind, _Shade] = {
+    "silence": _Shade("Silence", "#e9edf2", "#e9edf2"),
+    "uncertain": _Shade("Uncertain", "#fbeec2", "#fbeec2"),
+    "paused": _Shade("Paused", "#dcd6ea", "#b8aed3", ".."),
+    "offline": _Shade("Offline", "#d3d8de", "#aeb6bf", "//"),
+    "missing": _Shade("Nothing received", "#f6d9d5", "#dfa69f", "xx"),
+}
+_INK, _QUIET, _LINES = "#22272e", "#5b6570", "#dfe3e8"
+mpl.rcParams.update(
+    {
+        "font.size": 11,
+        "svg.hashsalt": "moodwire",  # the same plot has the same bytes
+        "text.parse_math": False,  # a dollar sign in a device's name is no formula
+    }
+)
+
+
+def timeline(name: str, grid: Grid, spans: list[Span], asked: Range, zone: tzinfo) -> Figure:
+    """Return a line of mean confidence over time for each emotion, with gaps, and what explains these as shades."""
+    figure, axes = _figure(name, "Confidence over time", asked, zone)
+    days = (grid.timestamps + grid.step_ms / 2) / DAY_MS  # matplotlib counts days since 1970
+    for place, (label, means) in enumerate(grid.means.items()):
+        shown = emotion(label, place)
+        axes.plot(days, means, color=shown.colour, label=shown.name, linewidth=1.6, solid_capstyle="round")
+        alone = _alone(np.isnan(means))
+        axes.plot(days[alone], means[alone], "o", color=shown.colour, markersize=3)
+    if grid.timestamps.size:
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=6, frameon=False)
+    else:
+        _say_nothing(axes)
+    _shade(figure, axes, spans)
+    ticks = AutoDateLocator(tz=zone)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(ticks)
+    words = ConciseDateFormatter(ticks, tz=zone, show_offset=False)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(words)
+    axes.set_xlim(asked.start / DAY_MS, asked.end / DAY_MS)
+    axes.set_xlabel(f"Time ({_zone_name(asked, zone)})")
+    axes.set_ylabel(f"Mean confidence per {_length(grid.step_ms)}")
+    axes.set_ylim(0, 1)
+    axes.grid(axis="y", color=_LINES, linewidth=0.8)
+    return figure
+
+
+def _shade(figure: Figure, axes: Axes, spans: list[Span]) -> None:
+    """Draw spans behind the lines, and a legend of the kinds that there are."""
+    shades = []
+    for kind, shade in _SHADES.items():
+        stretches = [(span.start / DAY_MS, (span.end - span.start) / DAY_MS) for span in spans if span.kind == kind]
+        if stretches:
+            drawn = axes.broken_barh(stretches, (0, 1), facecolor=shade.colour, hatch=shade.hatch, zorder=0)
+            drawn.set(edgecolor=shade.ink, linewidth=0, label=shade.name)
+            shades.append(drawn)
+    if shades:
+        figure.legend(handles=shades, loc="lower center", ncols=len(_SHADES), frameon=False)
+
+
+def histogram(name: str, result: Summary, zone: tzinfo) -> Figure:
+    """Return how often each emotion was given which confidence, over all readings, one panel for each emotion."""
+    labels = sorted(result.labels)
+    if not result.readings:
+        return _nothing(*_figure(name, "Histogram of confidence", result.range, zone))
+    figure = _page(name, "Histogram of confidence", result.range, zone)
+    columns = min(len(labels), 3)
+    panels = figure.subplots(-(-len(labels) // columns), columns, sharex=True, sharey=True, squeeze=False)
+    edges = np.arange(BINS + 1) / BINS
+    for place, axes in enumerate(panels.flat):
+        _quiet(axes)
+        if place >= len(labels):
+            axes.set_visible(False)
+            continue
+        label = labels[place]
+        shown, tally = emotion(label, place), result.labels[label]
+        axes.stairs(tally.all, edges, fill=True, color=shown.colour, alpha=_PALE)
+        axes.stairs(tally.won, edges, fill=True, color=shown.colour)
+        axes.set_title(shown.name, color=shown.colour, fontsize=12, fontweight="bold")
+        axes.set_xlim(0, 1)
+        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_formatter(EngFormatter(sep=""))  # 2M, 500k
+        axes.grid(axis="y", color=_LINES, linewidth=0.8)
+    kinds = [Patch(color=_QUIET, alpha=_PALE), Patch(color=_QUIET)]
+    figure.legend(kinds, ["all readings", "strongest, in speech"], loc="lower center", ncols=2, frameon=False)
+    for axes in panels[-1]:
+        axes.set_xlabel("Confidence (0 to 1)")
+    figure.supylabel("Readings", color=_QUIET, fontsize=11, x=0.01)
+    return figure
+
+
+def mean(name: str, result: Summary, zone: tzinfo) -> Figure:
+    """Return the mean confidence of each emotion where it was the strongest, and over all of these."""
+    figure, axes = _figure(name, "Mean confidence where strongest", result.range, zone)
+    figure.subplots_adjust(top=0.87, bottom=0.1)  # there is no legend
+    if not result.count:
+        return _nothing(figure, axes)
+    names, values, colours, counts = [], [], [], []
+    for place, label in enumerate(sorted(result.labels)):
+        tally, shown = result.labels[label], emotion(label, place)
+        names.append(shown.name)
+        colours.append(shown.colour)
+        counts.append(int(tally.won.sum()))
+        values.append(tally.won_total / 10_000 / counts[-1] if counts[-1] else 0.0)
+    won_total = sum(tally.won_total for tally in result.labels.values())
+    names.append("Overall")
+    colours.append(_INK)
+    counts.append(result.count)
+    values.append(won_total / 10_000 / result.count)
+    bars = axes.bar(names, values, color=colours, width=0.62)
+    axes.bar_label(
+        bars,
+        [f"{value:.2f}\nn = {count:,}" if count else "never" for value, count in zip(values, counts, strict=True)],
+        padding=4,
+        color=_INK,
+        bbox={"color": "white", "pad": 1},
+    )
+    axes.set_ylim(0, 1.12)
+    axes.set_yticks(np.arange(0, 1.01, 0.2))
+    axes.set_ylabel("Mean confidence (0 to 1)")
+    axes.tick_params(axis="x", labelsize=12, length=0, labelcolor=_INK)
+    axes.grid(axis="y", color=_LINES, linewidth=0.8)
+    return figure
+
+
+def render(figure: Figure, form: Form) -> bytes:
+    """Return a figure as PNG or SVG."""
+    out = io.BytesIO()
+    figure.savefig(out, format=form, metadata={"Date": None} if form == "svg" else None)
+    return out.getvalue()
+
+
+def _figure(name: str, what: str, asked: Range, zone: tzinfo) -> tuple[Figure, Axes]:
+    figure = _page(name, what, asked, zone)
+    axes = figure.subplots()
+    _quiet(axes)
+    return figure, axes
+
+
+def _page(name: str, what: str, asked: Range, zone: tzinfo) -> Figure:
+    """Return a figure with a title and fixed margins; letting matplotlib find them takes longer than all the rest."""
+    figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI)
+    figure.subplots_adjust(left=0.08, right=0.97, top=0.82, bottom=0.18, wspace=0.08, hspace=0.35)
+    since, until = (datetime.fromtimestamp(at / 1000, zone) for at in asked)
+    end = f"{until:%H:%M}" if since.date() == until.date() else f"{until:%Y-%m-%d %H:%M}"
+    text = f"{what}: {name}\n{since:%Y-%m-%d %H:%M} to {end} {_zone_name(asked, zone)}"
+    figure.suptitle(text, color=_INK, fontsize=12, y=0.97)
+    return figure
+
+
+def _quiet(axes: Axes) -> None:
+    """Leave out the lines that say nothing."""
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(length=0, colors=_QUIET)
+    axes.tick_params(axis="x", pad=8)  # clear of the lowest number of the other axis
+    axes.spines["bottom"].set_color(_LINES)
+    axes.xaxis.label.set_color(_QUIET)
+    axes.yaxis.label.set_color(_QUIET)
+    axes.set_axisbelow(True)
+
+
+def _nothing(figure: Figure, axes: Axes) -> Figure:
+    """Say that there is nothing to show."""
+    axes.set_axis_off()
+    _say_nothing(axes)
+    return figure
+
+
+def _say_nothing(axes: Axes) -> None:
+    axes.text(
+        0.5,
+        0.5,
+        "no readings in this range",
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        color=_QUIET,
+        fontsize=14,
+        bbox={"color": "white", "pad": 8},
+    )
+
+
+def _alone(missing: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Return where a value has no neighbour that a line could join it with."""
+    around = np.pad(missing, 1, constant_values=True)
+    lonely: np.ndarray[tuple[int], np.dtype[np.bool_]] = ~missing & around[:-2] & around[2:]
+    return lonely
+
+
+def _zone_name(asked: Range, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(asked.start / 1000, zone).tzname() or "UTC"
+
+
+def _length(step_ms: int) -> str:
+    """Return a step in words: `10 s`, `5 min`, `2 h`, `1 day`."""
+    for unit_ms, unit in ((86_400_000, "day"), (3_600_000, "h"), (60_000, "min")):
+        if step_ms % unit_ms == 0:
+            count = step_ms // unit_ms
+            return f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''}"
+    return f"{step_ms // 1000} s"

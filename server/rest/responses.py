@@ -1,0 +1,226 @@
+"""What the routes answer, as typed structures: the same that OpenAPI describes."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from server.query.series import SpanKind
+
+Time = Annotated[str, Field(description="RFC 3339, UTC", json_schema_extra={"format": "date-time"})]
+Ms = Annotated[int, Field(description="Unix milliseconds")]
+Ratio = Annotated[float, Field(ge=0, le=1)]
+CommandStatus = Literal["pending", "ok", "error", "expired"]
+MacAddress = Annotated[str, Field(description="aa:bb:cc:dd:ee:ff")]
+
+
+class Answer(BaseModel):
+    """What all answers have in common."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+
+class Latest(Answer):
+    """A device's newest reading."""
+
+    at: Ms
+    state: Literal["speech", "uncertain"]
+    scores: dict[str, Ratio]
+    level_dbfs: float
+
+
+class Device(Answer):
+    """A device as Devices and SingleDevice say it."""
+
+    mac_address: MacAddress
+    name: str
+    state: Annotated[str, Field(description="online, offline, paused; unknown before its first status")]
+    labels: list[str]
+    model: str
+    version: str
+    first_seen: Time
+    last_seen: Time | None
+    readings: int
+    latest: Latest | None
+
+
+class Devices(Answer):
+    """One page of devices."""
+
+    devices: list[Device]
+    next_page_token: Annotated[str, Field(description="page_token of the next page; empty on the last")]
+
+
+class Boot(Answer):
+    """One start of the device process."""
+
+    boot: str
+    first_at: Time
+    last_at: Time
+    records: int
+    missing: Annotated[int, Field(description="sequence numbers below the highest that are not stored")]
+
+
+class Span(Answer):
+    """A stretch of time without a clear emotion, and why."""
+
+    kind: Annotated[
+        SpanKind,
+        Field(
+            description="silence: listened, heard nothing; uncertain: most readings were; missing: said to be online, "
+            "but nothing tells what it heard"
+        ),
+    ]
+    start: Time
+    end: Time
+
+
+class SingleDevice(Device):
+    """A device with its emotions over time, in parallel arrays.
+
+    For each label there is also `timeseries_<label>`, the mean score in each step, null where there is no reading.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, list[Ratio | None]]
+
+    health: Annotated[dict[str, Any] | None, Field(description="its latest report about itself")]
+    boots: list[Boot]
+    duplicate_identity: Annotated[bool, Field(description="two boots overlap in time: two devices use this address")]
+    start: Time
+    end: Time
+    step_s: int
+    timestamps: Annotated[list[int], Field(description="start of each step, Unix milliseconds")]
+    readings_per_step: list[int]
+    uncertain_per_step: list[int]
+    spans: list[Span]
+
+
+class Histogram(Answer):
+    """Readings by tenths of confidence."""
+
+    edges: list[float]
+    won: list[int]
+    all: list[int]
+
+
+class LabelSummary(Answer):
+    """One emotion over a range."""
+
+    mean_confidence: Annotated[Ratio | None, Field(description="mean score over the readings of speech that it won")]
+    mean_score: Annotated[Ratio | None, Field(description="mean score over all readings")]
+    share: Annotated[Ratio | None, Field(description="of the readings of speech that it won")]
+    count: Annotated[int, Field(description="readings of speech that it won")]
+    histogram: Histogram
+
+
+class Overall(Answer):
+    """All emotions over a range."""
+
+    mean_confidence: Annotated[Ratio | None, Field(description="of the winners")]
+    count: int
+
+
+class Uncertain(Answer):
+    """The readings that no emotion won."""
+
+    count: int
+    share: Ratio | None
+
+
+class Completeness(Answer):
+    """How much of what was sent in a range has arrived."""
+
+    received: int
+    missing: int
+    ratio: Ratio | None
+
+
+class Summary(Answer):
+    """Means, shares and histograms over a range."""
+
+    mac_address: MacAddress
+    start: Time
+    end: Time
+    readings: int
+    labels: dict[str, LabelSummary]
+    overall: Overall
+    uncertain: Uncertain
+    completeness: Completeness
+
+
+class Event(Answer):
+    """Something that happened to a device."""
+
+    at: Time
+    kind: Annotated[
+        Literal["online", "offline", "paused", "model", "erased"],
+        Field(description="its new state; model: only the model changed; erased: all older data was deleted"),
+    ]
+    model: Annotated[str | None, Field(description="from then on; null when erased")]
+    previous_model: Annotated[str | None, Field(description="if it changed at this moment")]
+
+
+class Events(Answer):
+    """One page of events, in order of time."""
+
+    mac_address: MacAddress
+    start: Time
+    end: Time
+    events: list[Event]
+    next_page_token: Annotated[str, Field(description="page_token of the next page; empty on the last")]
+
+
+class Receipt(Answer):
+    """An erasure that has happened."""
+
+    receipt: Annotated[str, Field(description="number of the job that tells the device; the audit log has it too")]
+    mac_address: MacAddress
+    generation: Annotated[int, Field(description="how often the device has been erased")]
+    records_erased: int
+    erased_at: Time
+
+
+class Receipts(Answer):
+    """The erasures of all devices."""
+
+    receipts: list[Receipt]
+
+
+class Command(Answer):
+    """A command, and what became of it."""
+
+    transaction: Annotated[str, Field(description="asks after it, and names it in the logs")]
+    mac_address: MacAddress
+    command: Literal["pause", "resume", "set", "model"]
+    status: Annotated[
+        CommandStatus,
+        Field(description="ok, error: so the device says; expired: too late for it to be sent or answered"),
+    ]
+    error: Annotated[str | None, Field(description="one sentence if it failed or expired")]
+    asked_at: Time
+    expires_at: Annotated[Time, Field(description="from then on it is not sent any more")]
+    sent: Annotated[bool, Field(description="the broker has taken it while the device was online")]
+
+
+class EmotionName(Answer):
+    """How an emotion is shown."""
+
+    name: str
+    colour: Annotated[str, Field(description="hexadecimal RGB")]
+
+
+class Meta(Answer):
+    """Names and colours of the emotions, and what every user must be told."""
+
+    emotions: dict[str, EmotionName]
+    notice: str
+
+
+class Problem(Answer):
+    """What is wrong with a request, or with the server (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: Annotated[str, Field(description="one sentence that says what would be right")]
+    instance: str

@@ -1,0 +1,80 @@
+"""The REST process: waitress serves the application, and the tokens are made at the start."""
+
+import contextlib
+import logging
+import signal
+import threading
+import time
+from types import FrameType
+
+import waitress.server  # type: ignore[import-untyped]
+
+from server.errors import StoreAwayError, UnusableError
+from server.rest.app import PREFIX, create_app
+from server.settings import ServerSettings
+from server.store import migrations
+from server.store.types import Store
+from server.web.auth import Guard
+
+log = logging.getLogger(__name__)
+
+_THREADS = 8
+_RETRY_S = 2.0
+_MAX_HEADER_BYTES = 32_768
+_MAX_BODY_BYTES = 2**20
+"""A larger body is refused before it is read; a smaller one by the application, in a sentence."""
+
+
+def serve(store: Store, settings: ServerSettings) -> None:
+    """Serve REST until SIGTERM or SIGINT.
+
+    Raises:
+        UnusableError: the address or port cannot be listened on, or the store holds data in another layout.
+    """
+    with contextlib.suppress(StoreAwayError):  # it is waited for
+        migrations.check(store)
+    guard = Guard(settings, store)
+    try:
+        server = waitress.server.create_server(
+            create_app(store, settings, guard),
+            host=settings.api_host,
+            port=settings.api_port,
+            threads=_THREADS,
+            ident=None,
+            max_request_header_size=_MAX_HEADER_BYTES,
+            max_request_body_size=_MAX_BODY_BYTES,
+        )
+    except (OSError, OverflowError, ValueError) as error:
+        raise UnusableError(
+            f"api_host {settings.api_host} with api_port {settings.api_port} cannot be listened on ({error}): "
+            "an address of this machine with a free port is right"
+        ) from error
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    threading.Thread(target=_prepare, args=(store, guard), name="prepare", daemon=True).start()
+    log.info("REST listens on http://%s:%s%s", settings.api_host, server.effective_port, PREFIX)
+    server.run()
+
+
+def _prepare(store: Store, guard: Guard) -> None:
+    """Wait for the store and make the tokens, so that they are printed at the start and not at the first request."""
+    said = ""
+    while True:
+        try:
+            migrations.check(store)
+            guard.prepare()
+        except (StoreAwayError, UnusableError) as error:
+            what = "it does" if isinstance(error, StoreAwayError) else "that is mended"
+            if said != what:
+                log.warning("%s; requests are answered 503 until %s", error, what)
+                said = what
+            time.sleep(_RETRY_S)
+        else:
+            if said:
+                log.info("the store is back")
+            return
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    """Let waitress end its work."""
+    raise SystemExit(0)

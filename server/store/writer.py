@@ -1,0 +1,100 @@
+"""Words what devices send as calls of the store's functions, and reads what these answer."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from broker import messages
+from server.store import layout
+from server.store.types import Kind, Outcome, Written
+
+log = logging.getLogger(__name__)
+
+Word = str | int | bytes
+
+_LONGEST_ERROR = 500
+_KINDS: tuple[Kind, ...] = ("stored", "repeat", "expired", "erased", "stale")
+_OUTCOMES = {kind.encode(): Outcome(kind) for kind in _KINDS}
+
+
+class Call(NamedTuple):
+    """One command to the store."""
+
+    words: list[Word]
+    places: list[int]
+    """Places in the batch of what it writes."""
+
+
+def calls(batch: Sequence[tuple[str, Written]], keep_ms: int, keep_rollups_ms: int, *, together: bool) -> list[Call]:
+    """Return the calls that write (device, message) pairs.
+
+    Records are written by one call for each device, or by one for all if `together`, for which all devices must be
+    kept by one server. They come first: what a device says of itself does not depend on its records.
+    """
+    records: dict[str, Call] = {}
+    about: list[Call] = []
+    for place, (device, message) in enumerate(batch):
+        if isinstance(message, messages.Reading):
+            text, packed = layout.pack_reading(message)
+        elif isinstance(message, messages.Heard):
+            text, packed = "", layout.pack_heard(message)
+        else:
+            about.append(Call(_about(device, message, keep_rollups_ms), [place]))
+            continue
+        call = records.get(device)
+        if call is None:
+            call = records[device] = Call([], [])
+        call.words.append(text)
+        call.words.append(packed)
+        call.places.append(place)
+    groups = [list(records.items())] if together and records else [[item] for item in records.items()]
+    return [_write(group, keep_ms, keep_rollups_ms) for group in groups] + about
+
+
+def _write(devices: Sequence[tuple[str, Call]], keep_ms: int, keep_rollups_ms: int) -> Call:
+    """Return the call that writes the records of some devices."""
+    keys = [layout.base(device) for device, _ in devices]
+    made = Call(["FCALL", layout.function("write"), len(keys), *keys, keep_ms, keep_rollups_ms], [])
+    for _, records in devices:
+        made.words.append(len(records.places))
+        made.words.extend(records.words)
+        made.places.extend(records.places)
+    return made
+
+
+def outcomes(made: Sequence[Call], replies: Sequence[Any], length: int) -> list[Outcome | None]:
+    """Return what became of each message of a batch of so many; None where the store answered with an error."""
+    found: list[Outcome | None] = [None] * length
+    for call, reply in zip(made, replies, strict=True):
+        if isinstance(reply, Exception):
+            continue
+        answers = reply if isinstance(reply, list) else [reply]
+        for place, answer in zip(call.places, answers, strict=True):
+            found[place] = _OUTCOMES.get(answer) or _other(answer.decode())
+    return found
+
+
+def _other(answer: str) -> Outcome | None:
+    """Return what an answer says that comes with a reason."""
+    kind, _, reason = answer.partition(" ")
+    if kind != "refused":
+        log.error("a record cannot be written: %s", reason)
+        return None
+    return Outcome("refused", reason)
+
+
+def _about(
+    device: str, message: messages.Status | messages.Health | messages.CommandResponse, keep_rollups_ms: int
+) -> list[Word]:
+    """Return the call that takes over what a device says of itself, or how a command ended."""
+    key = layout.base(device)
+    if isinstance(message, messages.CommandResponse):
+        short = replace(message, error=message.error and message.error[:_LONGEST_ERROR])
+        return ["FCALL", layout.function("answer"), 1, f"{key}:orders", message.transaction, messages.encode(short)]
+    if isinstance(message, messages.Health):
+        return ["FCALL", layout.function("health"), 1, key, messages.encode(message)]
+    about = (message.state, message.name, ",".join(message.labels), message.model, message.version)
+    boot = bytes.fromhex(message.boot)
+    return ["FCALL", layout.function("status"), 1, key, boot, message.connection, *about, keep_rollups_ms]

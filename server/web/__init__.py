@@ -1,0 +1,1 @@
+"""What the REST API and the live events share: authentication, CORS, rate limits, metrics."""

@@ -1,0 +1,117 @@
+"""What the server tells Prometheus: its own requests, and what the store and ingest have done."""
+
+import importlib.metadata
+import time
+from collections.abc import Iterator
+
+from flask import Flask, Response, g, request
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from server.errors import StoreAwayError
+from server.store.types import Store
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+"""Content type of the format that Prometheus reads."""
+_STATES = ("online", "offline", "paused", "unknown")
+_OUTCOMES = ("stored", "repeat", "expired", "erased", "refused", "malformed")
+_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+def of_process() -> CollectorRegistry:
+    """Return a registry with what every process of the server tells: its version, memory, processor time and files."""
+    registry = CollectorRegistry()
+    build = Info("moodwire_build", "Version of the server.", registry=registry)
+    build.info({"version": importlib.metadata.version("moodwire")})
+    ProcessCollector(registry=registry)
+    return registry
+
+
+def of_requests(registry: CollectorRegistry) -> Counter:
+    """Return a counter of requests."""
+    return Counter(
+        "moodwire_http_requests",
+        "Requests answered, by route, method and class of status.",
+        ["route", "method", "status"],
+        registry=registry,
+    )
+
+
+class Metrics:
+    """The metrics of one application over a store.
+
+    No label has a value that a client chooses: routes are the patterns, not the paths, and devices are only counted.
+    """
+
+    def __init__(self, app: Flask, store: Store) -> None:
+        self._registry = of_process()
+        self._requests = of_requests(self._registry)
+        self._durations = Histogram(
+            "moodwire_http_request_duration_seconds",
+            "Time from a request's arrival to its answer, by route.",
+            ["route"],
+            buckets=_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._registry.register(_StoreCollector(store))
+        app.before_request(self._begin)
+        app.after_request(self._end)
+
+    def text(self) -> Response:
+        """Return everything in the text format that Prometheus reads."""
+        return Response(generate_latest(self._registry), content_type=TEXT)
+
+    def _begin(self) -> None:
+        g.began_s = time.perf_counter()
+
+    def _end(self, response: Response) -> Response:
+        rule = request.url_rule
+        route, method = (rule.rule, request.method) if rule else ("none", "any")
+        self._requests.labels(route, method, f"{response.status_code // 100}xx").inc()
+        self._durations.labels(route).observe(time.perf_counter() - g.began_s)
+        return response
+
+
+class _StoreCollector(Collector):
+    """Asks the store when Prometheus asks."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def describe(self) -> list[Metric]:
+        """Return nothing, so that the store is not asked before there is a request."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what the store knows; without it only that it is away."""
+        up = GaugeMetricFamily("moodwire_store_up", "Whether the store answers.")
+        try:
+            found = list(self._ask())
+        except StoreAwayError:
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], 1)
+        yield up
+        yield from found
+
+    def _ask(self) -> Iterator[Metric]:
+        ingest = GaugeMetricFamily("moodwire_ingest_up", "Whether ingest is there, connected to broker and store.")
+        ingest.add_metric([], self._store.ingest_is_there())
+        yield ingest
+        fleet, written = self._store.fleet(), self._store.written()
+        devices = GaugeMetricFamily("moodwire_devices", "Devices by what they said last.", labels=["state"])
+        for state in _STATES:
+            devices.add_metric([state], fleet.states.get(state, 0))
+        yield devices
+        readings = GaugeMetricFamily("moodwire_readings", "Readings that have been stored and not erased.")
+        readings.add_metric([], fleet.readings)
+        yield readings
+        records = CounterMetricFamily(
+            "moodwire_records", "Records that devices sent, by what became of them.", labels=["outcome"]
+        )
+        for outcome in _OUTCOMES:
+            records.add_metric([outcome], written.get(outcome, 0))
+        yield records

@@ -1,0 +1,203 @@
+"""Sound cards by stable ids, from a tree of files like the kernel's; and which input is meant by which words."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from device.audio.alsa_cards import Card, cards
+from device.audio.input_devices import Input, choose, find_again, inputs, table
+from device.audio.source import SourceError
+
+
+class Tree(NamedTuple):
+    """The two folders in which the kernel tells of sound cards."""
+
+    proc: Path
+    sys: Path
+    bus: Path
+
+    def plug_usb(self, number: int, alsa: str, path: str, model: str = "0d8c:0014", serial: str | None = None) -> None:
+        """Plug in a USB card: its sound card hangs on an interface of a device at a hub's port."""
+        device = self.bus / "usb1" / "1-1" / path
+        (device / f"{path}:1.0" / "sound" / f"card{number}").mkdir(parents=True)
+        vendor, product = model.split(":")
+        for name, text in {"idVendor": vendor, "idProduct": product, "serial": serial}.items():
+            if text is not None:
+                (device / name).write_text(f"{text}\n")
+        self._add(number, alsa, device / f"{path}:1.0")
+
+    def solder(self, number: int, alsa: str) -> None:
+        """Add a card that is no USB device."""
+        device = self.bus.parent / "soc" / f"sound{number}"
+        device.mkdir(parents=True)
+        self._add(number, alsa, device)
+
+    def unplug(self, number: int) -> None:
+        """Take a card away, as the kernel does: its links and folders go."""
+        (self.proc / f"card{number}" / "id").unlink()
+        (self.proc / f"card{number}").rmdir()
+        (self.sys / f"card{number}" / "device").unlink()
+
+    def cards(self) -> dict[int, Card]:
+        """Read it."""
+        return cards(self.proc, self.sys)
+
+    def _add(self, number: int, alsa: str, device: Path) -> None:
+        (self.proc / f"card{number}").mkdir()
+        (self.proc / f"card{number}" / "id").write_text(f"{alsa}\n")
+        (self.sys / f"card{number}").mkdir(exist_ok=True)
+        (self.sys / f"card{number}" / "device").symlink_to(device)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """Return a machine without sound cards but with a USB hub, which is a USB device, too."""
+    tree = Tree(tmp_path / "proc", tmp_path / "class", tmp_path / "devices" / "bus")
+    hub = tree.bus / "usb1" / "1-1"
+    for folder in (tree.proc, tree.sys, hub):
+        folder.mkdir(parents=True)
+    for device, product in ((hub.parent, "0002"), (hub, "9514")):
+        (device / "idVendor").write_text("1d6b\n")
+        (device / "idProduct").write_text(f"{product}\n")
+    return tree
+
+
+def offered(tree: Tree, *names: str) -> list[Input]:
+    """Return what PortAudio would offer under these names; those that begin with `-` are outputs."""
+    devices = [
+        {"name": name, "max_input_channels": 0 if name.startswith("-") else 1, "default_samplerate": 48_000.0}
+        for name in names
+    ]
+    return inputs(devices, tree.cards())
+
+
+USB = "USB PnP Sound Device: Audio (hw:{},0)"
+
+
+def test_a_card_is_known_by_its_serial_its_port_and_its_alsa_id(tree: Tree) -> None:
+    """The ids come from the USB device that the card belongs to, not from the hub above; a blank serial is none."""
+    tree.plug_usb(1, "Device", "1-1.2", "0d8c:0014", "A1B2")
+    tree.plug_usb(2, "Device_1", "1-1.3", "0d8c:0014", "  ")
+    tree.solder(0, "Headphones")
+
+    found = tree.cards()
+
+    assert found[1].ids == ("usb-id:0d8c:0014:A1B2", "usb-path:1-1.2", "alsa:Device")
+    assert found[2].ids == ("usb-path:1-1.3", "usb-id:0d8c:0014", "alsa:Device_1")
+    assert found[0].ids == ("alsa:Headphones",)
+
+
+def test_a_machine_without_alsa_has_no_cards(tmp_path: Path) -> None:
+    """Where the kernel has no such folders, nothing is found and nothing fails."""
+    assert cards(tmp_path / "proc", tmp_path / "class") == {}
+
+
+def test_what_is_listed_for_people_names_every_id(tree: Tree) -> None:
+    """Index, name, channels and rate come first, then the ids; outputs are not listed."""
+    tree.plug_usb(1, "Device", "1-1.2", serial="A1B2")
+
+    assert table(offered(tree, "-HDMI (hw:0,0)", USB.format(1), "pulse")).splitlines() == [
+        "  1  USB PnP Sound Device: Audio (hw:1,0)  (1 channel, 48000 Hz)",
+        "     usb-id:0d8c:0014:A1B2  usb-path:1-1.2  alsa:Device",
+        "  2  pulse  (1 channel, 48000 Hz)",
+        "     made by software: choose it by its name",
+    ]
+    assert table([]) == "no microphone found"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        ("", 3),
+        ("1", 1),
+        ("samson", 1),
+        ("pulse", 3),
+        ("usb-path:1-1.2", 0),
+        ("usb-id:17a0:0305:X9", 1),
+        ("usb-id:17a0:0305", 1),
+        ("alsa:Device_1", 4),
+    ],
+)
+def test_a_microphone_is_found_by_index_name_or_stable_id(tree: Tree, wanted: str, index: int) -> None:
+    """An index, a unique part of a name, a whole name or an id chooses; nothing means the default."""
+    tree.plug_usb(1, "Device", "1-1.2")
+    tree.plug_usb(2, "Go", "1-1.3", "17a0:0305", "X9")
+    tree.plug_usb(3, "Device_1", "1-1.4")
+    found = offered(tree, USB.format(1), "Samson Go (hw:2,0)", "-Speaker", "pulse", USB.format(3), "pulse monitor")
+
+    assert choose(wanted, found, default=3).index == index
+
+
+@pytest.mark.parametrize("wanted", ["USB", "speaker", "2", "9", "nothing", "usb-id:0d8c:0014", "usb-path:1-1", "alsa:"])
+def test_an_ambiguous_or_unknown_microphone_is_never_guessed(tree: Tree, wanted: str) -> None:
+    """Several matches, an output, part of an id, or no match are refused with the list of what there is."""
+    tree.plug_usb(1, "Device", "1-1.2")
+    tree.plug_usb(3, "Device_1", "1-1.4")
+
+    with pytest.raises(SourceError, match=r"matches \w+ of: 0: USB.*\(usb-path:1-1.2\); 1: Samson"):
+        choose(wanted, offered(tree, USB.format(1), "Samson Go", "-Speaker", USB.format(3)), default=0)
+
+
+def test_an_id_of_a_card_with_several_inputs_means_its_first(tree: Tree) -> None:
+    """The others have names and indexes."""
+    tree.plug_usb(1, "Array", "1-1.2")
+    found = offered(tree, "Array: digital (hw:1,1)", "Array: analogue (hw:1,0)")
+
+    assert choose("alsa:Array", found, default=-1).name == "Array: analogue (hw:1,0)"
+
+
+def test_without_any_microphone_the_sentence_says_what_to_do() -> None:
+    """No input at all leads to the other way of trying it; no default leads to choosing one."""
+    with pytest.raises(SourceError, match="--clips"):
+        choose("", [], default=-1)
+    with pytest.raises(SourceError, match=r"choose one with --mic: 0: loopback"):
+        choose("", [Input(0, "loopback", 1, 48_000, None, 0)], default=-1)
+
+
+def test_a_microphone_with_a_serial_number_is_found_again_wherever_it_is(tree: Tree) -> None:
+    """Another port, another card number, another index: it is the same, and its twin is not."""
+    tree.plug_usb(1, "Device", "1-1.2", serial="A")
+    known = choose("0", offered(tree, USB.format(1)), default=-1)
+    tree.unplug(1)
+    tree.plug_usb(1, "Device", "1-1.4", serial="B")
+    tree.plug_usb(2, "Device_1", "1-1.3", serial="A")
+
+    assert find_again(known, offered(tree, USB.format(1), USB.format(2))).index == 1
+
+
+def test_a_microphone_without_a_serial_number_is_found_again_at_its_port_only(tree: Tree) -> None:
+    """Another of the same model at another port, or another model at its port, is not taken instead."""
+    tree.plug_usb(1, "Device", "1-1.2")
+    known = choose("", offered(tree, USB.format(1)), default=0)
+    tree.unplug(1)
+    tree.plug_usb(2, "Device", "1-1.3")
+    with pytest.raises(SourceError, match=r"\(usb-path:1-1.2\) is gone; there is: 0: USB"):
+        find_again(known, offered(tree, USB.format(2)))
+
+    other = Card(1, "Device", "1-1.2", "17a0:0305")
+    assert not known.is_same(Input(0, USB.format(1), 1, 48_000, other, 0))
+
+    tree.plug_usb(3, "Device_1", "1-1.2")
+    assert find_again(known, offered(tree, USB.format(2), USB.format(3))).index == 1
+
+
+def test_twins_with_one_serial_number_are_told_apart_by_their_ports(tree: Tree) -> None:
+    """Some makers give every microphone the same serial number."""
+    tree.plug_usb(1, "Device", "1-1.2", serial="123456")
+    tree.plug_usb(2, "Device_1", "1-1.3", serial="123456")
+    found = offered(tree, USB.format(1), USB.format(2))
+
+    assert find_again(found[1], found) == found[1]
+    with pytest.raises(SourceError, match="several"):
+        choose("usb-id:0d8c:0014:123456", found, default=-1)
+
+
+def test_what_is_no_usb_card_is_found_again_by_its_alsa_id_or_name(tree: Tree) -> None:
+    """A soldered card keeps its id when its number changes; an input made by software keeps its name."""
+    soldered, software = Card(0, "Mic"), Input(7, "pulse", 1, 48_000, None, 0)
+    tree.solder(3, "Mic")
+    found = offered(tree, "pulse", "Mic (hw:3,0)", "Mic")
+
+    assert find_again(Input(5, "Mic (hw:0,0)", 1, 48_000, soldered, 0), found).index == 1
+    assert find_again(software, found).index == 0

@@ -1,0 +1,298 @@
+"""Home Assistant: the announcement is what its documentation asks for, and what is said of the device fits it."""
+
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import jinja2
+import msgspec
+import pytest
+from brokers import DEVICE
+from msgspec import Meta
+from msgspec.structs import replace
+from records import status
+
+from broker import topics
+from broker.messages import Health, Live, encode
+from device.delivery.home_assistant import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, HomeAssistant, announcement
+
+STATUS = status(labels=("ANG", "HAP", "NEU"))
+ANNOUNCEMENT = topics.home_assistant(DEVICE)
+STATE = topics.topic(DEVICE, "state")
+TALK = Live(at=1, state="speech", top="ANG", scores={"ANG": 0.7, "HAP": 0.2, "NEU": 0.1}, level_dbfs=-20)
+SILENCE = Live(at=1, state="silent", top=None, scores={}, level_dbfs=-70)
+HEALTH = Health(
+    boot="0" * 16,
+    inference_p50_ms=1.0,
+    inference_p95_ms=2.5,
+    cpu_ratio=0.0314,
+    rss_bytes=1,
+    temperature_c=None,
+    outbox_rows=7,
+    outbox_oldest_age_s=0,
+    dropped=0,
+    source="microphone",
+    clock_synced=True,
+)
+
+
+class Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Home Assistant refuses keys at the root that it does not know."""
+
+
+class Sensor(Strict):
+    """https://www.home-assistant.io/integrations/sensor.mqtt/, the keys that are used here."""
+
+    platform: Literal["sensor"]
+    unique_id: Annotated[str, Meta(min_length=1)]
+    default_entity_id: Annotated[str, Meta(pattern=r"^sensor\.[a-z0-9_]+$")]
+    name: Annotated[str, Meta(min_length=1)]
+    state_topic: str
+    value_template: str
+    expire_after: Annotated[int, Meta(gt=0)]
+    entity_category: Literal["diagnostic"] | None = None
+    device_class: Literal["enum", "temperature"] | None = None
+    options: Annotated[list[str], Meta(min_length=1)] | None = None
+    state_class: Literal["measurement"] | None = None
+    unit_of_measurement: str | None = None
+    suggested_display_precision: Annotated[int, Meta(ge=0)] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the rules between the keys that the documentation of sensors states."""
+        if (self.options is not None) != (self.device_class == "enum"):
+            raise ValueError("options belong to device_class enum")
+        if self.options and (self.state_class or self.unit_of_measurement):
+            raise ValueError("a sensor with options is no measurement")
+        if self.device_class == "temperature" and self.unit_of_measurement != "°C":
+            raise ValueError("a temperature has a unit of temperature")
+
+
+class Device(Strict):
+    """The device that the entities belong to."""
+
+    identifiers: Annotated[list[str], Meta(min_length=1)]
+    name: str
+    manufacturer: str
+    model: str
+    sw_version: str
+    serial_number: str
+
+
+class Origin(Strict):
+    """Who announces."""
+
+    name: str
+    sw_version: str
+
+
+class Availability(Strict):
+    """Where it is said whether the device is there."""
+
+    topic: str
+    value_template: str
+    payload_available: str = "online"
+    payload_not_available: str = "offline"
+
+
+class Announcement(Strict):
+    """https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload."""
+
+    device: Device
+    origin: Origin
+    components: Annotated[dict[str, Sensor], Meta(min_length=1)]
+    availability: Annotated[list[Availability], Meta(min_length=1)]
+    qos: Literal[0, 1, 2]
+
+
+@pytest.fixture
+def announced() -> Announcement:
+    """Return the announcement as Home Assistant reads it."""
+    return msgspec.json.decode(announcement(DEVICE, STATUS), type=Announcement)
+
+
+def rendered(template: str, payload: bytes | None) -> str:
+    """Return what Home Assistant makes of a message."""
+    values = {"value_json": json.loads(payload)} if payload else {}
+    return str(jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(template).render(values))
+
+
+def test_the_topic_is_one_that_home_assistant_listens_to() -> None:
+    """Prefix, component, node id and object id have only the characters that Home Assistant allows."""
+    assert re.fullmatch(r"homeassistant/device/[a-zA-Z0-9_-]+/[a-zA-Z0-9_-]+/config", ANNOUNCEMENT)
+
+
+def test_the_announcement_has_every_entity_once(announced: Announcement) -> None:
+    """Emotion, a percentage per label, level and diagnostics are there, each with ids of its own."""
+    entities = announced.components
+
+    assert entities.keys() == {
+        "emotion", "ang", "hap", "neu", "level", "cpu", "temperature", "outbox", "inference", "capture",
+    }  # fmt: skip
+    assert len({entity.unique_id for entity in entities.values()}) == len(entities)
+    assert len({entity.default_entity_id for entity in entities.values()}) == len(entities)
+    assert all(DEVICE in entity.unique_id for entity in entities.values())
+    assert entities["emotion"].options == ["ANG", "HAP", "NEU", "uncertain", "silent", "paused"]
+    assert announced.device.name == STATUS.name
+
+
+def test_no_key_is_abbreviated() -> None:
+    """Which abbreviations there are changes between versions of Home Assistant; the full names stay."""
+    assert not re.findall(rb'"(cmp|cmps|dev|o|avty|stat_t|val_tpl|uniq_id|p|object_id)":', announcement(DEVICE, STATUS))
+
+
+@pytest.mark.parametrize(
+    ("live", "emotion", "ang"),
+    [
+        (TALK, "ANG", "70.0"),
+        (replace(TALK, state="uncertain", top=None), "uncertain", "70.0"),
+        (SILENCE, "silent", "None"),
+        (replace(SILENCE, state="paused"), "paused", "None"),
+    ],
+)
+def test_templates_read_the_live_state(announced: Announcement, live: Live, emotion: str, ang: str) -> None:
+    """The emotion is one of its options, and a score is a percentage, or unknown (None) when nobody speaks."""
+    entities = announced.components
+    payload = encode(live)
+
+    assert rendered(entities["emotion"].value_template, payload) == emotion
+    assert emotion in (entities["emotion"].options or [])
+    assert rendered(entities["ang"].value_template, payload) == ang
+    assert rendered(entities["level"].value_template, payload) == str(live.level_dbfs)
+    assert entities["emotion"].state_topic == STATE
+
+
+def test_templates_read_health(announced: Announcement) -> None:
+    """Diagnostics come from the device's health; a temperature that nobody measures is unknown."""
+    wanted = {"cpu": "3.1", "temperature": "None", "outbox": "7", "inference": "2.5", "capture": "ok"}
+    diagnostics = {name: entity for name, entity in announced.components.items() if entity.entity_category}
+
+    assert {name: rendered(entity.value_template, encode(HEALTH)) for name, entity in diagnostics.items()} == wanted
+    assert {entity.state_topic for entity in diagnostics.values()} == {topics.topic(DEVICE, "health")}
+
+
+@pytest.mark.parametrize(
+    ("payload", "available"),
+    [
+        (encode(STATUS), "online"),
+        (encode(replace(STATUS, state="paused")), "online"),
+        (encode(replace(STATUS, state="offline")), "offline"),
+        (None, "offline"),
+    ],
+)
+def test_availability_follows_the_status(announced: Announcement, payload: bytes | None, available: str) -> None:
+    """A paused device is there, an offline or erased one is not."""
+    (availability,) = announced.availability
+
+    assert availability.topic == topics.topic(DEVICE, "status")
+    assert rendered(availability.value_template, payload) == available
+
+
+def home(tmp_path: Path, *, on: bool = True) -> HomeAssistant:
+    """Return what a device has for Home Assistant."""
+    return HomeAssistant(DEVICE, on=on, state_dir=tmp_path)
+
+
+def said(assistant: HomeAssistant, now_s: float, **changes: Any) -> list[str]:
+    """Return the topics of what is due."""
+    return [topic for topic, _ in assistant.due(replace(STATUS, **changes), now_s)]
+
+
+def test_the_announcement_goes_out_once_and_again_when_asked(tmp_path: Path) -> None:
+    """It is said at a connect, when Home Assistant starts, and when name, labels or model change; not otherwise."""
+    assistant = home(tmp_path)
+
+    assert said(assistant, 100) == [ANNOUNCEMENT]
+    assert said(assistant, 101) == []
+    assistant.begin()
+    assert said(assistant, 102) == [ANNOUNCEMENT]
+    assert said(assistant, 103, name="Hall") == [ANNOUNCEMENT]
+    assert said(assistant, 104, name="Hall", state="paused") == []
+
+
+def test_the_live_state_is_slow_enough_for_a_database(tmp_path: Path) -> None:
+    """In an hour of windows each second with changes each second, there are at least ten seconds between two."""
+    assistant = home(tmp_path)
+    assistant.due(STATUS, 0)
+    times = []
+    for second in range(1, 3_600):
+        assistant.hear(replace(TALK if second % 2 else SILENCE, at=second))
+        if STATE in said(assistant, second):
+            times.append(second)
+
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert min(pauses) >= SHORTEST_PAUSE_S
+    assert max(pauses) <= SHORTEST_PAUSE_S + 1
+
+
+def test_a_change_is_told_as_soon_as_it_may(tmp_path: Path) -> None:
+    """Without a change the state is repeated every 30 s; with one it comes at once if ten seconds have passed."""
+    assistant = home(tmp_path)
+    assistant.due(STATUS, 0)
+    times = []
+    for second in range(1, 100):
+        assistant.hear(replace(TALK if second < 45 else SILENCE, at=second))
+        if STATE in said(assistant, second):
+            times.append(second)
+
+    assert times == [1, 1 + LONGEST_PAUSE_S, 45, 45 + LONGEST_PAUSE_S]
+
+
+def test_a_change_that_nobody_repeats_is_told_all_the_same(tmp_path: Path) -> None:
+    """The last thing that was heard before the windows stopped comes when its time has come, and only once."""
+    assistant = home(tmp_path)
+    assistant.due(STATUS, 0)
+    assistant.hear(TALK)
+    assert said(assistant, 1) == [STATE]
+    assistant.hear(replace(SILENCE, state="paused"))
+
+    assert said(assistant, 5) == []
+    assert said(assistant, 11) == [STATE]
+    assert said(assistant, 500) == [], "what is no longer heard expires"
+
+
+def test_who_never_wanted_it_never_sees_it(tmp_path: Path) -> None:
+    """With the setting off nothing is published, whatever is heard."""
+    assistant = home(tmp_path, on=False)
+    assistant.begin()
+    assistant.hear(TALK)
+
+    assert said(assistant, 0) == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_turning_it_off_clears_what_was_announced(tmp_path: Path) -> None:
+    """After the setting was turned off, announcement and state are cleared once the broker has taken that."""
+    home(tmp_path).due(STATUS, 0)
+
+    unheard = home(tmp_path, on=False)
+    assert unheard.due(STATUS, 0) == [(ANNOUNCEMENT, b""), (STATE, b"")]
+    heard = home(tmp_path, on=False)
+    assert heard.due(STATUS, 0) == [(ANNOUNCEMENT, b""), (STATE, b"")]
+    assert heard.due(STATUS, 1) == []
+    heard.acknowledged(ANNOUNCEMENT)
+
+    assert home(tmp_path, on=False).due(STATUS, 0) == []
+
+
+def test_a_broker_that_throws_out_who_announces_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """When three connections in a row end right after the announcement, it is given up with a sentence."""
+    assistant = home(tmp_path)
+    for start in (0, 10, 20):
+        assistant.begin()
+        assert said(assistant, start) == [ANNOUNCEMENT]
+        assistant.end(start + 0.1)
+    assistant.begin()
+
+    assert said(assistant, 30) == []
+    assert f"its access rules must allow {ANNOUNCEMENT}" in caplog.text
+
+
+def test_connections_that_last_do_not_count_against_it(tmp_path: Path) -> None:
+    """A poor network is no reason to stop announcing."""
+    assistant = home(tmp_path)
+    for start in range(0, 100, 10):
+        assistant.begin()
+        assert said(assistant, start) == [ANNOUNCEMENT]
+        assistant.end(start + 5)

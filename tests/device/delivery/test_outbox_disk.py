@@ -1,0 +1,276 @@
+"""The outbox's disk: few bytes are written, and neither a full, a read-only nor a broken one stops the device."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from outboxes import BOOT, Blocked, TestClock, numbers, open_outbox, put, reopened
+
+from device.delivery.outbox import RETRY_MS, Limits
+from device.delivery.outbox_file import kept_aside, set_aside
+
+SUPPORT = Path(__file__).parents[2] / "support"
+
+
+@pytest.mark.parametrize("batch", [1, 50])
+def test_a_reading_costs_few_bytes_on_the_card(tmp_path: Path, batch: int) -> None:
+    """Put and confirmed, a reading of 250 bytes makes the log grow by 2,500 bytes at most."""
+    outbox = open_outbox(tmp_path, max_rows=100_000)
+    written = 0
+
+    def log_size() -> int:
+        return (tmp_path / "outbox.sqlite-wal").stat().st_size
+
+    put(outbox, 0)
+    before = log_size()
+    for seq in range(1, 401):
+        outbox.put("reading", BOOT, seq, 1_760_000_000_000, b"x" * 250)
+        if seq % batch == 0:
+            outbox.settle(BOOT, [(seq - batch + 1, seq)])
+
+    written = log_size() - before
+    assert 0 < written / 400 <= 2_500
+
+
+def test_a_full_disk_is_said_once_and_does_not_stop_the_outbox(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the disk does not take waits in memory, is sent and confirmed there, and moves to the disk later."""
+    caplog.set_level(logging.INFO)
+    clock = TestClock()
+    outbox = open_outbox(tmp_path, clock=clock)
+    for seq in range(20):
+        put(outbox, seq)
+    (pages,) = outbox._disk.db.execute("PRAGMA page_count").fetchone()  # type: ignore[union-attr]
+    outbox._disk.db.execute(f"PRAGMA max_page_count = {pages}")  # type: ignore[union-attr]
+
+    for seq in range(20, 80):
+        outbox.put("reading", BOOT, seq, clock.now_ms(), b"x" * 500)
+    assert outbox.state == "full"
+    assert numbers(outbox) == list(range(80))
+    assert [row.seq for row in outbox.recent()] == list(range(60, 80))
+    outbox.settle(BOOT, [(0, 9), (70, 74)])
+    outbox.refuse(BOOT, 75, 75, "why")
+    left = [*range(10, 70), *range(76, 80)]
+    assert numbers(outbox) == left
+    assert outbox.waiting()[0] == len(left)
+    assert outbox.refused() == [(BOOT, 75, "why")]
+
+    outbox._disk.db.execute("PRAGMA max_page_count = 1000000")  # type: ignore[union-attr]
+    put(outbox, 80)
+    assert outbox.state == "full", "the disk is left alone for a minute"
+    clock.advance(RETRY_MS / 1000)
+    assert numbers(outbox) == [*left, 80]
+    assert outbox.state == "ok"
+    assert [record.message.partition("outbox.sqlite ")[2] for record in caplog.records] == [
+        "cannot be written (database or disk is full); up to 10000 records wait in memory, trying again each minute",
+        "can be written again; 55 records moved there from memory",
+    ]
+    again = reopened(outbox, tmp_path)
+    assert numbers(again) == [*left, 80]
+    assert again.refused() == [(BOOT, 75, "why")]
+
+
+def test_an_erasure_on_a_full_disk_is_carried_out_when_it_works_again(tmp_path: Path) -> None:
+    """Nothing erased is sent meanwhile, and nothing that was put since then is lost."""
+    clock = TestClock()
+    outbox = open_outbox(tmp_path, clock=clock)
+    put(outbox, 0)
+    blocked = Blocked(outbox, clock)
+    put(outbox, 1)
+
+    assert outbox.raise_generation(4) == 2
+    put(outbox, 2)
+    assert numbers(outbox) == [2]
+
+    blocked.end()
+    assert numbers(outbox) == [2]
+    again = reopened(outbox, tmp_path)
+    assert again.generation == 4
+    assert numbers(again) == [2]
+
+
+@pytest.mark.parametrize("limits", [Limits(5, 1_000, 0), Limits(1_000, 26, 0)], ids=["records", "bytes"])
+def test_memory_is_bounded_while_the_disk_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: Limits
+) -> None:
+    """The oldest in memory go, counted; what is on the disk stays."""
+    monkeypatch.setattr("device.delivery.outbox.IN_MEMORY", limits)
+    clock = TestClock()
+    outbox = open_outbox(tmp_path, clock=clock)
+    put(outbox, 0)
+    blocked = Blocked(outbox, clock)
+    for seq in range(1, 11):
+        put(outbox, seq)
+
+    assert numbers(outbox) == [0, 6, 7, 8, 9, 10]
+    assert outbox.dropped == 5
+    blocked.end()
+    assert numbers(outbox) == [0, 6, 7, 8, 9, 10]
+    assert outbox.state == "ok"
+
+
+FULL_DISK = f"""
+import os, resource, sys; from pathlib import Path
+sys.path.insert(0, {str(SUPPORT)!r})
+from outboxes import open_outbox, TestClock
+clock = TestClock()
+outbox = open_outbox(Path(sys.argv[1]), clock=clock)
+resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+for seq in range(400):
+    outbox.put("reading", "0123456789abcdef", seq, clock.now_ms(), b"x" * 300)
+assert outbox.state == "full"
+assert [row.seq for row in outbox.oldest(1000)] == list(range(400))
+outbox.settle("0123456789abcdef", [(0, 99), (390, 399)])
+assert [row.seq for row in outbox.oldest(1000)] == list(range(100, 390))
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],) * 2)
+clock.advance(61)
+assert [row.seq for row in outbox.oldest(1000)] == list(range(100, 390))
+assert outbox.state == "ok"
+outbox.close()
+print("went through")
+"""
+
+
+def test_files_that_must_not_grow_are_a_full_disk(tmp_path: Path) -> None:
+    """When the operating system refuses to make a file larger the outbox goes on, and recovers."""
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, check=False)
+
+    assert done.stdout == "went through\n", done.stderr
+    assert numbers(open_outbox(tmp_path)) == list(range(100, 390))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a file system of 256 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "moodwire-test", str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("only root may mount the small file system that this test needs")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_small_file_system_fills_and_empties(small_disk: Path) -> None:
+    """On a file system that is really full nothing is lost, and all is on it again when there is room."""
+    clock = TestClock()
+    outbox = open_outbox(small_disk, clock=clock)
+    ballast = small_disk / "ballast"
+    put(outbox, 0)
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 1024)
+
+    for seq in range(1, 200):
+        outbox.put("reading", BOOT, seq, clock.now_ms(), b"x" * 300)
+    assert outbox.state == "full"
+    assert numbers(outbox) == list(range(200))
+    ballast.unlink()
+    clock.advance(61)
+    assert numbers(outbox) == list(range(200))
+    assert outbox.state == "ok"
+    outbox.close()
+    assert numbers(open_outbox(small_disk)) == list(range(200))
+
+
+def test_a_disk_that_cannot_be_written_from_the_start_is_used_when_it_can(small_disk: Path) -> None:
+    """Read-only at the start: all in memory, and none of it lost when the disk can be written later."""
+    clock = TestClock()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    outbox = open_outbox(small_disk, clock=clock)
+    put(outbox, 0)
+    assert outbox.state == "full"
+    assert numbers(outbox) == [0]
+
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    clock.advance(61)
+    put(outbox, 1)
+    assert outbox.state == "ok"
+    outbox.close()
+    assert numbers(open_outbox(small_disk)) == [0, 1]
+
+
+def test_a_place_that_is_no_folder_is_a_disk_that_cannot_be_written(tmp_path: Path) -> None:
+    """Where no file can be made the outbox works in memory, and says at the end what is lost."""
+    (tmp_path / "file").touch()
+    outbox = open_outbox(tmp_path / "file")
+    put(outbox, 0)
+
+    assert outbox.state == "full"
+    assert numbers(outbox) == [0]
+    outbox.close()
+    assert outbox.dropped == 1
+
+
+def test_a_read_only_folder_is_a_disk_that_cannot_be_written(tmp_path: Path) -> None:
+    """Without permission the outbox works in memory, and uses the folder once it may."""
+    clock = TestClock()
+    tmp_path.chmod(0o500)
+    if os.access(tmp_path, os.W_OK):
+        pytest.skip("root may write into any folder; the test on a read-only file system takes this one's place")
+    outbox = open_outbox(tmp_path, clock=clock)
+    put(outbox, 0)
+    assert outbox.state == "full"
+    assert numbers(outbox) == [0]
+
+    tmp_path.chmod(0o700)
+    clock.advance(61)
+    assert numbers(outbox) == [0]
+    assert outbox.state == "ok"
+
+
+def test_a_damaged_file_is_set_aside_and_a_new_one_begins(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """No traceback, one line that names the file, and at most three such files on the card."""
+    for _ in range(5):
+        (tmp_path / "outbox.sqlite").write_bytes(b"not a database, but long enough to look at" * 100)
+        caplog.clear()
+        outbox = open_outbox(tmp_path)
+        put(outbox, 0)
+
+        assert numbers(outbox) == [0]
+        assert outbox.damaged == 1
+        assert [record.levelname for record in caplog.records] == ["ERROR"]
+        assert "is damaged (file is not a database); it is kept as outbox-damaged-" in caplog.text
+        outbox.close()
+
+    names = [path.name for path in kept_aside(tmp_path / "outbox.sqlite")]
+    assert names == ["outbox-damaged-3.sqlite", "outbox-damaged-4.sqlite", "outbox-damaged-5.sqlite"]
+
+
+def test_a_file_is_set_aside_with_its_log(tmp_path: Path) -> None:
+    """A log that SQLite could not write back belongs to the old file, and must not meet the new one."""
+    for name in ("outbox.sqlite", "outbox.sqlite-wal", "outbox.sqlite-shm"):
+        (tmp_path / name).write_text(name)
+
+    kept = set_aside(tmp_path / "outbox.sqlite", "damaged")
+
+    assert kept.read_text() == "outbox.sqlite"
+    assert (tmp_path / f"{kept.name}-wal").read_text() == "outbox.sqlite-wal"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_file_that_breaks_while_it_is_used_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """When pages turn to garbage under a running device it goes on with a new file, and loses no new record."""
+    outbox = open_outbox(tmp_path, max_rows=10_000)
+    for seq in range(200):
+        outbox.put("reading", BOOT, seq, 0, b"x" * 300)
+    outbox.close()
+    path = tmp_path / "outbox.sqlite"
+    path.write_bytes(path.read_bytes()[:6_144] + b"\xff" * (path.stat().st_size - 6_144))
+    outbox = open_outbox(tmp_path)
+
+    put(outbox, 200)
+
+    assert outbox.damaged == 1
+    assert 200 in numbers(outbox)
+    assert outbox.state == "ok"
+    assert "Traceback" not in caplog.text
+    assert 200 in numbers(reopened(outbox, tmp_path))

@@ -1,0 +1,163 @@
+"""The device's connection on real brokers: presence, sending, confirmations, erasures."""
+
+import time
+from pathlib import Path
+
+import pytest
+from brokers import DEVICE, RunningBroker
+from links import STATUS, ignore, linked, put, serving
+from outboxes import open_outbox
+from records import heard
+from services import wait_until
+
+from broker import topics
+from broker.messages import Generation, Status, Stored, encode
+from device.delivery.outbox import Outbox
+from device.delivery.session import Link
+from device.settings import DeviceSettings
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    """Return an empty outbox."""
+    return open_outbox(tmp_path)
+
+
+def test_presence_is_retained_and_a_clean_stop_says_offline(any_broker: RunningBroker, outbox: Outbox) -> None:
+    """Whoever comes later still learns that the device is online, and that it left."""
+    with linked(any_broker, outbox):
+        with serving(any_broker) as early:
+            wait_until(early.states, "the device is online")
+        with serving(any_broker) as late:
+            assert set(wait_until(late.states, "the retained status arrives")) == {("online", 1)}
+
+    with serving(any_broker) as after:
+        wait_until(lambda: after.states()[-1:] == [("offline", 1)], "the device is offline")
+
+
+def test_a_stale_last_will_is_corrected(broker: RunningBroker, outbox: Outbox) -> None:
+    """A will of an earlier connection that arrives late does not leave a live device offline."""
+    with serving(broker) as server, linked(broker, outbox):
+        wait_until(server.states, "the device is online")
+
+        will = Status(**{field: getattr(STATUS, field) for field in STATUS.__struct_fields__} | {"state": "offline"})
+        server.say(topics.topic(DEVICE, "status"), will, retain=True)
+
+        wait_until(lambda: [state for state, _ in server.states()][-1] == "online", "the device corrects it")
+
+
+def test_a_status_that_an_erasure_cleared_is_said_again(broker: RunningBroker, outbox: Outbox) -> None:
+    """A live device whose retained status was deleted is known again at once."""
+    with serving(broker) as server, linked(broker, outbox):
+        wait_until(server.states, "the device is online")
+
+        server.client.publish(topics.topic(DEVICE, "status"), b"", qos=1, retain=True)
+
+        wait_until(lambda: len(server.states()) == 2, "the device says it again")
+
+
+def test_nothing_is_sent_before_someone_confirms(broker: RunningBroker, outbox: Outbox) -> None:
+    """Records wait in the outbox until the server's status is online, then go as one message, oldest first."""
+    put(outbox, 0, 1, 2)
+    with serving(broker) as server, linked(broker, outbox):
+        wait_until(server.states, "the device is online")
+        server.online("offline")
+        assert server.numbers() == []
+
+        server.online()
+
+        wait_until(lambda: server.numbers() == [0, 1, 2], "the records arrive")
+        assert len([topic for topic, _ in server.heard if topic.endswith("/reading")]) == 1
+
+
+def test_a_record_leaves_only_when_it_is_named(broker: RunningBroker, outbox: Outbox) -> None:
+    """Of several records, exactly the confirmed ones are forgotten, whatever became of them."""
+    put(outbox, *range(6))
+    with serving(broker) as server, linked(broker, outbox):
+        server.online()
+        wait_until(lambda: len(server.numbers()) == 6, "the records arrive")
+
+        answer = Stored(
+            boot=STATUS.boot, stored=((0, 1),), expired=((3, 3),), erased=((4, 4),), refused=((5, 5, "because"),)
+        )
+        server.say(topics.topic(DEVICE, "stored"), answer)
+
+        wait_until(lambda: [row.seq for row in outbox.oldest(10)] == [2], "only the unnamed one waits")
+
+
+def test_after_the_broker_was_killed_everything_unconfirmed_goes_again(
+    any_broker: RunningBroker, outbox: Outbox
+) -> None:
+    """What was on its way when the broker died is sent again to the next one, and presence returns."""
+    with linked(any_broker, outbox):
+        with serving(any_broker) as server:
+            server.online()
+            put(outbox, 0)
+            wait_until(lambda: server.numbers() == [0], "the record arrives once")
+        any_broker.kill()
+        put(outbox, 1)
+        any_broker.start()
+        with serving(any_broker) as server:
+            server.online()
+            wait_until(lambda: {0, 1} <= set(server.numbers()), "both records arrive")
+            # Each try has a number, and some come too early for a broker that takes seconds to start.
+            wait_until(lambda: server.states() and server.states()[-1] > ("online", 1), "it is online by a later one")
+
+
+def test_a_device_can_stop_when_the_broker_is_dead(broker: RunningBroker, outbox: Outbox) -> None:
+    """Without a broker there is nobody to say goodbye to, and that is no error; what waits stays."""
+    with linked(broker, outbox):
+        with serving(broker) as server:
+            wait_until(server.states, "the device is online")
+        broker.kill()
+        put(outbox, 0)
+
+    assert outbox.waiting()[0] == 1
+
+
+def test_an_erasure_purges_what_waits(broker: RunningBroker, outbox: Outbox) -> None:
+    """When someone deleted the device's data, older records go and new ones carry the new generation."""
+    put(outbox, 0, 1)
+    with serving(broker) as server, linked(broker, outbox):
+        server.say(topics.topic(DEVICE, "generation"), Generation(gen=4), retain=True)
+
+        wait_until(lambda: outbox.waiting()[0] == 0, "the outbox is empty")
+        assert outbox.generation == 4
+
+
+def test_malformed_answers_are_ignored(broker: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
+    """What is no message of ours is logged and changes nothing; the next good one counts."""
+    put(outbox, 0)
+    with serving(broker) as server, linked(broker, outbox):
+        server.online()
+        wait_until(server.numbers, "the record arrives")
+        for payload in (b"", b"nonsense", b'{"v":1,"boot":"x"}', b"[" * 10_000):
+            server.client.publish(topics.topic(DEVICE, "stored"), payload, qos=1)
+        server.say(topics.topic(DEVICE, "stored"), Stored(boot=STATUS.boot, stored=((0, 0),)))
+        wait_until(lambda: outbox.waiting()[0] == 0, "the good answer counts")
+
+    assert caplog.text.count("ignored a message on") == 4
+
+
+def test_kinds_go_to_their_own_topics(broker: RunningBroker, outbox: Outbox) -> None:
+    """A heard record is not sent as a reading."""
+    put(outbox, 0)
+    at = time.time_ns() // 1_000_000
+    outbox.put("heard", STATUS.boot, 1, at, encode(heard(1, at, boot=STATUS.boot)))
+    with serving(broker) as server, linked(broker, outbox):
+        server.online()
+
+        wanted = {topics.topic(DEVICE, "reading"), topics.topic(DEVICE, "heard")}
+        wait_until(lambda: wanted <= {topic for topic, _ in server.heard}, "both arrive")
+
+
+def test_a_refused_login_is_said_once(broker: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
+    """A wrong password is named as the reason, and trying again is quiet."""
+    link = Link(DeviceSettings(mqtt_url=broker.url, mqtt_password="wrong"), DEVICE, STATUS, outbox, ignore)
+    link.start()
+    try:
+        wait_until(lambda: "refuses this device: Not authorized" in caplog.text, "the reason is logged")
+    finally:
+        link.stop()
+
+    assert caplog.text.count("trying again") == 1

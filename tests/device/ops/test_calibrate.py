@@ -1,0 +1,131 @@
+"""Calibration, from files and through the real PortAudio."""
+
+import ctypes.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import moodwire
+from device.control import overrides
+from device.delivery import outbox_file
+from models.frontend import Samples
+from models.runtime import synthetic_clip
+
+ROOT = Path(__file__).parents[3]
+SECONDS = 2
+
+
+@pytest.fixture(autouse=True)
+def settings_of_the_test(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let each test have a state folder of its own, and no file of the person who runs the tests interfere."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("MOODWIRE_STATE_DIR", str(tmp_path / "state"))
+
+
+def noise(dbfs: float) -> Samples:
+    """Return steady noise of this level."""
+    deviation = 32_768 * 10 ** (dbfs / 20)
+    samples = np.random.default_rng(1).normal(0, deviation, SECONDS * 16_000)
+    return np.clip(np.rint(samples), -32_768, 32_767).astype(np.int16)
+
+
+def calibrate(folder: Path, sound: Samples, *flags: str) -> int:
+    """Calibrate with a room that sounds like this."""
+    soundfile.write(folder / "room.wav", sound, 16_000)
+    return moodwire.main(["device", "calibrate", "--clips", str(folder / "room.wav"), "--listen-s", "1", *flags])
+
+
+def test_the_gate_is_set_above_the_noise_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Noise at -60 dBFS gives a gate at -48: 6 dB for the hysteresis, 6 in reserve; what else was kept stays."""
+    overrides.save(tmp_path / "state", overrides.Kept(name="Kitchen"))
+
+    code = calibrate(tmp_path, noise(-60.2))
+
+    printed = capsys.readouterr().out
+    assert code == 0
+    assert overrides.load(tmp_path / "state") == overrides.Kept(name="Kitchen", gate_dbfs=-48.0)
+    assert "gate before  -50 dBFS" in printed
+    assert "gate after   -48 dBFS" in printed
+
+
+def test_a_running_device_is_not_calibrated_behind_its_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would write what it has in memory over the new gate; it must be stopped first."""
+    (tmp_path / "state").mkdir()
+    running = outbox_file.lock(tmp_path / "state")
+    try:
+        assert calibrate(tmp_path, noise(-60.2)) == 2
+    finally:
+        os.close(running)
+
+    assert "is in use: another moodwire device runs" in capsys.readouterr().err
+    assert overrides.load(tmp_path / "state") == overrides.Kept()
+
+
+def test_a_dry_run_keeps_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The proposal is printed, and the state folder is not even made."""
+    code = calibrate(tmp_path, noise(-70.2), "--dry-run")
+
+    assert code == 0
+    assert "gate_dbfs = -58 would be kept" in capsys.readouterr().out
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("sound", "why"),
+    [
+        (synthetic_clip(32_000), "not quiet"),
+        (np.zeros(32_000, np.int16), "exact zeros"),
+        ((synthetic_clip(32_000).astype(np.int32) * 100).clip(-32_768, 32_767).astype(np.int16), "full scale"),
+        (noise(-30), "so loud that"),
+    ],
+    ids=["speech", "zeros", "clipping", "loud"],
+)
+def test_a_room_that_is_not_fit_changes_nothing(
+    sound: Samples, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Speech, a muted or overdriven microphone and a loud room are named, and the gate stays as it was."""
+    code = calibrate(tmp_path, sound)
+
+    assert code == 1
+    assert why in capsys.readouterr().err
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_state_folder_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody listens in vain: the folder is named at once."""
+    (tmp_path / "file").touch()
+
+    code = calibrate(tmp_path, noise(-60.2), "--state-dir", str(tmp_path / "file" / "state"))
+
+    assert code == 2
+    assert "file/state" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(
+    ctypes.util.find_library("portaudio") is None,
+    reason="PortAudio is not installed (Debian: apt install libportaudio2)",
+)
+def test_a_microphone_is_calibrated(tmp_path: Path) -> None:
+    """What PortAudio delivers counts as what files do."""
+    (tmp_path / "sound.raw").write_bytes(np.tile(noise(-55.2), 40).tobytes())
+    (tmp_path / ".asoundrc").write_text(
+        f'pcm.wavmic {{ type file slave.pcm "null" file "/dev/null" infile "{tmp_path / "sound.raw"}" format "raw"\n'
+        '  hint { show on description "wavmic" } }\n'
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "moodwire", "device", "calibrate", "--mic", "wavmic"],
+        env=os.environ | {"HOME": str(tmp_path)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    assert overrides.load(tmp_path / "state").gate_dbfs == -43.0

@@ -1,0 +1,144 @@
+"""Several ingests divide the work by a shared subscription, and one that speaks MQTT 5 loses nothing either."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from brokers import ACCOUNTS, DEVICE, RunningBroker
+from records import DAY_MS, reading, status
+from rooms import Room
+from services import RunningStore, wait_until
+
+from broker import embedded, topics
+from broker.messages import ServerStatus, Stored, decode, encode
+from server.store.redis_store import RedisStore
+
+COUNT = 400
+ONLINE = "the server is online"
+
+
+def ingest(folder: Path, broker: RunningBroker, store: RunningStore, name: str, **settings: object) -> Room:
+    """Return an ingest that speaks MQTT 5, in a folder of its own."""
+    (folder / name).mkdir()
+    account = {"mqtt_username": embedded.SERVER_ACCOUNT, "mqtt_password": ACCOUNTS[embedded.SERVER_ACCOUNT]}
+    account |= {"mqtt_version": "5", "mqtt_client_id": name}
+    return Room(folder / name, "server", "ingest", mqtt_url=broker.url, redis_url=store.url, **account, **settings)
+
+
+@contextmanager
+def device(broker: RunningBroker) -> Iterator[tuple[mqtt.Client, list[bytes]]]:
+    """Connect as a device, and collect what it is told about its records."""
+    answers: list[bytes] = []
+    with broker.client(DEVICE, lambda _, payload: answers.append(payload)) as client:
+        client.subscribe(topics.topic(DEVICE, "stored"), 1)
+        yield client, answers
+
+
+def send(client: mqtt.Client, seqs: range, now: int) -> None:
+    """Publish a reading for each number."""
+    for seq in seqs:
+        client.publish(topics.topic(DEVICE, "reading"), encode(reading(seq, now - seq)), qos=1)
+
+
+def confirmed(answers: list[bytes]) -> set[int]:
+    """Return the sequence numbers that the server has called stored."""
+    spans = [span for answer in list(answers) for span in decode(answer, Stored).stored]
+    return {seq for first, last in spans for seq in range(first, last + 1)}
+
+
+def opened(running: RunningStore) -> RedisStore:
+    """Return the store in a running server."""
+    return RedisStore(running.url, 90 * DAY_MS, 730 * DAY_MS)
+
+
+def test_mqtt_5_keeps_what_comes_while_ingest_is_away(
+    broker: RunningBroker, redis_store: RunningStore, tmp_path: Path
+) -> None:
+    """Readings and a status sent to a killed ingest wait in its session, and are stored once when it is back."""
+    store = opened(redis_store)
+    now = store.now()
+    with ingest(tmp_path, broker, redis_store, "five") as five, device(broker) as (client, answers):
+        five.says(ONLINE)
+        send(client, range(10), now)
+        wait_until(lambda: confirmed(answers) == set(range(10)), "the first readings are confirmed")
+        five.kill()
+        send(client, range(10, COUNT), now)
+        wait_until(client.publish(topics.topic(DEVICE, "status"), encode(status()), qos=1).is_published, "it is sent")
+        five.start()
+        wait_until(lambda: confirmed(answers) == set(range(COUNT)), "all are confirmed")
+    assert [(boot.records, boot.missing) for boot in store.boots(DEVICE)] == [(COUNT, 0)]
+    found = store.device(DEVICE)
+    assert found is not None
+    assert (found.state, found.name) == ("online", status().name)
+
+
+def test_two_ingests_divide_the_work_and_one_finishes_what_the_other_left(
+    broker: RunningBroker, redis_store: RunningStore, tmp_path: Path
+) -> None:
+    """While one of two is stopped its part waits, while it is killed too, and then every reading is there once."""
+    store = opened(redis_store)
+    now = store.now()
+    with (
+        ingest(tmp_path, broker, redis_store, "one", mqtt_share="team") as one,
+        ingest(tmp_path, broker, redis_store, "two", mqtt_share="team") as two,
+        device(broker) as (client, answers),
+    ):
+        one.says(ONLINE)
+        two.says(ONLINE)
+        one.process.send_signal(signal.SIGSTOP)
+        send(client, range(COUNT), now)
+        wait_until(lambda: len(confirmed(answers)) == COUNT // 2, "the other one has stored every second reading")
+        one.kill()
+        one.start()
+        wait_until(lambda: confirmed(answers) == set(range(COUNT)), "all are confirmed")
+        send(client, range(COUNT, 2 * COUNT), now)
+        wait_until(lambda: confirmed(answers) == set(range(2 * COUNT)), "both work on")
+    assert [(boot.records, boot.missing) for boot in store.boots(DEVICE)] == [(2 * COUNT, 0)]
+    assert sum(table.at.size for table in store.readings(DEVICE, now - DAY_MS, now + 1)) == 2 * COUNT
+
+
+def test_the_server_stays_online_when_one_of_two_ingests_goes(
+    broker: RunningBroker, redis_store: RunningStore, tmp_path: Path
+) -> None:
+    """The one that is left takes back the other's goodbye and its last will, so devices go on sending."""
+    heard: list[str] = []
+
+    def hear(_: str, payload: bytes) -> None:
+        heard.append(decode(payload, ServerStatus).state)
+
+    with (
+        ingest(tmp_path, broker, redis_store, "one", mqtt_share="team") as one,
+        ingest(tmp_path, broker, redis_store, "two", mqtt_share="team") as two,
+        broker.client(DEVICE, hear) as client,
+    ):
+        one.says(ONLINE)
+        two.says(ONLINE)
+        client.subscribe(topics.SERVER_STATUS, 1)
+        wait_until(lambda: heard == ["online"], "the server is online")
+        assert one.stop() == 0
+        wait_until(lambda: heard[1:] == ["offline", "online"], "its goodbye is taken back")
+        one.start()
+        wait_until(lambda: heard[3:] == ["online"], "it is back")
+        one.kill()
+        wait_until(lambda: heard[4:] == ["offline", "online"], "its last will is taken back")
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"mqtt_version": "4"}, "mqtt_version is '4'; 3.1.1 or 5 is right"),
+        ({"mqtt_share": "team"}, 'mqtt_share needs mqtt_version "5"'),
+        ({"mqtt_version": "5", "mqtt_share": "a/b"}, "mqtt_share 'a/b' is no name of a share"),
+    ],
+)
+def test_versions_and_shares_that_cannot_work_end_with_code_2(
+    settings: dict[str, str], sentence: str, tmp_path: Path
+) -> None:
+    """A version that does not exist, a share without MQTT 5 and a share with a level are told in one sentence."""
+    with Room(tmp_path, "server", "ingest", **settings) as room:
+        assert room.process.wait(30) == 2
+        assert sentence in room.log
+        assert "Traceback" not in room.log

@@ -1,0 +1,300 @@
+"""Ingest loses nothing and stores nothing twice, whoever of broker, store and ingest is killed; with real ones."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from brokers import ACCOUNTS, DEVICE, RunningBroker
+from records import BOOT, DAY_MS, OTHER_BOOT, reading, status
+from services import RunningStore, running_store, wait_until
+
+from broker import embedded, topics
+from broker.messages import Message, Stored, decode, encode, join
+from server.store.redis_store import RedisStore
+
+
+class Process:
+    """`moodwire server ingest` as a child process."""
+
+    def __init__(self, log: Path, mqtt_url: str, redis_url: str) -> None:
+        self.log = log
+        self._environment = os.environ | {
+            "MOODWIRE_MQTT_URL": mqtt_url,
+            "MOODWIRE_MQTT_USERNAME": embedded.SERVER_ACCOUNT,
+            "MOODWIRE_MQTT_PASSWORD": ACCOUNTS[embedded.SERVER_ACCOUNT],
+            "MOODWIRE_REDIS_URL": redis_url,
+        }
+        self.start()
+
+    def start(self) -> None:
+        """Start the child."""
+        with self.log.open("ab") as log:
+            self.child = subprocess.Popen(
+                [sys.executable, "-m", "moodwire", "server", "ingest"], stderr=log, stdout=log, env=self._environment
+            )
+
+    def says(self, words: str, times: int = 1) -> None:
+        """Wait until the log has some words."""
+        wait_until(lambda: self.log.read_text().count(words) >= times, f"ingest says {words!r}")
+
+    def kill(self) -> None:
+        """End the child as a power cut would."""
+        self.child.kill()
+        self.child.wait()
+
+    def stop(self) -> int:
+        """End the child and return its exit code."""
+        self.child.terminate()
+        return self.child.wait(20)
+
+
+class Sender:
+    """A device's side of the wire: publishes, and collects what the server answers."""
+
+    def __init__(self, client: mqtt.Client) -> None:
+        self._client = client
+        self.answers: list[tuple[str, bytes]] = []
+
+    def send(self, kind: topics.FromDevice, *payloads: Message | bytes) -> None:
+        """Publish one message with one or several records."""
+        parts = [part if isinstance(part, bytes) else encode(part) for part in payloads]
+        self._client.publish(topics.topic(DEVICE, kind), join(parts), qos=1)
+
+    def confirmed(self, boot: str = BOOT) -> set[int]:
+        """Return the sequence numbers that the server has called stored."""
+        answers = [decode(payload, Stored) for topic, payload in self.answers if topic.endswith("/stored")]
+        spans = [span for answer in answers if answer.boot == boot for span in answer.stored]
+        return {seq for first, last in spans for seq in range(first, last + 1)}
+
+    def refusals(self) -> list[tuple[int, int, str]]:
+        """Return what the server has refused."""
+        answers = [decode(payload, Stored) for topic, payload in self.answers if topic.endswith("/stored")]
+        return [refusal for answer in answers for refusal in answer.refused]
+
+
+@pytest.fixture
+def ingest(tmp_path: Path, broker: RunningBroker, redis_store: RunningStore) -> Iterator[Process]:
+    """Run ingest between an empty store and a fresh broker."""
+    process = Process(tmp_path / "ingest.log", broker.url, redis_store.url)
+    process.says("the server is online")
+    yield process
+    process.child.kill()
+    process.child.wait()
+
+
+@contextmanager
+def device(broker: RunningBroker) -> Iterator[Sender]:
+    """Connect as a device that listens for its answers."""
+    answers: list[tuple[str, bytes]] = []
+    with broker.client(DEVICE, lambda topic, payload: answers.append((topic, payload))) as client:
+        client.subscribe([(topics.topic(DEVICE, "stored"), 1), (topics.topic(DEVICE, "generation"), 1)])
+        sender = Sender(client)
+        sender.answers = answers
+        yield sender
+
+
+def opened(running: RunningStore) -> RedisStore:
+    """Return the store in a running server."""
+    return RedisStore(running.url, 90 * DAY_MS, 730 * DAY_MS)
+
+
+def test_bad_records_do_not_harm_their_neighbours(
+    broker: RunningBroker, redis_store: RunningStore, ingest: Process
+) -> None:
+    """Between malformed, foreign and future records the good ones are stored, and what can be named is refused."""
+    now = opened(redis_store).now()
+    with device(broker) as sender, broker.client(embedded.SERVER_ACCOUNT) as stranger:
+        nameless, no_state = b'{"no":"record"}', b'{"boot":"00000000000000aa","seq":2}'
+        sender.send("reading", reading(0, now), nameless, no_state, reading(3, now + DAY_MS), reading(1, now))
+        sender.send("reading", b"not JSON at all \xff")
+        sender.send("status", b'{"v":1,"state":"asleep"}')
+        stranger.publish("moodwire/v1/kitchen/reading", encode(reading(9, now)), qos=1)
+        sender.send("reading", reading(4, now))
+        wait_until(lambda: sender.confirmed() == {0, 1, 4}, "the good readings are confirmed")
+        wait_until(lambda: {seq for seq, _, _ in sender.refusals()} == {2, 3}, "the named ones are refused")
+    assert [boot.records for boot in opened(redis_store).boots(DEVICE)] == [3]
+    for words in ("missing required field", "names no device", f"{DEVICE}/status", "malformed"):
+        assert words in ingest.log.read_text(), words
+
+
+def test_an_oversized_message_is_dropped_where_the_broker_lets_it_pass(
+    redis_store: RunningStore, tmp_path: Path
+) -> None:
+    """A message beyond the limit is counted and said, and the next one is stored."""
+    lax = _lax_broker(tmp_path / "lax")
+    try:
+        ingest = Process(tmp_path / "ingest.log", lax.url, redis_store.url)
+        ingest.says("the server is online")
+        now = opened(redis_store).now()
+        with device(lax) as sender:
+            sender.send("reading", b"[" + b" " * 70_000 + b"]")
+            sender.send("reading", reading(0, now))
+            wait_until(lambda: sender.confirmed() == {0}, "the next reading is confirmed")
+        ingest.says("has 70002 bytes; 65536 are allowed")
+        assert ingest.stop() == 0
+    finally:
+        lax.stop()
+
+
+def _lax_broker(folder: Path) -> RunningBroker:
+    """Return Mosquitto without our limit on the size of messages."""
+    broker = RunningBroker(folder, "mosquitto")
+    broker.stop()
+    path = folder / "mosquitto.conf"
+    path.write_text(path.read_text().replace("message_size_limit 65536", ""))
+    broker.start()
+    return broker
+
+
+def test_readings_survive_a_killed_ingest_and_a_killed_store(broker: RunningBroker, tmp_path: Path) -> None:
+    """With ingest and store killed in the middle of a stream, every reading is found exactly once."""
+    with running_store(tmp_path / "store") as running, device(broker) as sender:
+        ingest = Process(tmp_path / "ingest.log", broker.url, running.url)
+        ingest.says("the server is online")
+        now = opened(running).now()
+        for seq in range(3000):
+            sender.send("reading", reading(seq, now - seq))
+            if seq == 500:
+                wait_until(sender.confirmed, "the first readings are confirmed")
+                ingest.kill()
+            if seq == 1000:
+                ingest.start()
+                ingest.says("the server is online", 2)
+            if seq == 2000:
+                running.kill()
+                ingest.says("nothing is lost meanwhile")
+                running.start()
+        wait_until(lambda: opened(running).boots(DEVICE)[0].records == 3000, "all are stored")
+        (boot,) = opened(running).boots(DEVICE)
+        assert (boot.records, boot.missing) == (3000, 0)
+        assert sum(table.at.size for table in opened(running).readings(DEVICE, now - 3000, now + 1)) == 3000
+        assert ingest.stop() == 0
+
+
+def test_ingest_waits_for_a_broker_and_a_store_that_are_not_there(tmp_path: Path) -> None:
+    """Started before broker and store, ingest says so once and works as soon as both are there."""
+    broker = RunningBroker(tmp_path / "broker", "mosquitto")
+    broker.stop()
+    with running_store(tmp_path / "store") as running:
+        running.kill()
+        ingest = Process(tmp_path / "ingest.log", broker.url, running.url)
+        ingest.says("does not answer")
+        ingest.says("cannot be reached")
+        running.start()
+        broker.start()
+        try:
+            ingest.says("the server is online")
+            assert ingest.log.read_text().count("cannot be reached") == 1
+            assert ingest.log.read_text().count("does not answer") == 1
+            assert ingest.stop() == 0
+        finally:
+            broker.stop()
+
+
+def test_a_delete_reaches_the_device_and_the_broker(
+    broker: RunningBroker, redis_store: RunningStore, ingest: Process
+) -> None:
+    """After a Delete the new generation is retained for the device, and all else that was retained of it is gone."""
+    store = opened(redis_store)
+    now = store.now()
+    with device(broker) as sender:
+        sender._client.publish(topics.topic(DEVICE, "status"), encode(status()), qos=1, retain=True)
+        sender._client.publish(topics.topic(DEVICE, "state"), b"{}", qos=1, retain=True)
+        sender._client.publish(topics.home_assistant(DEVICE), b"{}", qos=1, retain=True)
+        sender.send("reading", reading(0, now))
+        wait_until(lambda: sender.confirmed() == {0}, "the reading is confirmed")
+        wait_until(lambda: getattr(store.device(DEVICE), "name", "") == "Kitchen", "the status is stored")
+        store.erase(DEVICE)
+        wait_until(lambda: not store.jobs(), "the job is carried out")
+        sender.send("reading", reading(1, now))
+        wait_until(lambda: any(b'"erased":[[1,1]]' in payload for _, payload in sender.answers), "it is erased")
+        sender.send("reading", reading(2, now, gen=1))
+        wait_until(lambda: sender.confirmed() == {0, 2}, "the new generation is taken")
+    retained: dict[str, bytes] = {}
+    with (
+        broker.client(embedded.SERVER_ACCOUNT, retained.__setitem__) as server,
+        broker.client(embedded.HOME_ASSISTANT_ACCOUNT, retained.__setitem__) as home,
+    ):
+        home.publish(topics.HOME_ASSISTANT_STATUS, b"online", qos=1, retain=True).wait_for_publish(10)
+        home.subscribe("homeassistant/#", qos=1)
+        server.subscribe(f"{topics.ROOT}/#", qos=1)
+        wanted = {topics.topic(DEVICE, "generation"), topics.HOME_ASSISTANT_STATUS}
+        wait_until(lambda: wanted <= retained.keys(), "the generation is retained")
+    assert json.loads(retained[topics.topic(DEVICE, "generation")])["gen"] == 1
+    gone = {topics.home_assistant(DEVICE), *(topics.topic(DEVICE, kind) for kind in ("state", "status", "health"))}
+    assert not gone & retained.keys()
+
+
+def test_ingest_says_offline_when_it_goes_and_when_it_dies(
+    broker: RunningBroker, redis_store: RunningStore, tmp_path: Path
+) -> None:
+    """The server's retained status is `offline` after SIGTERM, and by its last will after kill -9."""
+    heard: list[bytes] = []
+    with broker.client(embedded.SERVER_ACCOUNT, lambda _, payload: heard.append(payload)) as client:
+        client.subscribe(topics.SERVER_STATUS, qos=1)
+        for end in (signal.SIGTERM, signal.SIGKILL):
+            ingest = Process(tmp_path / "ingest.log", broker.url, redis_store.url)
+            wait_until(lambda: heard and b"online" in heard[-1], "the server is online")
+            ingest.child.send_signal(end)
+            ingest.child.wait(20)
+            wait_until(lambda: b"offline" in heard[-1], f"the server is offline after {end.name}")
+
+
+def test_a_status_is_not_overtaken_under_load(
+    broker: RunningBroker, redis_store: RunningStore, ingest: Process
+) -> None:
+    """Each state of a device amid thousands of readings is an event, in the order in which it was told."""
+    store = opened(redis_store)
+    now = store.now()
+    told = ["online", "paused"] * 15
+    with device(broker) as sender:
+        for number, state in enumerate(told):
+            sender.send("status", status(state=state))
+            for seq in range(100 * number, 100 * (number + 1)):
+                sender.send("reading", reading(seq, now - seq))
+        wait_until(lambda: len(sender.confirmed()) == 100 * len(told), "all readings are confirmed")
+    assert [event.kind for event in store.events(DEVICE, 0, store.now() + 1)] == told
+
+
+def test_two_boots_at_once_are_confirmed_apart(
+    broker: RunningBroker, redis_store: RunningStore, ingest: Process
+) -> None:
+    """Two devices with one id each get their own sequence numbers confirmed."""
+    now = opened(redis_store).now()
+    with device(broker) as sender:
+        sender.send("reading", reading(0, now), reading(0, now, boot=OTHER_BOOT), reading(1, now, boot=OTHER_BOOT))
+        wait_until(lambda: sender.confirmed(OTHER_BOOT) == {0, 1}, "the second boot is confirmed")
+        assert sender.confirmed() == {0}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("MQTT_URL", "tcp://x", "is not the URL of a broker"),
+        ("REDIS_URL", "http://x", "is no address of a store"),
+        ("RETENTION_DAYS", "0", "do not fit"),
+    ],
+)
+def test_settings_that_cannot_work_end_with_code_2(name: str, value: str, sentence: str) -> None:
+    """A wrong URL or retention is one sentence on stderr and exit code 2."""
+    for command in ("ingest", "run"):
+        if (name, command) == ("MQTT_URL", "run"):
+            continue  # REST never speaks MQTT
+        done = subprocess.run(
+            [sys.executable, "-m", "moodwire", "server", command],
+            env=os.environ | {f"MOODWIRE_{name}": value},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 2
+        assert sentence in done.stderr
+        assert "Traceback" not in done.stderr

@@ -1,0 +1,119 @@
+"""Nobody asks too much, pages of other sites read nothing unless allowed, and Delete leaves a line in the audit log."""
+
+import logging
+import re
+from contextlib import closing
+
+import pytest
+from clients import MAC, OPERATOR, URL, VIEWER, Client
+from hypothesis import given
+from hypothesis import strategies as st
+from services import RunningStore
+
+from server.web import rate_limit
+from server.web.rate_limit import MAX_BODY_BYTES, Buckets
+
+PAGE = "https://page.example"
+
+
+@given(st.integers(1, 1000), st.lists(st.floats(0, 30), max_size=50))
+def test_a_bucket_gives_no_more_than_flows_in(per_minute: int, pauses_s: list[float]) -> None:
+    """In any time no more requests are taken than a burst and what flowed in, and who waits as told is served."""
+    clock_s = [0.0]
+    buckets = Buckets(per_minute, lambda: clock_s[0])
+    taken = 0
+    for pause_s in pauses_s:
+        clock_s[0] += pause_s
+        wait_s = buckets.take("a")
+        taken += not wait_s
+        assert taken <= max(per_minute / 6, 1) + clock_s[0] * per_minute / 60 + 1e-6
+        if wait_s:
+            clock_s[0] += wait_s + 1e-6
+            assert buckets.take("a") == 0
+            taken += 1
+
+
+def test_buckets_are_forgotten_when_they_are_full_or_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory stays bounded however many clients come, and who has just asked is remembered as long as it can be."""
+    monkeypatch.setattr(rate_limit, "_MOST_BUCKETS", 10)
+    clock_s = [0.0]
+    buckets = Buckets(6, lambda: clock_s[0])
+    assert buckets.take("a") == 0
+    clock_s[0] = 5.0
+    for number in range(9):
+        buckets.take(str(number))
+    clock_s[0] = 10.0  # now the bucket of a is full again
+    buckets.take("b")
+    assert len(buckets._buckets) == 10
+    assert "a" not in buckets._buckets
+    for number in range(100):
+        buckets.take(f"c{number}")
+    assert len(buckets._buckets) <= 10
+
+
+def test_too_many_requests_are_told_when_to_come_again(redis_store: RunningStore) -> None:
+    """Behind the burst a client gets 429 with Retry-After, another token and the probe of life are still served."""
+    with closing(Client(redis_store, requests_per_minute=12)) as client:
+        assert [client.ask("/api/v1/meta").status_code for _ in range(2)] == [200, 200]
+        response = client.ask("/api/v1/meta")
+        assert 1 <= int(response.headers["Retry-After"]) <= 5
+        assert "12 in a minute are taken; try again in" in client.problem("/api/v1/meta", 429)
+        assert client.ask("/api/v1/meta", token=OPERATOR).status_code == 200
+        assert [client.ask("/livez", token=None).status_code for _ in range(9)] == [200] * 9
+
+
+def test_guessing_tokens_is_limited(redis_store: RunningStore) -> None:
+    """All tokens that are no good share the bucket of their address, and cannot empty that of a good one."""
+    with closing(Client(redis_store, requests_per_minute=18)) as client:
+        guesses = [client.ask("/api/v1/meta", token=f"guess-{number}").status_code for number in range(5)]
+        assert guesses == [401, 401, 401, 429, 429]
+        assert client.ask("/api/v1/meta").status_code == 200
+
+
+def test_a_dashboard_meets_no_limit(client: Client) -> None:
+    """By default a thousand requests at once are taken."""
+    assert {client.ask("/api/v1/meta").status_code for _ in range(1000)} == {200}
+
+
+def test_a_large_body_is_refused(client: Client) -> None:
+    """A body that nobody needs is 413 and says how much would be taken."""
+    headers = {"Authorization": f"Bearer {OPERATOR}"}
+    response = client.flask.delete(URL, data=b"x" * (MAX_BODY_BYTES + 1), headers=headers)
+    assert (response.status_code, response.mimetype) == (413, "application/problem+json")
+    assert "65536 are the most" in response.json["detail"]
+
+
+def test_pages_of_other_sites_read_nothing_by_default(client: Client) -> None:
+    """No header lets a browser give an answer to a page of another origin."""
+    for method in ("GET", "OPTIONS"):
+        headers = client.ask("/api/v1/meta", method, origin=PAGE, access_control_request_method="GET").headers
+        assert not [name for name, _ in headers if name.startswith("Access-Control")]
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+def test_pages_that_the_setting_names_may_read(redis_store: RunningStore) -> None:
+    """A named origin gets its preflight without a token and may read answers; another gets neither."""
+    with closing(Client(redis_store, cors_origins=f"https://other.example, {PAGE}")) as client:
+        asked = {"access_control_request_method": "GET", "access_control_request_headers": "authorization"}
+        preflight = client.ask("/api/v1/meta", "OPTIONS", token=None, origin=PAGE, **asked)
+        assert preflight.status_code == 204
+        assert preflight.headers["Access-Control-Allow-Origin"] == PAGE
+        assert "Authorization" in preflight.headers["Access-Control-Allow-Headers"]
+        answer = client.ask("/api/v1/meta", origin=PAGE)
+        assert answer.headers["Access-Control-Allow-Origin"] == PAGE
+        assert "Origin" in answer.headers["Vary"].split(", ")
+        assert "Access-Control-Allow-Origin" not in client.ask("/api/v1/meta", origin=f"{PAGE}.evil.example").headers
+        assert (
+            "Access-Control-Allow-Origin" not in client.ask("/api/v1/meta", "OPTIONS", origin="null", **asked).headers
+        )
+
+
+def test_delete_leaves_a_line_in_the_audit_log(client: Client, now: int, caplog: pytest.LogCaptureFixture) -> None:
+    """The line has what, who and the receipt; a refused Delete erases nothing and leaves none."""
+    with caplog.at_level(logging.INFO, "moodwire.audit"):
+        client.ask(URL, "DELETE", VIEWER)
+        assert caplog.messages == []
+        receipt = client.ask(URL, "DELETE", OPERATOR).json["receipt"]
+    (line,) = caplog.messages
+    assert f"erased {MAC}: 3 records, generation 1, receipt {receipt}" in line
+    assert re.search(r"receipt \S+, asked by .*operator.* from 127\.0\.0\.1$", line)

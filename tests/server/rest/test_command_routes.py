@@ -1,0 +1,281 @@
+"""Operators ask devices over REST: checked, audited, sent when the device is there, and answered by transaction."""
+
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import rooms
+from brokers import ACCOUNTS, free_port, running_broker
+from brokers import DEVICE as REAL
+from clients import MAC, OPERATOR, URL, VIEWER, Client
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from records import BOOT, DEVICE, OTHER_BOOT, status
+from rooms import ROOT, Rest, Room, bearer
+from services import running_store, wait_until
+
+from broker.messages import Command, CommandResponse, ModelCommand, SetCommand, decode
+from server.store import command_queue, layout
+
+COMMANDS = f"{URL}/commands"
+
+
+def ask(client: Client, body: Any, token: str = OPERATOR) -> Any:
+    """Return the response to a command."""
+    return client.flask.post(COMMANDS, json=body, headers={"Authorization": f"Bearer {token}"})
+
+
+def outcome(client: Client, transaction: str) -> tuple[str, bool, str | None]:
+    """Return status, whether it was sent, and the error of a command."""
+    found = client.get(f"{COMMANDS}/{transaction}")
+    return found["status"], found["sent"], found["error"]
+
+
+def answer(client: Client, transaction: str, error: str | None = None) -> None:
+    """Store what a device answers."""
+    response = CommandResponse(transaction=transaction, status="error" if error else "ok", error=error)
+    client.store.write([(DEVICE, response)])
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        ({"command": "pause"}, Command(transaction="")),
+        ({"command": "resume"}, Command(transaction="")),
+        ({"command": "set", "name": "Hall", "gate_dbfs": -45}, SetCommand(transaction="", name="Hall", gate_dbfs=-45)),
+        ({"command": "model", "source": "/m"}, ModelCommand(transaction="", source="/m")),
+        ({"command": "model", "rollback": True}, ModelCommand(transaction="", rollback=True)),
+    ],
+)
+def test_a_command_waits_as_the_contract_has_it(
+    client: Client, now: int, caplog: pytest.LogCaptureFixture, body: dict[str, Any], sent: Command
+) -> None:
+    """It is accepted with where to ask after it, due for the device's connection, and in the audit log."""
+    with caplog.at_level(logging.INFO, "moodwire.audit"):
+        response = ask(client, body)
+    assert response.status_code == 202
+    transaction = response.json["transaction"]
+    assert response.headers["Location"].endswith(f"/commands/{transaction}")
+    assert client.get(f"{COMMANDS}/{transaction}") == response.json
+    facts = (response.json["status"], response.json["command"], response.json["sent"])
+    assert facts == ("pending", body["command"], False)
+    (order,) = client.store.orders.due()
+    assert (order.device, order.name, order.connection) == (DEVICE, body["command"], f"{BOOT}:1")
+    assert decode(order.payload, type(sent)) == replace(sent, transaction=transaction)
+    assert caplog.messages == [
+        f"asked {MAC} to {body['command']}, transaction {transaction}, by token operator_token from 127.0.0.1"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (None, "a JSON object"),
+        ([], "a JSON object"),
+        ("pause", "a JSON object"),
+        ({}, "command {} is not right: Field required"),
+        ({"command": "dance"}, "command 'dance' is not right"),
+        ({"command": "pause", "name": "Hall"}, "pause came with name: nothing else is right"),
+        ({"command": "set"}, "set came with nothing else: `name`, `gate_dbfs` or both is right"),
+        ({"command": "set", "gate_dbfs": 3}, "gate_dbfs 3 is not right"),
+        ({"command": "set", "gate_dbfs": "-3"}, "gate_dbfs '-3' is not right"),
+        ({"command": "set", "name": "\ud800"}, "name"),
+        ({"command": "model"}, "either `source` or `rollback: true` is right"),
+        ({"command": "model", "source": "/m", "rollback": True}, "model came with rollback, source"),
+        ({"command": "pause", "v": 1}, "there is no parameter 'v'"),
+    ],
+)
+def test_a_wrong_command_is_refused_in_a_sentence(client: Client, now: int, body: Any, sentence: str) -> None:
+    """Nothing waits for the device, and the answer names what would be right."""
+    response = ask(client, body)
+    assert (response.status_code, response.mimetype) == (400, "application/problem+json")
+    assert sentence in response.json["detail"]
+    assert client.store.orders.due() == []
+
+
+def test_who_may_not_and_whom_nobody_knows(client: Client, now: int) -> None:
+    """A viewer may ask after commands but not give them, and an unknown device or transaction is not found."""
+    assert ask(client, {"command": "pause"}, VIEWER).status_code == 403
+    transaction = ask(client, {"command": "pause"}).json["transaction"]
+    assert outcome(client, transaction) == ("pending", False, None)
+    assert "no command 'abc'" in client.problem(f"{COMMANDS}/abc", 404)
+    for field in (":sent", ":answer", "é"):
+        client.problem(f"{COMMANDS}/{transaction}{field}", 404)
+    stranger = COMMANDS.replace("01:", "02:")
+    headers = {"Authorization": f"Bearer {OPERATOR}"}
+    assert client.flask.post(stranger, json={"command": "pause"}, headers=headers).status_code == 404
+
+
+def test_a_command_waits_until_the_device_is_there_and_goes_again_on_a_new_connection(client: Client, now: int) -> None:
+    """Offline it is kept; on one connection it is sent once; what must not happen twice spares another boot."""
+    store, due = client.store, client.store.orders.due
+    store.write([(DEVICE, status(state="offline"))])
+    pause = ask(client, {"command": "pause"}).json["transaction"]
+    rollback = ask(client, {"command": "model", "rollback": True}).json["transaction"]
+    assert due() == []
+    store.write([(DEVICE, status(connection=2))])
+    first = due()
+    assert [order.id for order in first] == [pause, rollback]
+    for order in first:
+        store.orders.note_sent(order)
+    assert due() == []
+    assert outcome(client, pause) == ("pending", True, None)
+    store.write([(DEVICE, status(state="paused", connection=3))])
+    assert [order.id for order in due()] == [pause, rollback]
+    store.write([(DEVICE, status(boot=OTHER_BOOT))])
+    assert [order.id for order in due()] == [pause]
+    answer(client, pause)
+    assert due() == []
+    assert store._do("XLEN", layout.ORDERS) == 1
+
+
+def test_the_first_answer_counts_and_only_to_what_was_asked(client: Client, now: int) -> None:
+    """A repeated answer changes nothing, one to nobody's question leaves nothing behind, a long sentence is cut."""
+    first, second = (ask(client, {"command": "pause"}).json["transaction"] for _ in range(2))
+    answer(client, first)
+    answer(client, first, "no")
+    answer(client, second, "x" * 9999)
+    kept = client.store._do("HLEN", f"{layout.base(DEVICE)}:orders")
+    for foreign in ("f" * 16, f"{first}:answer", f"{first}:sent", "home assistant"):
+        answer(client, foreign)
+    assert client.store._do("HLEN", f"{layout.base(DEVICE)}:orders") == kept
+    assert outcome(client, first) == ("ok", True, None)
+    assert outcome(client, second) == ("error", True, "x" * 500)
+
+
+def test_a_command_expires(client: Client, now: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its time it is not sent and says why; an answer that comes later still counts; in an hour all is gone."""
+    client.store.write([(DEVICE, status(state="offline"))])
+    monkeypatch.setattr(command_queue, "WANTED_MS", 1)
+    unsent = ask(client, {"command": "pause"}).json["transaction"]
+    wait_until(lambda: outcome(client, unsent)[0] == "expired", "the command expires")
+    assert outcome(client, unsent)[2] == "the device was not online within 0 min"
+    client.store.write([(DEVICE, status(connection=2))])
+    assert client.store.orders.due() == []
+    assert client.store._do("XLEN", layout.ORDERS) == 0
+    answer(client, unsent)
+    assert outcome(client, unsent)[0] == "ok"
+    assert 3500 < client.store._do("TTL", f"{layout.base(DEVICE)}:orders") <= 3600
+
+
+def test_what_waits_is_bounded(client: Client, now: int) -> None:
+    """A device takes no more than some commands at once; answered ones make room, and only the latest are kept."""
+    transactions = [ask(client, {"command": "pause"}).json["transaction"] for _ in range(command_queue.MOST_WAITING)]
+    response = ask(client, {"command": "pause"})
+    assert (response.status_code, response.headers["Retry-After"]) == (429, "60")
+    assert "20 commands wait for" in response.json["detail"]
+    for _ in range(6):
+        for transaction in transactions:
+            answer(client, transaction)
+        transactions = [
+            ask(client, {"command": "pause"}).json["transaction"] for _ in range(command_queue.MOST_WAITING)
+        ]
+    fields = client.store._do("HKEYS", f"{layout.base(DEVICE)}:orders")
+    assert len([name for name in fields if b":" not in name]) <= 101
+
+
+def test_a_device_that_is_away_holds_up_no_other(client: Client, now: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many commands wait for devices that are away, those for others are found in turn."""
+    monkeypatch.setattr(command_queue, "_PER_LOOK", 3)
+    away = [f"{number:012x}" for number in range(5)]
+    for device in away:
+        client.store.write([(device, status(state="offline"))])
+        client.store.orders.add(device, "pause", Command(transaction=command_queue.new_transaction()))
+    looking = client.store.orders
+    looking.add(DEVICE, "pause", Command(transaction="aa"))
+    assert [[order.id for order in looking.due()] for _ in range(3)] == [[], ["aa"], []]
+
+
+def test_delete_forgets_commands(client: Client, now: int) -> None:
+    """After a Delete nothing of them is left with the device, and none is sent."""
+    transaction = ask(client, {"command": "set", "name": "Ann's room"}).json["transaction"]
+    client.ask(URL, "DELETE", OPERATOR)
+    assert client.store.orders.due() == []
+    assert client.store._do("XLEN", layout.ORDERS) == 0
+    assert client.store.orders.find(DEVICE, transaction) is None
+
+
+@given(st.text(max_size=20))
+def test_no_transaction_is_a_failure(text: str) -> None:
+    """Whatever is asked after, the store is asked for fields that only an order has, or not at all."""
+    asked: list[Any] = []
+
+    def ask_all(commands: Any) -> list[Any]:
+        asked.extend(commands)
+        return [[None, None, None]]
+
+    assert command_queue.Orders(ask_all, lambda: 0).find(DEVICE, text) is None
+    assert all(len(command) == 5 for command in asked)
+
+
+class World:
+    """Broker, store, ingest and REST as an operator meets them, and the settings of a device there."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        broker = stack.enter_context(running_broker(folder / "broker"))
+        store = stack.enter_context(running_store(folder / "store"))
+        self.rest = Rest(free_port())
+        services = {"redis_url": store.url, "mqtt_url": broker.url}
+        login = {"mqtt_username": "server", "mqtt_password": ACCOUNTS["server"]}
+        tokens = {"viewer_token": rooms.VIEWER, "operator_token": rooms.OPERATOR}
+        port = self.rest.url.rpartition(":")[2]
+        stack.enter_context(Room(folder, "server", "ingest", **services, **login))
+        stack.enter_context(Room(folder, "server", "run", **services, **tokens, api_port=port))
+        wait_until(self.rest.ready, "store and ingest are ready")
+        self.device = {
+            "clips": ROOT / "samples",
+            "loop": "true",
+            "identity": REAL,
+            "mqtt_url": broker.url,
+            "mqtt_password": ACCOUNTS[REAL],
+            "state_dir": folder / "device",
+            "clock_wait_s": 0,
+        }
+
+    def ask(self, **body: Any) -> str:
+        """Give a command and return its transaction."""
+        url = f"{self.rest.url}/api/v1/devices/{REAL}/commands"
+        answer = requests.post(url, json=body, headers=bearer(rooms.OPERATOR), timeout=10)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["transaction"])
+
+    def ended(self, transaction: str) -> dict[str, Any] | None:
+        """Return a command that is no longer pending."""
+        found: dict[str, Any] = self.rest.get(f"/devices/{REAL}/commands/{transaction}")
+        return None if found["status"] == "pending" else found
+
+    def until(self, state: str) -> None:
+        """Wait until the device is said to be in a state."""
+        listed = "the device is listed"
+        wait_until(lambda: self.rest.get("/devices")["devices"], listed)
+        wait_until(lambda: self.rest.get(f"/devices/{REAL}")["state"] == state, f"the device is {state}")
+
+
+def test_a_real_device_does_what_rest_asks(tmp_path: Path) -> None:
+    """It pauses, resumes, says in a sentence what it will not do, and finds after a break what was asked meanwhile."""
+    with ExitStack() as stack:
+        world = World(tmp_path, stack)
+        device = stack.enter_context(Room(tmp_path, "device", "run", **world.device))
+        world.until("online")
+        for command, state in (("pause", "paused"), ("resume", "online")):
+            transaction = world.ask(command=command)
+            done = wait_until(lambda: world.ended(transaction), f"the device answers {command}")  # noqa: B023
+            assert (done["status"], done["error"], done["sent"]) == ("ok", None, True)
+            world.until(state)
+        nowhere = world.ask(command="model", rollback=True)
+        refused = wait_until(lambda: world.ended(nowhere), "the device answers model")
+        assert refused["status"] == "error"
+        assert refused["error"]
+
+        device.stop()
+        world.until("offline")
+        name = world.ask(command="set", name="Hall")
+        assert world.ended(name) is None
+        device.start()
+        done = wait_until(lambda: world.ended(name), "the device answers set")
+        assert (done["status"], done["sent"]) == ("ok", True)
+        wait_until(lambda: world.rest.get(f"/devices/{REAL}")["name"] == "Hall", "everyone sees the new name")

@@ -1,0 +1,56 @@
+"""What the store keeps beside readings, commands and news, works in each kind of store and goes with a Delete."""
+
+from records import BOOT, DAY_MS, DEVICE, reading, status
+from services import RunningStore
+
+from broker.messages import Command, CommandResponse
+from server.store.live_stream import Place
+from server.store.redis_store import RedisStore
+
+
+def opened(running: RunningStore) -> RedisStore:
+    """Return a store, ready to be written."""
+    store = RedisStore(running.url, 90 * DAY_MS, 730 * DAY_MS)
+    store.prepare()
+    return store
+
+
+def test_a_command_goes_its_way(any_store: RunningStore) -> None:
+    """It is due for the device's connection, once, and its answer is found; nobody else's is kept."""
+    store = opened(any_store)
+    store.write([(DEVICE, status())])
+    store.orders.add(DEVICE, "pause", Command(transaction="ab"))
+    (order,) = store.orders.due()
+    assert order.connection == f"{BOOT}:1"
+    store.orders.note_sent(order)
+    assert store.orders.due() == []
+    assert store.orders.waiting(DEVICE) == 1
+    kinds = [
+        outcome and outcome.kind
+        for outcome in store.write([(DEVICE, CommandResponse(transaction=name, status="ok")) for name in ("ab", "cd")])
+    ]
+    assert kinds == ["stored", "stale"]
+    found = store.orders.find(DEVICE, "ab")
+    assert found
+    assert found.response == CommandResponse(transaction="ab", status="ok")
+    assert store.orders.waiting(DEVICE) == 0
+
+
+def test_news_go_with_the_next_batch_and_with_a_delete(any_store: RunningStore) -> None:
+    """What one batch brought is told with the next one; after a Delete neither news nor commands are left."""
+    store = opened(any_store)
+    batch = [(DEVICE, status()), (DEVICE, reading(0, store.now()))]
+    store.write(batch)
+    feed = store.feed
+    feed.note(batch)
+    assert feed.begins() is None
+    outcomes = store.send([(DEVICE, reading(1, store.now()))], feed.commands())()
+    assert [outcome and outcome.kind for outcome in outcomes] == ["stored"]
+    events, place = feed.after(Place(0, 0, 0), 10)
+    assert [(event.device, event.kind) for event in events] == [(DEVICE, "status"), (DEVICE, "reading")]
+    assert place == feed.end()
+    store.orders.add(DEVICE, "pause", Command(transaction="ab"))
+    store.erase(DEVICE)
+    assert feed.begins() is None
+    assert store.orders.find(DEVICE, "ab") is None
+    assert store.orders.due() == []
