@@ -21,7 +21,7 @@ from server.errors import ProblemError, StoreAwayError, UnusableError
 from server.live.asgi import Exchange, Message, Receive, Send
 from server.live.metrics import LiveMetrics, Reason
 from server.live.subscribers import Listener, Listeners, word
-from server.query.devices import Lookup
+from server.query.devices import DeviceLookup
 from server.settings import ServerSettings
 from server.store import live_stream, migrations
 from server.store.live_stream import Feed, Place
@@ -60,7 +60,7 @@ class Live:
 
     def __init__(self, store: Store, settings: ServerSettings, guard: Guard) -> None:
         self._feed: Feed = store.feed
-        self._lookup = Lookup(store, settings)
+        self._lookup = DeviceLookup(store, settings)
         self._guard = guard
         self._limit = Limit(guard, settings.requests_per_minute)
         self._cors = Cors(settings.cors_origins)

@@ -13,7 +13,7 @@ from server.store.types import Device, Store
 _A_WHILE_MS = 10_000
 
 
-class Lookup:
+class DeviceLookup:
     """Devices and ranges of a store, with problems for what is not there."""
 
     def __init__(self, store: Store, settings: ServerSettings) -> None:

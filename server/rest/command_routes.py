@@ -9,7 +9,7 @@ from broker import messages, topics
 from broker.messages import Command, ModelCommand, SetCommand, WireError
 from broker.topics import CommandName
 from server.errors import ProblemError
-from server.query.devices import Lookup
+from server.query.devices import DeviceLookup
 from server.query.time_range import rfc3339
 from server.rest import params, responses
 from server.store import command_queue
@@ -36,11 +36,11 @@ _RETRY_S = 60
 class Operating:
     """The work of the routes about commands."""
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: DeviceLookup) -> None:
         self._lookup = lookup
         self._orders = lookup.store.orders
 
-    def ask(self, path: params.Mac, body: params.CommandBody) -> Response:
+    def ask(self, path: params.DevicePath, body: params.CommandBody) -> Response:
         """Command: pause or resume a device, change its settings or its model; answered before it happens."""
         device = self._lookup.find(path.mac)
         command = _command(body)
@@ -65,7 +65,7 @@ class Operating:
         response.headers["Location"] = url_for("api.tell", mac=device.id, transaction=found.transaction)
         return response
 
-    def tell(self, path: params.Answer) -> Response:
+    def tell(self, path: params.CommandPath) -> Response:
         """Command: what became of one."""
         device = self._lookup.find(path.mac)
         found = self._orders.find(device.id, path.transaction)

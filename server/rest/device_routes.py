@@ -16,7 +16,7 @@ from broker import topics
 from broker.notice import NOTICE
 from server.errors import ProblemError
 from server.query import series, time_range
-from server.query.devices import Lookup
+from server.query.devices import DeviceLookup
 from server.query.series import Grid
 from server.query.time_range import Range, rfc3339
 from server.rest import csv_format, event_pages, http_headers, openapi, params, responses
@@ -37,11 +37,11 @@ _META_S = 3600
 class Api:
     """The routes' work, over a store."""
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: DeviceLookup) -> None:
         self._lookup = lookup
         self._store = lookup.store
 
-    def devices(self, query: params.DevicePage) -> Response:
+    def devices(self, query: params.DevicesParams) -> Response:
         """Devices: all monitored devices, page by page."""
         found = self._store.devices(query.page_token, query.page_size + 1)
         shown = found[: query.page_size]
@@ -49,7 +49,7 @@ class Api:
         devices = [responses.Device(**_device(device)) for device in shown]
         return _paged(_answer(responses.Devices(devices=devices, next_page_token=token)), token)
 
-    def single_device(self, path: params.Mac, query: params.Series) -> Response:
+    def single_device(self, path: params.DevicePath, query: params.SeriesParams) -> Response:
         """SingleDevice: a device and its emotions over time, on a grid of steps."""
         device = self._lookup.find(path.mac)
         range_ = time_range.parse_range(query.start, query.end, self._lookup.last_hour(device))
@@ -60,7 +60,7 @@ class Api:
         response.vary.add("Accept")
         return self._kept(response, grid.range)
 
-    def summary(self, path: params.Mac, query: params.Span) -> Response:
+    def summary(self, path: params.DevicePath, query: params.RangeParams) -> Response:
         """Summary: means, shares and histograms over a range; over everything kept if none is asked for."""
         device = self._lookup.find(path.mac)
         range_ = time_range.parse_range(query.start, query.end, self._lookup.everything(device))
@@ -80,7 +80,7 @@ class Api:
         )
         return self._kept(_answer(body), result.range)
 
-    def events(self, path: params.Mac, query: params.EventPage) -> Response:
+    def events(self, path: params.DevicePath, query: params.EventsParams) -> Response:
         """Events: when a device came, went, was paused, changed its model or was erased; page by page."""
         device = self._lookup.find(path.mac)
         range_ = time_range.parse_range(query.start, query.end, Range(0, self._lookup.now(device) + 1))
@@ -100,11 +100,11 @@ class Api:
         response.vary.add("Accept")
         return self._kept(_paged(response, token), range_)
 
-    def delete(self, path: params.Mac) -> Response:
+    def delete(self, path: params.DevicePath) -> Response:
         """Delete: erase everything of one device, here and in its outbox."""
         return _answer(self._erase(self._lookup.find(path.mac).id))
 
-    def delete_all(self, query: params.Confirm) -> Response:
+    def delete_all(self, query: params.ConfirmParams) -> Response:
         """Delete: erase everything of all devices."""
         if query.confirm != "all":
             raise ProblemError(
@@ -184,7 +184,7 @@ def make_api(prefix: str, store: Store, settings: ServerSettings, guard: Guard) 
     blueprint = APIBlueprint(
         "api", __name__, url_prefix=prefix, abp_security=[{"token": []}], abp_responses=openapi.problems()
     )
-    lookup = Lookup(store, settings)
+    lookup = DeviceLookup(store, settings)
     api, pictures, operating = Api(lookup), Pictures(lookup), Operating(lookup)
 
     @blueprint.before_request

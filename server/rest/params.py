@@ -9,7 +9,7 @@ FORMS = ("png", "svg")
 _TIME = "RFC 3339 or Unix seconds"
 
 
-class Mac(BaseModel):
+class DevicePath(BaseModel):
     """One device."""
 
     mac: Annotated[
@@ -22,13 +22,13 @@ class Mac(BaseModel):
     ]
 
 
-class Query(BaseModel):
+class StrictParams(BaseModel):
     """No parameter that nobody knows: a misspelt one would silently be another question."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class DevicePage(Query):
+class DevicesParams(StrictParams):
     """Which of the devices."""
 
     page_size: Annotated[int, Field(ge=1, le=1000, description="devices in one answer")] = 100
@@ -37,14 +37,14 @@ class DevicePage(Query):
     ] = ""
 
 
-class Span(Query):
+class RangeParams(StrictParams):
     """A range of time."""
 
     start: Annotated[str, Field(description=f"{_TIME}; included")] = ""
     end: Annotated[str, Field(description=f"{_TIME}; not included")] = ""
 
 
-class Formed(Query):
+class FormatParams(StrictParams):
     """As what to answer."""
 
     format: Annotated[
@@ -52,17 +52,17 @@ class Formed(Query):
     ] = ""
 
 
-class Steps(Span):
+class StepParams(RangeParams):
     """A range of time in steps."""
 
     step: Annotated[str, Field(description="like 10s, 1m, 1h; left out, the server picks one")] = ""
 
 
-class Series(Steps, Formed):
+class SeriesParams(StepParams, FormatParams):
     """A device's emotions over time."""
 
 
-class EventPage(Span, Formed):
+class EventsParams(RangeParams, FormatParams):
     """Which of a device's events."""
 
     page_size: Annotated[int, Field(ge=1, le=1000, description="events in one answer")] = 100
@@ -71,7 +71,7 @@ class EventPage(Span, Formed):
     ] = ""
 
 
-class Plot(Mac):
+class PlotPath(DevicePath):
     """One picture of one device."""
 
     plot: Annotated[
@@ -81,25 +81,25 @@ class Plot(Mac):
     form: Annotated[str, Field(description="png or svg", json_schema_extra={"enum": ["png", "svg"]})]
 
 
-class PlotQuery(Steps):
+class PlotParams(StepParams):
     """What a picture shows, and in which zone's time."""
 
     tz: Annotated[str, Field(description="time zone of the axis: UTC, or Area/City like Europe/Berlin")] = "UTC"
 
 
-class Confirm(Query):
+class ConfirmParams(StrictParams):
     """That everything is meant."""
 
     confirm: Annotated[str, Field(description="must be `all`")] = ""
 
 
-class Answer(Mac):
+class CommandPath(DevicePath):
     """One command that was given to one device."""
 
     transaction: Annotated[str, Field(description="`transaction` of the answer to the command")]
 
 
-class CommandBody(Query):
+class CommandBody(StrictParams):
     """What a device shall do."""
 
     model_config = ConfigDict(strict=True)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from broker import topics
 from server.errors import ProblemError
 from server.query import series, time_range
-from server.query.devices import Lookup
+from server.query.devices import DeviceLookup
 from server.query.series import Summary
 from server.rest import http_headers, params, plots
 from server.store.layout import MINUTE
@@ -30,12 +30,12 @@ _VERSION = importlib.metadata.version("moodwire")
 class Pictures:
     """Draws what a store knows."""
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: DeviceLookup) -> None:
         self._lookup = lookup
         # One thread, since matplotlib does not promise to be safe in several, and each would keep memory of its own.
         self._painter = ThreadPoolExecutor(1, "painter")
 
-    def plot(self, path: params.Plot, query: params.PlotQuery) -> Response:
+    def plot(self, path: params.PlotPath, query: params.PlotParams) -> Response:
         """Plot: confidence over time, its histogram, or its means, for each emotion."""
         prepare = {"timeline": self._timeline, "histogram": self._histogram, "mean": self._mean}.get(path.plot)
         if prepare is None or path.form not in params.FORMS:
@@ -54,7 +54,7 @@ class Pictures:
         response.set_etag(etag, weak=True)
         return http_headers.revalidated(response)
 
-    def _timeline(self, device: Device, query: params.PlotQuery, zone: tzinfo) -> _Draw:
+    def _timeline(self, device: Device, query: params.PlotParams, zone: tzinfo) -> _Draw:
         range_ = time_range.parse_range(query.start, query.end, self._lookup.last_hour(device))
         raw_is_kept = self._lookup.raw_is_kept(range_)
         step_ms = time_range.parse_step(query.step, range_, raw_is_kept=raw_is_kept, picked_points=plots.POINTS)
@@ -64,13 +64,13 @@ class Pictures:
         spans = self._lookup.spans(device, grid)
         return functools.partial(plots.timeline, _called(device), grid, spans, range_, zone)
 
-    def _histogram(self, device: Device, query: params.PlotQuery, zone: tzinfo) -> _Draw:
+    def _histogram(self, device: Device, query: params.PlotParams, zone: tzinfo) -> _Draw:
         return functools.partial(plots.histogram, _called(device), self._summary(device, query), zone)
 
-    def _mean(self, device: Device, query: params.PlotQuery, zone: tzinfo) -> _Draw:
+    def _mean(self, device: Device, query: params.PlotParams, zone: tzinfo) -> _Draw:
         return functools.partial(plots.mean, _called(device), self._summary(device, query), zone)
 
-    def _summary(self, device: Device, query: params.PlotQuery) -> Summary:
+    def _summary(self, device: Device, query: params.PlotParams) -> Summary:
         range_ = time_range.parse_range(query.start, query.end, self._lookup.everything(device))
         if not query.end:
             range_ = time_range.widen(range_, MINUTE.slot_ms)

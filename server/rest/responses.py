@@ -13,13 +13,13 @@ CommandStatus = Literal["pending", "ok", "error", "expired"]
 MacAddress = Annotated[str, Field(description="aa:bb:cc:dd:ee:ff")]
 
 
-class Answer(BaseModel):
+class Body(BaseModel):
     """What all answers have in common."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
 
-class Latest(Answer):
+class Latest(Body):
     """A device's newest reading."""
 
     at: Ms
@@ -28,7 +28,7 @@ class Latest(Answer):
     level_dbfs: float
 
 
-class Device(Answer):
+class Device(Body):
     """A device as Devices and SingleDevice say it."""
 
     mac_address: MacAddress
@@ -43,14 +43,14 @@ class Device(Answer):
     latest: Latest | None
 
 
-class Devices(Answer):
+class Devices(Body):
     """One page of devices."""
 
     devices: list[Device]
     next_page_token: Annotated[str, Field(description="page_token of the next page; empty on the last")]
 
 
-class Boot(Answer):
+class Boot(Body):
     """One start of the device process."""
 
     boot: str
@@ -60,7 +60,7 @@ class Boot(Answer):
     missing: Annotated[int, Field(description="sequence numbers below the highest that are not stored")]
 
 
-class Span(Answer):
+class Span(Body):
     """A stretch of time without a clear emotion, and why."""
 
     kind: Annotated[
@@ -95,7 +95,7 @@ class SingleDevice(Device):
     spans: list[Span]
 
 
-class Histogram(Answer):
+class Histogram(Body):
     """Readings by tenths of confidence."""
 
     edges: list[float]
@@ -103,7 +103,7 @@ class Histogram(Answer):
     all: list[int]
 
 
-class LabelSummary(Answer):
+class LabelSummary(Body):
     """One emotion over a range."""
 
     mean_confidence: Annotated[Ratio | None, Field(description="mean score over the readings of speech that it won")]
@@ -113,21 +113,21 @@ class LabelSummary(Answer):
     histogram: Histogram
 
 
-class Overall(Answer):
+class Overall(Body):
     """All emotions over a range."""
 
     mean_confidence: Annotated[Ratio | None, Field(description="of the winners")]
     count: int
 
 
-class Uncertain(Answer):
+class Uncertain(Body):
     """The readings that no emotion won."""
 
     count: int
     share: Ratio | None
 
 
-class Completeness(Answer):
+class Completeness(Body):
     """How much of what was sent in a range has arrived."""
 
     received: int
@@ -135,7 +135,7 @@ class Completeness(Answer):
     ratio: Ratio | None
 
 
-class Summary(Answer):
+class Summary(Body):
     """Means, shares and histograms over a range."""
 
     mac_address: MacAddress
@@ -148,7 +148,7 @@ class Summary(Answer):
     completeness: Completeness
 
 
-class Event(Answer):
+class Event(Body):
     """Something that happened to a device."""
 
     at: Time
@@ -160,7 +160,7 @@ class Event(Answer):
     previous_model: Annotated[str | None, Field(description="if it changed at this moment")]
 
 
-class Events(Answer):
+class Events(Body):
     """One page of events, in order of time."""
 
     mac_address: MacAddress
@@ -170,7 +170,7 @@ class Events(Answer):
     next_page_token: Annotated[str, Field(description="page_token of the next page; empty on the last")]
 
 
-class Receipt(Answer):
+class Receipt(Body):
     """An erasure that has happened."""
 
     receipt: Annotated[str, Field(description="number of the job that tells the device; the audit log has it too")]
@@ -180,13 +180,13 @@ class Receipt(Answer):
     erased_at: Time
 
 
-class Receipts(Answer):
+class Receipts(Body):
     """The erasures of all devices."""
 
     receipts: list[Receipt]
 
 
-class Command(Answer):
+class Command(Body):
     """A command, and what became of it."""
 
     transaction: Annotated[str, Field(description="asks after it, and names it in the logs")]
@@ -202,21 +202,21 @@ class Command(Answer):
     sent: Annotated[bool, Field(description="the broker has taken it while the device was online")]
 
 
-class EmotionName(Answer):
+class EmotionName(Body):
     """How an emotion is shown."""
 
     name: str
     colour: Annotated[str, Field(description="hexadecimal RGB")]
 
 
-class Meta(Answer):
+class Meta(Body):
     """Names and colours of the emotions, and what every user must be told."""
 
     emotions: dict[str, EmotionName]
     notice: str
 
 
-class Problem(Answer):
+class Problem(Body):
     """What is wrong with a request, or with the server (RFC 9457)."""
 
     type: str
