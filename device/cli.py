@@ -12,17 +12,18 @@ from broker.topics import mac_address
 from device.audio import microphone
 from device.audio.open_source import open_source
 from device.audio.source import SourceError
-from device.control.commands import Orders, usable_model
+from device.control.commands import Orders
 from device.delivery.outbox import Limits, Outbox, Owner
 from device.delivery.recorder import Recorder
 from device.delivery.session import Link
 from device.delivery.timestamps import Dating
 from device.errors import UNUSABLE
-from device.health_reporter import Monitor
-from device.runner import Run
+from device.health_reporter import HealthReporter
+from device.inference.model import load_first_usable
+from device.runner import Runner
 from device.settings import DeviceSettings
 from device.system import identity, memory_lock, resources
-from device.system.systemd import Notify
+from device.system.systemd import SystemdNotifier
 from models.bundle import BundleError
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,8 @@ def run(settings: DeviceSettings) -> int:
     memory_lock.keep_out_of_swap()
     try:
         kept = device.control.overrides.load(settings.state_dir)
-        usable = usable_model(settings, kept)
-        orders = Orders(settings, kept, usable.bundle.folder)
+        model = load_first_usable((kept.model, kept.previous_model), settings.model)
+        orders = Orders(settings, kept, model.bundle.folder)
         desired = orders.desired
         source = None if desired.paused else open_source(settings)
         device_id = identity.device_id(settings.identity, settings.state_dir)
@@ -56,8 +57,8 @@ def run(settings: DeviceSettings) -> int:
             boot=identity.new_boot(),
             connection=0,
             name=desired.name,
-            labels=usable.bundle.manifest.labels,
-            model=usable.bundle.manifest.name,
+            labels=model.bundle.manifest.labels,
+            model=model.bundle.manifest.name,
             version=version("moodwire"),
         )
         link = Link(settings, device_id, status, outbox, on_command=orders.put)
@@ -68,23 +69,23 @@ def run(settings: DeviceSettings) -> int:
         print(f"{error.filename} cannot be read ({error.strerror}); is state_dir another user's?", file=sys.stderr)
         return 2
     timings = resources.Timings()
-    recorder = Recorder(outbox, status.boot, usable.bundle.manifest)
-    life = Run(lambda again: open_source(settings, again), orders, recorder, link, Notify(), timings)
-    monitor = Monitor(outbox, link, status.boot, timings, life.hearing, settings.state_dir)
+    recorder = Recorder(outbox, status.boot, model.bundle.manifest)
+    runner = Runner(lambda again: open_source(settings, again), orders, recorder, link, SystemdNotifier(), timings)
+    health_reporter = HealthReporter(outbox, link, status.boot, timings, runner.hearing, settings.state_dir)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: life.stop())
+        signal.signal(number, lambda *_: runner.stop())
     log.info("device %s (%s) uses model %s", mac_address(device_id), desired.name, status.model)
     log.info(NOTICE)
     link.start()
-    monitor.start()
+    health_reporter.start()
     try:
-        life.run(usable, source)
+        runner.run(model, source)
         waiting = link.drain(DRAIN_S) if settings.clips and not settings.loop else outbox.waiting()[0]
     except (SourceError, BundleError, OverflowError) as error:
         print(error, file=sys.stderr)
         return 1
     finally:
-        monitor.stop()
+        health_reporter.stop()
         link.stop()
         outbox.close()
     if waiting:

@@ -29,7 +29,7 @@ class Hearing(NamedTuple):
 
 
 @dataclass
-class Monitor:
+class HealthReporter:
     """Works in a thread of its own between `start` and `stop`, so that a microphone that is gone is told, too."""
 
     outbox: Outbox
@@ -43,7 +43,7 @@ class Monitor:
         """Begin to count."""
         self._cpu = resources.CpuMeter()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
 
     def start(self) -> None:
         """Begin; the first report comes after a few seconds."""

@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from broker.messages import Live
-from device.audio.source import FLOOR_DBFS, Block, Source, SourceError
-from device.control.commands import Desired, Orders, Usable, verified
+from device.audio.level import FLOOR_DBFS
+from device.audio.source import Block, Source, SourceError
+from device.control.commands import Desired, Orders
 from device.delivery.recorder import Recorder
 from device.delivery.session import Link
 from device.health_reporter import Hearing
+from device.inference.model import VerifiedModel, load_verified
 from device.inference.pipeline import Classify, Window, windows
 from device.system import clock, resources
-from device.system.systemd import Notify
+from device.system.systemd import SystemdNotifier
 from models.frontend import Frames
 from models.runtime import Classifier, Scores
 
@@ -27,7 +29,7 @@ LONGEST_RETRY_S = 60.0
 
 
 @dataclass
-class Run:
+class Runner:
     """Listens, or pauses, as the orders say. `run` belongs to the main thread; the rest may be called from any.
 
     An order that changes what is listened to closes the source, and `run` begins anew with what is wanted then.
@@ -38,7 +40,7 @@ class Run:
     orders: Orders
     recorder: Recorder
     link: Link
-    notify: Notify
+    systemd: SystemdNotifier
     timings: resources.Timings
 
     def __post_init__(self) -> None:
@@ -66,11 +68,11 @@ class Run:
         overruns, reopened = self._overruns + source.dropped_blocks, self._reopened + source.reopened
         return Hearing(self._name, source.capture, overruns, reopened)
 
-    def run(self, usable: Usable, source: Source | None) -> None:
+    def run(self, model: VerifiedModel, source: Source | None) -> None:
         """Work until the clips end or someone stops it.
 
         Args:
-            usable: The model to begin with.
+            model: The model to begin with.
             source: What is listened to, already open; None when the device begins paused.
 
         Raises:
@@ -78,12 +80,12 @@ class Run:
         """
         self._order_taker.start()
         how = f"listening to {source.name}" if source else "paused"
-        self.notify.ready(how)
+        self.systemd.ready(how)
         log.info("ready %.2f s after start: %s", resources.process_age_s() or float("nan"), how)
         try:
             while not self._stopping.is_set():
                 desired = self.orders.desired
-                usable = self._adopt(desired, usable)
+                model = self._adopt(desired, model)
                 if desired.paused:
                     self._pause(desired)
                     continue
@@ -92,31 +94,31 @@ class Run:
                     continue
                 with self._listening_to(source):
                     if self.orders.desired == desired and not self._stopping.is_set():
-                        self._listen(source, usable, desired)
+                        self._listen(source, model, desired)
                 source = None
                 if self.orders.desired == desired:
                     return  # nobody closed it: the clips have ended
         finally:
-            self.notify.stopping()
+            self.systemd.stopping()
             self._stopping.set()
             self._order_taker.join()
 
-    def _listen(self, source: Source, usable: Usable, desired: Desired) -> None:
+    def _listen(self, source: Source, model: VerifiedModel, desired: Desired) -> None:
         """Record window after window until the source ends or is closed."""
-        classify = _timed(usable.classifier, self.timings)
+        classify = _timed(model.classifier, self.timings)
         last: Window | None = None
-        for last in windows(_blocks(source), usable.bundle.manifest, classify, desired.gate_dbfs):
-            self._record(last, source, usable)
-            self.notify.alive(f"{last.state} at {last.level_dbfs:.0f} dBFS")
+        for last in windows(_blocks(source), model.bundle.manifest, classify, desired.gate_dbfs):
+            self._record(last, source, model)
+            self.systemd.alive(f"{last.state} at {last.level_dbfs:.0f} dBFS")
         if last:
             self.recorder.close_minute(last.end_ms, self._overruns + source.dropped_blocks)
             self.link.notify()
 
-    def _record(self, window: Window, source: Source, usable: Usable) -> None:
+    def _record(self, window: Window, source: Source, model: VerifiedModel) -> None:
         if self.recorder.add(window, self._overruns + source.dropped_blocks):
             self.link.notify()
             self._say_first_reading()
-        labels = usable.bundle.manifest.labels
+        labels = model.bundle.manifest.labels
         scores = {} if window.smoothed is None else dict(zip(labels, window.smoothed.tolist(), strict=True))
         self.link.publish_live(
             Live(
@@ -134,22 +136,22 @@ class Run:
         while self.orders.desired == desired and not self._stopping.wait(TICK_S):
             self.recorder.pause(clock.monotonic_ms())
             self.link.publish_live(Live(at=clock.now_ms(), state="paused", top=None, scores={}, level_dbfs=FLOOR_DBFS))
-            self.notify.alive("paused")
+            self.systemd.alive("paused")
         self.recorder.close_minute(clock.monotonic_ms(), 0)
 
-    def _adopt(self, desired: Desired, usable: Usable) -> Usable:
+    def _adopt(self, desired: Desired, model: VerifiedModel) -> VerifiedModel:
         """Put in force what is desired, and tell it."""
-        if desired.bundle != usable.bundle.folder:
-            usable = verified(desired.bundle)
-            self.recorder.use(usable.bundle.manifest)
-        manifest = usable.bundle.manifest
+        if desired.bundle != model.bundle.folder:
+            model = load_verified(desired.bundle)
+            self.recorder.use(model.bundle.manifest)
+        manifest = model.bundle.manifest
         self.link.set_status(
             state="paused" if desired.paused else "online",
             name=desired.name,
             labels=manifest.labels,
             model=manifest.name,
         )
-        return usable
+        return model
 
     def _open(self) -> Source | None:
         """Open the source again, with growing pauses while it is not there; None when something else is wanted."""

@@ -43,14 +43,14 @@ INSIDE = {
         "system": set(),
         "audio": {"settings", "system"},
         "inference": {"audio"},
-        "control": {"settings"},
+        "control": {"settings", "inference"},
         "delivery": {"settings", "system", "audio", "inference"},
         "errors": {"audio", "delivery"},
         "health_reporter": {"system", "delivery"},
         "runner": {"system", "audio", "inference", "control", "delivery", "health_reporter"},
         "ops": {"errors", "settings", "system", "audio", "inference", "control", "delivery"},
         "cli": {
-            *("errors", "settings", "system", "audio", "control", "delivery", "health_reporter", "runner"),
+            *("errors", "settings", "system", "audio", "inference", "control", "delivery", "health_reporter", "runner"),
         },
     },
 }

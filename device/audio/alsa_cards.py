@@ -7,7 +7,7 @@ PROC = Path("/proc/asound")
 SYS = Path("/sys/class/sound")
 
 
-class Card(NamedTuple):
+class AlsaCard(NamedTuple):
     """One sound card; `None` where it does not hang on USB, or has no serial number."""
 
     number: int
@@ -33,7 +33,7 @@ class Card(NamedTuple):
         """Return whether an id names this card; a `usb-id` without a serial number names every card of that model."""
         return wanted in self.ids or wanted == f"usb-id:{self.usb_model}"
 
-    def is_same(self, other: "Card") -> bool:
+    def is_same(self, other: "AlsaCard") -> bool:
         """Return whether this is the card that another record tells of, wherever it is now.
 
         By serial number if it has one, else by model and where it is plugged in, else (no USB) by ALSA's id.
@@ -45,14 +45,14 @@ class Card(NamedTuple):
         return (self.usb_model, self.usb_path, None) == (other.usb_model, other.usb_path, other.usb_serial)
 
 
-def cards(proc: Path = PROC, sys: Path = SYS) -> dict[int, Card]:
+def cards(proc: Path = PROC, sys: Path = SYS) -> dict[int, AlsaCard]:
     """Return the cards that are there now, by number; none where the kernel has no ALSA."""
     found = {}
     for folder in sorted(proc.glob("card[0-9]*")):
         number = int(folder.name.removeprefix("card"))
         alsa = _text(folder / "id")
         if alsa is not None:  # None: unplugged since the folder was listed
-            found[number] = Card(number, alsa, *_usb(sys / folder.name / "device"))
+            found[number] = AlsaCard(number, alsa, *_usb(sys / folder.name / "device"))
     return found
 
 

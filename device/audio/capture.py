@@ -4,8 +4,8 @@ import queue
 import time
 from typing import Any, NamedTuple
 
-from device.audio.conversion import Captured, Chain, probe
-from device.audio.input_devices import Input
+from device.audio.conversion import Captured, CaptureFormat, probe
+from device.audio.input_devices import InputDevice
 from device.audio.source import SourceError
 from device.system import clock
 
@@ -16,17 +16,17 @@ STALLED_S = 5.0
 """A stream that delivers nothing for so long is dead; the first block from a sound server takes two seconds."""
 
 
-class Piece(NamedTuple):
+class CapturedBlock(NamedTuple):
     """What one callback delivered."""
 
     captured: Captured
     end_ms: int
     after_gap: bool
     """Whether sound is missing before it; true for the first of a stream."""
-    stream: "Stream"
+    stream: "CaptureStream"
 
 
-class Pieces:
+class CaptureQueue:
     """What waits between PortAudio's thread and the pipeline.
 
     When it is full, everything that waits is dropped and counted: one long gap. Dropping the oldest or the newest
@@ -36,10 +36,10 @@ class Pieces:
 
     def __init__(self) -> None:
         # A simple queue because its `put` is safe in a signal handler that interrupts a `get`.
-        self._waiting: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[CapturedBlock | None] = queue.SimpleQueue()
         self.dropped = 0
 
-    def put(self, piece: Piece) -> None:
+    def put(self, piece: CapturedBlock) -> None:
         """Append a piece; never waits."""
         if self._waiting.qsize() >= QUEUE_BLOCKS:
             while self._waiting.qsize():
@@ -48,7 +48,7 @@ class Pieces:
             piece = piece._replace(after_gap=True)
         self._waiting.put(piece)
 
-    def get(self, timeout_s: float) -> Piece | None:
+    def get(self, timeout_s: float) -> CapturedBlock | None:
         """Wait for the next piece and return it; None when none comes in time, or when `wake` is called."""
         try:
             return self._waiting.get(timeout=timeout_s)
@@ -60,14 +60,14 @@ class Pieces:
         self._waiting.put(None)
 
 
-class Stream:
+class CaptureStream:
     """One microphone from opening to closing.
 
     Raises:
         SourceError: it cannot be opened.
     """
 
-    def __init__(self, sounddevice: Any, found: Input, pieces: Pieces) -> None:
+    def __init__(self, sounddevice: Any, found: InputDevice, pieces: CaptureQueue) -> None:
         self._pieces = pieces
         self._gap = True
         self._ended = False
@@ -112,17 +112,17 @@ class Stream:
         if overrun:
             self._pieces.dropped += 1
         gap, self._gap = self._gap or overrun, False
-        self._pieces.put(Piece(captured.copy(), clock.monotonic_ms(), gap, self))
+        self._pieces.put(CapturedBlock(captured.copy(), clock.monotonic_ms(), gap, self))
 
     def _end(self) -> None:
         """Note that there will be no more; runs in PortAudio's thread, as when a card is unplugged."""
         self._ended = True
 
 
-def _probe(sounddevice: Any, found: Input) -> Chain:
+def _probe(sounddevice: Any, found: InputDevice) -> CaptureFormat:
     refused = None
 
-    def takes(chain: Chain) -> bool:
+    def takes(chain: CaptureFormat) -> bool:
         nonlocal refused
         try:
             sounddevice.check_input_settings(
@@ -139,5 +139,5 @@ def _probe(sounddevice: Any, found: Input) -> Chain:
     return chain
 
 
-def _unopened(found: Input, error: Exception | None) -> SourceError:
+def _unopened(found: InputDevice, error: Exception | None) -> SourceError:
     return SourceError(f"microphone {found} cannot be opened: {error}")

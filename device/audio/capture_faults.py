@@ -1,6 +1,5 @@
-"""What can be wrong with captured sound, and how long to wait before another try."""
+"""What can be wrong with captured sound."""
 
-import random
 from typing import Literal
 
 import numpy as np
@@ -14,7 +13,7 @@ QUIET_S = 60.0
 """Without a loss for so long, a spell of losses is over."""
 
 
-class SameValue:
+class StuckDetector:
     """Tells from samples alone whether a microphone delivers exact zeros, or one other value, for some seconds."""
 
     def __init__(self) -> None:
@@ -35,7 +34,7 @@ class SameValue:
         return "flat" if self._value else "zeros"
 
 
-class Losses:
+class LossTracker:
     """Tells when sound begins to get lost, and when that is over, from a count that only grows."""
 
     def __init__(self) -> None:
@@ -55,21 +54,3 @@ class Losses:
             self._latest_s = None
             return f"no sound has been lost for {QUIET_S:.0f} s; {total - self._before} blocks were"
         return None
-
-
-class Pauses:
-    """Growing pauses between tries, each with some jitter so that many devices do not try in step."""
-
-    def __init__(self, first_s: float, longest_s: float) -> None:
-        self._first_s = first_s
-        self._longest_s = longest_s
-        self._span_s = first_s
-
-    def next_s(self) -> float:
-        """Return how long to wait now: half to all of a span that doubles each time."""
-        span_s, self._span_s = self._span_s, min(2 * self._span_s, self._longest_s)
-        return span_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
-
-    def reset(self) -> None:
-        """Begin with the shortest again, as all is well."""
-        self._span_s = self._first_s

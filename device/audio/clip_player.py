@@ -25,7 +25,7 @@ PAUSE_DEVIATION = 8.0
 """Faint noise, about -72 dBFS: a microphone never delivers digital zeros."""
 
 
-class Clips:
+class ClipPlayer:
     """A file, or the files of a folder in the order of their names, paced by the clock.
 
     What is not 16 kHz mono is mixed and resampled, and the log says so. In a folder, files that are not what

@@ -16,7 +16,7 @@ Captured = NDArray[np.int16]
 """As the card delivers it, shape (samples, channels)."""
 
 
-class Chain(NamedTuple):
+class CaptureFormat(NamedTuple):
     """How a microphone is listened to."""
 
     rate_hz: int
@@ -30,13 +30,13 @@ class Chain(NamedTuple):
         return ", ".join([f"{self.rate_hz} Hz, {channels}, int16", *mixed, *resampled])
 
 
-def probe(native_hz: int, channels: int, takes: Callable[[Chain], bool]) -> Chain | None:
+def probe(native_hz: int, channels: int, takes: Callable[[CaptureFormat], bool]) -> CaptureFormat | None:
     """Return the first way that a card takes: 16 kHz mono, then more channels, then its own and other common rates."""
     counts = [count for count in dict.fromkeys((1, 2, channels)) if count <= channels]
     for rate_hz in dict.fromkeys((SAMPLE_RATE_HZ, native_hz, *COMMON_RATES_HZ)):
         for count in counts:
-            if takes(Chain(rate_hz, count)):
-                return Chain(rate_hz, count)
+            if takes(CaptureFormat(rate_hz, count)):
+                return CaptureFormat(rate_hz, count)
     return None
 
 

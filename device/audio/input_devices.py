@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from device.audio.alsa_cards import Card
+from device.audio.alsa_cards import AlsaCard
 from device.audio.source import SourceError
 
 ID_KINDS = ("usb-path:", "usb-id:", "alsa:")
@@ -14,7 +14,7 @@ _ALSA_HARDWARE = re.compile(r"\(hw:(\d+),(\d+)\)$")
 
 
 @dataclass(frozen=True)
-class Input:
+class InputDevice:
     """One input that PortAudio offers."""
 
     index: int
@@ -23,7 +23,7 @@ class Input:
     channels: int
     rate_hz: int
     """Its native rate, as PortAudio tells it."""
-    card: Card | None
+    card: AlsaCard | None
     """None for an input that is made by software, such as a sound server."""
     number: int
     """Of the input on its card, 0 for most; 0 where there is no card."""
@@ -42,14 +42,14 @@ class Input:
         """Name it for people."""
         return f"{self.name!r} ({self.label})" if self.ids else repr(self.name)
 
-    def is_same(self, other: "Input") -> bool:
+    def is_same(self, other: "InputDevice") -> bool:
         """Return whether this is the input that another record tells of, whatever index and number it has now."""
         if self.card is None or other.card is None:
             return self.card is other.card and self.name == other.name
         return self.card.is_same(other.card) and self.number == other.number
 
 
-def inputs(devices: Iterable[Mapping[str, Any]], cards: Mapping[int, Card]) -> list[Input]:
+def inputs(devices: Iterable[Mapping[str, Any]], cards: Mapping[int, AlsaCard]) -> list[InputDevice]:
     """Return the inputs among PortAudio's devices, each with its card."""
     found = []
     for index, device in enumerate(devices):
@@ -57,7 +57,7 @@ def inputs(devices: Iterable[Mapping[str, Any]], cards: Mapping[int, Card]) -> l
             name = str(device["name"])
             hardware = _ALSA_HARDWARE.search(name)
             found.append(
-                Input(
+                InputDevice(
                     index=index,
                     name=name,
                     channels=int(device["max_input_channels"]),
@@ -69,7 +69,7 @@ def inputs(devices: Iterable[Mapping[str, Any]], cards: Mapping[int, Card]) -> l
     return found
 
 
-def choose(wanted: str, found: Sequence[Input], default: int) -> Input:
+def choose(wanted: str, found: Sequence[InputDevice], default: int) -> InputDevice:
     """Return the input that is meant by an index, a stable id, a name or a unique part of it; empty: the default.
 
     Raises:
@@ -94,7 +94,7 @@ def choose(wanted: str, found: Sequence[Input], default: int) -> Input:
     return matches[0]
 
 
-def find_again(known: Input, found: Sequence[Input]) -> Input:
+def find_again(known: InputDevice, found: Sequence[InputDevice]) -> InputDevice:
     """Return the very input that was used before.
 
     Raises:
@@ -108,7 +108,7 @@ def find_again(known: Input, found: Sequence[Input]) -> Input:
     return matches[0]
 
 
-def table(found: Sequence[Input]) -> str:
+def table(found: Sequence[InputDevice]) -> str:
     """Return the inputs for people: index, name, channels and native rate, and below each its stable ids."""
     lines = []
     for one in found:
@@ -118,5 +118,5 @@ def table(found: Sequence[Input]) -> str:
     return "\n".join(lines) or "no microphone found"
 
 
-def _known(found: Iterable[Input]) -> str:
+def _known(found: Iterable[InputDevice]) -> str:
     return "; ".join(f"{one.index}: {one.name}{f' ({one.label})' if one.ids else ''}" for one in found) or "none"

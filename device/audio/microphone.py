@@ -7,11 +7,12 @@ import threading
 import time
 from typing import Any
 
+from common.backoff import Backoff
 from device.audio.alsa_cards import cards
-from device.audio.capture import Piece, Pieces, Stream
-from device.audio.capture_faults import Losses, Pauses, SameValue
+from device.audio.capture import CapturedBlock, CaptureQueue, CaptureStream
+from device.audio.capture_faults import LossTracker, StuckDetector
 from device.audio.conversion import Converter, mono
-from device.audio.input_devices import ID_KINDS, Input, choose, find_again, inputs, table
+from device.audio.input_devices import ID_KINDS, InputDevice, choose, find_again, inputs, table
 from device.audio.source import Block, Capture, SourceError
 
 log = logging.getLogger(__name__)
@@ -47,14 +48,14 @@ class Microphone:
     def __init__(self, wanted: str) -> None:
         self._sounddevice = portaudio()
         self._wanted = wanted
-        self._input: Input | None = None
-        self._pieces = Pieces()
+        self._input: InputDevice | None = None
+        self._pieces = CaptureQueue()
         self._converter: Converter | None = None
-        self._same = SameValue()
-        self._losses = Losses()
-        self._tries = Pauses(1.0, 30.0)
+        self._same = StuckDetector()
+        self._losses = LossTracker()
+        self._tries = Backoff(1.0, 30.0)
         # A switch on the microphone gives exact zeros too, and then opening it again helps nobody.
-        self._same_tries = Pauses(60.0, 3_600.0)
+        self._same_tries = Backoff(60.0, 3_600.0)
         self._same_try_s: float | None = None
         self._calling_since_s: float | None = None
         self._lock = threading.Lock()
@@ -63,7 +64,7 @@ class Microphone:
         self.capture: Capture = "ok"
         self._told: Capture = "ok"
         self.reopened = 0
-        self._stream: Stream | None = None
+        self._stream: CaptureStream | None = None
         self._stream = self._open(self._resolve())
         self._keeper = threading.Thread(target=self._keep, name="microphone", daemon=True)
         self._keeper.start()
@@ -109,14 +110,14 @@ class Microphone:
         if self._keeper.is_alive():  # it hangs in PortAudio, and so would the library's own clean-up at exit
             atexit.unregister(self._sounddevice._exit_handler)  # noqa: SLF001 - there is no public way
 
-    def _resolve(self) -> Input:
+    def _resolve(self) -> InputDevice:
         found = present(self._sounddevice)
         if self._input is None or self._wanted.startswith(ID_KINDS):
             return choose(self._wanted, found, default_index(self._sounddevice))
         return find_again(self._input, found)
 
-    def _open(self, found: Input) -> Stream:
-        stream = Stream(self._sounddevice, found, self._pieces)
+    def _open(self, found: InputDevice) -> CaptureStream:
+        stream = CaptureStream(self._sounddevice, found, self._pieces)
         by = found.label if found.ids else "its name only"
         log.info("listening to %r, known by %s: %s", found.name, by, stream.chain)
         self._input, self.name = found, found.name
@@ -177,7 +178,7 @@ class Microphone:
         if stream is not None:
             stream.close()
 
-    def _judge(self, piece: Piece, fact: Capture) -> None:
+    def _judge(self, piece: CapturedBlock, fact: Capture) -> None:
         """Report what samples tell, unless they waited in the queue while their stream ended."""
         with self._lock:
             if piece.stream is self._stream:
@@ -216,7 +217,7 @@ def listing() -> str:
     return table(present(portaudio()))
 
 
-def present(sounddevice: Any) -> list[Input]:
+def present(sounddevice: Any) -> list[InputDevice]:
     """Return the inputs that were there when PortAudio last looked, with what the kernel knows of their cards."""
     return inputs(sounddevice.query_devices(), cards())
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from device.audio import microphone
-from device.audio.clip_player import Clips
+from device.audio.clip_player import ClipPlayer
 from device.audio.source import Source
 from device.settings import DeviceSettings
 
@@ -15,5 +15,5 @@ def open_source(settings: DeviceSettings, again: str | None = None) -> Source:
         SourceError: it is not there or cannot be used.
     """
     if settings.clips:
-        return Clips(Path(settings.clips), loop=settings.loop)
+        return ClipPlayer(Path(settings.clips), loop=settings.loop)
     return microphone.Microphone(again or settings.mic)

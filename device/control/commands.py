@@ -24,9 +24,9 @@ from broker.messages import (
 from broker.topics import CommandName
 from device.control import model_update
 from device.control.overrides import Kept
+from device.inference.model import load_verified
 from device.settings import DeviceSettings
-from models.bundle import Bundle, BundleError
-from models.runtime import Classifier
+from models.bundle import BundleError
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +69,8 @@ class Orders:
 
     Example:
         kept = device.control.overrides.load(settings.state_dir)
-        usable = usable_model(settings, kept)
-        orders = Orders(settings, kept, usable.bundle.folder)
+        model = load_first_usable((kept.model, kept.previous_model), settings.model)
+        orders = Orders(settings, kept, model.bundle.folder)
         link = Link(settings, device, status, outbox, on_command=orders.put)
         ...
         for window in windows:
@@ -211,7 +211,7 @@ class Orders:
                 folder = model_update.install(model_update.fetch(command.source), self._settings.model_key, self._sent)
             else:
                 folder = models.bundle.find(self._kept.previous_model or self._settings.model)
-                verified(folder)
+                load_verified(folder)
             done = _Prepared(command.transaction, folder)
         except (BundleError, ImportError, OSError) as error:
             done = _Prepared(command.transaction, None, str(error))
@@ -239,37 +239,3 @@ class Orders:
     def _name(self, bundle: Path) -> str | None:
         """Return how `Kept` names a bundle: its folder if it was sent here, None for the settings' own."""
         return str(bundle) if bundle.parent == self._sent else None
-
-
-class Usable(NamedTuple):
-    """A bundle that has passed its golden test on this machine."""
-
-    bundle: Bundle
-    classifier: Classifier
-
-
-def usable_model(settings: DeviceSettings, kept: Kept) -> Usable:
-    """Return the model that was in force last; with a warning the one before or the settings' own, if it is broken.
-
-    Raises:
-        BundleError: not even the settings' own model can be used.
-    """
-    for sent in (kept.model, kept.previous_model):
-        if sent:
-            try:
-                return verified(Path(sent))
-            except BundleError as error:
-                log.warning("the model that was sent to this device cannot be used (%s); trying the one before", error)
-    return verified(models.bundle.find(settings.model))
-
-
-def verified(folder: Path) -> Usable:
-    """Return the bundle of a folder, ready to use.
-
-    Raises:
-        BundleError: it is not right, or its golden file gives other scores on this machine.
-    """
-    bundle = models.bundle.load(folder)
-    classifier = Classifier(bundle)
-    classifier.verify()
-    return Usable(bundle, classifier)

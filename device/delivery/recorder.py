@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from broker.messages import MAX_SEQ, Heard, Reading, encode
-from device.audio.source import FLOOR_DBFS
+from device.audio.level import FLOOR_DBFS
 from device.delivery.outbox import Outbox
 from device.delivery.timestamps import Kind, Stamp
 from device.inference.pipeline import Window

@@ -14,7 +14,7 @@ FRAMES = int(MEMORY_S * 1000 / FRAME_MS)
 LOWEST_DB, HIGHEST_DB = 0.0, 120.0
 
 
-class Background:
+class NoiseFloor:
     """Tracks the background's power without knowing what is speech.
 
     A low quantile of the frames' powers over some seconds, as in quantile-based noise estimation (Stahl, Fischer and

@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from device.audio.source import SAMPLE_RATE_HZ, Block, clipped, level_dbfs
-from device.inference.noise_floor import Background
+from device.audio.level import count_clipped, level_dbfs
+from device.audio.source import SAMPLE_RATE_HZ, Block
+from device.inference.noise_floor import NoiseFloor
 from device.inference.speech_gate import FRAME_MS, FRAME_SAMPLES, SpeechGate
 from models.bundle import Manifest
 from models.frontend import Frames, LogMelStream, Samples
@@ -82,7 +83,7 @@ class Recent:
 
 def windows(blocks: Iterable[Block], manifest: Manifest, classify: Classify, gate_dbfs: float) -> Iterator[Window]:
     """Yield one `Window` per hop, the first as soon as a whole window has been heard without a gap."""
-    background = Background()
+    background = NoiseFloor()
     stretch = _Stretch(manifest, classify, gate_dbfs, background)
     for block in blocks:
         if block.after_gap:
@@ -96,7 +97,7 @@ class _Stretch:
     Only the background is shared by all, as the order of its frames means nothing.
     """
 
-    def __init__(self, manifest: Manifest, classify: Classify, gate_dbfs: float, background: Background) -> None:
+    def __init__(self, manifest: Manifest, classify: Classify, gate_dbfs: float, background: NoiseFloor) -> None:
         self._manifest = manifest
         self._classify = classify
         self._background = background
@@ -131,7 +132,7 @@ class _Stretch:
             smoothed=smoothed,
             top=None if smoothed is None else self._manifest.labels[int(smoothed.argmax())],
             level_dbfs=level_dbfs(self._samples.values),
-            clipping=clipped(hop.samples) / len(hop.samples),
+            clipping=count_clipped(hop.samples) / len(hop.samples),
             snr_db=None if state == "silent" else self._background.snr_db(self._powers.values[speech]),
         )
 

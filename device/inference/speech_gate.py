@@ -6,7 +6,8 @@ import numpy as np
 import webrtcvad
 from numpy.typing import NDArray
 
-from device.audio.source import SAMPLE_RATE_HZ, powers
+from device.audio.level import mean_power
+from device.audio.source import SAMPLE_RATE_HZ
 from models.frontend import Samples
 
 FRAME_MS = 30
@@ -47,7 +48,7 @@ class SpeechGate:
         count = len(pending) // FRAME_SAMPLES
         frames = pending[: count * FRAME_SAMPLES].reshape(count, FRAME_SAMPLES)
         self._pending = pending[count * FRAME_SAMPLES :]
-        found = powers(frames)
+        found = mean_power(frames)
         speech = [self._is_speech(frame, power) for frame, power in zip(frames, found.tolist(), strict=True)]
         return Gated(np.array(speech, dtype=np.bool_), found)
 

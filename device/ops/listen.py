@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from device.audio.source import Source, clipped, decibel
+from device.audio.level import count_clipped, to_dbfs
+from device.audio.source import Source
 from device.inference.speech_gate import FRAME_MS, SpeechGate
 from models.frontend import Samples
 
@@ -66,11 +67,11 @@ def describe(samples: Samples, gate_dbfs: float) -> Sound:
     powers = gated.powers[SETTLING_FRAMES:]
     if len(powers) * FRAME_MS < 200:
         raise ValueError(f"only {len(samples) / 16_000:.1f} s of sound came; at least half a second is needed")
-    lowest, quiet, middle, highest = (decibel(float(power)) for power in np.percentile(powers, [5, 10, 50, 95]))
+    lowest, quiet, middle, highest = (to_dbfs(float(power)) for power in np.percentile(powers, [5, 10, 50, 95]))
     return Sound(
         seconds=len(samples) / 16_000,
         zeros=not samples.any(),
-        clipping=clipped(samples) / len(samples),
+        clipping=count_clipped(samples) / len(samples),
         floor_dbfs=middle,
         quiet_dbfs=quiet,
         spread_db=highest - lowest,

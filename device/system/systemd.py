@@ -16,7 +16,7 @@ WITHOUT_WATCHDOG_S = 30.0
 """How often the status is told when nobody waits for a sign of life."""
 
 
-class Notify:
+class SystemdNotifier:
     """Speaks to the service manager that started this process, if one did; used by one thread.
 
     Call `alive` for each window that has flowed and for each tick of a pause, and for nothing else: a device that

@@ -18,7 +18,7 @@ from syscalls import GivenAway, SoundSearch, contents, read_trace, start_traced,
 
 from broker import topics
 from broker.messages import Reading, ServerStatus, Stored, decode, encode, split
-from device.audio.source import level_dbfs
+from device.audio.level import level_dbfs
 from models.frontend import Samples
 from models.runtime import synthetic_clip
 

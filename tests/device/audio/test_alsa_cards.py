@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import pytest
 
-from device.audio.alsa_cards import Card, cards
-from device.audio.input_devices import Input, choose, find_again, inputs, table
+from device.audio.alsa_cards import AlsaCard, cards
+from device.audio.input_devices import InputDevice, choose, find_again, inputs, table
 from device.audio.source import SourceError
 
 
@@ -39,7 +39,7 @@ class Tree(NamedTuple):
         (self.proc / f"card{number}").rmdir()
         (self.sys / f"card{number}" / "device").unlink()
 
-    def cards(self) -> dict[int, Card]:
+    def cards(self) -> dict[int, AlsaCard]:
         """Read it."""
         return cards(self.proc, self.sys)
 
@@ -63,7 +63,7 @@ def tree(tmp_path: Path) -> Tree:
     return tree
 
 
-def offered(tree: Tree, *names: str) -> list[Input]:
+def offered(tree: Tree, *names: str) -> list[InputDevice]:
     """Return what PortAudio would offer under these names; those that begin with `-` are outputs."""
     devices = [
         {"name": name, "max_input_channels": 0 if name.startswith("-") else 1, "default_samplerate": 48_000.0}
@@ -152,7 +152,7 @@ def test_without_any_microphone_the_sentence_says_what_to_do() -> None:
     with pytest.raises(SourceError, match="--clips"):
         choose("", [], default=-1)
     with pytest.raises(SourceError, match=r"choose one with --mic: 0: loopback"):
-        choose("", [Input(0, "loopback", 1, 48_000, None, 0)], default=-1)
+        choose("", [InputDevice(0, "loopback", 1, 48_000, None, 0)], default=-1)
 
 
 def test_a_microphone_with_a_serial_number_is_found_again_wherever_it_is(tree: Tree) -> None:
@@ -175,8 +175,8 @@ def test_a_microphone_without_a_serial_number_is_found_again_at_its_port_only(tr
     with pytest.raises(SourceError, match=r"\(usb-path:1-1.2\) is gone; there is: 0: USB"):
         find_again(known, offered(tree, USB.format(2)))
 
-    other = Card(1, "Device", "1-1.2", "17a0:0305")
-    assert not known.is_same(Input(0, USB.format(1), 1, 48_000, other, 0))
+    other = AlsaCard(1, "Device", "1-1.2", "17a0:0305")
+    assert not known.is_same(InputDevice(0, USB.format(1), 1, 48_000, other, 0))
 
     tree.plug_usb(3, "Device_1", "1-1.2")
     assert find_again(known, offered(tree, USB.format(2), USB.format(3))).index == 1
@@ -195,9 +195,9 @@ def test_twins_with_one_serial_number_are_told_apart_by_their_ports(tree: Tree) 
 
 def test_what_is_no_usb_card_is_found_again_by_its_alsa_id_or_name(tree: Tree) -> None:
     """A soldered card keeps its id when its number changes; an input made by software keeps its name."""
-    soldered, software = Card(0, "Mic"), Input(7, "pulse", 1, 48_000, None, 0)
+    soldered, software = AlsaCard(0, "Mic"), InputDevice(7, "pulse", 1, 48_000, None, 0)
     tree.solder(3, "Mic")
     found = offered(tree, "pulse", "Mic (hw:3,0)", "Mic")
 
-    assert find_again(Input(5, "Mic (hw:0,0)", 1, 48_000, soldered, 0), found).index == 1
+    assert find_again(InputDevice(5, "Mic (hw:0,0)", 1, 48_000, soldered, 0), found).index == 1
     assert find_again(software, found).index == 0

@@ -1,4 +1,4 @@
-"""What samples alone tell of a fault, how losses are told, how long to wait, and what a full queue drops."""
+"""What samples alone tell of a fault, how losses are told, and what a full queue drops."""
 
 from typing import cast
 
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.audio.capture import QUEUE_BLOCKS, Piece, Pieces, Stream
-from device.audio.capture_faults import QUIET_S, Losses, Pauses, SameValue
+from device.audio.capture import QUEUE_BLOCKS, CapturedBlock, CaptureQueue, CaptureStream
+from device.audio.capture_faults import QUIET_S, LossTracker, StuckDetector
 from models.frontend import Samples
 
 RATE_HZ = 100
@@ -35,14 +35,14 @@ def of(value: int, seconds: float) -> Samples:
 )
 def test_one_value_for_three_seconds_is_a_fault(sound: Samples, fact: str) -> None:
     """Zeros and other values are told apart, and one other sample ends it."""
-    assert SameValue().push(sound, RATE_HZ) == fact
+    assert StuckDetector().push(sound, RATE_HZ) == fact
 
 
 @given(st.lists(st.tuples(st.integers(-1, 1), st.integers(0, 400)), max_size=6), st.integers(1, 200))
 def test_the_fact_does_not_depend_on_the_block_size(runs: list[tuple[int, int]], size: int) -> None:
     """However the sound is cut, the same is known at its end."""
     sound = np.repeat([value for value, _ in runs], [count for _, count in runs]).astype(np.int16)
-    whole, cut = SameValue(), SameValue()
+    whole, cut = StuckDetector(), StuckDetector()
 
     facts = [cut.push(sound[start : start + size], RATE_HZ) for start in range(0, len(sound), size)] or ["ok"]
 
@@ -51,7 +51,7 @@ def test_the_fact_does_not_depend_on_the_block_size(runs: list[tuple[int, int]],
 
 def test_losses_are_told_once_when_they_begin_and_once_when_they_end() -> None:
     """However many there are between, and again for the next spell."""
-    losses = Losses()
+    losses = LossTracker()
 
     told = [losses.push(total, at_s) for at_s, total in enumerate([0, 2, 5, 5, 6])]
     over = losses.push(6, 4 + QUIET_S)
@@ -62,23 +62,12 @@ def test_losses_are_told_once_when_they_begin_and_once_when_they_end() -> None:
     assert losses.push(7, 6 + QUIET_S) is not None
 
 
-def test_pauses_grow_with_jitter_to_the_longest_and_begin_anew() -> None:
-    """Each is half to all of a span that doubles."""
-    pauses = Pauses(1, 5)
-
-    for span_s in (1, 2, 4, 5, 5):
-        assert span_s / 2 <= pauses.next_s() <= span_s
-    pauses.reset()
-    assert pauses.next_s() <= 1
-    assert len({Pauses(1, 5).next_s() for _ in range(10)}) > 1
-
-
 def test_a_full_queue_drops_all_that_waits_as_one_gap_and_counts_it() -> None:
     """So that a pipeline which is too slow still gets long stretches without a gap."""
-    pieces = Pieces()
+    pieces = CaptureQueue()
     silence = np.zeros((1, 1), np.int16)
     for number in range(QUEUE_BLOCKS + 3):
-        pieces.put(Piece(silence, number, after_gap=number == 0, stream=cast("Stream", None)))
+        pieces.put(CapturedBlock(silence, number, after_gap=number == 0, stream=cast("CaptureStream", None)))
 
     left = [pieces.get(0) for _ in range(3)]
 

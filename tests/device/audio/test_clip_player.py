@@ -147,7 +147,7 @@ def test_nothing_to_play_is_said(tmp_path: Path, make: object) -> None:
 def test_clips_are_paced_by_the_clock_and_end(tmp_path: Path) -> None:
     """Half a second of clip and half a second of pause arrive as blocks in order, dated one block apart."""
     soundfile.write(tmp_path / "clip.wav", CLIP[:8_000], 16_000)
-    player = clip_player.Clips(tmp_path / "clip.wav", loop=False)
+    player = clip_player.ClipPlayer(tmp_path / "clip.wav", loop=False)
 
     blocks = list(iter(player.read, None))
 
@@ -161,7 +161,7 @@ def test_clips_are_paced_by_the_clock_and_end(tmp_path: Path) -> None:
 def test_a_loop_ends_when_it_is_closed(tmp_path: Path) -> None:
     """Closing ends a player that would go on for ever."""
     soundfile.write(tmp_path / "clip.wav", CLIP[:1_600], 16_000)
-    player = clip_player.Clips(tmp_path / "clip.wav", loop=True)
+    player = clip_player.ClipPlayer(tmp_path / "clip.wav", loop=True)
     assert player.read() is not None
 
     player.close()

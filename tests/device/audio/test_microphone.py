@@ -36,12 +36,12 @@ class Card:
             raise sounddevice.PortAudioError("not taken")
 microphone.portaudio = Card
 # Neither is it paced, unlike all cards: let it wait while enough is queued.
-ended, put = False, capture.Pieces.put
+ended, put = False, capture.CaptureQueue.put
 def paced(self, piece):
     while self._waiting.qsize() > 50 and not ended:
         time.sleep(0.001)
     put(self, piece)
-capture.Pieces.put = paced
+capture.CaptureQueue.put = paced
 try:
     source = microphone.Microphone(wanted)
 except SourceError as error:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from pulse import MICROPHONE, SoundServer, sound_server
 
-from device.audio.source import level_dbfs
+from device.audio.level import level_dbfs
 from models.runtime import synthetic_clip
 
 pytestmark = pytest.mark.skipif(
@@ -30,7 +30,8 @@ TIMEOUT_S = 90.0
 LISTEN = """
 import json, logging, sys, threading, time
 from device.audio import capture, microphone
-from device.audio.source import SourceError, level_dbfs
+from device.audio.level import level_dbfs
+from device.audio.source import SourceError
 logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
 microphone.HUNG_S, capture.STALLED_S = float(sys.argv[2]), float(sys.argv[3])
 source = microphone.Microphone(sys.argv[1])

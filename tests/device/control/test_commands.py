@@ -19,11 +19,11 @@ import models.bundle
 from broker.messages import CommandResponse
 from broker.topics import COMMANDS, CommandName
 from device.control import model_update
-from device.control.commands import Orders, usable_model
+from device.control.commands import Orders
 from device.control.overrides import Kept
+from device.inference.model import load_first_usable
 from device.settings import DeviceSettings
 from models import packing, signing
-from models.bundle import BundleError
 
 PRIVATE = bytes(range(32))
 OWN = models.bundle.find(models.bundle.DEFAULT)
@@ -38,7 +38,8 @@ class Operator:
         self.settings = DeviceSettings(**{"name": "Kitchen", "state_dir": state_dir, "model_key": key} | changes)
         self.answers: list[tuple[str, CommandResponse]] = []
         kept = device.control.overrides.load(state_dir)
-        self.orders = Orders(self.settings, kept, usable_model(self.settings, kept).bundle.folder)
+        model = load_first_usable((kept.model, kept.previous_model), self.settings.model)
+        self.orders = Orders(self.settings, kept, model.bundle.folder)
         self._next = 0
 
     def ask(self, name: CommandName, /, *, transaction: str | None = None, **fields: Any) -> CommandResponse:
@@ -197,7 +198,8 @@ def test_a_signed_model_is_taken_and_rolled_back(operator: Operator, packed: Pat
     assert sent.parent == operator.settings.state_dir / "models"
     assert operator.kept() == Kept(model=str(sent), previous_model="")
     kept = operator.kept()
-    assert usable_model(operator.settings, kept).bundle.folder == sent
+    sent_models = (kept.model, kept.previous_model)
+    assert load_first_usable(sent_models, operator.settings.model).bundle.folder == sent
     assert operator.ask("model", rollback=True).status == "ok"
     assert operator.orders.desired.bundle == OWN
     assert operator.ask("model", rollback=True).status == "ok"
@@ -347,12 +349,6 @@ def test_a_model_that_broke_on_disk_is_left_for_the_one_before(
     assert again.send(packed).status == "ok", "and it can be sent anew"
     assert again.orders.desired.bundle == sent
     assert again.kept().previous_model == ""
-
-
-def test_a_device_whose_own_model_is_broken_does_not_start(tmp_path: Path) -> None:
-    """There is nothing to fall back to behind the settings' own model."""
-    with pytest.raises(BundleError, match="no bundle"):
-        usable_model(DeviceSettings(name="Kitchen", model="none", state_dir=tmp_path), Kept(model="/none"))
 
 
 class Site:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import models.bundle
-from device.audio.source import FLOOR_DBFS, Block, clipped, level_dbfs
-from device.inference.noise_floor import Background
+from device.audio.level import FLOOR_DBFS, count_clipped, level_dbfs
+from device.audio.source import Block
+from device.inference.noise_floor import NoiseFloor
 from device.inference.pipeline import Smoother, Window, windows
 from models.bundle import Manifest
 from models.frontend import Frames, FrontEnd, Samples
@@ -152,7 +153,7 @@ def test_snr_is_how_far_speech_stands_above_the_background(deviation: float, gat
 
 def test_snr_ignores_exact_zeros_and_is_bounded() -> None:
     """A muted microphone does not make the room seem quiet, and no sound gives a figure that is none."""
-    background = Background()
+    background = NoiseFloor()
     background.push(np.zeros(100))
     assert background.snr_db(np.array([0.1])) == 0, "nothing to compare yet"
 
@@ -165,7 +166,7 @@ def test_snr_ignores_exact_zeros_and_is_bounded() -> None:
 
 def test_the_background_follows_the_room_within_twenty_seconds() -> None:
     """A fan that is switched on or off is the background soon after, and one click is not."""
-    background = Background()
+    background = NoiseFloor()
     quiet, fan = np.full(700, 1e-6), np.full(700, 1e-4)
     background.push(quiet)
     assert background.snr_db(np.array([1e-2])) == pytest.approx(40)
@@ -260,7 +261,7 @@ def test_level_of_silence_is_the_floor_never_full_scale() -> None:
 
 def test_clipping_counts_both_ends() -> None:
     """Samples at either end of the scale count, others do not."""
-    assert clipped(np.array([32_767, -32_768, 32_766, 0], np.int16)) == 2
+    assert count_clipped(np.array([32_767, -32_768, 32_766, 0], np.int16)) == 2
 
 
 def test_hop_ends_follow_each_other() -> None:

@@ -11,7 +11,7 @@ from brokers import DEVICE, free_port
 from rooms import ROOT, Room
 from services import wait_until
 
-from device.system.systemd import Notify
+from device.system.systemd import SystemdNotifier
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def heard(listener: socket.socket) -> list[str]:
 def test_a_start_a_status_and_an_end_are_told(manager: tuple[socket.socket, str]) -> None:
     """READY, STATUS in one line, WATCHDOG and STOPPING come as sd_notify(3) words them."""
     listener, name = manager
-    notify = Notify({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "1"})
+    notify = SystemdNotifier({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "1"})
 
     notify.ready("listening to\na microphone")
     notify.alive("3 windows")
@@ -68,7 +68,7 @@ def test_signs_of_life_are_rarer_than_windows_and_often_enough(
     now_s = 0.0
     monkeypatch.setattr("device.system.systemd.time.monotonic", lambda: now_s)
     environment = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "60000000"}
-    notify = Notify(environment | ({"WATCHDOG_PID": str(pid)} if pid else {}))
+    notify = SystemdNotifier(environment | ({"WATCHDOG_PID": str(pid)} if pid else {}))
 
     notify.ready("")
     for now_s in range(1, 61):
@@ -84,7 +84,7 @@ def test_a_watchdog_of_another_process_is_not_hurried_for(
     listener, name = manager
     now_s = 0.0
     monkeypatch.setattr("device.system.systemd.time.monotonic", lambda: now_s)
-    notify = Notify({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": str(os.getpid() + 1)})
+    notify = SystemdNotifier({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": str(os.getpid() + 1)})
 
     for now_s in range(30):
         notify.alive(f"{now_s}")
@@ -117,7 +117,7 @@ def test_a_running_device_tells_systemd_how_it_is(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("name", ["", "vsock:2:1234", "/nowhere/notify"])
 def test_without_someone_who_listens_nothing_happens(name: str, caplog: pytest.LogCaptureFixture) -> None:
     """A device that systemd did not start, or whose systemd is gone, goes on; a broken socket is said once."""
-    notify = Notify({"NOTIFY_SOCKET": name} if name else {})
+    notify = SystemdNotifier({"NOTIFY_SOCKET": name} if name else {})
 
     notify.ready("")
     notify.alive("")
