@@ -7,16 +7,45 @@ from pathlib import Path
 def replace(path: Path, content: bytes) -> None:
     """Replace the content of a file, all or nothing, also over a loss of power; make its folder if need be.
 
+    When it returns, the new content is on disk. When it raises, the old content is there still.
+
     Raises:
         OSError: the folder or the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.new")
-    with fresh.open("wb") as file:
+    try:
+        write(fresh, content)
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file and wait until its content is on disk; who reads it meanwhile may see a part of it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with path.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(path)
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are on disk: a renamed file can lose its new name to a loss of power (fsync(2)).
+
+    Raises:
+        OSError: the folder cannot be opened.
+    """
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def create_private(path: Path, text: str) -> None:

@@ -2,7 +2,6 @@
 
 import http.client
 import logging
-import os
 import shutil
 import ssl
 import time
@@ -13,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import models.bundle
+from common import files
 from models.bundle import Bundle, BundleError
 from models.runtime import Classifier
 
@@ -60,16 +60,13 @@ def install(packed: bytes, key: str, folder: Path) -> Path:
     """
     from models.packing import unpack  # noqa: PLC0415 - the signature's library is needed now only
 
-    files = unpack(packed, key)
+    contents = unpack(packed, key)
     fresh = folder / ".new"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     try:
-        for name, content in files.items():
-            with (fresh / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+        for name, content in contents.items():
+            files.write(fresh / name, content)
         bundle = _tried(fresh)
         place = folder / f"{bundle.manifest.name}-{sha256(packed).hexdigest()[:8]}"
         if place.exists():
@@ -79,6 +76,7 @@ def install(packed: bytes, key: str, folder: Path) -> Path:
                 shutil.rmtree(place)
         if not place.exists():
             fresh.replace(place)
+            files.sync_folder(folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return place

@@ -109,8 +109,7 @@ def _write(root: Path, command: Path) -> None:
     }
     theirs = {etc / "moodwire" / "device.toml": _SETTINGS, etc / "moodwire" / "mqtt-password": ""}
     for path, text in ours.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        files.replace(path, text.encode())
         print(f"wrote {path}")
     (root / "usr" / "local" / "bin" / WRAPPER).chmod(0o755)
     for path, text in theirs.items():
