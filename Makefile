@@ -10,7 +10,7 @@ LIVE_PORT ?= 8082
 DASHBOARD_PORT ?= 8050
 MQTT_PORT ?= 18830
 
-.PHONY: demo device test check format train lock clean
+.PHONY: demo device test test-fast check coverage format train lock clean
 
 demo: .venv/ready
 	@.venv/bin/moodwire demo --for-s $(FOR) --data-dir "$(DATA)" --wav "$(WAV)" $(if $(MIC),--mic) \
@@ -19,10 +19,23 @@ demo: .venv/ready
 test: system-packages check
 	.venv-test/bin/pytest
 
+# What a change needs before it is committed: no browser, no sound server, nothing that takes seconds by itself.
+test-fast: .venv-test/ready
+	.venv-test/bin/pytest -m "not slow and not browser and not audio"
+
+# The same commands as the hook of .pre-commit-config.yaml.
 check: .venv-test/ready
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/mypy
+	.venv-test/bin/codespell
+
+# Branch coverage of all tests, those in other processes included; CONTRIBUTING.md says what is left uncovered.
+coverage: system-packages .venv-test/ready
+	.venv-test/bin/coverage erase
+	.venv-test/bin/coverage run -m pytest
+	.venv-test/bin/coverage combine --quiet
+	.venv-test/bin/coverage report
 
 format: .venv-test/ready
 	.venv-test/bin/ruff check --fix .

@@ -14,6 +14,13 @@ settings.register_profile("moodwire", deadline=None)
 settings.load_profile("moodwire")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that look at the page in a browser, so that `-m "not browser"` finds them."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+
+
 @pytest.fixture(scope="session", params=[*STORES, "cluster"])
 def any_store_process(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

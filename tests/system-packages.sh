@@ -22,7 +22,7 @@ need systemd-analyze systemd
 
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "Installing with apt:$missing"
+    echo "Calling apt-get to install what the tests use (broker, store, sound server, browser):$missing"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
     # No service of these packages shall start by itself: the tests start their own.

@@ -22,7 +22,7 @@ from device.audio.level import level_dbfs
 from models.frontend import Samples
 from models.runtime import synthetic_clip
 
-pytestmark = pytest.mark.skipif(untraceable() != "", reason=untraceable())
+pytestmark = [pytest.mark.audio, pytest.mark.skipif(untraceable() != "", reason=untraceable())]
 needs_portaudio = pytest.mark.skipif(
     ctypes.util.find_library("portaudio") is None,
     reason="PortAudio is not installed (Debian: apt install libportaudio2)",
@@ -31,7 +31,7 @@ READINGS = 3
 MAY_OPEN = (
     r"/dev/null",
     r"{state}/outbox\S*",
-    r"{state}/kept\.\w+",
+    r"{state}/kept\.json(\.new)?",
     r"{state}/device-id(\.new)?",
     r"/dev/snd/\S+",  # sound cards
     r"/dev/shm/jack_db-\d+/\S+",  # PortAudio asks whether a JACK server runs

@@ -14,6 +14,7 @@ import soxr
 from models.frontend import Samples
 from models.runtime import synthetic_clip
 
+pytestmark = pytest.mark.audio
 needs_portaudio = pytest.mark.skipif(
     ctypes.util.find_library("portaudio") is None,
     reason="PortAudio is not installed (Debian: apt install libportaudio2)",

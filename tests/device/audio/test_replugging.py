@@ -17,10 +17,13 @@ from pulse import MICROPHONE, SoundServer, sound_server
 from device.audio.level import level_dbfs
 from models.runtime import synthetic_clip
 
-pytestmark = pytest.mark.skipif(
-    ctypes.util.find_library("portaudio") is None,
-    reason="PortAudio is not installed (Debian: apt install libportaudio2)",
-)
+pytestmark = [
+    pytest.mark.audio,
+    pytest.mark.skipif(
+        ctypes.util.find_library("portaudio") is None,
+        reason="PortAudio is not installed (Debian: apt install libportaudio2)",
+    ),
+]
 VOICE = synthetic_clip(16_000)
 VOICE_DBFS = level_dbfs(VOICE)
 LONG_VOICE = np.tile(VOICE, 120)
