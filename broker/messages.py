@@ -33,6 +33,9 @@ EraseGeneration = Annotated[int, Meta(ge=0, le=2**48)]
 """How often a device was deleted; the store can count so far."""
 Range = tuple[Seq, Seq]
 """First and last sequence number, both included."""
+CaptureState = Literal["ok", "zeros", "flat", "stalled", "missing", "paused"]
+"""Whether sound comes in; else why not: exact zeros, one constant value, a microphone that delivers nothing, no
+microphone, or a paused device."""
 
 
 _BOOT = re.compile("[0-9a-f]{16}")
@@ -145,9 +148,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     source: ShortText
     """Microphone or folder that is being listened to."""
     clock_synced: bool
-    capture: Literal["ok", "zeros", "flat", "stalled", "missing", "paused"] = "ok"
-    """Whether sound comes in; else what is wrong with it: exact zeros, one value all the time, no callbacks from a
-    microphone that is there, no microphone, or someone paused the device."""
+    capture: CaptureState = "ok"
     overruns: Count = 0
     """Blocks of sound that were lost since the start of the process."""
     reopened: Count = 0

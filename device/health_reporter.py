@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from broker.messages import Health
+from broker.messages import CaptureState, Health
 from device.delivery.outbox import Outbox
 from device.delivery.session import Link
 from device.system import clock, resources
@@ -21,7 +21,7 @@ class Hearing(NamedTuple):
 
     source: str
     """What is listened to, for people."""
-    capture: Literal["ok", "zeros", "flat", "stalled", "missing", "paused"]
+    capture: CaptureState
     overruns: int
     """Blocks of sound that were lost since the start of the process."""
     reopened: int

@@ -1,9 +1,8 @@
 """What can be wrong with captured sound."""
 
-from typing import Literal
-
 import numpy as np
 
+from broker.messages import CaptureState
 from models.frontend import Samples
 
 SAME_S = 3.0
@@ -20,7 +19,7 @@ class StuckDetector:
         self._value: int | None = None
         self._same = 0
 
-    def push(self, samples: Samples, rate_hz: int) -> Literal["ok", "zeros", "flat"]:
+    def push(self, samples: Samples, rate_hz: int) -> CaptureState:
         """Take the next mono samples and return what is known at their end."""
         if len(samples) > 0:
             last = int(samples[-1])

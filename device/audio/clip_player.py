@@ -10,7 +10,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from device.audio.source import SAMPLE_RATE_HZ, Block, Capture, SourceError
+from broker.messages import CaptureState
+from device.audio.source import SAMPLE_RATE_HZ, Block, SourceError
 from device.system import clock
 from models.frontend import Samples
 
@@ -36,7 +37,7 @@ class ClipPlayer:
     """
 
     dropped_blocks = 0
-    capture: Capture = "ok"
+    capture: CaptureState = "ok"
     reopened = 0
 
     def __init__(self, path: Path, *, loop: bool) -> None:

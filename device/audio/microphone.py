@@ -7,13 +7,14 @@ import threading
 import time
 from typing import Any
 
+from broker.messages import CaptureState
 from common.backoff import Backoff
 from device.audio.alsa_cards import cards
 from device.audio.capture import CapturedBlock, CaptureQueue, CaptureStream
 from device.audio.capture_faults import LossTracker, StuckDetector
 from device.audio.conversion import Converter, mono
 from device.audio.input_devices import ID_KINDS, InputDevice, choose, find_again, inputs, table
-from device.audio.source import Block, Capture, SourceError
+from device.audio.source import Block, SourceError
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +62,8 @@ class Microphone:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self.name = ""
-        self.capture: Capture = "ok"
-        self._told: Capture = "ok"
+        self.capture: CaptureState = "ok"
+        self._told: CaptureState = "ok"
         self.reopened = 0
         self._stream: CaptureStream | None = None
         self._stream = self._open(self._resolve())
@@ -178,17 +179,17 @@ class Microphone:
         if stream is not None:
             stream.close()
 
-    def _judge(self, piece: CapturedBlock, fact: Capture) -> None:
+    def _judge(self, piece: CapturedBlock, fact: CaptureState) -> None:
         """Report what samples tell, unless they waited in the queue while their stream ended."""
         with self._lock:
             if piece.stream is self._stream:
                 self._tell(fact)
 
-    def _report(self, capture: Capture, error: SourceError | None = None) -> None:
+    def _report(self, capture: CaptureState, error: SourceError | None = None) -> None:
         with self._lock:
             self._tell(capture, error)
 
-    def _tell(self, capture: Capture, error: SourceError | None = None) -> None:
+    def _tell(self, capture: CaptureState, error: SourceError | None = None) -> None:
         """Note how the capture is, and log it if that is news."""
         self.capture = capture
         told, self._told = self._told, capture

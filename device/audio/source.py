@@ -1,13 +1,11 @@
 """Sources of sound: what a microphone and a clip player have in common."""
 
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
+from broker.messages import CaptureState
 from models.frontend import Samples
 
 SAMPLE_RATE_HZ = 16_000
-Capture = Literal["ok", "zeros", "flat", "stalled", "missing"]
-"""Whether sound comes in; else what is wrong: exact zeros, one value all the time, a device that is there but delivers
-nothing, or no device."""
 
 
 class Block(NamedTuple):
@@ -36,7 +34,7 @@ class Source(Protocol):
         """Blocks that were lost because nobody took them in time."""
 
     @property
-    def capture(self) -> Capture:
+    def capture(self) -> CaptureState:
         """Whether sound comes in."""
 
     @property

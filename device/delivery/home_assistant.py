@@ -7,10 +7,10 @@ abbreviations exist changes from version to version.
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from broker import topics
-from broker.messages import Live, Status, encode
+from broker.messages import CaptureState, Live, Status, encode
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +172,7 @@ def announcement(device: str, status: Status) -> bytes:
             **health,
             "name": "Microphone",
             "device_class": "enum",
-            "options": ["ok", "zeros", "flat", "stalled", "missing", "paused"],
+            "options": list(get_args(CaptureState)),
             "value_template": "{{ value_json.capture }}",
         },
     }

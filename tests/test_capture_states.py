@@ -1,0 +1,27 @@
+"""People read what is wrong with a microphone in the log, on the page and in the docs."""
+
+from pathlib import Path
+from typing import get_args
+
+from broker.messages import CaptureState
+from dashboard.page import CAPTURE
+from device.audio.microphone import WRONG
+
+ROOT = Path(__file__).parent.parent
+STATES = set(get_args(CaptureState))
+FAULTS = STATES - {"ok", "paused"}
+
+
+def test_the_log_and_the_page_explain_every_fault() -> None:
+    """Neither shows a bare word of the wire."""
+    assert set(WRONG) == FAULTS
+    assert set(CAPTURE) == FAULTS
+
+
+def test_the_docs_name_every_state() -> None:
+    """The contract lists them all; the device's page says what to do about each fault."""
+    contract = (ROOT / "broker" / "README.md").read_text()
+    device = (ROOT / "docs" / "device.md").read_text()
+
+    assert [state for state in STATES if f"`{state}`" not in contract] == []
+    assert [fault for fault in FAULTS if f"`capture` is `{fault}`" not in device] == []
