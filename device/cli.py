@@ -15,8 +15,8 @@ from device.audio.source import SourceError
 from device.control.commands import Orders
 from device.delivery.outbox import Limits, Outbox, Owner
 from device.delivery.recorder import Recorder
-from device.delivery.session import Link
-from device.delivery.timestamps import Dating
+from device.delivery.session import Session
+from device.delivery.timestamps import Timestamps
 from device.errors import UNUSABLE
 from device.health_reporter import HealthReporter
 from device.inference.model import load_first_usable
@@ -50,7 +50,7 @@ def run(settings: DeviceSettings) -> int:
                 payload_bytes=round(settings.outbox_max_mb * 1e6),
                 age_s=settings.outbox_max_age_days * 86_400,
             ),
-            Dating(settings.clock_wait_s),
+            Timestamps(settings.clock_wait_s),
         )
         status = Status(
             state="paused" if desired.paused else "online",
@@ -61,7 +61,7 @@ def run(settings: DeviceSettings) -> int:
             model=model.bundle.manifest.name,
             version=version("moodwire"),
         )
-        link = Link(settings, device_id, status, outbox, on_command=orders.put)
+        session = Session(settings, device_id, status, outbox, on_command=orders.put)
     except UNUSABLE as error:
         print(error, file=sys.stderr)
         return 2
@@ -70,23 +70,23 @@ def run(settings: DeviceSettings) -> int:
         return 2
     timings = resources.Timings()
     recorder = Recorder(outbox, status.boot, model.bundle.manifest)
-    runner = Runner(lambda again: open_source(settings, again), orders, recorder, link, SystemdNotifier(), timings)
-    health_reporter = HealthReporter(outbox, link, status.boot, timings, runner.hearing, settings.state_dir)
+    runner = Runner(lambda again: open_source(settings, again), orders, recorder, session, SystemdNotifier(), timings)
+    health_reporter = HealthReporter(outbox, session, status.boot, timings, runner.hearing, settings.state_dir)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: runner.stop())
     log.info("device %s (%s) uses model %s", mac_address(device_id), desired.name, status.model)
     log.info(NOTICE)
-    link.start()
+    session.start()
     health_reporter.start()
     try:
         runner.run(model, source)
-        waiting = link.drain(DRAIN_S) if settings.clips and not settings.loop else outbox.waiting()[0]
+        waiting = session.drain(DRAIN_S) if settings.clips and not settings.loop else outbox.waiting()[0]
     except (SourceError, BundleError, OverflowError) as error:
         print(error, file=sys.stderr)
         return 1
     finally:
         health_reporter.stop()
-        link.stop()
+        session.stop()
         outbox.close()
     if waiting:
         log.info("%d records wait in the outbox for the next start", waiting)

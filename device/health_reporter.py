@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from broker.messages import CaptureState, Health
 from device.delivery.outbox import Outbox
-from device.delivery.session import Link
+from device.delivery.session import Session
 from device.system import clock, resources
 
 FIRST_S = 5.0
@@ -33,7 +33,7 @@ class HealthReporter:
     """Works in a thread of its own between `start` and `stop`, so that a microphone that is gone is told, too."""
 
     outbox: Outbox
-    link: Link
+    session: Session
     boot: str
     timings: resources.Timings
     hearing: Callable[[], Hearing]
@@ -59,7 +59,7 @@ class HealthReporter:
         while not self._stopping.wait(wait_s):
             start_s = time.monotonic()
             self.outbox.drop_old()
-            self.link.publish_health(self._report())
+            self.session.publish_health(self._report())
             wait_s = max(0.0, HEALTH_S - (time.monotonic() - start_s))
 
     def _report(self) -> Health:

@@ -12,7 +12,7 @@ from device.audio.level import FLOOR_DBFS
 from device.audio.source import Block, Source, SourceError
 from device.control.commands import Desired, Orders
 from device.delivery.recorder import Recorder
-from device.delivery.session import Link
+from device.delivery.session import Session
 from device.health_reporter import Hearing
 from device.inference.model import VerifiedModel, load_verified
 from device.inference.pipeline import Classify, Window, windows
@@ -39,7 +39,7 @@ class Runner:
     """Opens the source with this id; None: what the settings say."""
     orders: Orders
     recorder: Recorder
-    link: Link
+    session: Session
     systemd: SystemdNotifier
     timings: resources.Timings
 
@@ -112,15 +112,15 @@ class Runner:
             self.systemd.alive(f"{last.state} at {last.level_dbfs:.0f} dBFS")
         if last:
             self.recorder.close_minute(last.end_ms, self._overruns + source.dropped_blocks)
-            self.link.notify()
+            self.session.notify()
 
     def _record(self, window: Window, source: Source, model: VerifiedModel) -> None:
         if self.recorder.add(window, self._overruns + source.dropped_blocks):
-            self.link.notify()
+            self.session.notify()
             self._say_first_reading()
         labels = model.bundle.manifest.labels
         scores = {} if window.smoothed is None else dict(zip(labels, window.smoothed.tolist(), strict=True))
-        self.link.publish_live(
+        self.session.publish_live(
             Live(
                 at=clock.unix_ms(window.end_ms),
                 state=window.state,
@@ -135,7 +135,9 @@ class Runner:
         log.info("paused: the microphone is closed until someone resumes")
         while self.orders.desired == desired and not self._stopping.wait(TICK_S):
             self.recorder.pause(clock.monotonic_ms())
-            self.link.publish_live(Live(at=clock.now_ms(), state="paused", top=None, scores={}, level_dbfs=FLOOR_DBFS))
+            self.session.publish_live(
+                Live(at=clock.now_ms(), state="paused", top=None, scores={}, level_dbfs=FLOOR_DBFS)
+            )
             self.systemd.alive("paused")
         self.recorder.close_minute(clock.monotonic_ms(), 0)
 
@@ -145,7 +147,7 @@ class Runner:
             model = load_verified(desired.bundle)
             self.recorder.use(model.bundle.manifest)
         manifest = model.bundle.manifest
-        self.link.set_status(
+        self.session.set_status(
             state="paused" if desired.paused else "online",
             name=desired.name,
             labels=manifest.labels,
@@ -180,7 +182,7 @@ class Runner:
     def _take_orders(self) -> None:
         while not self._stopping.is_set():
             self.orders.wait(TICK_S)
-            if self.orders.carry_out(self.link.answer):
+            if self.orders.carry_out(self.session.answer):
                 self._interrupt()
 
     def _interrupt(self) -> None:

@@ -1,9 +1,9 @@
 """A day of speech at full speed: `python -m trials.device_day [hours]`.
 
-The device's own pipeline, recorder, outbox and link are driven as the run loop drives them, in one process, with blocks
-of 100 ms made as fast as they are taken and a clock that advances with the sound, so that the records carry the times
-of the last 24 hours. Mosquitto, ingest, the store and REST behind them are real. The sound is five minutes of real
-recordings where they are (else the samples), with short pauses, again and again at shifting offsets.
+The device's own pipeline, recorder, outbox and session are driven as the run loop drives them, in one process, with
+blocks of 100 ms made as fast as they are taken and a clock that advances with the sound, so that the records carry the
+times of the last 24 hours. Mosquitto, ingest, the store and REST behind them are real. The sound is five minutes of
+real recordings where they are (else the samples), with short pauses, again and again at shifting offsets.
 
 In the first five minutes each record is confirmed before the next window is heard, as in a live device, and what
 the outbox wrote goes to the disk every half minute of sound, as the kernel does it: so the bytes and the processor time
@@ -27,8 +27,8 @@ from device.audio import clip_player
 from device.audio.source import SAMPLE_RATE_HZ, Block
 from device.delivery.outbox import Limits, Outbox, Owner
 from device.delivery.recorder import Recorder
-from device.delivery.session import Link
-from device.delivery.timestamps import Dating
+from device.delivery.session import Session
+from device.delivery.timestamps import Timestamps
 from device.inference.pipeline import windows
 from device.settings import DeviceSettings
 from device.system import identity, resources
@@ -45,7 +45,7 @@ HOUR_MS = 3_600_000
 LIVE_MS = HOUR_MS // 12
 MOST_WAITING = 1_000
 NOTIFY_EVERY = 50
-"""At full speed the link is told of new records every so many windows, so that they go as arrays, as a backlog does."""
+"""At full speed, notify the session once in so many windows: records then go as arrays, as a backlog does."""
 WRITE_BACK_MS = 30_000
 """How long Linux lets changed pages of a file wait at most (dirty_expire_centisecs)."""
 
@@ -108,9 +108,9 @@ class _Day:
             version=version("moodwire"),
         )
         owner, limits = Owner(DEVICE, identity.machine()), Limits(500_000, 256_000_000, 30 * 86_400)
-        self._outbox = Outbox(state / "outbox.sqlite", owner, limits, Dating(0.0, self._clock))
+        self._outbox = Outbox(state / "outbox.sqlite", owner, limits, Timestamps(0.0, self._clock))
         settings = DeviceSettings(mqtt_url=services.mqtt_url, mqtt_password=PASSWORD, state_dir=state)
-        self._link = Link(settings, DEVICE, status, self._outbox, lambda *_: None)
+        self._session = Session(settings, DEVICE, status, self._outbox, lambda *_: None)
         self._recorder = Recorder(self._outbox, status.boot, self._bundle.manifest)
         self._windows = self._readings = self._waits = 0
         self._rss: list[tuple[float, float]] = []
@@ -122,7 +122,7 @@ class _Day:
 
     def play(self) -> None:
         """Hear the day and wait until all of it is confirmed."""
-        self._link.start()
+        self._session.start()
         start_s, start_cpu_s, start_written = time.monotonic(), time.process_time(), _written()
         next_rss_ms, next_write_back_ms = 60_000, WRITE_BACK_MS
         live = True
@@ -140,7 +140,7 @@ class _Day:
                     self._live_written, self._live_readings = _written() - start_written, self._readings
                     self._live_cpu_s = time.process_time() - start_cpu_s
             elif self._windows % NOTIFY_EVERY == 0:
-                self._link.notify()
+                self._session.notify()
             if self._outbox.waiting()[0] > MOST_WAITING:
                 self._waits += 1
                 wait_until(lambda: self._outbox.waiting()[0] < MOST_WAITING // 2, "the server catches up")
@@ -154,7 +154,7 @@ class _Day:
 
     def close(self) -> None:
         """Say goodbye."""
-        self._link.stop()
+        self._session.stop()
         self._outbox.close()
 
     def tell(self) -> None:
@@ -196,8 +196,8 @@ class _Day:
             place = (place + samples) % len(self._sound)
 
     def _drain(self) -> None:
-        self._link.notify()
-        if self._link.drain(PATIENCE_S):
+        self._session.notify()
+        if self._session.drain(PATIENCE_S):
             raise SystemExit(f"the server has not confirmed within {PATIENCE_S:.0f} s")
 
     def _files(self) -> list[Path]:

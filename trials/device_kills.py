@@ -29,7 +29,7 @@ import models.bundle
 from broker import embedded, topics
 from broker.messages import identify, split
 from device.delivery.outbox import Limits, Outbox, Owner
-from device.delivery.timestamps import Dating
+from device.delivery.timestamps import Timestamps
 from device.system import identity
 from trials.processes import PASSWORD, wait_until
 from trials.services import ROOT, Services, environment, serving
@@ -234,7 +234,7 @@ class _Device:
                 Path(folder) / "outbox.sqlite",
                 Owner(self._device, identity.machine()),
                 Limits(10**9, 10**12, 10**9),
-                Dating(0.0),
+                Timestamps(0.0),
             )
             rows = outbox.oldest(10**6)
             outbox.close()

@@ -1,6 +1,6 @@
 """What each fault costs: `python -m trials.faults [seed]`, about two minutes.
 
-Devices that keep what they say in an outbox until `stored` names it, each with the link of the real device, speak to
+Devices that keep what they say in an outbox until `stored` names it, each with the session of the real device, speak to
 Mosquitto, ingest and the store as the demo starts them; ingest reaches the store through a relay that can be cut. Under
 this load each fault happens, then all of them in a random order. Afterwards every record that was sent must be in the
 store exactly once: among its readings, in its rollups and by its counters. The exit code is 1 if one is not.
@@ -24,8 +24,8 @@ import numpy as np
 from broker import embedded, messages
 from broker.messages import Status
 from device.delivery.outbox import Limits, Outbox, Owner
-from device.delivery.session import Link
-from device.delivery.timestamps import Dating
+from device.delivery.session import Session
+from device.delivery.timestamps import Timestamps
 from device.settings import DeviceSettings
 from device.system import identity
 from server.errors import StoreAwayError
@@ -199,7 +199,7 @@ def suffer(system: System, number: int, fault: Callable[[System], None]) -> Coun
 
 
 class Sender:
-    """A device that speaks all the time: its outbox and its link are real, its readings are made up."""
+    """A device that speaks all the time: its outbox and its session are real, its readings are made up."""
 
     def __init__(self, system: System, device: str, run: int) -> None:
         self.device = device
@@ -212,7 +212,7 @@ class Sender:
         owner = Owner(device, identity.machine())
         folder = system.folder / device
         folder.mkdir(exist_ok=True)
-        self._outbox = Outbox(folder / "outbox.sqlite", owner, Limits(10**6, 10**9, 10**9), Dating(0.0))
+        self._outbox = Outbox(folder / "outbox.sqlite", owner, Limits(10**6, 10**9, 10**9), Timestamps(0.0))
         settings = DeviceSettings(mqtt_url=system.mqtt_url, mqtt_password=PASSWORD, state_dir=folder)
         status = Status(
             state="online",
@@ -223,8 +223,8 @@ class Sender:
             model="ang-hap-neu-1",
             version="trial",
         )
-        self._link = Link(settings, device, status, self._outbox, lambda _name, _payload: None)
-        self._link.start()
+        self._session = Session(settings, device, status, self._outbox, lambda _name, _payload: None)
+        self._session.start()
         self._voice = threading.Thread(target=self._speak, daemon=True)
         self._voice.start()
 
@@ -235,8 +235,8 @@ class Sender:
 
     def leave(self) -> int:
         """Wait until all is confirmed, disconnect, and return how many records are not."""
-        waiting = self._link.drain(DRAIN_S)
-        self._link.stop()
+        waiting = self._session.drain(DRAIN_S)
+        self._session.stop()
         refused = self._outbox.refused_count
         self._outbox.close()
         return waiting + refused
@@ -247,7 +247,7 @@ class Sender:
             at = max(at + 1, time.time_ns() // 1_000_000)
             reading = load.reading(self._run, len(self.sent), at)
             self._outbox.put("reading", self.boot, reading.seq, at, messages.encode(reading))
-            self._link.notify()
+            self._session.notify()
             self.sent.add(at)
             self.at_stake = max(self.at_stake, self._outbox.waiting()[0])
 

@@ -71,14 +71,14 @@ class Orders:
         kept = device.control.overrides.load(settings.state_dir)
         model = load_first_usable((kept.model, kept.previous_model), settings.model)
         orders = Orders(settings, kept, model.bundle.folder)
-        link = Link(settings, device, status, outbox, on_command=orders.put)
+        session = Session(settings, device, status, outbox, on_command=orders.put)
         ...
         for window in windows:
-            if orders.carry_out(link.answer):  # quick when there is nothing to do
-                adopt(orders.desired)  # then link.set_status(...)
+            if orders.carry_out(session.answer):  # quick when there is nothing to do
+                adopt(orders.desired)  # then session.set_status(...)
         while orders.desired.paused:
             orders.wait(5)
-            orders.carry_out(link.answer)
+            orders.carry_out(session.answer)
     """
 
     def __init__(self, settings: DeviceSettings, kept: Kept, bundle: Path) -> None:

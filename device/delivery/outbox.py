@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, TypeVar
 from device.delivery import outbox_file
 from device.delivery.outbox_file import OutboxError, Owner
 from device.delivery.outbox_table import Entry, Refused, Row, Rows, connect, make_tables
-from device.delivery.timestamps import Dating, Kind, Phase
+from device.delivery.timestamps import Kind, Phase, Timestamps
 
 __all__ = ["Limits", "Outbox", "OutboxError", "Owner", "Row"]
 
@@ -54,14 +54,14 @@ class Outbox:
         path: The file, in a folder of its own: only one process at a time may have an outbox there.
         owner: Who fills it; a file of another owner is set aside and never sent.
         limits: How much it keeps.
-        dating: Says when held records may go, and what time it is.
+        timestamps: Says when held records may go, and what time it is.
 
     Raises:
         OutboxError: another process has the folder, or the file is of another version.
     """
 
-    def __init__(self, path: Path, owner: Owner, limits: Limits, dating: Dating) -> None:
-        self.dating = dating
+    def __init__(self, path: Path, owner: Owner, limits: Limits, timestamps: Timestamps) -> None:
+        self.timestamps = timestamps
         self._path = path
         self._owner = owner
         self._limits = limits
@@ -109,7 +109,7 @@ class Outbox:
             synced: Whether the date is to be believed.
             held_ms: Its time by the monotonic clock, if it shall wait for its date.
         """
-        entry = Entry(Row(kind, boot, seq, payload), at_ms, synced, held_ms, self.dating.clock.kernel_boot())
+        entry = Entry(Row(kind, boot, seq, payload), at_ms, synced, held_ms, self.timestamps.clock.kernel_boot())
         with self._lock:
             self._look_after()
             if self._full or not self._on_disk(lambda disk: _insert(disk, entry), otherwise=False):
@@ -176,8 +176,8 @@ class Outbox:
             self._look_after()
             if not self._full:
                 self._on_disk(Rows.sweep, otherwise=None)
-            if self.dating.clock.synced():
-                now_ms = self.dating.clock.now_ms()
+            if self.timestamps.clock.synced():
+                now_ms = self.timestamps.clock.now_ms()
                 oldest_ms = now_ms - round(self._limits.age_s * 1000)
                 self.dropped += self._on_disk(lambda disk: disk.hide_before(oldest_ms, now_ms), otherwise=0)
                 self.dropped += self._memory.hide_before(oldest_ms, now_ms)
@@ -188,7 +188,7 @@ class Outbox:
             oldest_ms = self._on_disk(Rows.oldest_at_ms, otherwise=None)
             if oldest_ms is None:
                 oldest_ms = self._memory.oldest_at_ms()
-            age_ms = 0 if oldest_ms is None else self.dating.clock.now_ms() - oldest_ms
+            age_ms = 0 if oldest_ms is None else self.timestamps.clock.now_ms() - oldest_ms
             return self._count(), max(0, age_ms) / 1000
 
     def refused(self) -> list[tuple[str, int, str]]:
@@ -288,15 +288,15 @@ class Outbox:
         if (self._full or self._memory.count) and self._now_ms() >= self._next_try_ms:
             self._next_try_ms = self._now_ms() + RETRY_MS
             self._move_to_disk()
-        if self._judged != (phase := self.dating.phase):
+        if self._judged != (phase := self.timestamps.phase):
             self._date_held(phase)
 
     def _date_held(self, phase: Phase) -> None:
         """Let go what waited for the clock; what is on a disk that takes nothing waits for that, too."""
-        self._memory.date_held(self.dating.date)
+        self._memory.date_held(self.timestamps.date)
         on_disk = bool(self._disk and self._disk.held)
         if on_disk and not self._full:
-            on_disk = not self._on_disk(lambda disk: _date_held(disk, self.dating), otherwise=False)
+            on_disk = not self._on_disk(lambda disk: _date_held(disk, self.timestamps), otherwise=False)
         if not on_disk:
             self._judged = phase
 
@@ -344,7 +344,7 @@ class Outbox:
         return self._memory.bytes + (self._disk.bytes if self._disk else 0)
 
     def _now_ms(self) -> int:
-        return self.dating.clock.monotonic_ms()
+        return self.timestamps.clock.monotonic_ms()
 
     def _release_folder(self) -> None:
         if self._folder is not None:
@@ -363,6 +363,6 @@ def _insert(rows: Rows, *entries: Entry, refused: Iterable[Refused] = ()) -> boo
     return True
 
 
-def _date_held(rows: Rows, dating: Dating) -> bool:
-    rows.date_held(dating.date)
+def _date_held(rows: Rows, timestamps: Timestamps) -> bool:
+    rows.date_held(timestamps.date)
     return True

@@ -86,7 +86,7 @@ class Recorder:
         minute, self._minute = self._minute, None
         if minute is None:
             return
-        stamp = self._outbox.dating.stamp(end_ms)
+        stamp = self._outbox.timestamps.stamp(end_ms)
         heard = Heard(
             boot=self._boot,
             seq=self._take_seq(),
@@ -108,7 +108,7 @@ class Recorder:
     def _reading(self, window: Window) -> Reading | None:
         if window.state == "silent" or window.scores is None:
             return None
-        stamp = self._outbox.dating.stamp(window.end_ms)
+        stamp = self._outbox.timestamps.stamp(window.end_ms)
         reading = Reading(
             boot=self._boot,
             seq=self._take_seq(),

@@ -23,7 +23,7 @@ class _Sent(NamedTuple):
     attempts: int
 
 
-class Courier:
+class SendWindow:
     """Keeps track of what is on its way. The caller sends what `next_batch` gives and passes on what comes back."""
 
     def __init__(self, outbox: Outbox, clock_s: Callable[[], float] = time.monotonic) -> None:

@@ -26,7 +26,7 @@ from broker.topics import CommandName
 from device.delivery.connection import Connection
 from device.delivery.home_assistant import HomeAssistant
 from device.delivery.outbox import Outbox, Row
-from device.delivery.send_window import Courier
+from device.delivery.send_window import SendWindow
 from device.settings import DeviceSettings
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ MAX_UNACKNOWLEDGED = 20
 """Messages that the broker may leave unanswered before no more are handed over; bounds the queue in memory."""
 
 
-class Link:
+class Session:
     """One device's conversation, kept up in the background from `start` to `stop`.
 
     Args:
@@ -64,7 +64,7 @@ class Link:
         self._status = status
         self._outbox = outbox
         self._on_command = on_command
-        self._courier = Courier(outbox)
+        self._send_window = SendWindow(outbox)
         self._wake = threading.Condition()  # nothing is published while it is held: see Connection._on_publish
         self._connected = False
         self._server_online = False
@@ -157,7 +157,7 @@ class Link:
         self._connection.subscribe([*self._handlers, *self._commands])
         self._home_assistant.begin()
         with self._wake:
-            self._courier.start_over()
+            self._send_window.start_over()
             self._connected = True
             self._wake.notify_all()
 
@@ -197,7 +197,7 @@ class Link:
             self._outbox.refuse(answer.boot, first, last, why)
             settled.append((first, last))
         with self._wake:
-            self._courier.settled(answer.boot, settled)
+            self._send_window.settled(answer.boot, settled)
             self._wake.notify_all()
 
     def _on_generation(self, payload: bytes) -> None:
@@ -230,7 +230,7 @@ class Link:
             log.info("the server is %s", "online" if online else "away; readings wait in the outbox")
         with self._wake:
             if not online:
-                self._courier.start_over()
+                self._send_window.start_over()
             self._server_online = online
             self._wake.notify_all()
 
@@ -264,7 +264,7 @@ class Link:
             return []
         if not (self._server_online or self._broker_confirms):
             return []
-        return self._courier.next_batch()
+        return self._send_window.next_batch()
 
     def _take_acknowledgements(self) -> None:
         """Forget what the broker has, where the broker is who confirms."""
@@ -274,7 +274,7 @@ class Link:
                 continue
             self._home_assistant.acknowledged(answer.topic)
             with self._wake:
-                self._courier.confirmed(rows)
+                self._send_window.confirmed(rows)
                 self._wake.notify_all()
 
 

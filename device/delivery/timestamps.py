@@ -51,7 +51,7 @@ class Dated(NamedTuple):
     payload: bytes
 
 
-class Dating:
+class Timestamps:
     """Dates the records of one process; the first look at the clock is when it is made.
 
     Args:

@@ -6,7 +6,7 @@ from pathlib import Path
 from brokers import DEVICE
 
 from device.delivery.outbox import RETRY_MS, Limits, Outbox, Owner
-from device.delivery.timestamps import Dating
+from device.delivery.timestamps import Timestamps
 from device.system.clock import Clock
 from device.system.identity import Machine
 
@@ -60,9 +60,9 @@ def open_outbox(
     wait_s: float = 0,
 ) -> Outbox:
     """Return the outbox of a folder."""
-    dating = Dating(wait_s, clock) if clock else Dating(wait_s)
+    timestamps = Timestamps(wait_s, clock) if clock else Timestamps(wait_s)
     limits = Limits(max_rows, max_bytes, max_age_s)
-    OPEN.append(Outbox(folder / "outbox.sqlite", Owner(device, machine), limits, dating))
+    OPEN.append(Outbox(folder / "outbox.sqlite", Owner(device, machine), limits, timestamps))
     return OPEN[-1]
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from brokers import ACCOUNTS, DEVICE, OTHER_DEVICE, RunningBroker, Tls, running_broker
 from certificates import Authority
-from links import STATUS, ignore, linked, put, serving
 from outboxes import open_outbox
 from services import wait_until
+from sessions import STATUS, ignore, put, running_session, serving
 
 from broker import topics
 from device.delivery.outbox import Outbox
-from device.delivery.session import Link
+from device.delivery.session import Session
 from device.settings import DeviceSettings
 
 LEFT_OPEN = pytest.mark.filterwarnings(
@@ -55,7 +55,7 @@ def mutual(tmp_path: Path, authority: Authority) -> Iterator[RunningBroker]:
 
 def complaint(broker: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFixture, **changes: object) -> str:
     """Return what a device says that does not get through."""
-    with linked(broker, outbox, **changes):
+    with running_session(broker, outbox, **changes):
         wait_until(lambda: "trying again" in caplog.text, "the device says that it does not get through")
     (line,) = [record.getMessage() for record in caplog.records if "trying again" in record.getMessage()]
     assert not any("connected" in record.getMessage() for record in caplog.records)
@@ -68,11 +68,11 @@ def test_readings_go_through_tls(secure: RunningBroker, outbox: Outbox, authorit
     put(outbox, 0)
     with (
         serving(secure) as server,
-        linked(secure, outbox, mqtt_ca_file=str(authority.certificate), mqtt_version=version) as link,
+        running_session(secure, outbox, mqtt_ca_file=str(authority.certificate), mqtt_version=version) as session,
     ):
         server.online()
         wait_until(lambda: server.numbers() == [0], "the reading arrives")
-        link._connection.publish(topics.topic(OTHER_DEVICE, "reading"), b"foreign")
+        session._connection.publish(topics.topic(OTHER_DEVICE, "reading"), b"foreign")
         put(outbox, 1)
         wait_until(lambda: 1 in server.numbers(), "the next reading arrives")
 
@@ -83,7 +83,7 @@ def test_a_device_shows_its_certificate(mutual: RunningBroker, outbox: Outbox, a
     """A broker that wants certificates lets a device in that has one."""
     certificate, key = authority.issue("device")
     files = {"mqtt_cert_file": str(certificate), "mqtt_key_file": str(key)}
-    with serving(mutual) as server, linked(mutual, outbox, mqtt_ca_file=str(authority.certificate), **files):
+    with serving(mutual) as server, running_session(mutual, outbox, mqtt_ca_file=str(authority.certificate), **files):
         wait_until(server.states, "the device is online")
 
 
@@ -140,4 +140,4 @@ def test_files_that_cannot_be_used_are_named(outbox: Outbox, changes: dict[str, 
     settings = DeviceSettings(**{"mqtt_url": "mqtts://127.0.0.1", "mqtt_password": ACCOUNTS[DEVICE]} | changes)
 
     with pytest.raises(ValueError, match=sentence):
-        Link(settings, DEVICE, STATUS, outbox, ignore)
+        Session(settings, DEVICE, STATUS, outbox, ignore)

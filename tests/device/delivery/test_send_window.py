@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 from outboxes import BOOT, OPEN, TestClock, open_outbox
 
 from device.delivery.outbox import RECENT_MS
-from device.delivery.send_window import FIRST_RETRY_S, LONGEST_RETRY_S, MAX_BACKLOG, MAX_UNCONFIRMED, Courier
+from device.delivery.send_window import FIRST_RETRY_S, LONGEST_RETRY_S, MAX_BACKLOG, MAX_UNCONFIRMED, SendWindow
 
 OLD_BOOT = "f" * 16
 
 
 class World:
-    """An outbox with a backlog of an earlier boot, a courier, and a clock that moves when told."""
+    """An outbox with a backlog of an earlier boot, a send window, and a clock that moves when told."""
 
     def __init__(self, folder: Path, rows: int = 0, payload: bytes = b"{}") -> None:
         self.clock = TestClock()
         self.outbox = open_outbox(folder, max_rows=10_000, max_age_s=1e9, clock=self.clock)
-        self.courier = Courier(self.outbox, lambda: self.clock.since_start_ms / 1000)
+        self.send_window = SendWindow(self.outbox, lambda: self.clock.since_start_ms / 1000)
         for seq in range(rows):
             self.outbox.put("reading", OLD_BOOT, seq, 0, payload)
         self.clock.advance(RECENT_MS / 1000 + 1)
@@ -31,12 +31,12 @@ class World:
 
     def sent(self) -> list[int]:
         """Return the numbers of the next batch."""
-        return [row.seq for row in self.courier.next_batch()]
+        return [row.seq for row in self.send_window.next_batch()]
 
     def confirm(self, first: int, last: int, boot: str = OLD_BOOT) -> None:
         """Let the server confirm a range."""
         self.outbox.settle(boot, [(first, last)])
-        self.courier.settled(boot, [(first, last)])
+        self.send_window.settled(boot, [(first, last)])
 
 
 MakeWorld = Callable[..., World]
@@ -111,7 +111,7 @@ class Busy(World):
 
     def send(self, _count: int) -> bool:
         """Send one message, and return whether there was one."""
-        rows = [(row.boot, row.seq) for row in self.courier.next_batch()]
+        rows = [(row.boot, row.seq) for row in self.send_window.next_batch()]
         of_backlog = [seq for boot, seq in rows if boot == OLD_BOOT]
         assert of_backlog == sorted(of_backlog)
         self.on_the_way.update(rows)
@@ -131,7 +131,7 @@ class Busy(World):
 
     def begin_anew(self, _count: int) -> None:
         """Lose the connection and make a new one."""
-        self.courier.start_over()
+        self.send_window.start_over()
         self.on_the_way.clear()
 
 
@@ -144,7 +144,7 @@ def test_everything_arrives_and_the_bound_holds(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
 ) -> None:
     """Whatever happens in which order: not too much is on its way, a backlog keeps its order, and all arrives."""
-    here = Busy(tmp_path_factory.mktemp("courier"))
+    here = Busy(tmp_path_factory.mktemp("send_window"))
     for name, count in steps:
         getattr(here, name)(count)
     while here.outbox.waiting()[0]:
@@ -179,7 +179,7 @@ def test_after_a_new_connection_everything_unconfirmed_goes_again(world: MakeWor
     here = world(3)
     here.sent()
 
-    here.courier.start_over()
+    here.send_window.start_over()
 
     assert here.sent() == [0, 1, 2]
 
@@ -189,13 +189,13 @@ def test_a_message_that_the_broker_confirms_is_forgotten_with_all_its_rows(world
     here = world(3)
     here.outbox.put("reading", "0" * 16, 7, 0, b"{}")
     here.clock.advance(RECENT_MS / 1000 + 1)
-    rows = here.courier.next_batch()
+    rows = here.send_window.next_batch()
     assert [row.seq for row in rows] == [0, 1, 2, 7]
 
-    here.courier.confirmed(rows)
+    here.send_window.confirmed(rows)
 
     assert here.outbox.waiting()[0] == 0
-    here.courier.start_over()
+    here.send_window.start_over()
     assert here.sent() == []
 
 
@@ -206,7 +206,7 @@ def test_kinds_are_not_mixed_in_one_message(world: MakeWorld) -> None:
     here.outbox.put("reading", OLD_BOOT, 3, 0, b"{}")
     assert [here.sent(), here.sent(), here.sent(), here.sent()] == [[2], [3], [0, 1], []]
 
-    here.courier.start_over()
+    here.send_window.start_over()
     here.clock.advance(RECENT_MS / 1000 + 1)
     assert [here.sent(), here.sent(), here.sent(), here.sent()] == [[0, 1], [2], [3], []]
 

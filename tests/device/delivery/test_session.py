@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 from brokers import DEVICE, RunningBroker
-from links import STATUS, ignore, linked, put, serving
 from outboxes import open_outbox
 from records import heard
 from services import wait_until
+from sessions import STATUS, ignore, put, running_session, serving
 
 from broker import topics
 from broker.messages import Generation, Status, Stored, encode
 from device.delivery.outbox import Outbox
-from device.delivery.session import Link
+from device.delivery.session import Session
 from device.settings import DeviceSettings
 
 
@@ -25,7 +25,7 @@ def outbox(tmp_path: Path) -> Outbox:
 
 def test_presence_is_retained_and_a_clean_stop_says_offline(any_broker: RunningBroker, outbox: Outbox) -> None:
     """Whoever comes later still learns that the device is online, and that it left."""
-    with linked(any_broker, outbox):
+    with running_session(any_broker, outbox):
         with serving(any_broker) as early:
             wait_until(early.states, "the device is online")
         with serving(any_broker) as late:
@@ -37,7 +37,7 @@ def test_presence_is_retained_and_a_clean_stop_says_offline(any_broker: RunningB
 
 def test_a_stale_last_will_is_corrected(broker: RunningBroker, outbox: Outbox) -> None:
     """A will of an earlier connection that arrives late does not leave a live device offline."""
-    with serving(broker) as server, linked(broker, outbox):
+    with serving(broker) as server, running_session(broker, outbox):
         wait_until(server.states, "the device is online")
 
         will = Status(**{field: getattr(STATUS, field) for field in STATUS.__struct_fields__} | {"state": "offline"})
@@ -48,7 +48,7 @@ def test_a_stale_last_will_is_corrected(broker: RunningBroker, outbox: Outbox) -
 
 def test_a_status_that_an_erasure_cleared_is_said_again(broker: RunningBroker, outbox: Outbox) -> None:
     """A live device whose retained status was deleted is known again at once."""
-    with serving(broker) as server, linked(broker, outbox):
+    with serving(broker) as server, running_session(broker, outbox):
         wait_until(server.states, "the device is online")
 
         server.client.publish(topics.topic(DEVICE, "status"), b"", qos=1, retain=True)
@@ -59,7 +59,7 @@ def test_a_status_that_an_erasure_cleared_is_said_again(broker: RunningBroker, o
 def test_nothing_is_sent_before_someone_confirms(broker: RunningBroker, outbox: Outbox) -> None:
     """Records wait in the outbox until the server's status is online, then go as one message, oldest first."""
     put(outbox, 0, 1, 2)
-    with serving(broker) as server, linked(broker, outbox):
+    with serving(broker) as server, running_session(broker, outbox):
         wait_until(server.states, "the device is online")
         server.online("offline")
         assert server.numbers() == []
@@ -73,7 +73,7 @@ def test_nothing_is_sent_before_someone_confirms(broker: RunningBroker, outbox: 
 def test_a_record_leaves_only_when_it_is_named(broker: RunningBroker, outbox: Outbox) -> None:
     """Of several records, exactly the confirmed ones are forgotten, whatever became of them."""
     put(outbox, *range(6))
-    with serving(broker) as server, linked(broker, outbox):
+    with serving(broker) as server, running_session(broker, outbox):
         server.online()
         wait_until(lambda: len(server.numbers()) == 6, "the records arrive")
 
@@ -89,7 +89,7 @@ def test_after_the_broker_was_killed_everything_unconfirmed_goes_again(
     any_broker: RunningBroker, outbox: Outbox
 ) -> None:
     """What was on its way when the broker died is sent again to the next one, and presence returns."""
-    with linked(any_broker, outbox):
+    with running_session(any_broker, outbox):
         with serving(any_broker) as server:
             server.online()
             put(outbox, 0)
@@ -106,7 +106,7 @@ def test_after_the_broker_was_killed_everything_unconfirmed_goes_again(
 
 def test_a_device_can_stop_when_the_broker_is_dead(broker: RunningBroker, outbox: Outbox) -> None:
     """Without a broker there is nobody to say goodbye to, and that is no error; what waits stays."""
-    with linked(broker, outbox):
+    with running_session(broker, outbox):
         with serving(broker) as server:
             wait_until(server.states, "the device is online")
         broker.kill()
@@ -118,7 +118,7 @@ def test_a_device_can_stop_when_the_broker_is_dead(broker: RunningBroker, outbox
 def test_an_erasure_purges_what_waits(broker: RunningBroker, outbox: Outbox) -> None:
     """When someone deleted the device's data, older records go and new ones carry the new generation."""
     put(outbox, 0, 1)
-    with serving(broker) as server, linked(broker, outbox):
+    with serving(broker) as server, running_session(broker, outbox):
         server.say(topics.topic(DEVICE, "generation"), Generation(gen=4), retain=True)
 
         wait_until(lambda: outbox.waiting()[0] == 0, "the outbox is empty")
@@ -128,7 +128,7 @@ def test_an_erasure_purges_what_waits(broker: RunningBroker, outbox: Outbox) -> 
 def test_malformed_answers_are_ignored(broker: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
     """What is no message of ours is logged and changes nothing; the next good one counts."""
     put(outbox, 0)
-    with serving(broker) as server, linked(broker, outbox):
+    with serving(broker) as server, running_session(broker, outbox):
         server.online()
         wait_until(server.numbers, "the record arrives")
         for payload in (b"", b"nonsense", b'{"v":1,"boot":"x"}', b"[" * 10_000):
@@ -144,7 +144,7 @@ def test_kinds_go_to_their_own_topics(broker: RunningBroker, outbox: Outbox) -> 
     put(outbox, 0)
     at = time.time_ns() // 1_000_000
     outbox.put("heard", STATUS.boot, 1, at, encode(heard(1, at, boot=STATUS.boot)))
-    with serving(broker) as server, linked(broker, outbox):
+    with serving(broker) as server, running_session(broker, outbox):
         server.online()
 
         wanted = {topics.topic(DEVICE, "reading"), topics.topic(DEVICE, "heard")}
@@ -153,11 +153,11 @@ def test_kinds_go_to_their_own_topics(broker: RunningBroker, outbox: Outbox) -> 
 
 def test_a_refused_login_is_said_once(broker: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
     """A wrong password is named as the reason, and trying again is quiet."""
-    link = Link(DeviceSettings(mqtt_url=broker.url, mqtt_password="wrong"), DEVICE, STATUS, outbox, ignore)
-    link.start()
+    session = Session(DeviceSettings(mqtt_url=broker.url, mqtt_password="wrong"), DEVICE, STATUS, outbox, ignore)
+    session.start()
     try:
         wait_until(lambda: "refuses this device: Not authorized" in caplog.text, "the reason is logged")
     finally:
-        link.stop()
+        session.stop()
 
     assert caplog.text.count("trying again") == 1

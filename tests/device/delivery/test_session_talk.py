@@ -10,10 +10,10 @@ from typing import Any
 import paho.mqtt.client as mqtt
 import pytest
 from brokers import ACCOUNTS, DEVICE, RunningBroker, running_broker
-from links import STATUS, ignore, linked, put, serving
 from msgspec.structs import replace
 from outboxes import open_outbox
 from services import wait_until
+from sessions import STATUS, ignore, put, running_session, serving
 
 from broker import topics
 from broker.messages import CommandResponse, Live, Status, decode
@@ -21,7 +21,7 @@ from device.control.commands import Orders
 from device.control.overrides import Kept
 from device.delivery import connection
 from device.delivery.outbox import Outbox
-from device.delivery.session import Link
+from device.delivery.session import Session
 from device.settings import DeviceSettings
 from models import bundle, packing, signing
 
@@ -66,7 +66,7 @@ def test_one_line_when_lost_and_one_when_back(
     caplog.set_level("INFO")
     tries: list[float] = []
     monkeypatch.setattr(connection.random, "uniform", lambda _low, high: tries.append(high) or 0.05)
-    with linked(broker, outbox):
+    with running_session(broker, outbox):
         with serving(broker) as server:
             wait_until(server.states, "the device is online")
         broker.kill()
@@ -83,45 +83,45 @@ def test_a_first_connection_that_fails_is_said_with_the_reason(
     outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A broker that is not there is named with what the system says about it."""
-    link = Link(DeviceSettings(mqtt_url="mqtt://127.0.0.1:1"), DEVICE, STATUS, outbox, ignore)
-    link.start()
+    session = Session(DeviceSettings(mqtt_url="mqtt://127.0.0.1:1"), DEVICE, STATUS, outbox, ignore)
+    session.start()
     try:
         wait_until(lambda: "the broker at 127.0.0.1:1 cannot be reached: Connection refused" in caplog.text, "it is")
     finally:
-        link.stop()
+        session.stop()
 
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
 def test_without_a_server_the_broker_confirms(broker: RunningBroker, outbox: Outbox, version: str) -> None:
     """With `confirm = "broker"` rows go out with no server there, and leave the outbox once the broker has them."""
     put(outbox, *range(250))
-    with serving(broker) as server, linked(broker, outbox, confirm="broker", mqtt_version=version) as link:
-        assert link.drain(20) == 0
+    with serving(broker) as server, running_session(broker, outbox, confirm="broker", mqtt_version=version) as session:
+        assert session.drain(20) == 0
         put(outbox, 250)
-        link.notify()
-        assert link.drain(20) == 0
+        session.notify()
+        assert session.drain(20) == 0
         wait_until(lambda: sorted(server.numbers()) == list(range(251)), "all have arrived, once")
 
 
 def test_unconfirmed_rows_stay_without_a_broker(broker: RunningBroker, outbox: Outbox) -> None:
     """With `confirm = "broker"` nothing leaves the outbox while the broker is away."""
-    with linked(broker, outbox, confirm="broker") as link:
-        assert link.drain(0) == 0
+    with running_session(broker, outbox, confirm="broker") as session:
+        assert session.drain(0) == 0
         broker.kill()
         put(outbox, 0)
-        link.notify()
-        assert link.drain(0.3) == 1
+        session.notify()
+        assert session.drain(0.3) == 1
         broker.start()
-        assert link.drain(20) == 0
+        assert session.drain(20) == 0
 
 
 def test_mqtt_5_tells_what_is_refused(broker: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
     """A publication that the access rules forbid is named once, with the reason, and is no confirmation."""
-    with linked(broker, outbox, mqtt_version="5") as link:
+    with running_session(broker, outbox, mqtt_version="5") as session:
         for _ in range(2):
-            wait_until(lambda: link._connected, "the device is connected")
-            link._connection.publish("moodwire/v1/elsewhere/reading", b"x")
-            wait_until(lambda: link._connection.unacknowledged == 0, "the broker has answered")
+            wait_until(lambda: session._connected, "the device is connected")
+            session._connection.publish("moodwire/v1/elsewhere/reading", b"x")
+            wait_until(lambda: session._connection.unacknowledged == 0, "the broker has answered")
 
     sentence = "does not let this device publish on moodwire/v1/elsewhere/reading: Not authorized"
     assert caplog.text.count(sentence) == 1
@@ -136,26 +136,26 @@ def test_a_refused_row_is_not_confirmed(
     rules = tmp_path / "broker" / "acl"
     rules.write_text(rules.read_text().replace("pattern write moodwire/v1/%u/reading\n", ""))
     broker.start()
-    with linked(broker, outbox, confirm="broker", mqtt_version="5") as link:
+    with running_session(broker, outbox, confirm="broker", mqtt_version="5") as session:
         wanted = f"does not let this device publish on {topics.topic(DEVICE, 'reading')}"
         wait_until(lambda: wanted in caplog.text, "the device says so")
-        assert link.drain(0) == 1
+        assert session.drain(0) == 1
 
 
 def test_what_a_device_may_not_hear_is_said(tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
     """An account that may not read the device's topics is told which, so that nobody wonders why nothing comes."""
     other = {"mqtt_username": "homeassistant", "mqtt_password": ACCOUNTS["homeassistant"]}
-    with running_broker(tmp_path / "broker", "amqtt") as broker, linked(broker, outbox, **other):
+    with running_broker(tmp_path / "broker", "amqtt") as broker, running_session(broker, outbox, **other):
         wanted = f"does not let this device hear {topics.topic(DEVICE, 'stored')}"
         wait_until(lambda: wanted in caplog.text, "the device says so")
 
 
 def test_a_changed_status_is_told_and_kept_over_connections(broker: RunningBroker, outbox: Outbox) -> None:
     """Paused, renamed, with another model: the retained status says so at once, and again after a lost connection."""
-    with linked(broker, outbox) as link:
+    with running_session(broker, outbox) as session:
         with serving(broker) as server:
             wait_until(server.states, "the device is online")
-            link.set_status(state="paused", name="Hall", labels=("ANG", "CAL"), model="other-2")
+            session.set_status(state="paused", name="Hall", labels=("ANG", "CAL"), model="other-2")
             wait_until(lambda: server.states()[-1] == ("paused", 1), "the device is paused")
             server.say(topics.topic(DEVICE, "status"), replace(STATUS, state="offline"), retain=True)
             wait_until(lambda: server.states()[-1] == ("paused", 1), "a stale will is corrected to paused")
@@ -170,7 +170,7 @@ def test_a_changed_status_is_told_and_kept_over_connections(broker: RunningBroke
 
 def test_a_stale_will_of_the_process_before_is_corrected(broker: RunningBroker, outbox: Outbox) -> None:
     """When power came back before the broker noticed that it was gone, the late will does not hide the device."""
-    with serving(broker) as server, linked(broker, outbox):
+    with serving(broker) as server, running_session(broker, outbox):
         wait_until(server.states, "the device is online")
 
         before = replace(STATUS, boot="f" * 16, state="offline", connection=3)
@@ -181,7 +181,7 @@ def test_a_stale_will_of_the_process_before_is_corrected(broker: RunningBroker, 
 
 def test_another_live_device_with_the_same_id_is_left_alone(broker: RunningBroker, outbox: Outbox) -> None:
     """Two devices with one id do not answer each other's status for ever."""
-    with serving(broker) as server, linked(broker, outbox):
+    with serving(broker) as server, running_session(broker, outbox):
         wait_until(server.states, "the device is online")
         server.say(topics.topic(DEVICE, "status"), replace(STATUS, boot="f" * 16, connection=9), retain=True)
         server.online()  # comes after it, so the device has seen both when it sends
@@ -193,10 +193,10 @@ def test_another_live_device_with_the_same_id_is_left_alone(broker: RunningBroke
 
 def test_home_assistant_finds_the_device(any_broker: RunningBroker, outbox: Outbox, tmp_path: Path) -> None:
     """The announcement is retained for the account of home automation, and said again when Home Assistant starts."""
-    with linked(any_broker, outbox, home_assistant=True, state_dir=tmp_path) as link:
-        wait_until(lambda: link._connected, "the device is connected")
-        link.publish_live(SILENCE)
-        link.publish_live(replace(SILENCE, at=2))
+    with running_session(any_broker, outbox, home_assistant=True, state_dir=tmp_path) as session:
+        wait_until(lambda: session._connected, "the device is connected")
+        session.publish_live(SILENCE)
+        session.publish_live(replace(SILENCE, at=2))
         with at_home(any_broker) as heard:
             (first,) = wait_until(lambda: heard.get(topics.home_assistant(DEVICE)), "the announcement is there")
             assert json.loads(first)["device"]["name"] == STATUS.name
@@ -204,7 +204,7 @@ def test_home_assistant_finds_the_device(any_broker: RunningBroker, outbox: Outb
             with any_broker.client("homeassistant") as assistant:
                 assistant.publish(topics.HOME_ASSISTANT_STATUS, b"online", qos=1)
                 wait_until(lambda: len(heard[topics.home_assistant(DEVICE)]) == 2, "it is said again")
-            link.set_status(name="Hall")
+            session.set_status(name="Hall")
             wait_until(lambda: len(heard[topics.home_assistant(DEVICE)]) == 3, "the new name is said")
             assert json.loads(heard[topics.home_assistant(DEVICE)][-1])["device"]["name"] == "Hall"
 
@@ -214,7 +214,7 @@ def test_an_erasure_does_not_hide_a_live_device_from_home_assistant(
 ) -> None:
     """After a Delete has cleared everything, a device that lives on announces itself again."""
     with (
-        linked(broker, outbox, home_assistant=True, state_dir=tmp_path),
+        running_session(broker, outbox, home_assistant=True, state_dir=tmp_path),
         at_home(broker) as heard,
         serving(broker) as server,
     ):
@@ -228,9 +228,9 @@ def test_an_erasure_does_not_hide_a_live_device_from_home_assistant(
 
 def test_turning_home_assistant_off_takes_the_device_out(broker: RunningBroker, outbox: Outbox, tmp_path: Path) -> None:
     """At the next start with the setting off, what was announced is cleared from the broker."""
-    with linked(broker, outbox, home_assistant=True, state_dir=tmp_path), at_home(broker) as heard:
+    with running_session(broker, outbox, home_assistant=True, state_dir=tmp_path), at_home(broker) as heard:
         wait_until(lambda: heard.get(topics.home_assistant(DEVICE)), "the announcement is there")
-    with at_home(broker) as heard, linked(broker, outbox, state_dir=tmp_path):
+    with at_home(broker) as heard, running_session(broker, outbox, state_dir=tmp_path):
         wait_until(lambda: heard.get(topics.home_assistant(DEVICE), [])[-1:] == [b""], "it is cleared")
         wait_until(lambda: not (tmp_path / "home-assistant").exists(), "the device has noted that")
 
@@ -260,18 +260,18 @@ class Operator:
 def obeying(orders: Orders, broker: RunningBroker, outbox: Outbox) -> Iterator[None]:
     """Run a device that carries out what it is asked."""
     done = threading.Event()
-    with linked(broker, outbox, on_command=orders.put) as link:
+    with running_session(broker, outbox, on_command=orders.put) as session:
 
         def obey() -> None:
             while not done.is_set():
                 orders.wait(0.05)
-                if orders.carry_out(link.answer):
-                    link.set_status(state="paused" if orders.desired.paused else "online", name=orders.desired.name)
+                if orders.carry_out(session.answer):
+                    session.set_status(state="paused" if orders.desired.paused else "online", name=orders.desired.name)
 
         thread = threading.Thread(target=obey)
         thread.start()
         try:
-            wait_until(lambda: link._connection.is_listening, "the device listens")
+            wait_until(lambda: session._connection.is_listening, "the device listens")
             yield
         finally:
             done.set()
@@ -303,7 +303,7 @@ def test_a_retained_command_is_ignored(broker: RunningBroker, outbox: Outbox, ca
     commands: list[str] = []
     with serving(broker) as server:
         server.client.publish(topics.command(DEVICE, "pause"), b'{"transaction":"1"}', qos=1, retain=True)
-        with linked(broker, outbox, on_command=lambda name, _payload: commands.append(name)):
+        with running_session(broker, outbox, on_command=lambda name, _payload: commands.append(name)):
             wait_until(lambda: "ignored a retained message on" in caplog.text, "the device says so")
             server.client.publish(topics.command(DEVICE, "resume"), b'{"transaction":"2"}', qos=1)
             wait_until(lambda: commands, "another command comes")

@@ -11,7 +11,7 @@ from records import heard, reading
 
 from broker.messages import Heard, Reading, decode, encode
 from device.delivery.outbox import Outbox
-from device.delivery.timestamps import Dating
+from device.delivery.timestamps import Timestamps
 from device.system import clock
 
 WAIT_S = 600
@@ -21,8 +21,8 @@ TRUE_MS = 1_760_000_000_000
 
 def put(outbox: Outbox, seq: int, boot: str = "0" * 16) -> None:
     """Put a reading of just now, as the recorder does."""
-    end_ms = outbox.dating.clock.monotonic_ms()
-    stamp = outbox.dating.stamp(end_ms)
+    end_ms = outbox.timestamps.clock.monotonic_ms()
+    stamp = outbox.timestamps.stamp(end_ms)
     record = reading(seq, stamp.at_ms, boot=boot, clock_synced=stamp.synced)
     outbox.put("reading", boot, seq, stamp.at_ms, encode(record), synced=stamp.synced, held_ms=stamp.held_ms)
 
@@ -129,7 +129,7 @@ def test_a_record_that_was_dated_too_late_to_be_held_is_not_forgotten(tmp_path: 
     """The clock may be set between the moment a record is dated and the moment it is put."""
     wall = TestClock(0, synced=False)
     outbox = open_outbox(tmp_path, clock=wall, wait_s=WAIT_S)
-    stamp = outbox.dating.stamp(wall.monotonic_ms())
+    stamp = outbox.timestamps.stamp(wall.monotonic_ms())
     wall.unix_ms, wall.right = TRUE_MS, True
     assert dates(outbox) == []
 
@@ -143,7 +143,7 @@ def test_heard_records_are_dated_like_readings(tmp_path: Path) -> None:
     """They are held and released together; they do not say whether the clock was right."""
     wall = TestClock(0, synced=False)
     outbox = open_outbox(tmp_path, clock=wall, wait_s=WAIT_S)
-    stamp = outbox.dating.stamp(wall.monotonic_ms())
+    stamp = outbox.timestamps.stamp(wall.monotonic_ms())
     outbox.put("heard", "0" * 16, 0, 0, encode(heard(0, 0)), synced=False, held_ms=stamp.held_ms)
     wall.unix_ms, wall.right = TRUE_MS, True
 
@@ -290,6 +290,6 @@ def test_the_kernel_names_this_run_of_the_machine() -> None:
 def test_dates_stay_within_what_the_wire_knows() -> None:
     """Neither a clock before 1970 nor one after the year 10000 makes a record that is malformed."""
     wall = TestClock(0)
-    assert Dating(0, wall).stamp(wall.monotonic_ms() - 10_000).at_ms == 0
+    assert Timestamps(0, wall).stamp(wall.monotonic_ms() - 10_000).at_ms == 0
     wall.unix_ms = 2**60
-    assert Dating(0, wall).stamp(wall.monotonic_ms()).at_ms == 2**48 - 1
+    assert Timestamps(0, wall).stamp(wall.monotonic_ms()).at_ms == 2**48 - 1

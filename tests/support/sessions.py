@@ -1,4 +1,4 @@
-"""The device's link on a real broker, and the other side of its conversation."""
+"""The device's session on a real broker, and the other side of its conversation."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from broker import topics
 from broker.messages import Message, Reading, ServerStatus, Status, decode, encode, split
 from broker.topics import CommandName
 from device.delivery.outbox import Outbox
-from device.delivery.session import Link
+from device.delivery.session import Session
 from device.settings import DeviceSettings
 
 STATUS = Status(
@@ -72,20 +72,20 @@ def ignore(_name: CommandName, _payload: bytes) -> None:
 
 
 @contextmanager
-def linked(
+def running_session(
     broker: RunningBroker,
     outbox: Outbox,
     on_command: Callable[[CommandName, bytes], None] = ignore,
     **changes: Any,
-) -> Iterator[Link]:
-    """Run a device's link."""
+) -> Iterator[Session]:
+    """Run a device's session."""
     settings = DeviceSettings(**{"mqtt_url": broker.url, "mqtt_password": ACCOUNTS[DEVICE]} | changes)
-    link = Link(settings, DEVICE, STATUS, outbox, on_command)
-    link.start()
+    session = Session(settings, DEVICE, STATUS, outbox, on_command)
+    session.start()
     try:
-        yield link
+        yield session
     finally:
-        link.stop()
+        session.stop()
 
 
 def put(outbox: Outbox, *numbers: int) -> None:
