@@ -1,0 +1,71 @@
+"""Every error as a problem response, whether ours, the framework's or one that nobody foresaw."""
+
+import logging
+from http import HTTPStatus
+
+from flask import Flask, Response, request
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+
+from server.errors import ProblemError, StoreAwayError
+from server.web import problems
+
+log = logging.getLogger(__name__)
+
+_DOCS = "/api/v1/docs"
+
+
+def add_error_handlers(app: Flask) -> None:
+    """Answer every exception that a request raises with a problem."""
+    app.register_error_handler(ProblemError, _respond)
+    app.register_error_handler(StoreAwayError, _store_away)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def invalid_request(error: ValidationError) -> Response:
+    """Return the problem of the first parameter that does not validate."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if not name:
+        detail = 'send a JSON object with the content type application/json, like {"command": "pause"}'
+    elif first["type"] == "extra_forbidden":
+        detail = f"unknown parameter {name!r}: {_DOCS} lists the parameters"
+    elif first["type"] == "missing":
+        detail = f"parameter {name!r} is missing: {_DOCS} describes it"
+    else:
+        detail = f"invalid {name} {first['input']!r}: {first['msg']}"
+    return _problem(HTTPStatus.BAD_REQUEST, detail)
+
+
+def _respond(error: ProblemError | StoreAwayError) -> Response:
+    return Response(*problems.respond(error, request.full_path.rstrip("?")))
+
+
+def _problem(status: HTTPStatus, detail: str) -> Response:
+    return _respond(ProblemError(status, detail))
+
+
+def _store_away(error: StoreAwayError) -> Response:
+    log.warning("answered 503: %s", error)
+    return _respond(error)
+
+
+def _http_error(error: HTTPException) -> Response:
+    """Return an error of the framework, such as an unknown path."""
+    if isinstance(error, NotFound):
+        return _problem(HTTPStatus.NOT_FOUND, f"unknown path {request.path}: {_DOCS} lists the paths")
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        detail = f"{request.method} is not allowed on {request.path}: use {allowed}"
+        response = _problem(HTTPStatus.METHOD_NOT_ALLOWED, detail)
+        response.headers["Allow"] = allowed
+        return response
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    return _problem(status, error.description or status.phrase)
+
+
+def _unforeseen(error: Exception) -> Response:
+    """Log an error in full, and tell the client nothing of the server's inside."""
+    log.error("%s %s failed", request.method, request.path, exc_info=error)
+    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the server failed at this request: look in its log")
