@@ -5,14 +5,14 @@ import signal
 import sys
 from importlib.metadata import version
 
-import device.control.overrides
 from broker.messages import Status
 from broker.notice import NOTICE
 from broker.topics import mac_address
 from device.audio import microphone
 from device.audio.open_source import open_source
 from device.audio.source import SourceError
-from device.control.commands import Orders
+from device.control.commands import Commands
+from device.control.overrides import Overrides
 from device.delivery.outbox import Limits, Outbox, Owner
 from device.delivery.recorder import Recorder
 from device.delivery.session import Session
@@ -36,10 +36,10 @@ def run(settings: DeviceSettings) -> int:
     """Listen, classify and publish until the clips end or a signal comes."""
     memory_lock.keep_out_of_swap()
     try:
-        kept = device.control.overrides.load(settings.state_dir)
-        model = load_first_usable((kept.model, kept.previous_model), settings.model)
-        orders = Orders(settings, kept, model.bundle.folder)
-        desired = orders.desired
+        overrides = Overrides.load(settings.state_dir)
+        model = load_first_usable((overrides.model, overrides.previous_model), settings.model)
+        commands = Commands(settings, overrides, model.bundle.folder)
+        desired = commands.desired
         source = None if desired.paused else open_source(settings)
         device_id = identity.device_id(settings.identity, settings.state_dir)
         outbox = Outbox(
@@ -61,7 +61,7 @@ def run(settings: DeviceSettings) -> int:
             model=model.bundle.manifest.name,
             version=version("moodwire"),
         )
-        session = Session(settings, device_id, status, outbox, on_command=orders.put)
+        session = Session(settings, device_id, status, outbox, on_command=commands.put)
     except UNUSABLE as error:
         print(error, file=sys.stderr)
         return 2
@@ -70,7 +70,7 @@ def run(settings: DeviceSettings) -> int:
         return 2
     timings = resources.Timings()
     recorder = Recorder(outbox, status.boot, model.bundle.manifest)
-    runner = Runner(lambda again: open_source(settings, again), orders, recorder, session, SystemdNotifier(), timings)
+    runner = Runner(lambda again: open_source(settings, again), commands, recorder, session, SystemdNotifier(), timings)
     health_reporter = HealthReporter(outbox, session, status.boot, timings, runner.hearing, settings.state_dir)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: runner.stop())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from broker.messages import Live
 from device.audio.level import FLOOR_DBFS
 from device.audio.source import Block, Source, SourceError
-from device.control.commands import Desired, Orders
+from device.control.commands import Commands, Desired
 from device.delivery.recorder import Recorder
 from device.delivery.session import Session
 from device.health_reporter import Hearing
@@ -30,14 +30,14 @@ LONGEST_RETRY_S = 60.0
 
 @dataclass
 class Runner:
-    """Listens, or pauses, as the orders say. `run` belongs to the main thread; the rest may be called from any.
+    """Listens, or pauses, as the commands say. `run` belongs to the main thread; the rest may be called from any.
 
-    An order that changes what is listened to closes the source, and `run` begins anew with what is wanted then.
+    A command that changes what is listened to closes the source, and `run` begins anew with what is wanted then.
     """
 
     open_source: Callable[[str | None], Source]
     """Opens the source with this id; None: what the settings say."""
-    orders: Orders
+    commands: Commands
     recorder: Recorder
     session: Session
     systemd: SystemdNotifier
@@ -52,7 +52,7 @@ class Runner:
         self._reopened = 0
         self._said_reading = False
         self._stopping = threading.Event()
-        self._order_taker = threading.Thread(target=self._take_orders, name="orders", daemon=True)
+        self._command_thread = threading.Thread(target=self._carry_out_commands, name="commands", daemon=True)
 
     def stop(self) -> None:
         """Let `run` end soon; safe in a signal handler."""
@@ -63,7 +63,7 @@ class Runner:
         """Return what comes in at present."""
         source = self._source
         if source is None:
-            paused = self.orders.desired.paused
+            paused = self.commands.desired.paused
             return Hearing(self._name, "paused" if paused else "missing", self._overruns, self._reopened)
         overruns, reopened = self._overruns + source.dropped_blocks, self._reopened + source.reopened
         return Hearing(self._name, source.capture, overruns, reopened)
@@ -78,13 +78,13 @@ class Runner:
         Raises:
             SourceError: no more sound can come until the process starts again.
         """
-        self._order_taker.start()
+        self._command_thread.start()
         how = f"listening to {source.name}" if source else "paused"
         self.systemd.ready(how)
         log.info("ready %.2f s after start: %s", resources.process_age_s() or float("nan"), how)
         try:
             while not self._stopping.is_set():
-                desired = self.orders.desired
+                desired = self.commands.desired
                 model = self._adopt(desired, model)
                 if desired.paused:
                     self._pause(desired)
@@ -93,15 +93,15 @@ class Runner:
                 if source is None:
                     continue
                 with self._listening_to(source):
-                    if self.orders.desired == desired and not self._stopping.is_set():
+                    if self.commands.desired == desired and not self._stopping.is_set():
                         self._listen(source, model, desired)
                 source = None
-                if self.orders.desired == desired:
+                if self.commands.desired == desired:
                     return  # nobody closed it: the clips have ended
         finally:
             self.systemd.stopping()
             self._stopping.set()
-            self._order_taker.join()
+            self._command_thread.join()
 
     def _listen(self, source: Source, model: VerifiedModel, desired: Desired) -> None:
         """Record window after window until the source ends or is closed."""
@@ -133,7 +133,7 @@ class Runner:
     def _pause(self, desired: Desired) -> None:
         """Wait, with the microphone closed, and show that this is a pause."""
         log.info("paused: the microphone is closed until someone resumes")
-        while self.orders.desired == desired and not self._stopping.wait(TICK_S):
+        while self.commands.desired == desired and not self._stopping.wait(TICK_S):
             self.recorder.pause(clock.monotonic_ms())
             self.session.publish_live(
                 Live(at=clock.now_ms(), state="paused", top=None, scores={}, level_dbfs=FLOOR_DBFS)
@@ -157,8 +157,8 @@ class Runner:
 
     def _open(self) -> Source | None:
         """Open the source again, with growing pauses while it is not there; None when something else is wanted."""
-        desired, pause_s = self.orders.desired, TICK_S
-        while self.orders.desired == desired and not self._stopping.is_set():
+        desired, pause_s = self.commands.desired, TICK_S
+        while self.commands.desired == desired and not self._stopping.is_set():
             try:
                 return self.open_source(self._id)
             except SourceError as error:
@@ -169,7 +169,7 @@ class Runner:
 
     @contextmanager
     def _listening_to(self, source: Source) -> Iterator[None]:
-        """Let orders and signals close the source, and count what it lost."""
+        """Let commands and signals close the source, and count what it lost."""
         self._source, self._name, self._id = source, source.name, source.id
         try:
             yield
@@ -179,10 +179,10 @@ class Runner:
             self._overruns += source.dropped_blocks
             self._reopened += source.reopened
 
-    def _take_orders(self) -> None:
+    def _carry_out_commands(self) -> None:
         while not self._stopping.is_set():
-            self.orders.wait(TICK_S)
-            if self.orders.carry_out(self.session.answer):
+            self.commands.wait(TICK_S)
+            if self.commands.carry_out(self.session.answer):
                 self._interrupt()
 
     def _interrupt(self) -> None:

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-import device.control.overrides
 import models.bundle
 from broker.messages import (
     Command,
@@ -23,7 +22,7 @@ from broker.messages import (
 )
 from broker.topics import CommandName
 from device.control import model_update
-from device.control.overrides import Kept
+from device.control.overrides import Overrides
 from device.inference.model import load_verified
 from device.settings import DeviceSettings
 from models.bundle import BundleError
@@ -64,26 +63,26 @@ class _Prepared(NamedTuple):
     error: str = ""
 
 
-class Orders:
+class Commands:
     """Takes commands from the network thread and carries them out in the run loop.
 
     Example:
-        kept = device.control.overrides.load(settings.state_dir)
-        model = load_first_usable((kept.model, kept.previous_model), settings.model)
-        orders = Orders(settings, kept, model.bundle.folder)
-        session = Session(settings, device, status, outbox, on_command=orders.put)
+        overrides = Overrides.load(settings.state_dir)
+        model = load_first_usable((overrides.model, overrides.previous_model), settings.model)
+        commands = Commands(settings, overrides, model.bundle.folder)
+        session = Session(settings, device, status, outbox, on_command=commands.put)
         ...
         for window in windows:
-            if orders.carry_out(session.answer):  # quick when there is nothing to do
-                adopt(orders.desired)  # then session.set_status(...)
-        while orders.desired.paused:
-            orders.wait(5)
-            orders.carry_out(session.answer)
+            if commands.carry_out(session.answer):  # quick when there is nothing to do
+                adopt(commands.desired)  # then session.set_status(...)
+        while commands.desired.paused:
+            commands.wait(5)
+            commands.carry_out(session.answer)
     """
 
-    def __init__(self, settings: DeviceSettings, kept: Kept, bundle: Path) -> None:
+    def __init__(self, settings: DeviceSettings, overrides: Overrides, bundle: Path) -> None:
         self._settings = settings
-        self._kept = kept
+        self._overrides = overrides
         self._sent = settings.state_dir.absolute() / "models"
         self._queue: queue.SimpleQueue[_Asked | _Prepared] = queue.SimpleQueue()
         self._arrived = threading.Event()
@@ -166,27 +165,27 @@ class Orders:
             given = {field: value for field, value in changes.items() if value is not None}
             if not given:
                 raise ValueError("nothing to set is given; name and gate_dbfs can be set")
-            self._keep(replace(self._kept, **given), self.desired.bundle)
+            self._override(replace(self._overrides, **given), self.desired.bundle)
         else:
-            self._keep(replace(self._kept, paused=name == "pause"), self.desired.bundle)
+            self._override(replace(self._overrides, paused=name == "pause"), self.desired.bundle)
 
-    def _keep(self, kept: Kept, bundle: Path) -> None:
+    def _override(self, overrides: Overrides, bundle: Path) -> None:
         """Write down what changed, and only then let it be in force.
 
         Raises:
             ValueError: it cannot be written.
         """
-        if kept != self._kept:
+        if overrides != self._overrides:
             try:
-                device.control.overrides.save(self._settings.state_dir, kept)
+                overrides.save(self._settings.state_dir)
             except OSError as error:
                 raise ValueError(f"nothing changed, because it cannot be kept: {error}") from error
-        self._kept = kept
+        self._overrides = overrides
         self.desired = self._combine(bundle)
 
     def _combine(self, bundle: Path) -> Desired:
-        settings = self._kept.over(self._settings)
-        return Desired(self._kept.paused, settings.name, settings.gate_dbfs, bundle)
+        settings = self._overrides.apply(self._settings)
+        return Desired(self._overrides.paused, settings.name, settings.gate_dbfs, bundle)
 
     def _prepare(self, command: ModelCommand) -> None:
         """Fetch, check and install a bundle in a thread of its own, which puts the result into the queue.
@@ -198,7 +197,7 @@ class Orders:
             raise ValueError("another model command is at work; ask again when it has been answered")
         if bool(command.source) == command.rollback:
             raise ValueError("exactly one of source and rollback is to be given")
-        if command.rollback and self._kept.previous_model is None:
+        if command.rollback and self._overrides.previous_model is None:
             raise ValueError("there is no model before this one to go back to")
         if command.source and not self._settings.model_key:
             raise ValueError("this device takes no models: its setting model_key is empty")
@@ -210,7 +209,7 @@ class Orders:
             if command.source:
                 folder = model_update.install(model_update.fetch(command.source), self._settings.model_key, self._sent)
             else:
-                folder = models.bundle.find(self._kept.previous_model or self._settings.model)
+                folder = models.bundle.find(self._overrides.previous_model or self._settings.model)
                 load_verified(folder)
             done = _Prepared(command.transaction, folder)
         except (BundleError, ImportError, OSError) as error:
@@ -225,17 +224,17 @@ class Orders:
             log.warning("the model stays %s: %s", self.desired.bundle.name, done.error)
             return self._remember("model", done.transaction, done.error)
         if done.bundle != self.desired.bundle:
-            kept = replace(
-                self._kept, model=self._name(done.bundle), previous_model=self._name(self.desired.bundle) or ""
+            overrides = replace(
+                self._overrides, model=self._name(done.bundle), previous_model=self._name(self.desired.bundle) or ""
             )
             try:
-                self._keep(kept, done.bundle)
+                self._override(overrides, done.bundle)
             except ValueError as error:
                 return self._remember("model", done.transaction, str(error))
             log.info("the model is %s now", done.bundle.name)
-        model_update.tidy(self._sent, {self._kept.model, self._kept.previous_model})
+        model_update.tidy(self._sent, {self._overrides.model, self._overrides.previous_model})
         return self._remember("model", done.transaction)
 
     def _name(self, bundle: Path) -> str | None:
-        """Return how `Kept` names a bundle: its folder if it was sent here, None for the settings' own."""
+        """Return how `Overrides` names a bundle: its folder if it was sent here, None for the settings' own."""
         return str(bundle) if bundle.parent == self._sent else None

@@ -1,6 +1,7 @@
-"""What operators changed on a running device: kept in its state folder, and in force before the settings."""
+"""What operators changed while the device ran: kept in its state folder, and in force before the settings."""
 
 from pathlib import Path
+from typing import Self
 
 import attrs
 import msgspec
@@ -11,7 +12,7 @@ from device.settings import DeviceSettings
 _FILE = "kept.json"
 
 
-class Kept(msgspec.Struct, frozen=True):
+class Overrides(msgspec.Struct, frozen=True):
     """What survives a restart because someone asked for it while the device ran; None: as the settings say."""
 
     paused: bool = False
@@ -22,32 +23,31 @@ class Kept(msgspec.Struct, frozen=True):
     previous_model: str | None = None
     """What `model` was before, for the way back; empty for the settings' own."""
 
-    def over(self, settings: DeviceSettings) -> DeviceSettings:
-        """Return the settings with what is kept in their place."""
+    @classmethod
+    def load(cls, state_dir: Path) -> Self:
+        """Return the overrides of a state folder; none where there is no file.
+
+        Raises:
+            ValueError: the file is there and is not what `save` writes.
+            OSError: the file is there, or may be, and cannot be read.
+        """
+        path = state_dir / _FILE
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=cls)
+        except FileNotFoundError:
+            return cls()
+        except msgspec.DecodeError as error:
+            raise ValueError(f"{path} cannot be read ({error}); delete it to go back to the settings") from error
+
+    def save(self, state_dir: Path) -> None:
+        """Replace the overrides of a state folder, all or nothing.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        files.replace(state_dir / _FILE, msgspec.json.encode(self) + b"\n")
+
+    def apply(self, settings: DeviceSettings) -> DeviceSettings:
+        """Return the settings with the overrides in their place."""
         changed = {name: getattr(self, name) for name in ("name", "gate_dbfs", "model")}
         return attrs.evolve(settings, **{name: value for name, value in changed.items() if value is not None})
-
-
-def load(state_dir: Path) -> Kept:
-    """Return what is kept; nothing where there is no file.
-
-    Raises:
-        ValueError: the file is there and is not what `save` writes.
-        OSError: the file is there, or may be, and cannot be read.
-    """
-    path = state_dir / _FILE
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Kept)
-    except FileNotFoundError:
-        return Kept()
-    except msgspec.DecodeError as error:
-        raise ValueError(f"{path} cannot be read ({error}); delete it to go back to the settings") from error
-
-
-def save(state_dir: Path, kept: Kept) -> None:
-    """Replace what is kept, all or nothing.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    files.replace(state_dir / _FILE, msgspec.json.encode(kept) + b"\n")

@@ -9,7 +9,7 @@ import typed_settings as ts
 from msgspec.structs import replace
 
 from device.audio.open_source import open_source
-from device.control import overrides
+from device.control.overrides import Overrides
 from device.delivery import outbox_file
 from device.errors import UNUSABLE
 from device.inference.speech_gate import HYSTERESIS_DB
@@ -50,8 +50,8 @@ class CalibrateSettings(DeviceSettings):
 def calibrate(settings: CalibrateSettings) -> int:
     """Measure, propose a gate and keep it; return 1, and keep nothing, when room or microphone are not fit for that."""
     try:
-        known = overrides.load(settings.state_dir)
-        before_dbfs = known.over(settings).gate_dbfs
+        overrides = Overrides.load(settings.state_dir)
+        before_dbfs = overrides.apply(settings).gate_dbfs
         if not settings.dry_run:
             _must_be_alone(settings.state_dir)
         source = open_source(settings)
@@ -82,7 +82,7 @@ def calibrate(settings: CalibrateSettings) -> int:
         print(f"Nothing is changed, as asked; gate_dbfs = {proposed_dbfs:g} would be kept.")
         return 0
     try:
-        overrides.save(settings.state_dir, replace(known, gate_dbfs=proposed_dbfs))
+        replace(overrides, gate_dbfs=proposed_dbfs).save(settings.state_dir)
     except OSError as error:
         print(f"{settings.state_dir} cannot be written ({error.strerror}); set gate_dbfs = {proposed_dbfs:g} yourself")
         return 1

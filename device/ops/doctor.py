@@ -11,7 +11,7 @@ import typed_settings as ts
 
 from common.mqtt import parse_url
 from common.report import Finding, Report, report, tell
-from device.control import overrides
+from device.control.overrides import Overrides
 from device.ops import doctor_audio, doctor_machine, doctor_network
 from device.settings import DeviceSettings
 from device.system import identity
@@ -105,7 +105,7 @@ def _in_force(settings: DeviceSettings) -> DeviceSettings:
         ValueError: what is kept cannot be read.
     """
     try:
-        return overrides.load(settings.state_dir).over(settings)
+        return Overrides.load(settings.state_dir).apply(settings)
     except OSError:  # what is wrong with the folder, the check of the disk tells
         return settings
 

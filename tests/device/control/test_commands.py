@@ -14,13 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from services import wait_until
 
-import device.control.overrides
 import models.bundle
 from broker.messages import CommandResponse
 from broker.topics import COMMANDS, CommandName
 from device.control import model_update
-from device.control.commands import Orders
-from device.control.overrides import Kept
+from device.control.commands import Commands
+from device.control.overrides import Overrides
 from device.inference.model import load_first_usable
 from device.settings import DeviceSettings
 from models import packing, signing
@@ -31,22 +30,22 @@ PACKED = packing.pack(OWN, PRIVATE)
 
 
 class Operator:
-    """A device's orders, and what they answer."""
+    """A device's commands, and what they answer."""
 
     def __init__(self, state_dir: Path, **changes: Any) -> None:
         key = signing.public_key(PRIVATE)
         self.settings = DeviceSettings(**{"name": "Kitchen", "state_dir": state_dir, "model_key": key} | changes)
         self.answers: list[tuple[str, CommandResponse]] = []
-        kept = device.control.overrides.load(state_dir)
-        model = load_first_usable((kept.model, kept.previous_model), self.settings.model)
-        self.orders = Orders(self.settings, kept, model.bundle.folder)
+        overrides = Overrides.load(state_dir)
+        model = load_first_usable((overrides.model, overrides.previous_model), self.settings.model)
+        self.commands = Commands(self.settings, overrides, model.bundle.folder)
         self._next = 0
 
     def ask(self, name: CommandName, /, *, transaction: str | None = None, **fields: Any) -> CommandResponse:
         """Send a command and return its answer."""
         self._next += 1
         asked = transaction or f"t{self._next}"
-        self.orders.put(name, json.dumps({"transaction": asked} | fields).encode())
+        self.commands.put(name, json.dumps({"transaction": asked} | fields).encode())
         before = len(self.answers)
         wait_until(lambda: self._answered(before), f"{name} is answered")
         answered, response = self.answers[before]
@@ -57,13 +56,13 @@ class Operator:
         """Send a model."""
         return self.ask("model", source=str(source))
 
-    def kept(self) -> Kept:
+    def overrides(self) -> Overrides:
         """Return what is on disk."""
-        return device.control.overrides.load(self.settings.state_dir)
+        return Overrides.load(self.settings.state_dir)
 
     def _answered(self, before: int) -> bool:
-        self.orders.wait(0.1)
-        self.orders.carry_out(lambda *answer: self.answers.append(answer))
+        self.commands.wait(0.1)
+        self.commands.carry_out(lambda *answer: self.answers.append(answer))
         return len(self.answers) > before
 
 
@@ -98,25 +97,25 @@ def test_what_was_changed_is_kept_and_answered(operator: Operator) -> None:
     assert operator.ask("pause").status == "ok"
     assert operator.ask("set", name="Hall", gate_dbfs=-42.5).status == "ok"
 
-    assert operator.kept() == Kept(paused=True, name="Hall", gate_dbfs=-42.5)
+    assert operator.overrides() == Overrides(paused=True, name="Hall", gate_dbfs=-42.5)
     again = Operator(operator.settings.state_dir)
-    assert again.orders.desired == operator.orders.desired
-    assert again.orders.desired[:3] == (True, "Hall", -42.5)
+    assert again.commands.desired == operator.commands.desired
+    assert again.commands.desired[:3] == (True, "Hall", -42.5)
     assert again.ask("resume").status == "ok"
-    assert again.orders.desired[:3] == (False, "Hall", -42.5)
+    assert again.commands.desired[:3] == (False, "Hall", -42.5)
 
 
 def test_a_change_is_noticed_and_no_change_is_not(operator: Operator) -> None:
     """`carry_out` tells whether there is something to adopt."""
 
     def carried_out(name: CommandName, transaction: str) -> bool:
-        operator.orders.put(name, json.dumps({"transaction": transaction}).encode())
-        return operator.orders.carry_out(lambda *_: None)
+        operator.commands.put(name, json.dumps({"transaction": transaction}).encode())
+        return operator.commands.carry_out(lambda *_: None)
 
     assert carried_out("pause", "1")
     assert not carried_out("pause", "2")
     assert carried_out("resume", "3")
-    assert not operator.orders.carry_out(lambda *_: None)
+    assert not operator.commands.carry_out(lambda *_: None)
 
 
 def test_a_command_that_comes_twice_is_done_once(operator: Operator) -> None:
@@ -125,7 +124,7 @@ def test_a_command_that_comes_twice_is_done_once(operator: Operator) -> None:
     operator.ask("resume")
 
     assert operator.ask("pause", transaction="again") == first
-    assert not operator.orders.desired.paused
+    assert not operator.commands.desired.paused
 
 
 @pytest.mark.parametrize(
@@ -151,30 +150,30 @@ def test_what_cannot_be_done_is_answered_with_the_reason(
     operator: Operator, name: CommandName, fields: dict[str, object], sentence: str
 ) -> None:
     """A wrong command changes nothing, and the operator is told why in one sentence."""
-    before = operator.orders.desired
+    before = operator.commands.desired
 
     response = operator.ask(name, **fields)
 
     assert response.status == "error"
     assert sentence in str(response.error)
-    assert operator.orders.desired == before
+    assert operator.commands.desired == before
 
 
 def test_a_command_that_cannot_be_answered_is_counted(operator: Operator, caplog: pytest.LogCaptureFixture) -> None:
     """Without a transaction there is nobody to answer, so it is logged with its number and its reason."""
     for payload in (b"", b"nonsense", b"{}", b'{"transaction":""}', b"\xff", b"[" * 10_000):
-        assert operator.orders.take("pause", payload) is None
+        assert operator.commands.take("pause", payload) is None
 
     assert "ignored command number 6 that is malformed (pause)" in caplog.text
 
 
 @given(st.sampled_from(COMMANDS), st.binary(max_size=200))
 def test_no_payload_harms_the_device(name: CommandName, payload: bytes) -> None:
-    """Whatever arrives, the orders go on."""
+    """Whatever arrives, the commands go on."""
     settings = DeviceSettings(name="Kitchen", state_dir=Path("/dev/null/no-folder"))
-    orders = Orders(settings, Kept(), OWN)
+    commands = Commands(settings, Overrides(), OWN)
 
-    response = orders.take(name, payload)
+    response = commands.take(name, payload)
 
     assert response is None or response.status == "error", "nothing can be kept there"
 
@@ -187,23 +186,23 @@ def test_what_cannot_be_kept_is_not_done(operator: Operator) -> None:
 
     assert response.status == "error"
     assert "nothing changed, because it cannot be kept" in str(response.error)
-    assert not operator.orders.desired.paused
+    assert not operator.commands.desired.paused
 
 
 def test_a_signed_model_is_taken_and_rolled_back(operator: Operator, packed: Path) -> None:
     """A model from a path is installed, in force and kept; rolling back goes to the one before, and forth again."""
     assert operator.send(packed).status == "ok"
 
-    sent = operator.orders.desired.bundle
+    sent = operator.commands.desired.bundle
     assert sent.parent == operator.settings.state_dir / "models"
-    assert operator.kept() == Kept(model=str(sent), previous_model="")
-    kept = operator.kept()
-    sent_models = (kept.model, kept.previous_model)
+    assert operator.overrides() == Overrides(model=str(sent), previous_model="")
+    overrides = operator.overrides()
+    sent_models = (overrides.model, overrides.previous_model)
     assert load_first_usable(sent_models, operator.settings.model).bundle.folder == sent
     assert operator.ask("model", rollback=True).status == "ok"
-    assert operator.orders.desired.bundle == OWN
+    assert operator.commands.desired.bundle == OWN
     assert operator.ask("model", rollback=True).status == "ok"
-    assert operator.orders.desired.bundle == sent
+    assert operator.commands.desired.bundle == sent
 
 
 def test_only_the_model_in_force_and_the_one_before_stay_on_disk(operator: Operator, tmp_path: Path) -> None:
@@ -214,8 +213,8 @@ def test_only_the_model_in_force_and_the_one_before_stay_on_disk(operator: Opera
 
     left = sorted(path.name[:7] for path in (operator.settings.state_dir / "models").iterdir())
     assert left == ["model-2", "model-3"]
-    assert operator.kept().previous_model is not None
-    assert "model-2" in str(operator.kept().previous_model)
+    assert operator.overrides().previous_model is not None
+    assert "model-2" in str(operator.overrides().previous_model)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +233,7 @@ def test_what_is_not_signed_by_the_pinned_key_is_refused(
     response = operator.send(write(tmp_path / "wrong", content))
 
     assert sentence in str(response.error)
-    assert operator.orders.desired.bundle == OWN
+    assert operator.commands.desired.bundle == OWN
     assert not list((operator.settings.state_dir).glob("models/*"))
 
 
@@ -255,7 +254,7 @@ def test_a_signed_model_that_is_wrong_here_is_refused(
     response = operator.send(write(tmp_path / "packed", packing.seal(Path(archive).read_bytes(), PRIVATE)))
 
     assert sentence in str(response.error)
-    assert operator.orders.desired.bundle == OWN
+    assert operator.commands.desired.bundle == OWN
     assert not list((operator.settings.state_dir).glob("models/*"))
 
 
@@ -269,11 +268,11 @@ def test_without_a_pinned_key_nobody_may_send_models(tmp_path: Path, packed: Pat
 def test_one_model_at_a_time(operator: Operator, tmp_path: Path) -> None:
     """While one model is fetched another is refused, and the same command again waits for its one answer."""
     with serving(PACKED, hold=True) as site:
-        operator.orders.put("model", json.dumps({"transaction": "slow", "source": site.url}).encode())
-        operator.orders.carry_out(lambda *answer: operator.answers.append(answer))
+        operator.commands.put("model", json.dumps({"transaction": "slow", "source": site.url}).encode())
+        operator.commands.carry_out(lambda *answer: operator.answers.append(answer))
         assert "another model command is at work" in str(operator.send("/x").error)
-        operator.orders.put("model", json.dumps({"transaction": "slow", "source": site.url}).encode())
-        operator.orders.carry_out(lambda *answer: operator.answers.append(answer))
+        operator.commands.put("model", json.dumps({"transaction": "slow", "source": site.url}).encode())
+        operator.commands.carry_out(lambda *answer: operator.answers.append(answer))
         assert len(operator.answers) == 1
         site.go.set()
         wait_until(lambda: operator._answered(1), "the first is answered")
@@ -336,7 +335,7 @@ def test_a_model_that_broke_on_disk_is_left_for_the_one_before(
 ) -> None:
     """At the start a sent model that is gone or damaged is replaced by the one before, with a warning."""
     operator.send(packed)
-    sent = operator.orders.desired.bundle
+    sent = operator.commands.desired.bundle
     if harm == "remove":
         shutil.rmtree(sent)
     else:
@@ -344,11 +343,11 @@ def test_a_model_that_broke_on_disk_is_left_for_the_one_before(
 
     again = Operator(operator.settings.state_dir)
 
-    assert again.orders.desired.bundle == OWN
+    assert again.commands.desired.bundle == OWN
     assert "the model that was sent to this device cannot be used" in caplog.text
     assert again.send(packed).status == "ok", "and it can be sent anew"
-    assert again.orders.desired.bundle == sent
-    assert again.kept().previous_model == ""
+    assert again.commands.desired.bundle == sent
+    assert again.overrides().previous_model == ""
 
 
 class Site:

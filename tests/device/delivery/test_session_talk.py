@@ -17,8 +17,8 @@ from sessions import STATUS, ignore, put, running_session, serving
 
 from broker import topics
 from broker.messages import CommandResponse, Live, Status, decode
-from device.control.commands import Orders
-from device.control.overrides import Kept
+from device.control.commands import Commands
+from device.control.overrides import Overrides
 from device.delivery import connection
 from device.delivery.outbox import Outbox
 from device.delivery.session import Session
@@ -257,16 +257,16 @@ class Operator:
 
 
 @contextmanager
-def obeying(orders: Orders, broker: RunningBroker, outbox: Outbox) -> Iterator[None]:
+def obeying(commands: Commands, broker: RunningBroker, outbox: Outbox) -> Iterator[None]:
     """Run a device that carries out what it is asked."""
     done = threading.Event()
-    with running_session(broker, outbox, on_command=orders.put) as session:
+    with running_session(broker, outbox, on_command=commands.put) as session:
 
         def obey() -> None:
             while not done.is_set():
-                orders.wait(0.05)
-                if orders.carry_out(session.answer):
-                    session.set_status(state="paused" if orders.desired.paused else "online", name=orders.desired.name)
+                commands.wait(0.05)
+                if commands.carry_out(session.answer):
+                    session.set_status(state="paused" if commands.desired.paused else "online", name=commands.desired.name)
 
         thread = threading.Thread(target=obey)
         thread.start()
@@ -284,8 +284,8 @@ def test_commands_end_to_end(any_broker: RunningBroker, outbox: Outbox, tmp_path
     own = bundle.find(bundle.DEFAULT)
     (tmp_path / "packed").write_bytes(packing.pack(own, private))
     settings = DeviceSettings(name="Kitchen", state_dir=tmp_path, model_key=signing.public_key(private))
-    orders = Orders(settings, Kept(), own)
-    with serving(any_broker) as server, obeying(orders, any_broker, outbox):
+    commands = Commands(settings, Overrides(), own)
+    with serving(any_broker) as server, obeying(commands, any_broker, outbox):
         operator = Operator(server.client, server.heard)
         assert operator.ask("pause", "1").status == "ok"
         wait_until(lambda: server.states()[-1] == ("paused", 1), "the status says paused")
@@ -294,8 +294,8 @@ def test_commands_end_to_end(any_broker: RunningBroker, outbox: Outbox, tmp_path
         assert operator.ask("model", "4", source=str(tmp_path / "packed")).status == "ok"
         assert "this is no set command" in str(operator.ask("set", "5", gate_dbfs="loud").error)
         assert operator.ask("pause", "1").status == "ok", "a repeated command is answered again"
-        assert not orders.desired.paused, "and done once"
-        assert orders.desired.bundle != own
+        assert not commands.desired.paused, "and done once"
+        assert commands.desired.bundle != own
 
 
 def test_a_retained_command_is_ignored(broker: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 import moodwire
-from device.control import overrides
+from device.control.overrides import Overrides
 from device.delivery import outbox_file
 from models.frontend import Samples
 from models.runtime import synthetic_clip
@@ -42,13 +42,13 @@ def calibrate(folder: Path, sound: Samples, *flags: str) -> int:
 
 def test_the_gate_is_set_above_the_noise_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Noise at -60 dBFS gives a gate at -48: 6 dB for the hysteresis, 6 in reserve; what else was kept stays."""
-    overrides.save(tmp_path / "state", overrides.Kept(name="Kitchen"))
+    Overrides(name="Kitchen").save(tmp_path / "state")
 
     code = calibrate(tmp_path, noise(-60.2))
 
     printed = capsys.readouterr().out
     assert code == 0
-    assert overrides.load(tmp_path / "state") == overrides.Kept(name="Kitchen", gate_dbfs=-48.0)
+    assert Overrides.load(tmp_path / "state") == Overrides(name="Kitchen", gate_dbfs=-48.0)
     assert "gate before  -50 dBFS" in printed
     assert "gate after   -48 dBFS" in printed
 
@@ -63,7 +63,7 @@ def test_a_running_device_is_not_calibrated_behind_its_back(tmp_path: Path, caps
         os.close(running)
 
     assert "is in use: another moodwire device runs" in capsys.readouterr().err
-    assert overrides.load(tmp_path / "state") == overrides.Kept()
+    assert Overrides.load(tmp_path / "state") == Overrides()
 
 
 def test_a_dry_run_keeps_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,4 +128,4 @@ def test_a_microphone_is_calibrated(tmp_path: Path) -> None:
     )
 
     assert ended.returncode == 0, ended.stderr
-    assert overrides.load(tmp_path / "state").gate_dbfs == -43.0
+    assert Overrides.load(tmp_path / "state").gate_dbfs == -43.0
