@@ -266,7 +266,8 @@ def obeying(commands: Commands, broker: RunningBroker, outbox: Outbox) -> Iterat
             while not done.is_set():
                 commands.wait(0.05)
                 if commands.carry_out(session.answer):
-                    session.set_status(state="paused" if commands.desired.paused else "online", name=commands.desired.name)
+                    desired = commands.desired
+                    session.set_status(state="paused" if desired.paused else "online", name=desired.name)
 
         thread = threading.Thread(target=obey)
         thread.start()
