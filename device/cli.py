@@ -6,8 +6,8 @@ import sys
 from importlib.metadata import version
 
 from broker.messages import Status
-from broker.notice import NOTICE
 from broker.topics import mac_address
+from common.notice import NOTICE
 from device.audio import microphone
 from device.audio.open_source import open_source
 from device.audio.source import SourceError

@@ -35,6 +35,7 @@ from broker.topics import (
     home_assistant,
     topic,
 )
+from common.notice import NOTICE
 from device.delivery.send_window import MAX_UNCONFIRMED
 
 ROOT = Path(__file__).parent.parent
@@ -95,6 +96,38 @@ def test_the_wire_s_page_names_every_field_and_its_examples_are_right() -> None:
         decode(payload.encode(), {"set": SetCommand, "model": ModelCommand}.get(name, Command))
 
 
+LAW_IN_FULL = (
+    *("applicants", "pupils", "students", "medical or safety reasons", "Article 5(1)(f)", "2 August 2026"),
+    *("Article 50(3)", "high-risk", "December 2027", "GDPR", "licence exempts nobody", "Article 2(12)"),
+    "private person at home",
+        "pupils",
+        "students",
+        "medical or safety reasons",
+        "Article 5(1)(f)",
+        "2 August 2026",
+        "Article 50(3)",
+    ),
+    *("high-risk", "December 2027", "GDPR", "licence exempts nobody", "Article 2(12)", "private person at home"),
+)
+
+
+def test_the_law_is_told_in_full_wherever_it_is_told() -> None:
+    """The model cards and the page on the law leave out nothing that a reader must know."""
+    cards = [folder / "CARD.md" for folder in (ROOT / "models" / "bundles").iterdir() if folder.is_dir()]
+    assert len(cards) >= 2
+
+    for page in [ROOT / "docs" / "law.md", *cards]:
+        text = " ".join(page.read_text().split())
+        for phrase in LAW_IN_FULL:
+            assert phrase in text, (page.name, phrase)
+
+
+def test_the_first_start_tells_what_is_prohibited_and_what_is_due() -> None:
+    """The notice that a first start shows names the prohibition, its exception, and the duty to inform."""
+    for phrase in (*LAW_IN_FULL[:7], "GDPR", "At home, ask first"):
+        assert phrase in NOTICE, phrase
+
+
 def test_the_readme_names_the_two_commands_and_the_warnings() -> None:
     """What every reader must find is there."""
     text = " ".join((ROOT / "README.md").read_text().split())
@@ -103,9 +136,8 @@ def test_the_readme_names_the_two_commands_and_the_warnings() -> None:
         "make demo",
         "make test",
         "as actors portray it",
-        "Article 5(1)(f)",
-        "Article 50(3)",
         "means nothing",
+        *LAW_IN_FULL,
     ):
         assert phrase in text, phrase
 

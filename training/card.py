@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from common.notice import LAW
 from models.bundle import Manifest
 from training.backgrounds import BACKGROUNDS, NOISES
 from training.corpora import EMOTIONS
@@ -76,14 +77,14 @@ def _numbers(measured: dict[str, Any]) -> str:
 
 
 def _use() -> str:
-    return """## Use
+    return f"""## Use
 
 For people who want to see the mood that a voice portrays in their own rooms, with the knowledge and the consent of
 everyone who is heard, and for teaching and research.
 
-Not for employees, applicants, pupils or students: inferring emotions of people at work or in education is prohibited
-in the EU (Regulation (EU) 2024/1689, Article 5(1)(f)). Not for hidden use: people exposed to it must be told
-(Article 50(3)). Not for any decision about a person."""
+{LAW}
+
+Not for any decision about a person."""
 
 
 def _data(manifest: Manifest, measured: dict[str, Any]) -> str:

@@ -17,8 +17,8 @@ import typed_settings as ts
 
 import broker.embedded
 import server.store.embedded
-from broker.notice import NOTICE
 from broker.topics import mac_address
+from common.notice import NOTICE
 from device.system import identity
 from server.errors import UnusableError
 from wiring.children import Child, Children

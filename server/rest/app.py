@@ -7,7 +7,7 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from werkzeug.wrappers import Response as BaseResponse
 
-from broker.notice import NOTICE
+from common.notice import NOTICE
 from server.rest import http_headers, layout_guard, openapi
 from server.rest.device_routes import make_api
 from server.rest.error_handlers import add_error_handlers, invalid_request

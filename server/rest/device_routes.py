@@ -13,7 +13,7 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
 from broker import topics
-from broker.notice import NOTICE
+from common.notice import NOTICE
 from server.errors import ProblemError
 from server.query import series, time_range
 from server.query.devices import DeviceLookup
