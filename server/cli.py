@@ -37,7 +37,7 @@ def ingest(settings: ServerSettings) -> int:
 
 def live(settings: ServerSettings) -> int:
     """Serve live events until SIGTERM or SIGINT; return 0, or 2 with a sentence on stderr if it cannot."""
-    from server.live.app import serve  # noqa: PLC0415 -- the others need no event loop
+    from server.live.serve import serve  # noqa: PLC0415 -- the others need no event loop
 
     try:
         serve(open_store(settings), settings)

@@ -1,8 +1,7 @@
-"""What the live process tells Prometheus: who listens, what they got, and why they went."""
+"""Metrics of the live process: its subscribers, what they were sent, and why they ended."""
 
 from collections.abc import Callable
 from enum import StrEnum
-from http import HTTPStatus
 
 from prometheus_client import Counter, Gauge, generate_latest
 
@@ -10,54 +9,51 @@ from server.web import metrics
 
 
 class Reason(StrEnum):
-    """Why a client listens no more."""
+    """Why a subscriber ended."""
 
     CLIENT = "client"
-    """It went, or took nothing for so long that the system gave it up."""
+    """The client closed the connection, or the system did after the client read nothing for a minute."""
     SLOW = "slow"
-    """Too much waited for it."""
+    """Its queue grew too long."""
     TOKEN = "token"  # noqa: S105 -- a word, no password
     """Its token was revoked."""
     STORE = "store"
-    """What it had missed could not be read."""
+    """The store did not answer while missed events were read."""
     STOP = "stop"
-    """This process stops."""
+    """The process stopped."""
 
 
 class LiveMetrics:
     """The metrics of one live process.
 
     Args:
-        listeners: Tells how many listen.
+        subscribers: Returns the current number of subscribers.
     """
 
-    def __init__(self, listeners: Callable[[], int]) -> None:
+    def __init__(self, subscribers: Callable[[], int]) -> None:
         self._registry = metrics.of_process()
         self._requests = metrics.of_requests(self._registry)
-        now = Gauge("moodwire_live_listeners", "Clients that listen.", registry=self._registry)
-        now.set_function(listeners)
-        self.events = Counter("moodwire_live_events", "Events that ingest has told.", registry=self._registry)
+        now = Gauge("moodwire_live_listeners", "Subscribers to live events.", registry=self._registry)
+        now.set_function(subscribers)
+        self.events = Counter("moodwire_live_events", "Events published by ingest.", registry=self._registry)
         self.sent = Counter(
-            "moodwire_live_events_sent", "Events passed on, once for each listener.", registry=self._registry
+            "moodwire_live_events_sent", "Events delivered, counted once for each subscriber.", registry=self._registry
         )
         self._ended = Counter(
-            "moodwire_live_listeners_ended",
-            "Clients that listen no more: they went, were too slow, or were sent away.",
-            ["reason"],
-            registry=self._registry,
+            "moodwire_live_listeners_ended", "Subscribers that ended, by reason.", ["reason"], registry=self._registry
         )
         for reason in Reason:
             self._ended.labels(reason)  # so that a rate is there before the first one
         self.store_up = Gauge("moodwire_store_up", "Whether the store answers.", registry=self._registry)
 
-    def answered(self, route: str, method: str, status: HTTPStatus) -> None:
-        """Count a request whose answer has begun."""
+    def answered(self, route: str, method: str, status: int) -> None:
+        """Count a request whose response has begun."""
         self._requests.labels(route, method, f"{status // 100}xx").inc()
 
     def ended(self, reason: Reason) -> None:
-        """Count a listener that is no more."""
+        """Count a subscriber that ended."""
         self._ended.labels(reason).inc()
 
     def text(self) -> bytes:
-        """Return everything in the text format that Prometheus reads."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""Who listens to what happens now, and what waits for each of them; all in one event loop."""
+"""Who follows the live events, and what waits for each of them; all in one event loop."""
 
 import asyncio
 from collections import defaultdict, deque
@@ -7,110 +7,118 @@ from collections.abc import Iterable
 import msgspec
 
 from broker.topics import mac_address
+from server.live.metrics import Reason
 from server.store.live_stream import Event, Place
 
-_MOST_WAITING_BYTES = 2**20
-"""Of one listener; who is further behind is sent away and can come again with the last id that it has seen."""
-_AT_ONCE_BYTES = 65_536
-"""So much is handed to the connection of a listener; of what waits behind it all listeners share the bytes."""
+_QUEUE_BYTES = 2**20
+"""Longest queue of one subscriber; a slower one is dropped and can resume with its last event id."""
+_CHUNK_BYTES = 65_536
+"""Handed to a connection at once. Subscribers share the bytes of what waits behind it."""
 
 
-class Listener:
-    """What waits for one client."""
+class Subscriber:
+    """The queue of one client.
 
-    def __init__(self) -> None:
-        self._waiting: deque[bytes] = deque()
-        self._bytes = 0
-        self._ended = False
-        self.is_slow = False
-        """Whether it was ended because too much waited."""
-        self._something = asyncio.Event()
-
-    def put(self, chunk: bytes) -> None:
-        """Let some bytes wait, or end if it would be too many."""
-        if self._ended:
-            return
-        self._bytes += len(chunk)
-        if self._bytes > _MOST_WAITING_BYTES:
-            self._waiting.clear()
-            self.is_slow = True
-            self.end()
-            return
-        self._waiting.append(chunk)
-        self._something.set()
-
-    def end(self) -> None:
-        """Let `take` return None once all that waits is taken."""
-        self._ended = True
-        self._something.set()
-
-    async def take(self, timeout_s: float) -> bytes | None:
-        """Return what waits; empty if there is nothing for so long, None at the end."""
-        if not self._waiting and not self._ended:
-            try:
-                await asyncio.wait_for(self._something.wait(), timeout_s)
-            except TimeoutError:
-                return b""
-        self._something.clear()
-        taken: list[bytes] = []
-        size = 0
-        while self._waiting and size < _AT_ONCE_BYTES:
-            taken.append(self._waiting.popleft())
-            size += len(taken[-1])
-        self._bytes -= size
-        return b"".join(taken) or (None if self._ended else b"")
-
-
-class Listeners:
-    """All listeners, each to one device or to all of them."""
+    Args:
+        position: Place in the live stream; later events are queued.
+    """
 
     def __init__(self, position: Place) -> None:
         self.position = position
-        """Everything up to here has been passed on."""
-        self._by_device: dict[str | None, set[Listener]] = defaultdict(set)
+        self.ended: Reason | None = None
+        """Why nothing more is queued; None while it is."""
+        self._queue: deque[bytes] = deque()
+        self._bytes = 0
+        self._changed = asyncio.Event()
+
+    def put(self, chunk: bytes) -> None:
+        """Queue some bytes, or drop the subscriber if its queue grows too long."""
+        if self.ended:
+            return
+        self._bytes += len(chunk)
+        if self._bytes > _QUEUE_BYTES:
+            self._queue.clear()
+            self.end(Reason.SLOW)
+            return
+        self._queue.append(chunk)
+        self._changed.set()
+
+    def end(self, reason: Reason) -> None:
+        """Let `take` return None once the queue is empty; the first reason counts."""
+        self.ended = self.ended or reason
+        self._changed.set()
+
+    async def take(self, timeout_s: float) -> bytes | None:
+        """Return the next chunk; empty if none comes before the timeout, None at the end."""
+        if not self._queue and not self.ended:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                return b""
+        self._changed.clear()
+        taken: list[bytes] = []
+        size = 0
+        while self._queue and size < _CHUNK_BYTES:
+            taken.append(self._queue.popleft())
+            size += len(taken[-1])
+        self._bytes -= size
+        return b"".join(taken) or (None if self.ended else b"")
+
+
+class Subscribers:
+    """All subscribers, each to one device or to all devices.
+
+    Args:
+        position: Place in the live stream up to which everything is published.
+    """
+
+    def __init__(self, position: Place) -> None:
+        self.position = position
+        self._by_device: dict[str | None, set[Subscriber]] = defaultdict(set)
 
     def __len__(self) -> int:
         """Return how many there are."""
         return sum(map(len, self._by_device.values()))
 
-    def join(self, device: str | None) -> Listener:
-        """Return a new listener, which gets everything behind `position`."""
-        listener = Listener()
-        self._by_device[device].add(listener)
-        return listener
+    def add(self, device: str | None) -> Subscriber:
+        """Return a new subscriber to a device, or to all devices (None)."""
+        subscriber = Subscriber(self.position)
+        self._by_device[device].add(subscriber)
+        return subscriber
 
-    def leave(self, device: str | None, listener: Listener) -> None:
-        """Forget a listener."""
-        self._by_device[device].discard(listener)
+    def remove(self, device: str | None, subscriber: Subscriber) -> None:
+        """Forget a subscriber."""
+        self._by_device[device].discard(subscriber)
         if not self._by_device[device]:
             del self._by_device[device]
 
     def publish(self, events: Iterable[Event], position: Place) -> int:
-        """Pass events on, each worded once, however many listen; return how many listeners got one, over all events."""
+        """Queue events for their subscribers, encoding each event once; return the number of deliveries."""
         count = 0
         chunks: dict[str | None, list[bytes]] = defaultdict(list)
         for event in events:
             wanted = [key for key in (event.device, None) if key in self._by_device]
             if wanted:
-                text = word(event)
+                encoded = encode(event)
                 for key in wanted:
-                    chunks[key].append(text)
-        for key, texts in chunks.items():
-            chunk = b"".join(texts)
-            for listener in self._by_device[key]:
-                listener.put(chunk)
-            count += len(texts) * len(self._by_device[key])
+                    chunks[key].append(encoded)
+        for key, found in chunks.items():
+            chunk = b"".join(found)
+            for subscriber in self._by_device[key]:
+                subscriber.put(chunk)
+            count += len(found) * len(self._by_device[key])
         self.position = position
         return count
 
     def end(self) -> None:
-        """Send everybody away."""
-        for listeners in self._by_device.values():
-            for listener in listeners:
-                listener.end()
+        """End every subscriber, because the process stops."""
+        for subscribers in self._by_device.values():
+            for subscriber in subscribers:
+                subscriber.end(Reason.STOP)
 
 
-def word(event: Event) -> bytes:
-    """Return an event as the text of server-sent events."""
+def encode(event: Event) -> bytes:
+    """Return an event as the bytes of a server-sent event (HTML Living Standard, section 9.2)."""
     facts = msgspec.json.encode({"mac_address": mac_address(event.device), **event.facts})
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (str(event.place).encode(), event.kind.encode(), facts)

@@ -8,6 +8,11 @@ _READABLE = "ETag, Link, Location, Retry-After"
 _ASK_AGAIN_S = "600"
 
 
+def parse_origins(text: str) -> frozenset[str]:
+    """Return the origins of a setting, which are separated by commas."""
+    return frozenset(origin.strip() for origin in text.split(",")) - {""}
+
+
 class Cors:
     """The rules, for REST and for live events alike.
 
@@ -17,7 +22,7 @@ class Cors:
     """
 
     def __init__(self, origins: str) -> None:
-        self._allowed = frozenset(origin.strip() for origin in origins.split(",")) - {""}
+        self._allowed = parse_origins(origins)
 
     def __bool__(self) -> bool:
         """Return whether there is any such page."""

@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import requests
-import uvicorn
 from brokers import DEVICE, free_port
 from clients import OPERATOR, VIEWER
 from records import DAY_MS, reading
 from rooms import bearer
 from services import RunningStore, wait_until
 
-from server.live import app
-from server.live.app import Live
+from server.live import serve
+from server.live.app import create_app
+from server.live.broadcast import Broadcast
 from server.settings import ServerSettings
 from server.store.redis_store import RedisStore
 from server.web.auth import Guard
@@ -79,12 +79,15 @@ class Server:
         self.store.prepare()
         self.feed = self.store.feed
         self.url = f"http://127.0.0.1:{settings.live_port}"
-        self.live = Live(self.store, settings, Guard(settings, self.store))
-        self._socket = app._listening(settings)
-        self._server = uvicorn.Server(app._config(self.live))
-        self._thread = threading.Thread(target=lambda: asyncio.run(app._serve(self._server, self.live, self._socket)))
+        self.guard = Guard(settings, self.store)
+        self.broadcast = Broadcast(self.feed, self.guard.prepare)
+        self._socket = serve.listen(settings)
+        self._server = serve.server(create_app(self.store, settings, self.guard, self.broadcast))
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(serve.run(self._server, self.broadcast, self._socket))
+        )
         self._thread.start()
-        wait_until(lambda: self.live._listeners is not None, "the store has answered")
+        wait_until(lambda: self.broadcast.subscribers is not None, "the store has answered")
 
     def send(self, device: str, *sent: Any) -> None:
         """Store and tell listeners, as ingest does."""
@@ -104,10 +107,10 @@ class Server:
         """Return the answer to a request with a viewer's token."""
         return requests.get(self.url + path, headers=bearer(VIEWER) | headers, timeout=20)
 
-    def listeners(self) -> int:
-        """Return how many listen."""
-        assert self.live._listeners is not None
-        return len(self.live._listeners)
+    def subscribers(self) -> int:
+        """Return how many subscribers there are."""
+        assert self.broadcast.subscribers is not None
+        return len(self.broadcast.subscribers)
 
     def stop(self) -> None:
         """End everything."""

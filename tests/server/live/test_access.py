@@ -16,7 +16,7 @@ from rooms import bearer
 from services import RunningStore, wait_until
 
 from server.errors import StoreAwayError
-from server.live import app
+from server.live import broadcast
 
 PAGE = "https://page.example"
 
@@ -54,7 +54,7 @@ def test_pages_that_the_setting_names_may_listen(open_server: Server) -> None:
     """A named origin gets its preflight without a token, may come again where it was, and reads problems too."""
     asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization,last-event-id"}
     preflight = requests.options(open_server.url + ALL, headers=asked | {"Origin": PAGE}, timeout=10)
-    assert preflight.status_code == 204
+    assert preflight.status_code == 200
     assert {"Authorization", "Last-Event-ID"} < set(preflight.headers["Access-Control-Allow-Headers"].split(", "))
     with listening(open_server, ALL, origin=PAGE) as client:
         assert client.response.headers["Access-Control-Allow-Origin"] == PAGE
@@ -78,30 +78,31 @@ def test_too_many_requests_are_refused_for_each_token_alone(open_server: Server)
 
 def test_no_more_than_some_may_listen(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has taken the places of one client, or comes when all are taken, is told to come later."""
-    monkeypatch.setattr(app, "_MOST_OF_ONE", 2)
+    monkeypatch.setattr(broadcast, "_MAX_PER_CLIENT", 2)
     with listening(server, ALL), listening(server, ALL):
         refused = server.get(ALL)
         assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
-        assert "listens 2 times from this address" in refused.json()["detail"]
+        assert "has 2 live connections from this address" in refused.json()["detail"]
         with listening(server, ALL, authorization=f"Bearer {OPERATOR}"):
             pass
-    wait_until(lambda: not server.live._held, "places are free again")
-    monkeypatch.setattr(app, "_MOST_LISTENERS", 0)
+    wait_until(lambda: not server.broadcast._per_client, "places are free again")
+    monkeypatch.setattr(broadcast, "_MAX_SUBSCRIBERS", 0)
     refused = server.get(ALL)
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "60")
 
 
 def test_only_get_is_possible(server: Server) -> None:
     """Another method is 405 and told which one is right."""
-    refused = requests.post(server.url + ALL, headers=bearer(VIEWER), timeout=10)
-    assert (refused.status_code, refused.headers["Allow"]) == (405, "GET")
+    for ask in (requests.post, requests.head):
+        refused = ask(server.url + ALL, headers=bearer(VIEWER), timeout=10)
+        assert (refused.status_code, refused.headers["Allow"]) == (405, "GET")
 
 
 def test_listeners_and_events_are_counted(server: Server) -> None:
     """Prometheus reads who listens and what they got; no label has a value that a client chose."""
     server.send(DEVICE, status())
     with listening(server, ALL), listening(server, ONE) as client:
-        wait_until(lambda: server.listeners() == 2, "both listen")
+        wait_until(lambda: server.subscribers() == 2, "both listen")
         server.readings(0, 3)
         client.wait(3)
         requests.get(f"{server.url}/no/such/page", headers=bearer(VIEWER), timeout=10)
@@ -128,14 +129,14 @@ def test_metrics_take_a_token_like_everything(server: Server) -> None:
 
 def test_why_listeners_were_sent_away_is_counted(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slow ones, and those whose token was revoked, are told apart from those who went."""
-    monkeypatch.setattr("server.live.subscribers._MOST_WAITING_BYTES", 0)
+    monkeypatch.setattr("server.live.subscribers._QUEUE_BYTES", 0)
     server.send(DEVICE, status())
     with listening(server, ALL) as client:
         server.readings(0, 1)
         wait_until(lambda: client.ended, "the slow one is sent away")
-    monkeypatch.setattr(app, "_HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(broadcast, "_HEARTBEAT_S", 0.1)
     with listening(server, ONE, authorization=f"Bearer {OPERATOR}") as client:
-        monkeypatch.setattr(server.live._guard, "_given", server.live._guard._given[:1])
+        monkeypatch.setattr(server.guard, "_given", server.guard._given[:1])
         wait_until(lambda: client.ended, "the one with the revoked token is sent away")
     found = samples(server)
     assert [found["moodwire_live_listeners_ended_total", reason] for reason in ("slow", "token", "client")] == [1, 1, 0]
@@ -150,8 +151,8 @@ def test_a_store_that_goes_while_what_was_missed_is_read_ends_the_stream(
         raise StoreAwayError("the store does not answer")
 
     server.send(DEVICE, status())
-    wait_until(lambda: server.live._known().position.ms > 0, "the event is told")
-    monkeypatch.setattr(server.live._feed, "begins", away)
+    wait_until(lambda: server.broadcast.subscribers.position.ms > 0, "the event is told")
+    monkeypatch.setattr(server.feed, "begins", away)
     with listening(server, ALL, last_event_id="1-0.0") as client:
         wait_until(lambda: client.ended, "the stream ends")
     assert client.events == []

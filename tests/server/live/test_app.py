@@ -17,7 +17,7 @@ from services import RunningStore, wait_until
 
 from broker import topics
 from broker.messages import encode
-from server.live import app
+from server.live import broadcast
 from server.store import live_stream
 from server.store.live_stream import Place
 
@@ -29,7 +29,7 @@ def test_events_arrive_at_those_who_listen_to_that_device(server: Server) -> Non
     server.send(DEVICE, status())
     server.send(OTHER_DEVICE, status())
     with listening(server, ALL) as everything, listening(server, ONE) as one:
-        wait_until(lambda: server.listeners() == 2, "both listen")
+        wait_until(lambda: server.subscribers() == 2, "both listen")
         before = len(everything.events)
         now = server.store.now()
         server.send(OTHER_DEVICE, reading(0, now))
@@ -55,12 +55,12 @@ def test_events_arrive_at_those_who_listen_to_that_device(server: Server) -> Non
         "level_dbfs": -23.0,
         "model": "ang-hap-neu-1",
     }
-    wait_until(lambda: server.listeners() == 0, "those who go are forgotten")
+    wait_until(lambda: server.subscribers() == 0, "those who go are forgotten")
 
 
 def test_who_comes_again_misses_and_repeats_nothing(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """From any event on, also in the middle of a batch, exactly the later ones come, while others still arrive."""
-    monkeypatch.setattr(app, "_ENTRIES_PER_LOOK", 2)
+    monkeypatch.setattr(broadcast, "_ENTRIES_PER_POLL", 2)
     now = server.store.now()
     server.send(DEVICE, status(), *(reading(seq, now + seq) for seq in range(5)))
     server.readings(5, 6)
@@ -110,10 +110,10 @@ def test_a_listener_hears_that_the_line_is_there_and_loses_it_with_its_token(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without events there are heartbeats; when the token is revoked the stream ends."""
-    monkeypatch.setattr(app, "_HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(broadcast, "_HEARTBEAT_S", 0.1)
     with listening(server, ALL) as client:
         wait_until(lambda: client.text.count(": still here\n\n") >= 2, "two heartbeats came")
-        monkeypatch.setattr(server.live._guard, "_given", [])
+        monkeypatch.setattr(server.guard, "_given", [])
         wait_until(lambda: client.ended, "the stream ends")
 
 
@@ -123,22 +123,22 @@ def test_who_reads_nothing_keeps_nobody_waiting(server: Server) -> None:
     stuck = socket.create_connection(server.url.removeprefix("http://").split(":"))  # type: ignore[arg-type]
     stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     stuck.sendall(f"GET {ALL} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {VIEWER}\r\n\r\n".encode())
-    wait_until(lambda: server.listeners() == 1, "the stuck one listens")
-    assert server.live._listeners is not None
-    (waiting,) = server.live._listeners._by_device[None]
+    wait_until(lambda: server.subscribers() == 1, "the stuck one listens")
+    assert server.broadcast.subscribers is not None
+    (waiting,) = server.broadcast.subscribers._by_device[None]
     with listening(server, ALL) as client:
-        wait_until(lambda: server.listeners() == 2, "both listen")
+        wait_until(lambda: server.subscribers() == 2, "both listen")
         now, count = server.store.now(), 0
-        while not waiting._ended:
+        while not waiting.ended:
             server.send(DEVICE, *(reading(count + seq, now + seq) for seq in range(1000)))
             count += 1000
             before = len(client.text)
             wait_until(lambda: len(client.text) > before, "the other one hears")  # noqa: B023
             assert count < 20_000
         wait_until(lambda: client.text.count("event: reading") == count, "the other one has heard everything")
-        assert not waiting._waiting
+        assert not waiting._queue
     stuck.close()
-    wait_until(lambda: server.listeners() == 0, "the stuck one is forgotten")
+    wait_until(lambda: server.subscribers() == 0, "the stuck one is forgotten")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_who_reads_nothing_keeps_nobody_waiting(server: Server) -> None:
         (ALL, {"Last-Event-ID": "yesterday"}, 400, "'yesterday' is no id of an event"),
         ("/api/v1/devices/020202020202/live", {}, 404, "there is no device 02:02:02:02:02:02"),
         ("/api/v1/devices/kitchen/live", {}, 400, "is not a MAC address"),
-        ("/api/v1/devices", {}, 404, "the rest is REST's"),
+        ("/api/v1/devices", {}, 404, "the REST API serves the rest"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(

@@ -1,0 +1,184 @@
+"""Follows the store's live stream and delivers its events to subscribers, which can resume where they were."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from http import HTTPStatus
+
+from common.outage import Outage
+from server.errors import ProblemError, StoreAwayError
+from server.live.metrics import LiveMetrics, Reason
+from server.live.subscribers import Subscriber, Subscribers, encode
+from server.store.live_stream import Feed, Place
+
+log = logging.getLogger(__name__)
+
+_HEARTBEAT_S = 15.0
+"""Longest silence on a connection, and how often a subscriber's token is checked again."""
+_POLL_S = 0.05
+"""How often the store is polled while there are subscribers."""
+_POLL_IDLE_S = 0.5
+_RETRY_S = 2.0
+_ENTRIES_PER_POLL = 100
+_MAX_SUBSCRIBERS = 5000
+_MAX_PER_CLIENT = 1000
+"""Subscribers with one token at one address."""
+_FULL_RETRY_S = 60
+_HELLO = b"retry: 3000\n: moodwire\n\n"
+_HEARTBEAT = b": still here\n\n"
+
+
+class Broadcast:
+    """All events for all subscribers.
+
+    Args:
+        feed: The store's live stream.
+        prepare: Called once when the store answers for the first time.
+    """
+
+    def __init__(self, feed: Feed, prepare: Callable[[], None]) -> None:
+        self.subscribers: Subscribers | None = None
+        """None until the store has answered."""
+        self.metrics = LiveMetrics(lambda: len(self.subscribers or ()))
+        self._feed = feed
+        self._prepare = prepare
+        self._per_client: Counter[str] = Counter()
+        self._stopping = False
+
+    async def follow(self, stopping: Callable[[], bool]) -> None:
+        """Publish what comes until it is time to stop, then end all subscribers."""
+        outage = Outage(log)
+        while not stopping():
+            try:
+                await self._poll()
+            except StoreAwayError as error:
+                self.metrics.store_up.set(0)
+                outage.begin("%s; subscribers get no events until it does", error)
+                await asyncio.sleep(_RETRY_S)
+                continue
+            self.metrics.store_up.set(1)
+            outage.end("the store is back")
+            await asyncio.sleep(_POLL_S if self.subscribers else _POLL_IDLE_S)
+        self._stopping = True
+        if self.subscribers is not None:
+            self.subscribers.end()
+
+    async def check(self) -> None:
+        """Let a request pass if events can be served.
+
+        Raises:
+            StoreAwayError: the store does not answer, or has not answered yet.
+        """
+        await asyncio.to_thread(self._feed.begins)
+        self._started()
+
+    async def catch_up(self, since: Place | None) -> None:
+        """Wait up to a second for events that the client has got already, from another live process.
+
+        Raises:
+            StoreAwayError: the store has not answered yet.
+        """
+        subscribers = self._started()
+        for _ in range(round(2 * _POLL_IDLE_S / _POLL_S)):
+            if since is None or subscribers.position >= since:
+                return
+            await asyncio.sleep(_POLL_S)
+
+    @contextlib.contextmanager
+    def subscribe(self, device: str | None, client: str) -> Iterator[Subscriber]:
+        """Subscribe a client to a device, or to all devices (None), as long as the context lasts.
+
+        Args:
+            device: Id of a device.
+            client: Who it is: each client has a limited number of places.
+
+        Raises:
+            ProblemError: there are too many subscribers.
+            StoreAwayError: the store has not answered yet.
+        """
+        subscribers = self._started()
+        if self._per_client[client] >= _MAX_PER_CLIENT:
+            detail = f"this token has {_MAX_PER_CLIENT} live connections from this address, the most: close one first"
+            raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, detail, _FULL_RETRY_S)
+        if len(subscribers) >= _MAX_SUBSCRIBERS:
+            detail = f"there are {_MAX_SUBSCRIBERS} live connections, the most: try again later"
+            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, _FULL_RETRY_S)
+        self._per_client[client] += 1
+        subscriber = subscribers.add(device)
+        try:
+            yield subscriber
+        finally:
+            subscribers.remove(device, subscriber)
+            self._per_client[client] -= 1
+            self._per_client += Counter()  # drops clients without connections
+            self.metrics.ended(subscriber.ended or Reason.CLIENT)
+
+    async def events(
+        self,
+        subscriber: Subscriber,
+        device: str | None,
+        since: Place | None,
+        is_welcome: Callable[[], Awaitable[bool]],
+    ) -> AsyncIterator[bytes]:
+        """Yield the stream of a subscriber: missed events, then what comes, and heartbeats in silence.
+
+        Args:
+            subscriber: Of this broadcast.
+            device: The device that it is subscribed to; None for all.
+            since: Last event that the client has got; None to begin now.
+            is_welcome: Whether the client's token is still accepted; asked with each heartbeat.
+        """
+        yield _HELLO
+        if since is not None:
+            try:
+                async for missed in self._missed(since, subscriber.position, device):
+                    yield missed
+            except StoreAwayError:  # the client resumes with the id that it has
+                subscriber.end(Reason.STORE)
+                return
+        check_at_s = time.monotonic() + _HEARTBEAT_S
+        while (chunk := await subscriber.take(_HEARTBEAT_S)) is not None:
+            if time.monotonic() >= check_at_s:
+                if not await is_welcome():
+                    subscriber.end(Reason.TOKEN)
+                    return
+                check_at_s = time.monotonic() + _HEARTBEAT_S
+            yield chunk or _HEARTBEAT
+
+    async def _poll(self) -> None:
+        """Publish what is new in the store."""
+        if self.subscribers is None:
+            await asyncio.to_thread(self._prepare)
+            self.subscribers = Subscribers(await asyncio.to_thread(self._feed.end))
+        while True:
+            before = self.subscribers.position
+            events, position = await asyncio.to_thread(self._feed.after, before, _ENTRIES_PER_POLL)
+            self.metrics.events.inc(len(events))
+            self.metrics.sent.inc(self.subscribers.publish(events, position))
+            if position == before or self._stopping:
+                return
+
+    async def _missed(self, since: Place, upto: Place, device: str | None) -> AsyncIterator[bytes]:
+        """Yield what a client has missed between two places, after `missed` if the store keeps only some of it."""
+        begins = await asyncio.to_thread(self._feed.begins)
+        if since.entry != upto.entry and (begins is None or begins > since):
+            yield b'event: missed\ndata: {"after":"%s"}\n\n' % str(since).encode()
+        place = since
+        while place < upto:
+            events, behind = await asyncio.to_thread(self._feed.after, place, _ENTRIES_PER_POLL)
+            wanted = [event for event in events if event.place <= upto and device in (None, event.device)]
+            if wanted:
+                self.metrics.sent.inc(len(wanted))
+                yield b"".join(map(encode, wanted))
+            if behind == place:
+                return
+            place = behind
+
+    def _started(self) -> Subscribers:
+        """Return the subscribers, or raise that the store has not answered yet."""
+        if self.subscribers is None:
+            raise StoreAwayError("the store has not answered yet")
+        return self.subscribers
