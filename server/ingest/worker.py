@@ -25,7 +25,7 @@ from server.ingest.confirmations import Answers
 from server.ingest.connection import Arrived, Link
 from server.ingest.decode import Taken, take
 from server.settings import ServerSettings
-from server.store.command_queue import Order
+from server.store.command_queue import DueCommand
 from server.store.types import Job, Outcome, Store, Writing, Written
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class _Done(NamedTuple):
     outcomes: list[Outcome | None]
     generations: dict[str, int]
     """Of devices that still send records of an erased one."""
-    jobs: list[Job | Order]
+    jobs: list[Job | DueCommand]
 
 
 class _Sent(NamedTuple):
@@ -76,7 +76,7 @@ class _Visit(NamedTuple):
     batch: list[Waiting]
     alone: bool
     """It has statuses, so no other may be written at the same time."""
-    finished: list[Job | Order]
+    finished: list[Job | DueCommand]
     """What the store is told to forget."""
     sent: "Future[_Sent]"
     done: "Future[_Done]"
@@ -86,7 +86,7 @@ class _Visit(NamedTuple):
 class _Told:
     """A job whose messages are on their way."""
 
-    job: Job | Order
+    job: Job | DueCommand
     messages: list[mqtt.MQTTMessageInfo]
     deadline_s: float
 
@@ -100,7 +100,7 @@ class Ingest:
 
     def __init__(self, store: Store, settings: ServerSettings) -> None:
         self._store = store
-        self._feed, self._orders = store.feed, store.orders
+        self._feed, self._commands = store.feed, store.commands
         self._link = Link(settings, self._arrive)
         self._stopping = threading.Event()
         self._visits: deque[_Visit] = deque()
@@ -189,7 +189,7 @@ class Ingest:
         records = [(waiting.taken.device, record) for waiting in batch for record in waiting.taken.records]
         return _Sent(records, self._store.send(records, self._feed.commands()) if records else list)
 
-    def _receive(self, sent: "Future[_Sent]", finished: list[Job | Order]) -> _Done:
+    def _receive(self, sent: "Future[_Sent]", finished: list[Job | DueCommand]) -> _Done:
         """Wait until a batch is on disk, and do what else there is to do at the store; runs in the receiver's thread.
 
         Raises:
@@ -210,19 +210,19 @@ class Ingest:
         }
         generations = {device: self._store.generation(device) for device in erased}
         for job in finished:
-            if isinstance(job, Order):
-                self._orders.note_sent(job)
+            if isinstance(job, DueCommand):
+                self._commands.note_sent(job)
             else:
                 self._store.finish(job)
         now_s = time.monotonic()
-        jobs: list[Job | Order] = []
+        jobs: list[Job | DueCommand] = []
         if self._link.is_up and now_s >= self._next_beat_s:
             malformed = self._dropped - self._counted
             self._store.beat(_BEAT_LIVES_S, malformed)
             self._counted += malformed
             self._next_beat_s = now_s + _BEAT_EVERY_S
         if now_s >= self._next_jobs_s:
-            jobs = [*self._store.jobs(), *self._orders.due()] if self._link.is_up else []
+            jobs = [*self._store.jobs(), *self._commands.due()] if self._link.is_up else []
             self._next_jobs_s = now_s + _JOBS_EVERY_S
         return _Done(outcomes, generations, jobs)
 
@@ -245,7 +245,7 @@ class Ingest:
             forgotten = {job.id for later in self._visits for job in later.finished}
             for job in done.jobs:
                 if job.id not in self._told and job.id not in forgotten:
-                    sent = self._pass_on(job) if isinstance(job, Order) else self._tell(job)
+                    sent = self._pass_on(job) if isinstance(job, DueCommand) else self._tell(job)
                     self._told[job.id] = _Told(job, sent, time.monotonic() + _JOB_TAKES_S)
 
     def _arrive(self, arrived: Arrived) -> None:
@@ -325,7 +325,7 @@ class Ingest:
         wait_s = longest_s * random.uniform(0.5, 1.0)  # noqa: S311 -- spreads tries, protects nothing
         self._next_try_s = time.monotonic() + wait_s
 
-    def _pass_on(self, order: Order) -> list[mqtt.MQTTMessageInfo]:
+    def _pass_on(self, order: DueCommand) -> list[mqtt.MQTTMessageInfo]:
         """Publish what an operator asks of a device."""
         return [self._link.publish(topics.command(order.device, order.name), order.payload)]
 
@@ -343,7 +343,7 @@ class Ingest:
             self._link.publish(topics.topic(job.device, "status"), b"", retain=True),
         ]
 
-    def _finished_jobs(self) -> list[Job | Order]:
+    def _finished_jobs(self) -> list[Job | DueCommand]:
         """Return the jobs whose messages the broker has; forget those that take too long, so that they come again."""
         told, self._told = self._told, {}
         finished = []
@@ -351,7 +351,7 @@ class Ingest:
             if all(_is_published(info) for info in one.messages):
                 finished.append(one.job)
                 device, job = topics.mac_address(one.job.device), one.job
-                what = job.name if isinstance(job, Order) else f"go on with generation {job.generation}"
+                what = job.name if isinstance(job, DueCommand) else f"go on with generation {job.generation}"
                 log.info("told %s to %s", device, what)
             elif time.monotonic() < one.deadline_s:
                 self._told[one.job.id] = one

@@ -13,7 +13,7 @@ from server.query.devices import DeviceLookup
 from server.query.time_range import rfc3339
 from server.rest import params, responses
 from server.store import command_queue
-from server.store.command_queue import Asked
+from server.store.command_queue import CommandState
 from server.store.types import Device
 
 audit = logging.getLogger("moodwire.audit")
@@ -38,20 +38,20 @@ class Operating:
 
     def __init__(self, lookup: DeviceLookup) -> None:
         self._lookup = lookup
-        self._orders = lookup.store.orders
+        self._commands = lookup.store.commands
 
     def ask(self, path: params.DevicePath, body: params.CommandBody) -> Response:
         """Command: pause or resume a device, change its settings or its model; answered before it happens."""
         device = self._lookup.find(path.mac)
         command = _command(body)
-        if self._orders.waiting(device.id) >= command_queue.MOST_WAITING:
+        if self._commands.waiting(device.id) >= command_queue.MAX_WAITING:
             raise ProblemError(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                f"{command_queue.MOST_WAITING} commands wait for {topics.mac_address(device.id)} already: once it has "
-                f"answered one, or {command_queue.WANTED_MS // 60_000} min after it was asked, another is taken",
+                f"{command_queue.MAX_WAITING} commands wait for {topics.mac_address(device.id)} already: once it has "
+                f"answered one, or {command_queue.LIFETIME_MS // 60_000} min after it was asked, another is taken",
                 retry_s=_RETRY_S,
             )
-        found = self._orders.add(device.id, body.command, command)
+        found = self._commands.add(device.id, body.command, command)
         audit.info(
             "asked %s to %s, transaction %s, by token %s from %s",
             topics.mac_address(device.id),
@@ -68,7 +68,7 @@ class Operating:
     def tell(self, path: params.CommandPath) -> Response:
         """Command: what became of one."""
         device = self._lookup.find(path.mac)
-        found = self._orders.find(device.id, path.transaction)
+        found = self._commands.find(device.id, path.transaction)
         if found is None:
             raise ProblemError(
                 HTTPStatus.NOT_FOUND,
@@ -98,7 +98,7 @@ def _command(body: params.CommandBody) -> Command:
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"the command is not right: {error}") from error
 
 
-def _shape(device: Device, found: Asked, now: int) -> responses.Command:
+def _shape(device: Device, found: CommandState, now: int) -> responses.Command:
     """Return a command as REST shows it.
 
     Args:
@@ -112,7 +112,7 @@ def _shape(device: Device, found: Asked, now: int) -> responses.Command:
         status, error = found.response.status, found.response.error
     elif now >= found.until:
         status = "expired"
-        minutes = command_queue.WANTED_MS // 60_000
+        minutes = command_queue.LIFETIME_MS // 60_000
         error = f"the device {'has not answered' if found.sent else 'was not online'} within {minutes} min"
     return responses.Command(
         transaction=found.transaction,

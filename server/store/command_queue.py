@@ -16,16 +16,16 @@ from broker.messages import Command, CommandResponse
 from broker.topics import CommandName
 from server.store import layout
 
-WANTED_MS = 300_000
+LIFETIME_MS = 300_000
 """How long an order may wait for its device; after that nobody expects any more that it happens."""
-KEPT_S = 3600
+HISTORY_S = 3600
 """How long after the last order of a device it can be asked how they ended."""
-MOST_WAITING = 20
+MAX_WAITING = 20
 """Orders of one device that are not answered yet."""
-_MOST_KEPT = 100
-_PER_LOOK = 200
+_MAX_HISTORY = 100
+_PAGE = 200
 """Of all that wait, so many are looked at each time, one part after the other: no device holds up the others."""
-_THERE = (b"online", b"paused")
+_PRESENT = (b"online", b"paused")
 
 AskAll = Callable[[Sequence[tuple[str | int | bytes, ...]]], list[Any]]
 
@@ -38,7 +38,7 @@ class _Entry(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Order:
+class DueCommand:
     """A command that ingest shall publish now."""
 
     id: str
@@ -51,7 +51,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Asked:
+class CommandState:
     """An order as those see it who gave it; times in Unix ms."""
 
     transaction: str
@@ -64,10 +64,10 @@ class Asked:
     @property
     def until(self) -> int:
         """When it is no longer sent."""
-        return self.asked_at + WANTED_MS
+        return self.asked_at + LIFETIME_MS
 
 
-class Orders:
+class CommandQueue:
     """The orders of all devices.
 
     Every method raises `StoreAwayError` when the store cannot answer.
@@ -92,17 +92,18 @@ class Orders:
             if b":" not in transaction
         }
         oldest_first = sorted(entries, key=lambda transaction: entries[transaction].asked_at)
-        too_old = [transaction for transaction in oldest_first if entries[transaction].asked_at < now - KEPT_S * 1000]
-        gone = {*too_old, *oldest_first[:-_MOST_KEPT]}
+        horizon = now - HISTORY_S * 1000
+        too_old = [transaction for transaction in oldest_first if entries[transaction].asked_at < horizon]
+        gone = {*too_old, *oldest_first[:-_MAX_HISTORY]}
         if gone:
             fields = [field for transaction in gone for field in _fields(transaction)]
             self._ask_all([("HDEL", _key(device), *fields)])
         return sum(
-            entry.asked_at > now - WANTED_MS and transaction + b":answer" not in found
+            entry.asked_at > now - LIFETIME_MS and transaction + b":answer" not in found
             for transaction, entry in entries.items()
         )
 
-    def add(self, device: str, name: CommandName, command: Command) -> Asked:
+    def add(self, device: str, name: CommandName, command: Command) -> CommandState:
         """Let a command wait for its device."""
         entry = _Entry(name, self._now())
         transaction, key = command.transaction, _key(device)
@@ -110,16 +111,16 @@ class Orders:
         self._ask_all(
             [
                 ("HSET", key, transaction, msgspec.json.encode(entry)),
-                ("EXPIRE", key, KEPT_S),
+                ("EXPIRE", key, HISTORY_S),
                 (
-                    *("XADD", layout.ORDERS, "*", "device", device, "name", name, "transaction", transaction),
-                    *("payload", messages.encode(command), "once", once, "until", entry.asked_at + WANTED_MS),
+                    *("XADD", layout.COMMANDS, "*", "device", device, "name", name, "transaction", transaction),
+                    *("payload", messages.encode(command), "once", once, "until", entry.asked_at + LIFETIME_MS),
                 ),
             ]
         )
-        return Asked(transaction, name, entry.asked_at, sent=False, response=None)
+        return CommandState(transaction, name, entry.asked_at, sent=False, response=None)
 
-    def find(self, device: str, transaction: str) -> Asked | None:
+    def find(self, device: str, transaction: str) -> CommandState | None:
         """Return an order, or None if it is not known, or not any more."""
         if ":" in transaction:
             return None
@@ -130,16 +131,16 @@ class Orders:
         entry = msgspec.json.decode(value, type=_Entry)
         response = messages.decode(answer, CommandResponse) if answer else None
         reached = sent is not None or response is not None
-        return Asked(transaction, entry.name, entry.asked_at, reached, response)
+        return CommandState(transaction, entry.name, entry.asked_at, reached, response)
 
-    def due(self) -> list[Order]:
+    def due(self) -> list[DueCommand]:
         """Return the orders whose devices are there and have not got them on this connection; forget those that ended.
 
         An order may come twice, which a device notices by its transaction; but it does not remember transactions over
         a restart, so what must not happen twice is not sent to another boot.
         """
-        (entries,) = self._ask_all([("XRANGE", layout.ORDERS, self._looked_at, "+", "COUNT", _PER_LOOK)])
-        self._looked_at = f"({entries[-1][0].decode()}" if len(entries) == _PER_LOOK else "-"
+        (entries,) = self._ask_all([("XRANGE", layout.COMMANDS, self._looked_at, "+", "COUNT", _PAGE)])
+        self._looked_at = f"({entries[-1][0].decode()}" if len(entries) == _PAGE else "-"
         if not entries:
             return []
         questions: list[tuple[str | int | bytes, ...]] = []
@@ -154,20 +155,20 @@ class Orders:
         ):
             if known is None or answer is not None or int(fields[b"until"]) <= now:
                 ended.append(name)
-            elif state in _THERE:
+            elif state in _PRESENT:
                 here = f"{boot.hex()}:{connection.decode()}"
                 sent_to, _, sent_on = (sent or b"").decode().partition(":")
                 new_boot, new_connection = sent_to != boot.hex(), f"{sent_to}:{sent_on}" != here
                 if sent is None or (new_connection and not (new_boot and int(fields[b"once"]))):
                     found.append(_order(fields, here))
         if ended:
-            self._ask_all([("XDEL", layout.ORDERS, *ended)])
+            self._ask_all([("XDEL", layout.COMMANDS, *ended)])
         return found
 
-    def note_sent(self, order: Order) -> None:
+    def note_sent(self, order: DueCommand) -> None:
         """Note that the broker has taken an order."""
         key = _key(order.device)
-        self._ask_all([("HSET", key, f"{order.id}:sent", order.connection), ("EXPIRE", key, KEPT_S)])
+        self._ask_all([("HSET", key, f"{order.id}:sent", order.connection), ("EXPIRE", key, HISTORY_S)])
 
 
 def new_transaction() -> str:
@@ -185,7 +186,7 @@ def _fields(transaction: str | bytes) -> tuple[bytes, bytes, bytes]:
     return name, name + b":sent", name + b":answer"
 
 
-def _order(fields: dict[bytes, bytes], connection: str) -> Order:
+def _order(fields: dict[bytes, bytes], connection: str) -> DueCommand:
     text = {key: fields[key].decode() for key in (b"device", b"transaction", b"name")}
     command: CommandName = msgspec.convert(text[b"name"], CommandName)
-    return Order(text[b"transaction"], text[b"device"], command, fields[b"payload"], connection)
+    return DueCommand(text[b"transaction"], text[b"device"], command, fields[b"payload"], connection)

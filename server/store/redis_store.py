@@ -13,7 +13,7 @@ from server.errors import StoreAwayError, UnusableError
 from server.settings import ServerSettings
 from server.store import layout, reader, writer
 from server.store.client import Error, Nodes, Sent, Word, key_of, sync, waits_for_disk
-from server.store.command_queue import Orders
+from server.store.command_queue import CommandQueue
 from server.store.live_stream import Feed
 from server.store.tokens import Tokens
 from server.store.types import Change, Device, Event, Fleet, Job, Outcome, Receipt, Writing, Written
@@ -311,9 +311,9 @@ class RedisStore:
         return Tokens(self.ask)
 
     @property
-    def orders(self) -> Orders:
+    def commands(self) -> CommandQueue:
         """What operators ask of devices."""
-        return Orders(self.ask_all, self.now)
+        return CommandQueue(self.ask_all, self.now)
 
     @property
     def feed(self) -> Feed:

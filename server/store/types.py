@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from broker import messages
 from server.store import layout
-from server.store.command_queue import Orders
+from server.store.command_queue import CommandQueue
 from server.store.live_stream import Feed
 from server.store.tokens import Tokens
 
@@ -127,7 +127,7 @@ class Store(Protocol):
         """What happens now, for listeners; each of these keeps what it notes until it is told."""
 
     @property
-    def orders(self) -> Orders:
+    def commands(self) -> CommandQueue:
         """What operators ask of devices; each of these looks through all of them in its own time."""
 
     def ask(self, *command: str | int | bytes) -> Any:

@@ -63,7 +63,7 @@ def test_a_command_waits_as_the_contract_has_it(
     assert client.get(f"{COMMANDS}/{transaction}") == response.json
     facts = (response.json["status"], response.json["command"], response.json["sent"])
     assert facts == ("pending", body["command"], False)
-    (order,) = client.store.orders.due()
+    (order,) = client.store.commands.due()
     assert (order.device, order.name, order.connection) == (DEVICE, body["command"], f"{BOOT}:1")
     assert decode(order.payload, type(sent)) == replace(sent, transaction=transaction)
     assert caplog.messages == [
@@ -94,7 +94,7 @@ def test_a_wrong_command_is_refused_in_a_sentence(client: Client, now: int, body
     response = ask(client, body)
     assert (response.status_code, response.mimetype) == (400, "application/problem+json")
     assert sentence in response.json["detail"]
-    assert client.store.orders.due() == []
+    assert client.store.commands.due() == []
 
 
 def test_who_may_not_and_whom_nobody_knows(client: Client, now: int) -> None:
@@ -112,7 +112,7 @@ def test_who_may_not_and_whom_nobody_knows(client: Client, now: int) -> None:
 
 def test_a_command_waits_until_the_device_is_there_and_goes_again_on_a_new_connection(client: Client, now: int) -> None:
     """Offline it is kept; on one connection it is sent once; what must not happen twice spares another boot."""
-    store, due = client.store, client.store.orders.due
+    store, due = client.store, client.store.commands.due
     store.write([(DEVICE, status(state="offline"))])
     pause = ask(client, {"command": "pause"}).json["transaction"]
     rollback = ask(client, {"command": "model", "rollback": True}).json["transaction"]
@@ -121,7 +121,7 @@ def test_a_command_waits_until_the_device_is_there_and_goes_again_on_a_new_conne
     first = due()
     assert [order.id for order in first] == [pause, rollback]
     for order in first:
-        store.orders.note_sent(order)
+        store.commands.note_sent(order)
     assert due() == []
     assert outcome(client, pause) == ("pending", True, None)
     store.write([(DEVICE, status(state="paused", connection=3))])
@@ -130,7 +130,7 @@ def test_a_command_waits_until_the_device_is_there_and_goes_again_on_a_new_conne
     assert [order.id for order in due()] == [pause]
     answer(client, pause)
     assert due() == []
-    assert store._do("XLEN", layout.ORDERS) == 1
+    assert store._do("XLEN", layout.COMMANDS) == 1
 
 
 def test_the_first_answer_counts_and_only_to_what_was_asked(client: Client, now: int) -> None:
@@ -150,13 +150,13 @@ def test_the_first_answer_counts_and_only_to_what_was_asked(client: Client, now:
 def test_a_command_expires(client: Client, now: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """After its time it is not sent and says why; an answer that comes later still counts; in an hour all is gone."""
     client.store.write([(DEVICE, status(state="offline"))])
-    monkeypatch.setattr(command_queue, "WANTED_MS", 1)
+    monkeypatch.setattr(command_queue, "LIFETIME_MS", 1)
     unsent = ask(client, {"command": "pause"}).json["transaction"]
     wait_until(lambda: outcome(client, unsent)[0] == "expired", "the command expires")
     assert outcome(client, unsent)[2] == "the device was not online within 0 min"
     client.store.write([(DEVICE, status(connection=2))])
-    assert client.store.orders.due() == []
-    assert client.store._do("XLEN", layout.ORDERS) == 0
+    assert client.store.commands.due() == []
+    assert client.store._do("XLEN", layout.COMMANDS) == 0
     answer(client, unsent)
     assert outcome(client, unsent)[0] == "ok"
     assert 3500 < client.store._do("TTL", f"{layout.base(DEVICE)}:orders") <= 3600
@@ -164,28 +164,26 @@ def test_a_command_expires(client: Client, now: int, monkeypatch: pytest.MonkeyP
 
 def test_what_waits_is_bounded(client: Client, now: int) -> None:
     """A device takes no more than some commands at once; answered ones make room, and only the latest are kept."""
-    transactions = [ask(client, {"command": "pause"}).json["transaction"] for _ in range(command_queue.MOST_WAITING)]
+    transactions = [ask(client, {"command": "pause"}).json["transaction"] for _ in range(command_queue.MAX_WAITING)]
     response = ask(client, {"command": "pause"})
     assert (response.status_code, response.headers["Retry-After"]) == (429, "60")
     assert "20 commands wait for" in response.json["detail"]
     for _ in range(6):
         for transaction in transactions:
             answer(client, transaction)
-        transactions = [
-            ask(client, {"command": "pause"}).json["transaction"] for _ in range(command_queue.MOST_WAITING)
-        ]
+        transactions = [ask(client, {"command": "pause"}).json["transaction"] for _ in range(command_queue.MAX_WAITING)]
     fields = client.store._do("HKEYS", f"{layout.base(DEVICE)}:orders")
     assert len([name for name in fields if b":" not in name]) <= 101
 
 
 def test_a_device_that_is_away_holds_up_no_other(client: Client, now: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many commands wait for devices that are away, those for others are found in turn."""
-    monkeypatch.setattr(command_queue, "_PER_LOOK", 3)
+    monkeypatch.setattr(command_queue, "_PAGE", 3)
     away = [f"{number:012x}" for number in range(5)]
     for device in away:
         client.store.write([(device, status(state="offline"))])
-        client.store.orders.add(device, "pause", Command(transaction=command_queue.new_transaction()))
-    looking = client.store.orders
+        client.store.commands.add(device, "pause", Command(transaction=command_queue.new_transaction()))
+    looking = client.store.commands
     looking.add(DEVICE, "pause", Command(transaction="aa"))
     assert [[order.id for order in looking.due()] for _ in range(3)] == [[], ["aa"], []]
 
@@ -194,9 +192,9 @@ def test_delete_forgets_commands(client: Client, now: int) -> None:
     """After a Delete nothing of them is left with the device, and none is sent."""
     transaction = ask(client, {"command": "set", "name": "Ann's room"}).json["transaction"]
     client.ask(URL, "DELETE", OPERATOR)
-    assert client.store.orders.due() == []
-    assert client.store._do("XLEN", layout.ORDERS) == 0
-    assert client.store.orders.find(DEVICE, transaction) is None
+    assert client.store.commands.due() == []
+    assert client.store._do("XLEN", layout.COMMANDS) == 0
+    assert client.store.commands.find(DEVICE, transaction) is None
 
 
 @given(st.text(max_size=20))
@@ -208,7 +206,7 @@ def test_no_transaction_is_a_failure(text: str) -> None:
         asked.extend(commands)
         return [[None, None, None]]
 
-    assert command_queue.Orders(ask_all, lambda: 0).find(DEVICE, text) is None
+    assert command_queue.CommandQueue(ask_all, lambda: 0).find(DEVICE, text) is None
     assert all(len(command) == 5 for command in asked)
 
 

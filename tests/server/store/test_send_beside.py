@@ -19,21 +19,21 @@ def test_a_command_goes_its_way(any_store: RunningStore) -> None:
     """It is due for the device's connection, once, and its answer is found; nobody else's is kept."""
     store = opened(any_store)
     store.write([(DEVICE, status())])
-    store.orders.add(DEVICE, "pause", Command(transaction="ab"))
-    (order,) = store.orders.due()
+    store.commands.add(DEVICE, "pause", Command(transaction="ab"))
+    (order,) = store.commands.due()
     assert order.connection == f"{BOOT}:1"
-    store.orders.note_sent(order)
-    assert store.orders.due() == []
-    assert store.orders.waiting(DEVICE) == 1
+    store.commands.note_sent(order)
+    assert store.commands.due() == []
+    assert store.commands.waiting(DEVICE) == 1
     kinds = [
         outcome and outcome.kind
         for outcome in store.write([(DEVICE, CommandResponse(transaction=name, status="ok")) for name in ("ab", "cd")])
     ]
     assert kinds == ["stored", "stale"]
-    found = store.orders.find(DEVICE, "ab")
+    found = store.commands.find(DEVICE, "ab")
     assert found
     assert found.response == CommandResponse(transaction="ab", status="ok")
-    assert store.orders.waiting(DEVICE) == 0
+    assert store.commands.waiting(DEVICE) == 0
 
 
 def test_news_go_with_the_next_batch_and_with_a_delete(any_store: RunningStore) -> None:
@@ -49,8 +49,8 @@ def test_news_go_with_the_next_batch_and_with_a_delete(any_store: RunningStore) 
     events, place = feed.after(Place(0, 0, 0), 10)
     assert [(event.device, event.kind) for event in events] == [(DEVICE, "status"), (DEVICE, "reading")]
     assert place == feed.end()
-    store.orders.add(DEVICE, "pause", Command(transaction="ab"))
+    store.commands.add(DEVICE, "pause", Command(transaction="ab"))
     store.erase(DEVICE)
     assert feed.begins() is None
-    assert store.orders.find(DEVICE, "ab") is None
-    assert store.orders.due() == []
+    assert store.commands.find(DEVICE, "ab") is None
+    assert store.commands.due() == []
