@@ -36,7 +36,7 @@ def hearing(heard: News, store: RunningStore) -> Iterator[Server]:
     thread = threading.Thread(target=heard._hear)
     thread.start()
     try:
-        wait_until(lambda: server.listeners() == 1 and heard._is_live, "the dashboard listens")
+        wait_until(lambda: server.subscribers() == 1 and heard._is_live, "the dashboard listens")
         yield server
     finally:
         server.stop()
