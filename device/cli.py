@@ -1,17 +1,18 @@
-"""What `moodwire device …` does; each function takes the settings and returns the exit code."""
+"""Commands `moodwire device run` and `mics`: each takes the settings and returns the exit code."""
 
 import logging
 import signal
 import sys
 from importlib.metadata import version
+from typing import NamedTuple
 
 from broker.messages import Status
 from broker.topics import mac_address
 from common.notice import NOTICE
 from device.audio import microphone
 from device.audio.open_source import open_source
-from device.audio.source import SourceError
-from device.control.commands import Commands
+from device.audio.source import Source, SourceError
+from device.control.commands import Commands, Desired
 from device.control.overrides import Overrides
 from device.delivery.outbox import Limits, Outbox, Owner
 from device.delivery.recorder import Recorder
@@ -19,7 +20,7 @@ from device.delivery.session import Session
 from device.delivery.timestamps import Timestamps
 from device.errors import UNUSABLE
 from device.health_reporter import HealthReporter
-from device.inference.model import load_first_usable
+from device.inference.model import VerifiedModel, load_first_usable
 from device.runner import Runner
 from device.settings import DeviceSettings
 from device.system import identity, memory_lock, resources
@@ -29,68 +30,105 @@ from models.bundle import BundleError
 log = logging.getLogger(__name__)
 
 DRAIN_S = 15.0
-"""After the last clip, how long to wait for the server to confirm."""
+"""How long to wait after the last clip for the server to confirm."""
+
+
+class _Device(NamedTuple):
+    """The parts of a device, ready to run."""
+
+    model: VerifiedModel
+    source: Source | None
+    """None for a device that starts paused."""
+    outbox: Outbox
+    session: Session
+    runner: Runner
+    health_reporter: HealthReporter
 
 
 def run(settings: DeviceSettings) -> int:
     """Listen, classify and publish until the clips end or a signal comes."""
     memory_lock.keep_out_of_swap()
     try:
-        overrides = Overrides.load(settings.state_dir)
-        model = load_first_usable((overrides.model, overrides.previous_model), settings.model)
-        commands = Commands(settings, overrides, model.bundle.folder)
-        desired = commands.desired
-        source = None if desired.paused else open_source(settings)
-        device_id = identity.device_id(settings.identity, settings.state_dir)
-        outbox = Outbox(
-            settings.state_dir / "outbox.sqlite",
-            Owner(device_id, identity.machine()),
-            Limits(
-                rows=settings.outbox_max_rows,
-                payload_bytes=round(settings.outbox_max_mb * 1e6),
-                age_s=settings.outbox_max_age_days * 86_400,
-            ),
-            Timestamps(settings.clock_wait_s),
-        )
-        status = Status(
-            state="paused" if desired.paused else "online",
-            boot=identity.new_boot(),
-            connection=0,
-            name=desired.name,
-            labels=model.bundle.manifest.labels,
-            model=model.bundle.manifest.name,
-            version=version("moodwire"),
-        )
-        session = Session(settings, device_id, status, outbox, on_command=commands.put)
+        device = _assemble(settings)
     except UNUSABLE as error:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
         print(f"{error.filename} cannot be read ({error.strerror}); is state_dir another user's?", file=sys.stderr)
         return 2
-    timings = resources.Timings()
-    recorder = Recorder(outbox, status.boot, model.bundle.manifest)
-    runner = Runner(lambda again: open_source(settings, again), commands, recorder, session, SystemdNotifier(), timings)
-    health_reporter = HealthReporter(outbox, session, status.boot, timings, runner.hearing, settings.state_dir)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: runner.stop())
-    log.info("device %s (%s) uses model %s", mac_address(device_id), desired.name, status.model)
+        signal.signal(number, lambda *_: device.runner.stop())
     log.info(NOTICE)
-    session.start()
-    health_reporter.start()
+    device.session.start()
+    device.health_reporter.start()
     try:
-        runner.run(model, source)
-        waiting = session.drain(DRAIN_S) if settings.clips and not settings.loop else outbox.waiting()[0]
+        device.runner.run(device.model, device.source)
+        if settings.clips and not settings.loop:
+            device.session.drain(DRAIN_S)
+        waiting, _ = device.outbox.waiting()
     except (SourceError, BundleError, OverflowError) as error:
         print(error, file=sys.stderr)
         return 1
     finally:
-        health_reporter.stop()
-        session.stop()
-        outbox.close()
+        device.health_reporter.stop()
+        device.session.stop()
+        device.outbox.close()
     if waiting:
         log.info("%d records wait in the outbox for the next start", waiting)
     return 0
+
+
+def _assemble(settings: DeviceSettings) -> _Device:
+    """Load the model, open source and outbox, and connect the parts; nothing runs yet but the source.
+
+    Raises:
+        BundleError, SourceError, OutboxError, ValueError: a setting is not usable; the message says which.
+        OSError: the state folder cannot be read.
+    """
+    overrides = Overrides.load(settings.state_dir)
+    model = load_first_usable((overrides.model, overrides.previous_model), settings.model)
+    commands = Commands(settings, overrides, model.bundle.folder)
+    source = None if commands.desired.paused else open_source(settings)
+    device_id = identity.device_id(settings.identity, settings.state_dir)
+    outbox = _open_outbox(settings, device_id)
+    status = _status(commands.desired, model)
+    session = Session(settings, device_id, status, outbox, on_command=commands.put)
+    timings = resources.Timings()
+    runner = Runner(
+        open_source=lambda source_id: open_source(settings, source_id),
+        commands=commands,
+        recorder=Recorder(outbox, status.boot, model.bundle.manifest),
+        session=session,
+        systemd=SystemdNotifier(),
+        timings=timings,
+        publish_live=session.publish_live if settings.home_assistant else None,
+    )
+    health_reporter = HealthReporter(outbox, session, status.boot, timings, runner.capture_health, settings.state_dir)
+    log.info("device %s (%s) uses model %s", mac_address(device_id), status.name, status.model)
+    return _Device(model, source, outbox, session, runner, health_reporter)
+
+
+def _open_outbox(settings: DeviceSettings, device_id: str) -> Outbox:
+    limits = Limits(
+        rows=settings.outbox_max_rows,
+        payload_bytes=round(settings.outbox_max_mb * 1e6),
+        age_s=settings.outbox_max_age_days * 86_400,
+    )
+    owner = Owner(device_id, identity.machine())
+    return Outbox(settings.state_dir / "outbox.sqlite", owner, limits, Timestamps(settings.clock_wait_s))
+
+
+def _status(desired: Desired, model: VerifiedModel) -> Status:
+    """Return the first status of this run of the process."""
+    return Status(
+        state="paused" if desired.paused else "online",
+        boot=identity.new_boot(),
+        connection=0,
+        name=desired.name,
+        labels=model.bundle.manifest.labels,
+        model=model.bundle.manifest.name,
+        version=version("moodwire"),
+    )
 
 
 def mics(_settings: DeviceSettings) -> int:

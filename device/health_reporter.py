@@ -16,12 +16,12 @@ FIRST_S = 5.0
 HEALTH_S = 60.0
 
 
-class Hearing(NamedTuple):
+class CaptureHealth(NamedTuple):
     """What comes in from the microphone or the clips."""
 
     source: str
     """What is listened to, for people."""
-    capture: CaptureState
+    state: CaptureState
     overruns: int
     """Blocks of sound that were lost since the start of the process."""
     reopened: int
@@ -36,7 +36,7 @@ class HealthReporter:
     session: Session
     boot: str
     timings: resources.Timings
-    hearing: Callable[[], Hearing]
+    capture_health: Callable[[], CaptureHealth]
     state_dir: Path
 
     def __post_init__(self) -> None:
@@ -64,7 +64,7 @@ class HealthReporter:
 
     def _report(self) -> Health:
         rows, age_s = self.outbox.waiting()
-        hearing = self.hearing()
+        capture = self.capture_health()
         return Health(
             boot=self.boot,
             inference_p50_ms=round(self.timings.percentile_ms(50), 3),
@@ -75,11 +75,11 @@ class HealthReporter:
             outbox_rows=rows,
             outbox_oldest_age_s=round(age_s, 1),
             dropped=self.outbox.dropped,
-            source=hearing.source[:64],
+            source=capture.source[:64],
             clock_synced=clock.synced(),
-            capture=hearing.capture,
-            overruns=hearing.overruns,
-            reopened=hearing.reopened,
+            capture=capture.state,
+            overruns=capture.overruns,
+            reopened=capture.reopened,
             outbox=self.outbox.state,
             refused_rows=self.outbox.refused_count,
             disk_free_bytes=resources.disk_free_bytes(self.state_dir),

@@ -1,19 +1,19 @@
-"""One run of the device: it listens until the clips end or a signal comes; operators change it on the way."""
+"""Life of a device: it listens, or pauses, until the clips end or a signal comes; commands change what it does."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from broker.messages import Live
+from common.backoff import Backoff
 from device.audio.level import FLOOR_DBFS
 from device.audio.source import Block, Source, SourceError
 from device.control.commands import Commands, Desired
 from device.delivery.recorder import Recorder
 from device.delivery.session import Session
-from device.health_reporter import Hearing
+from device.health_reporter import CaptureHealth
 from device.inference.model import VerifiedModel, load_verified
 from device.inference.pipeline import Classify, Window, windows
 from device.system import clock, resources
@@ -24,125 +24,98 @@ from models.runtime import Classifier, Scores
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
-"""How often a paused device shows that it lives, and looks whether it still shall pause."""
+"""How often a paused device gives a sign of life."""
 LONGEST_RETRY_S = 60.0
 
 
 @dataclass
 class Runner:
-    """Listens, or pauses, as the commands say. `run` belongs to the main thread; the rest may be called from any.
+    """Runs one device. `run` belongs to the main thread; call the rest from any.
 
-    A command that changes what is listened to closes the source, and `run` begins anew with what is wanted then.
+    A command that changes what the device does closes the source, and `run` goes on with what is desired then.
     """
 
     open_source: Callable[[str | None], Source]
-    """Opens the source with this id; None: what the settings say."""
+    """Opens the source with this id; None for the one that the settings name."""
     commands: Commands
     recorder: Recorder
     session: Session
     systemd: SystemdNotifier
     timings: resources.Timings
+    publish_live: Callable[[Live], None] | None
+    """Takes what each window holds, for home automation; None if nobody wants it."""
 
     def __post_init__(self) -> None:
-        """Begin to count."""
+        """Start the counts."""
         self._source: Source | None = None
         self._name = ""
         self._id: str | None = None
         self._overruns = 0
         self._reopened = 0
         self._said_reading = False
-        self._stopping = threading.Event()
+        self._stopping = False
+        self._interrupted = threading.Event()
+        """Set when `run` shall look again at what is desired."""
         self._command_thread = threading.Thread(target=self._carry_out_commands, name="commands", daemon=True)
 
+    def run(self, model: VerifiedModel, source: Source | None) -> None:
+        """Work until the clips end or `stop` is called.
+
+        Args:
+            model: The model to start with.
+            source: The open source to start with; None for a device that starts paused.
+
+        Raises:
+            SourceError: no more sound can come until the process starts again.
+            BundleError: the model that a command asked for has been damaged since it was installed.
+            OverflowError: this boot has used up its sequence numbers.
+        """
+        if source:
+            self._use(source)
+        self._command_thread.start()
+        self._say_ready()
+        try:
+            while (desired := self._next_desired()) is not None:
+                model = self._adopt(desired, model)
+                if desired.paused:
+                    self._close_source()
+                    self._pause()
+                elif current := self._source or self._open_source():
+                    self._listen(current, model, desired.gate_dbfs)
+                    self._close_source()
+                    if not self._interrupted.is_set():
+                        return  # the clips have ended
+        finally:
+            self._stopping = True
+            self.systemd.stopping()
+            self._close_source()
+            self._command_thread.join()
+
     def stop(self) -> None:
-        """Let `run` end soon; safe in a signal handler."""
-        self._stopping.set()
+        """End `run` soon; safe in a signal handler."""
+        self._stopping = True
         self._interrupt()
 
-    def hearing(self) -> Hearing:
+    def capture_health(self) -> CaptureHealth:
         """Return what comes in at present."""
         source = self._source
         if source is None:
             paused = self.commands.desired.paused
-            return Hearing(self._name, "paused" if paused else "missing", self._overruns, self._reopened)
-        overruns, reopened = self._overruns + source.dropped_blocks, self._reopened + source.reopened
-        return Hearing(self._name, source.capture, overruns, reopened)
+            return CaptureHealth(self._name, "paused" if paused else "missing", self._overruns, self._reopened)
+        return CaptureHealth(self._name, source.capture, self._overruns_with(source), self._reopened + source.reopened)
 
-    def run(self, model: VerifiedModel, source: Source | None) -> None:
-        """Work until the clips end or someone stops it.
+    def _next_desired(self) -> Desired | None:
+        """Return what the device shall do now; None after `stop`."""
+        self._interrupted.clear()  # first, so that whatever changes from here on interrupts again
+        return None if self._stopping else self.commands.desired
 
-        Args:
-            model: The model to begin with.
-            source: What is listened to, already open; None when the device begins paused.
-
-        Raises:
-            SourceError: no more sound can come until the process starts again.
-        """
-        self._command_thread.start()
-        how = f"listening to {source.name}" if source else "paused"
-        self.systemd.ready(how)
-        log.info("ready %.2f s after start: %s", resources.process_age_s() or float("nan"), how)
-        try:
-            while not self._stopping.is_set():
-                desired = self.commands.desired
-                model = self._adopt(desired, model)
-                if desired.paused:
-                    self._pause(desired)
-                    continue
-                source = source or self._open()
-                if source is None:
-                    continue
-                with self._listening_to(source):
-                    if self.commands.desired == desired and not self._stopping.is_set():
-                        self._listen(source, model, desired)
-                source = None
-                if self.commands.desired == desired:
-                    return  # nobody closed it: the clips have ended
-        finally:
-            self.systemd.stopping()
-            self._stopping.set()
-            self._command_thread.join()
-
-    def _listen(self, source: Source, model: VerifiedModel, desired: Desired) -> None:
-        """Record window after window until the source ends or is closed."""
-        classify = _timed(model.classifier, self.timings)
-        last: Window | None = None
-        for last in windows(_blocks(source), model.bundle.manifest, classify, desired.gate_dbfs):
-            self._record(last, source, model)
-            self.systemd.alive(f"{last.state} at {last.level_dbfs:.0f} dBFS")
-        if last:
-            self.recorder.close_minute(last.end_ms, self._overruns + source.dropped_blocks)
-            self.session.notify()
-
-    def _record(self, window: Window, source: Source, model: VerifiedModel) -> None:
-        if self.recorder.add(window, self._overruns + source.dropped_blocks):
-            self.session.notify()
-            self._say_first_reading()
-        labels = model.bundle.manifest.labels
-        scores = {} if window.smoothed is None else dict(zip(labels, window.smoothed.tolist(), strict=True))
-        self.session.publish_live(
-            Live(
-                at=clock.unix_ms(window.end_ms),
-                state=window.state,
-                top=window.top,
-                scores=scores,
-                level_dbfs=round(window.level_dbfs, 1),
-            )
-        )
-
-    def _pause(self, desired: Desired) -> None:
-        """Wait, with the microphone closed, and show that this is a pause."""
-        log.info("paused: the microphone is closed until someone resumes")
-        while self.commands.desired == desired and not self._stopping.wait(TICK_S):
-            self.recorder.pause(clock.monotonic_ms())
-            self.session.publish_live(
-                Live(at=clock.now_ms(), state="paused", top=None, scores={}, level_dbfs=FLOOR_DBFS)
-            )
-            self.systemd.alive("paused")
-        self.recorder.close_minute(clock.monotonic_ms(), 0)
+    def _say_ready(self) -> None:
+        doing = f"listening to {self._name}" if self._source else "paused"
+        self.systemd.ready(doing)
+        log.info("ready %.2f s after start: %s", resources.process_age_s() or float("nan"), doing)
 
     def _adopt(self, desired: Desired, model: VerifiedModel) -> VerifiedModel:
-        """Put in force what is desired, and tell it."""
+        """Switch to the desired model and publish what has changed; return the model in force."""
         if desired.bundle != model.bundle.folder:
             model = load_verified(desired.bundle)
             self.recorder.use(model.bundle.manifest)
@@ -155,39 +128,79 @@ class Runner:
         )
         return model
 
-    def _open(self) -> Source | None:
-        """Open the source again, with growing pauses while it is not there; None when something else is wanted."""
-        desired, pause_s = self.commands.desired, TICK_S
-        while self.commands.desired == desired and not self._stopping.is_set():
+    def _pause(self) -> None:
+        """Wait for a command or `stop`, and show everyone that this is a pause."""
+        log.info("paused: the microphone is closed until someone resumes")
+        while not self._interrupted.wait(TICK_S):
+            self.recorder.pause(clock.monotonic_ms())
+            if self.publish_live:
+                live = Live(at=clock.now_ms(), state="paused", top=None, scores={}, level_dbfs=FLOOR_DBFS)
+                self.publish_live(live)
+            self.systemd.alive("paused")
+        self.recorder.close_minute(clock.monotonic_ms(), 0)
+
+    def _open_source(self) -> Source | None:
+        """Open the source again, as often as it takes; return None if interrupted."""
+        backoff = Backoff(TICK_S, LONGEST_RETRY_S)
+        while not self._interrupted.is_set():
             try:
-                return self.open_source(self._id)
+                source = self.open_source(self._id)
             except SourceError as error:
-                log.warning("%s; next try in %.0f s", error, pause_s)
-            self._stopping.wait(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_RETRY_S)
+                pause_s = backoff.next_s()
+                log.warning("%s; next try in %.1f s", error, pause_s)
+                self._interrupted.wait(pause_s)
+            else:
+                self._use(source)
+                return source
         return None
 
-    @contextmanager
-    def _listening_to(self, source: Source) -> Iterator[None]:
-        """Let commands and signals close the source, and count what it lost."""
+    def _listen(self, source: Source, model: VerifiedModel, gate_dbfs: float) -> None:
+        """Record window after window until the source ends or is closed."""
+        manifest = model.bundle.manifest
+        window: Window | None = None
+        for window in windows(self._blocks(source), manifest, _timed(model.classifier, self.timings), gate_dbfs):
+            if self.recorder.add(window, self._overruns_with(source)):
+                self.session.notify()
+                self._say_first_reading()
+            if self.publish_live:
+                self.publish_live(_live(window, manifest.labels))
+            self.systemd.alive(f"{window.state} at {window.level_dbfs:.0f} dBFS")
+        if window:
+            self.recorder.close_minute(window.end_ms, self._overruns_with(source))
+            self.session.notify()
+
+    def _blocks(self, source: Source) -> Iterator[Block]:
+        """Yield blocks until the source ends or `run` is interrupted."""
+        while not self._interrupted.is_set() and (block := source.read()) is not None:
+            yield block
+
+    def _use(self, source: Source) -> None:
         self._source, self._name, self._id = source, source.name, source.id
-        try:
-            yield
-        finally:
+
+    def _close_source(self) -> None:
+        """Close the source if one is open, and add up what it lost."""
+        source = self._source
+        if source:
             source.close()
             self._source = None
             self._overruns += source.dropped_blocks
             self._reopened += source.reopened
 
+    def _overruns_with(self, source: Source) -> int:
+        """Return the blocks lost since the start of the process, those of the open source included."""
+        return self._overruns + source.dropped_blocks
+
     def _carry_out_commands(self) -> None:
-        while not self._stopping.is_set():
+        while not self._stopping:
             self.commands.wait(TICK_S)
             if self.commands.carry_out(self.session.answer):
                 self._interrupt()
 
     def _interrupt(self) -> None:
+        """Let `run` look again at what is desired; close the source, so that it reads no more."""
+        self._interrupted.set()
         source = self._source
-        if source is not None:
+        if source:
             source.close()
 
     def _say_first_reading(self) -> None:
@@ -198,6 +211,8 @@ class Runner:
 
 
 def _timed(classifier: Classifier, timings: resources.Timings) -> Classify:
+    """Return the classifier's `scores`, timed."""
+
     def classify(frames: Frames) -> Scores:
         start_s = time.perf_counter()
         scores = classifier.scores(frames)
@@ -207,6 +222,12 @@ def _timed(classifier: Classifier, timings: resources.Timings) -> Classify:
     return classify
 
 
-def _blocks(source: Source) -> Iterator[Block]:
-    while (block := source.read()) is not None:
-        yield block
+def _live(window: Window, labels: tuple[str, ...]) -> Live:
+    """Return what a window holds, for home automation."""
+    return Live(
+        at=clock.unix_ms(window.end_ms),
+        state=window.state,
+        top=window.top,
+        scores={} if window.smoothed is None else dict(zip(labels, window.smoothed.tolist(), strict=True)),
+        level_dbfs=round(window.level_dbfs, 1),
+    )
