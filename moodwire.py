@@ -1,18 +1,24 @@
-"""The front door: finds the command, reads its settings, and loads the one room that carries it out.
+"""The command line: finds the command, reads its settings, and loads the one room that carries it out.
 
 Settings come from, later over earlier: defaults, a TOML file (one section per room), the environment (`MOODWIRE_NAME`,
 or `MOODWIRE_NAME_FILE` for the content of a file, which suits secrets), and flags.
 """
 
+import argparse
+import difflib
 import importlib
 import logging
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from importlib.metadata import version
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import attrs
 import typed_settings as ts
 from typed_settings.cli_argparse import make_parser, namespace2settings
 from typed_settings.dict_utils import set_path
@@ -47,13 +53,13 @@ COMMANDS = {
         "device",
         "device.ops.bench:BenchSettings",
         "device.ops.bench:bench",
-        "time and memory of the device on this machine",
+        "measure time and memory of the device on this machine",
     ),
     "device doctor": Command(
         "device",
         "device.ops.doctor:DoctorSettings",
         "device.ops.doctor:doctor",
-        "look at everything that a device needs, and say what to do",
+        "check everything that a device needs, and say what to do",
     ),
     "device calibrate": Command(
         "device",
@@ -65,7 +71,7 @@ COMMANDS = {
         "install",
         "device.ops.install:InstallSettings",
         "device.ops.install:install",
-        "make a systemd service of the device",
+        "install the device as a systemd service",
     ),
     "server run": Command("server", "server.settings:ServerSettings", "server.cli:run", "serve the REST API"),
     "server ingest": Command(
@@ -81,41 +87,39 @@ COMMANDS = {
         "server", "server.settings:ServerSettings", "server.ops.token_cli:show", "list the tokens, without secrets"
     ),
     "server token revoke": Command(
-        "server", "server.ops.token_cli:TokenSettings", "server.ops.token_cli:revoke", "accept a token no more"
+        "server", "server.ops.token_cli:TokenSettings", "server.ops.token_cli:revoke", "revoke a token"
     ),
     "server backup": Command(
         "server",
         "server.ops.backup:BackupSettings",
         "server.ops.backup:write",
-        "write all data into a file, while all runs",
+        "write all data into a file while the server runs",
     ),
     "server restore": Command(
         "server",
         "server.ops.backup:BackupSettings",
         "server.ops.backup:read",
-        "bring a backup's data back; may be repeated",
+        "restore a backup; may be repeated",
     ),
     "server alerts": Command(
         "server",
         "server.alerts.worker:AlertsSettings",
         "server.alerts.worker:alerts",
-        "tell a webhook or topic when rules apply",
+        "send alerts to webhooks and MQTT topics",
     ),
     "server doctor": Command(
         "server",
         "server.ops.doctor:DoctorSettings",
         "server.ops.doctor:doctor",
-        "look at everything that the server needs, and say what to do",
+        "check everything that the server needs, and say what to do",
     ),
     "server migrate": Command(
         "server",
         "server.settings:ServerSettings",
         "server.ops.migrate:migrate",
-        "bring the store to this version's layout",
+        "migrate the store to this version's layout",
     ),
-    "server live": Command(
-        "server", "server.settings:ServerSettings", "server.cli:live", "serve live events of what devices hear"
-    ),
+    "server live": Command("server", "server.settings:ServerSettings", "server.cli:live", "serve live events"),
     "dashboard": Command(
         "dashboard", "dashboard.settings:DashboardSettings", "dashboard.commands:run", "serve the live page"
     ),
@@ -129,7 +133,7 @@ COMMANDS = {
         "train", "training.settings:TrainSettings", "training.commands:train", "make a model and measure it honestly"
     ),
     "evaluate": Command(
-        "train", "training.settings:EvaluateSettings", "training.commands:evaluate", "measure a model once more"
+        "train", "training.settings:EvaluateSettings", "training.commands:evaluate", "measure a trained model again"
     ),
     "report": Command(
         "train", "training.settings:ReportSettings", "training.report:report", "write the table of what was trained"
@@ -138,9 +142,20 @@ COMMANDS = {
         "train", "training.settings:FetchSettings", "training.fetch:fetch", "download the recordings that train a model"
     ),
     "data figures": Command(
-        "train", "training.settings:FiguresSettings", "training.figures:figures", "draw what the recordings hold"
+        "train", "training.settings:FiguresSettings", "training.figures:figures", "plot what the recordings hold"
     ),
 }
+
+
+HEADINGS = {
+    "wiring": "Everything together",
+    "device": "On a device",
+    "server": "On the server",
+    "dashboard": "The page",
+    "models": "Signed models",
+    "training": "Models of your own",
+}
+"""Headings of `moodwire --help`, by the room that carries a command out."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -151,12 +166,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name = _match(words)
     if name is None:
-        asked = words in ([], ["-h"], ["--help"])
-        print(_usage(), file=sys.stdout if asked else sys.stderr)
-        return 0 if asked else 2
+        return _explain(words)
     command = COMMANDS[name]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("typed_settings").setLevel(logging.CRITICAL)  # what it finds wrong, it also raises
+    logging.getLogger("typed_settings").setLevel(logging.CRITICAL)  # the errors that it logs, it also raises
     try:
         settings_class = _load(command.settings)
         function = _load(command.function)
@@ -178,8 +191,9 @@ def read_settings(name: str, section: str, settings_class: type[Any], flags: Seq
     """Return the settings of a command from file, environment and flags.
 
     Raises:
-        ValueError, TypeError, OSError, typed_settings.exceptions.TsError: a value, a file or a name in it is not right.
-        SystemExit: a flag is not right; argparse has said why.
+        ValueError, TypeError, OSError, typed_settings.exceptions.TsError: a value, or a file or a name in it, cannot be
+            used.
+        SystemExit: a flag cannot be used (argparse has said why), or it is `--help`.
     """
     base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     loaders: list[Loader] = [
@@ -191,11 +205,76 @@ def read_settings(name: str, section: str, settings_class: type[Any], flags: Seq
         settings_class,
         loaders,
         prog=f"moodwire {name}",
-        epilog=f"Each option is also a name in [{section}] of the TOML file that {PREFIX}CONFIG names "
-        f"(default: ~/.config/moodwire.toml), and an environment variable, as {PREFIX}… in capitals.",
+        description=f"{COMMANDS[name].help[0].upper()}{COMMANDS[name].help[1:]}.",
+        epilog=f"Each setting is also a name in [{section}] of the TOML file ~/.config/moodwire.toml, or of the file "
+        f"that {PREFIX}CONFIG names, and an environment variable: {PREFIX} and the name in capitals.",
+        formatter_class=partial(_HelpFormatter, section=section, own=_own_options(settings_class)),
         allow_abbrev=False,
     )
     return namespace2settings(settings_class, parser.parse_args(list(flags)), merged_settings=merged)
+
+
+_YES = {"True": "yes", "False": "no"}
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """Writes the help of a command for people who use it, without names of the code.
+
+    Args:
+        prog: The command.
+        section: Section of the TOML file.
+        own: Settings that this command has beyond those of its section; they come first.
+    """
+
+    def __init__(self, prog: str, section: str, own: frozenset[str]) -> None:
+        super().__init__(prog, max_help_position=30)
+        self._section = section
+        self._own = own
+
+    def add_usage(
+        self, usage: str | None, actions: Iterable[argparse.Action], groups: Any, prefix: str | None = None
+    ) -> None:
+        del usage  # argparse would list every option
+        positional = [f"[{action.dest}]" for action in actions if not action.option_strings]
+        super().add_usage(" ".join(["%(prog)s", *positional, "[options]"]), (), groups, prefix)
+
+    def start_section(self, heading: str | None) -> None:
+        if heading and heading.endswith("Settings"):
+            heading = "options of this command" if self._own else f"settings in [{self._section}]"
+        super().start_section(heading)
+
+    def add_text(self, text: str | None) -> None:
+        if text and not text.endswith("Settings options"):
+            super().add_text(text)
+
+    def add_arguments(self, actions: Iterable[argparse.Action]) -> None:
+        actions = list(actions)
+        own = [action for action in actions if action.dest in self._own]
+        if own:
+            super().add_arguments(own)
+            self.end_section()
+            super().start_section(f"settings in [{self._section}]")
+        super().add_arguments(action for action in actions if action not in own)
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = re.sub(r" \[default: (\(\*+\))?\]$", "", action.help or "")
+        return re.sub(r"\[default: (True|False)\]$", lambda found: f"[default: {_YES[found[1]]}]", text)
+
+    def _metavar_formatter(self, action: argparse.Action, default_metavar: str) -> Any:
+        if action.metavar in {"INT", "FLOAT"}:
+            action.metavar = "NUMBER"
+        return super()._metavar_formatter(action, default_metavar)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if len(action.option_strings) == 2 and action.option_strings[1].startswith("--no-"):
+            return f"--[no-]{action.option_strings[0].removeprefix('--')}"
+        return super()._format_action_invocation(action)
+
+
+def _own_options(settings_class: type[Any]) -> frozenset[str]:
+    """Return the settings that a class adds to the settings of its section; none if it adds nothing."""
+    *_, shared = filter(attrs.has, settings_class.__mro__)
+    return frozenset(attrs.fields_dict(settings_class)) - frozenset(attrs.fields_dict(shared))
 
 
 class _SecretFileLoader:
@@ -240,18 +319,49 @@ def _sentence(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def _usage() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  moodwire {name:<{width}}  {command.help}" for name, command in COMMANDS.items()]
-    return "\n".join(
-        [
-            "moodwire watches the emotion in speech without ever moving the audio.",
-            "",
-            *lines,
-            "",
-            "moodwire COMMAND --help tells its options.",
-        ]
-    )
+def _explain(words: list[str]) -> int:
+    """Print the commands that begin like this, or the one that was meant; return 0 if help was asked for, else 2."""
+    asked = list(takewhile(lambda word: not word.startswith("-"), words))
+    nearest = _nearest(asked)
+    if asked[: len(nearest)] != nearest:
+        mistyped, meant = " ".join(asked[: len(nearest)]), " ".join(nearest)
+        print(f"moodwire: there is no command {mistyped!r}; did you mean `moodwire {meant}`?", file=sys.stderr)
+        return 2
+    is_help = len(asked) == len(nearest) and (not words or words[len(asked) :] in (["-h"], ["--help"]))
+    if len(asked) > len(nearest):
+        print(f"moodwire: there is no command {' '.join(asked[: len(nearest) + 1])!r}", file=sys.stderr)
+    print(_usage(nearest), file=sys.stdout if is_help else sys.stderr)
+    return 0 if is_help else 2
+
+
+def _nearest(asked: list[str]) -> list[str]:
+    """Return the words of the command, or of the beginning of commands, that is most like what was asked for."""
+    found: list[str] = []
+    for word in asked:
+        following = sorted({name.split()[len(found)] for name in _beginning_with(found)})
+        close = difflib.get_close_matches(word, following, n=1)
+        if not close:
+            break
+        found += close
+    return found
+
+
+def _beginning_with(words: list[str]) -> list[str]:
+    """Return the commands that begin with these words and have more."""
+    beginning = "".join(f"{word} " for word in words)
+    return [name for name in COMMANDS if name.startswith(beginning)]
+
+
+def _usage(words: list[str]) -> str:
+    """Return the commands that begin with these words, by room."""
+    names = _beginning_with(words)
+    width = max(map(len, names))
+    lines = [] if words else ["moodwire watches the emotion in speech without ever moving the audio.", ""]
+    for room, group in groupby(names, key=lambda name: COMMANDS[name].function.partition(".")[0]):
+        lines.append(f"{HEADINGS[room]}:")
+        lines += [f"  moodwire {name:<{width}}  {COMMANDS[name].help}" for name in group]
+        lines.append("")
+    return "\n".join([*lines, "moodwire COMMAND --help lists the settings of a command."])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The front door: commands, settings and their sentences."""
+"""The command line: commands, their help, settings and what is said of those that cannot be used."""
 
 import importlib
 import subprocess
@@ -67,7 +67,9 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("words", "environment", "said"),
     [
+        (["nonsense"], {}, "there is no command 'nonsense'"),
         (["nonsense"], {}, "moodwire device run"),
+        (["server", "nonsense"], {}, "moodwire server ingest"),
         (["device"], {}, "moodwire device run"),
         (["device", "run", "--gate-dbfs", "loud"], {}, "loud"),
         (["device", "run", "--gate-dbfs", "5"], {}, "gate_dbfs is 5.0; -100 to 0 is right"),
@@ -116,6 +118,58 @@ def test_help_lists_every_command() -> None:
         assert ended.returncode == 0
         for name in moodwire.COMMANDS:
             assert f"moodwire {name} " in ended.stdout
+
+
+@pytest.mark.parametrize("words", [["device"], ["server"], ["server", "token"], ["data"]])
+def test_help_for_the_beginning_of_commands_lists_these_alone(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`moodwire server token --help` lists the commands that begin with these words, and no others."""
+    assert moodwire.main([*words, "--help"]) == 0
+
+    listed = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    beginning = " ".join(words)
+    wanted = [name for name in moodwire.COMMANDS if name.startswith(f"{beginning} ")]
+    assert [line.partition("  ")[0] for line in listed] == [f"moodwire {name}" for name in wanted]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("devcie", "device"),
+        ("devcie rnu --loop", "device run"),
+        ("server ingset", "server ingest"),
+        ("server tokn add --role viewer", "server token add"),
+        ("trian tiny", "train"),
+        ("dashbord --help", "dashboard"),
+    ],
+)
+def test_a_typo_is_answered_with_the_nearest_command(
+    typed: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence names what was typed and what was probably meant, and the exit code is 2."""
+    assert moodwire.main(typed.split()) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.endswith(f"did you mean `moodwire {meant}`?\n")
+
+
+@pytest.mark.parametrize("name", sorted(moodwire.COMMANDS))
+def test_the_help_of_a_command_is_for_people(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """No class, no stars and no empty default is shown, and each setting is."""
+    settings_class: Any = moodwire._load(moodwire.COMMANDS[name].settings)
+
+    with pytest.raises(SystemExit, match=r"^0$"):
+        moodwire.main([*name.split(), "--help"])
+
+    told = capsys.readouterr().out
+    assert told.startswith(f"usage: moodwire {name} ")
+    for noise in (settings_class.__name__, "***", "[default: ]", "True]", "False]"):
+        assert noise not in told
+    for field in attrs.fields(settings_class):
+        assert field.name.replace("_", "-") in told or field.name.upper() in told
 
 
 @pytest.mark.parametrize("name", sorted(moodwire.COMMANDS))
