@@ -1,4 +1,4 @@
-"""The REST application: routes, errors as problems, headers, health; `create_app` builds it from its world."""
+"""The REST application: `create_app` puts routes, error handlers, headers and limits together."""
 
 import importlib.metadata
 
@@ -8,20 +8,28 @@ from flask_openapi3.openapi import OpenAPI
 from werkzeug.wrappers import Response as BaseResponse
 
 from common.notice import NOTICE
-from server.rest import http_headers, layout_guard, openapi
-from server.rest.device_routes import make_api
+from server.query.devices import DeviceLookup
+from server.rest import (
+    command_routes,
+    device_routes,
+    health_routes,
+    http_headers,
+    layout_guard,
+    plot_routes,
+    responses,
+)
+from server.rest.blueprint import PREFIX, Services
 from server.rest.error_handlers import add_error_handlers, invalid_request
-from server.rest.health_routes import add_health
 from server.settings import ServerSettings
 from server.store.types import Store
 from server.web.auth import Guard
 from server.web.cors import add_cors
+from server.web.metrics import Metrics
 from server.web.rate_limit import add_limits
 
-PREFIX = "/api/v1"
 _BEARER = {"type": "http", "scheme": "bearer"}
 _DOCS = f"{PREFIX}/swagger"
-_ABOUT = f"""{NOTICE}
+_DESCRIPTION = f"""{NOTICE}
 
 Each request carries a token, `Authorization: Bearer …` (the button *Authorize* sets it here): a viewer's may read, an
 operator's may also delete and command. Times that are asked for are RFC 3339 or Unix seconds; errors are
@@ -34,14 +42,16 @@ def create_app(store: Store, settings: ServerSettings, guard: Guard) -> Flask:
     """Return the application over a store; nothing is asked of the store before the first request."""
     app = OpenAPI(
         __name__,
-        info=Info(title="moodwire", version=importlib.metadata.version("moodwire"), description=_ABOUT),
+        info=Info(title="moodwire", version=importlib.metadata.version("moodwire"), description=_DESCRIPTION),
         security_schemes={"token": _BEARER},
         validation_error_status=400,
+        validation_error_model=responses.Problem,
         validation_error_callback=invalid_request,
         doc_prefix=PREFIX,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined] # as written, which reads better
-    app.register_api(make_api(PREFIX, store, settings, guard))
+    for routes in (device_routes, plot_routes, command_routes):
+        app.register_api(routes.blueprint)
     http_headers.deliver_well(app, _DOCS)  # first, so that it sees answers last
 
     @app.after_request
@@ -50,14 +60,14 @@ def create_app(store: Store, settings: ServerSettings, guard: Guard) -> Flask:
             response.headers["Cache-Control"] = "no-cache"
         return response
 
-    app.api_doc["components"]["schemas"] = openapi.schemas()
     add_error_handlers(app)
 
     @app.route(f"{PREFIX}/docs")
     def docs() -> BaseResponse:
         return redirect(_DOCS)
 
-    add_health(app, store, guard)
+    Services(store, DeviceLookup(store, settings), guard, Metrics(app, store)).attach(app)
+    app.register_blueprint(health_routes.blueprint)
     layout_guard.add_check(app, store)
     add_cors(app, settings.cors_origins)
     add_limits(app, guard, settings.requests_per_minute)

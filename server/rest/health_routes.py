@@ -1,37 +1,43 @@
-"""Whether the server lives, is ready to serve, and what it is doing: `/livez`, `/readyz` and `/metrics`."""
+"""Whether the server lives, is ready to serve, and what it is doing: `/livez`, `/readyz` and `/metrics`.
+
+The status code decides; `?verbose` is for people. Orchestrators ask without a token.
+"""
 
 from http import HTTPStatus
 
-from flask import Flask, Response, jsonify, request
+from flask import Blueprint, Response, jsonify, request
 
 from server.errors import ProblemError, StoreAwayError, UnusableError
+from server.rest.blueprint import services
 from server.store import migrations
 from server.store.types import Store
-from server.web.auth import Guard
-from server.web.metrics import Metrics
+
+blueprint = Blueprint("health", __name__)
 
 _OK = "ok"
 
 
-def add_health(app: Flask, store: Store, guard: Guard) -> None:
-    """Add the routes that orchestrators and Prometheus ask; the status code decides, `?verbose` is for people."""
-    metrics = Metrics(app, store)
+@blueprint.get("/livez")
+def livez() -> Response:
+    """Say that the process answers."""
+    return _report({"process": _OK}, "alive")
 
-    @app.route("/livez")
-    def livez() -> Response:
-        return _say({"process": _OK}, "alive")
 
-    @app.route("/readyz")
-    def readyz() -> Response:
-        checks = {"store": _check_store(store), "ingest": "not checked"}
-        if checks["store"] == _OK:
-            checks["ingest"] = _check_ingest(store)
-        return _say(checks, "ready")
+@blueprint.get("/readyz")
+def readyz() -> Response:
+    """Say whether store and ingest are there."""
+    store = services().store
+    checks = {"store": _check_store(store), "ingest": "not checked"}
+    if checks["store"] == _OK:
+        checks["ingest"] = _check_ingest(store)
+    return _report(checks, "ready")
 
-    @app.route("/metrics")
-    def tell() -> Response:
-        guard.check(request.headers.get("Authorization"), "viewer")
-        return metrics.text()
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Return what Prometheus reads; takes a token."""
+    services().guard.check(request.headers.get("Authorization"), "viewer")
+    return services().metrics.text()
 
 
 def _check_store(store: Store) -> str:
@@ -46,16 +52,16 @@ def _check_store(store: Store) -> str:
 def _check_ingest(store: Store) -> str:
     if store.ingest_is_there():
         return _OK
-    return "ingest is not there, or not connected to broker and store: moodwire server ingest starts it"
+    return "ingest is not connected to broker and store: start it with moodwire server ingest"
 
 
-def _say(checks: dict[str, str], word: str) -> Response:
-    """Answer in a word, or with one line for each check if the request has `verbose`."""
-    wrong = [result for result in checks.values() if result != _OK]
+def _report(checks: dict[str, str], word: str) -> Response:
+    """Answer in a word, or with a line for each check if the request has `verbose`."""
+    failed = [result for result in checks.values() if result != _OK]
     if "verbose" in request.args:
         lines = [f"[{'+' if result == _OK else '-'}] {name}: {result}" for name, result in checks.items()]
-        status = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
-        return Response("\n".join([*lines, word if not wrong else f"not {word}", ""]), status, mimetype="text/plain")
-    if wrong:
-        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, wrong[0])
+        status = HTTPStatus.SERVICE_UNAVAILABLE if failed else HTTPStatus.OK
+        return Response("\n".join([*lines, f"not {word}" if failed else word, ""]), status, mimetype="text/plain")
+    if failed:
+        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, failed[0])
     return jsonify(status=word)

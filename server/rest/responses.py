@@ -1,7 +1,9 @@
 """What the routes answer, as typed structures: the same that OpenAPI describes."""
 
-from typing import Annotated, Any, Literal
+from http import HTTPStatus
+from typing import Annotated, Any, ClassVar, Literal
 
+from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.query.series import SpanKind
@@ -10,13 +12,28 @@ Time = Annotated[str, Field(description="RFC 3339, UTC", json_schema_extra={"for
 Ms = Annotated[int, Field(description="Unix milliseconds")]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 CommandStatus = Literal["pending", "ok", "error", "expired"]
+_CSV: dict[str, Any] = {"text/csv": {"schema": {"type": "string"}}}
 MacAddress = Annotated[str, Field(description="aa:bb:cc:dd:ee:ff")]
 
 
 class Body(BaseModel):
-    """What all answers have in common."""
+    """What the bodies of all responses have in common."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
+    other_content: ClassVar[dict[str, Any]] = {}
+    """Further content types of the response, by name, as OpenAPI describes them."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Describe the response as the class is described; flask-openapi3 reads `openapi_extra`."""
+        description = (cls.__doc__ or "").partition("\n")[0]
+        extra = {"description": description, "content": cls.other_content}
+        cls.model_config["openapi_extra"] = extra  # type: ignore[typeddict-unknown-key]
+
+
+def respond(body: Body, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """Return a response with a body, as JSON."""
+    return Response(body.model_dump_json(), status, mimetype="application/json")
 
 
 class Latest(Body):
@@ -82,6 +99,7 @@ class SingleDevice(Device):
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, list[Ratio | None]]
+    other_content = _CSV
 
     health: Annotated[dict[str, Any] | None, Field(description="its latest report about itself")]
     boots: list[Boot]
@@ -162,6 +180,8 @@ class Event(Body):
 
 class Events(Body):
     """One page of events, in order of time."""
+
+    other_content = _CSV
 
     mac_address: MacAddress
     start: Time

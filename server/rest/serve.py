@@ -10,7 +10,8 @@ from types import FrameType
 import waitress.server  # type: ignore[import-untyped]
 
 from server.errors import StoreAwayError, UnusableError
-from server.rest.app import PREFIX, create_app
+from server.rest.app import create_app
+from server.rest.blueprint import PREFIX
 from server.settings import ServerSettings
 from server.store import migrations
 from server.store.types import Store

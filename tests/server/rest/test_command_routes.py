@@ -79,13 +79,13 @@ def test_a_command_waits_as_the_contract_has_it(
         ("pause", "a JSON object"),
         ({}, "parameter 'command' is missing"),
         ({"command": "dance"}, "invalid command 'dance'"),
-        ({"command": "pause", "name": "Hall"}, "pause came with name: nothing else is right"),
-        ({"command": "set"}, "set came with nothing else: `name`, `gate_dbfs` or both is right"),
+        ({"command": "pause", "name": "Hall"}, "pause takes no other field; got name"),
+        ({"command": "set"}, "set takes `name`, `gate_dbfs` or both; got no other field"),
         ({"command": "set", "gate_dbfs": 3}, "invalid gate_dbfs 3"),
         ({"command": "set", "gate_dbfs": "-3"}, "invalid gate_dbfs '-3'"),
         ({"command": "set", "name": "\ud800"}, "name"),
-        ({"command": "model"}, "either `source` or `rollback: true` is right"),
-        ({"command": "model", "source": "/m", "rollback": True}, "model came with rollback, source"),
+        ({"command": "model"}, "model takes either `source` or `rollback: true`"),
+        ({"command": "model", "source": "/m", "rollback": True}, "got rollback, source"),
         ({"command": "pause", "v": 1}, "unknown parameter 'v'"),
     ],
 )
@@ -167,7 +167,7 @@ def test_what_waits_is_bounded(client: Client, now: int) -> None:
     transactions = [ask(client, {"command": "pause"}).json["transaction"] for _ in range(command_queue.MAX_WAITING)]
     response = ask(client, {"command": "pause"})
     assert (response.status_code, response.headers["Retry-After"]) == (429, "60")
-    assert "20 commands wait for" in response.json["detail"]
+    assert "has 20 unanswered commands" in response.json["detail"]
     for _ in range(6):
         for transaction in transactions:
             answer(client, transaction)

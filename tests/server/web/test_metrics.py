@@ -76,8 +76,8 @@ def test_health_says_in_words_what_is_wrong(client: Client) -> None:
     assert client.ask("/livez?verbose", token=None).text == "[+] process: ok\nalive\n"
     response = client.ask("/readyz?verbose", token=None)
     assert (response.status_code, response.mimetype) == (503, "text/plain")
-    assert response.text.startswith("[+] store: ok\n[-] ingest: ingest is not there")
-    assert "ingest is not there" in client.problem("/readyz", 503, token=None)
+    assert response.text.startswith("[+] store: ok\n[-] ingest: ingest is not connected")
+    assert "ingest is not connected" in client.problem("/readyz", 503, token=None)
     client.store.beat(60)
     assert client.ask("/readyz", token=None).json == {"status": "ready"}
     assert client.ask("/readyz?verbose", token=None).text == "[+] store: ok\n[+] ingest: ok\nready\n"

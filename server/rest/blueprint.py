@@ -1,0 +1,61 @@
+"""What the routes share: the check of the token, and the objects that they work with."""
+
+from dataclasses import dataclass
+
+from flask import Flask, current_app, g, request
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.utils import get_operation_id_for_path
+
+from server.query.devices import DeviceLookup
+from server.rest import openapi
+from server.store.tokens import Role
+from server.store.types import Store
+from server.web.auth import Guard
+from server.web.metrics import Metrics
+
+PREFIX = "/api/v1"
+_NAME = "moodwire"
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the routes of one application work with."""
+
+    store: Store
+    lookup: DeviceLookup
+    guard: Guard
+    metrics: Metrics
+
+    def attach(self, app: Flask) -> None:
+        """Let the routes of an application find them."""
+        app.extensions[_NAME] = self
+
+
+def services() -> Services:
+    """Return the services of the application that handles the request."""
+    found: Services = current_app.extensions[_NAME]
+    return found
+
+
+def make_blueprint(name: str) -> APIBlueprint:
+    """Return a blueprint below `/api/v1`; its routes require a token, a viewer's to read and else an operator's."""
+    blueprint = APIBlueprint(
+        name,
+        __name__,
+        url_prefix=PREFIX,
+        abp_security=[{"token": []}],
+        abp_responses=openapi.problems(),
+        operation_id_callback=_operation_id,
+    )
+    blueprint.before_request(_check_token)
+    return blueprint
+
+
+def _check_token() -> None:
+    role: Role = "viewer" if request.method in ("GET", "HEAD") else "operator"
+    g.token = services().guard.check(request.headers.get("Authorization"), role)
+
+
+def _operation_id(*, name: str, path: str, method: str) -> str:
+    """Return an id that does not depend on the module in which a route is."""
+    return get_operation_id_for_path(bp_name="api", name=name, path=path, method=method)

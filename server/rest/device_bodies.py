@@ -1,0 +1,78 @@
+"""A device of the store as REST shows it: in the list, with its series, and as a table."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from broker import topics
+from server.query import series
+from server.query.series import Grid, Span
+from server.query.time_range import rfc3339
+from server.rest import responses
+from server.store.layout import Boot
+from server.store.types import Device
+
+
+def device(device: Device) -> responses.Device:
+    """Return a device as Devices lists it."""
+    return responses.Device(**_facts(device))
+
+
+def single_device(device: Device, grid: Grid, boots: list[Boot], spans: list[Span]) -> responses.SingleDevice:
+    """Return a device with its series."""
+    return responses.SingleDevice(
+        **_facts(device),
+        health=device.health,
+        boots=[
+            responses.Boot(
+                boot=boot.boot,
+                first_at=rfc3339(boot.first_at),
+                last_at=rfc3339(boot.last_at),
+                records=boot.records,
+                missing=boot.missing,
+            )
+            for boot in boots
+        ],
+        duplicate_identity=series.overlapping(boots),
+        start=rfc3339(grid.range.start),
+        end=rfc3339(grid.range.end),
+        step_s=grid.step_ms // 1000,
+        timestamps=grid.timestamps.tolist(),
+        **_columns(device, grid),
+        readings_per_step=grid.readings.tolist(),
+        uncertain_per_step=grid.uncertain.tolist(),
+        spans=[responses.Span(kind=span.kind, start=rfc3339(span.start), end=rfc3339(span.end)) for span in spans],
+    )
+
+
+def series_table(device: Device, grid: Grid) -> tuple[list[str], Iterable[tuple[object, ...]]]:
+    """Return the header of a series and a row for each step."""
+    columns = _columns(device, grid)
+    times = [rfc3339(at) for at in grid.timestamps.tolist()]
+    rows = zip(times, *columns.values(), grid.readings.tolist(), grid.uncertain.tolist(), strict=True)
+    return ["time", *columns, "readings_per_step", "uncertain_per_step"], rows
+
+
+def _facts(device: Device) -> dict[str, Any]:
+    """Return the fields that Devices and SingleDevice have in common."""
+    return {
+        "mac_address": topics.mac_address(device.id),
+        "name": device.name,
+        "state": device.state,
+        "labels": list(device.labels),
+        "model": device.model,
+        "version": device.version,
+        "first_seen": rfc3339(device.first_seen),
+        "last_seen": None if device.last_seen is None else rfc3339(device.last_seen),
+        "readings": device.readings,
+        "latest": device.latest and responses.Latest(**device.latest._asdict()),
+    }
+
+
+def _columns(device: Device, grid: Grid) -> dict[str, Any]:
+    """Return the mean scores of each label in each step, as columns of their own."""
+    columns = {}
+    for label in grid.means or device.labels:
+        means = grid.means[label].tolist() if grid.means else []
+        # NaN marks a step without a reading, and differs from itself.
+        columns[f"timeseries_{label}"] = [round(mean, 4) if mean == mean else None for mean in means]  # noqa: PLR0124
+    return columns
