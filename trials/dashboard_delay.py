@@ -44,7 +44,7 @@ class Room:
     def __init__(self, url: str) -> None:
         self._store = RedisStore(url, 90 * DAY_MS, 730 * DAY_MS)
         self._store.prepare()
-        self._feed = self._store.feed
+        self._live_stream = self._store.live_stream
         self._lock = threading.Lock()
         self._seq = 0
         for device in DEVICES:
@@ -64,8 +64,8 @@ class Room:
         with self._lock:
             told = [(device, load.reading(1, self._seq, self._store.now())) for device in devices]
             self._store.write(told)
-            self._feed.note(told)
-            self._feed.flush()
+            self._live_stream.add(told)
+            self._live_stream.flush()
             self._seq += 1
             return self._seq
 

@@ -149,7 +149,7 @@ class System:
     def is_ready(self) -> bool:
         """Return whether the store answers and knows of an ingest."""
         try:
-            return self.kept.ingest_is_there()
+            return self.kept.is_ingest_alive()
         except StoreAwayError:
             return False
 

@@ -109,7 +109,7 @@ class Watch:
         Raises:
             StoreAwayError: the store does not answer; what was not looked at is next time.
         """
-        kept = self._store.ask("HGETALL", _KEY)
+        kept = self._store.execute("HGETALL", _KEY)
         states = {name.decode(): msgspec.json.decode(value, type=State) for name, value in kept.items()}
         now = self._store.now()
         met: set[str] = set()
@@ -124,7 +124,7 @@ class Watch:
             after = found[-1].id
         gone = states.keys() - met  # of erased devices, and of rules that there were
         if gone:
-            self._store.ask("HDEL", _KEY, *sorted(gone))
+            self._store.execute("HDEL", _KEY, *sorted(gone))
 
     def close(self) -> None:
         """Let go of the broker."""
@@ -141,7 +141,7 @@ class Watch:
         if change is None:
             return
         self._tell(rule, device, change, now, measured)
-        self._store.ask("HSET", _KEY, name, msgspec.json.encode(after))
+        self._store.execute("HSET", _KEY, name, msgspec.json.encode(after))
 
     def _measure(self, rule: Rule, device: str, start: int, end: int) -> Measured:
         """Return the mean score of a rule's label in a range, over all readings that have the label."""

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from broker.messages import Stored, ranges
-from server.store.types import Kind, Outcome
+from server.store.types import Outcome, OutcomeKind
 
 _RECORDS_PER_MESSAGE = 200
 """So that a confirmation stays within a message even if each record is refused for its own reason."""
@@ -35,7 +35,7 @@ def _word(boot: str, outcomes: list[tuple[int, Outcome]]) -> Stored:
     """Return one confirmation; a repeat is stored, as the device wants to hear."""
     if all(outcome.kind == "stored" for _, outcome in outcomes):
         return Stored(boot=boot, stored=ranges([seq for seq, _ in outcomes]))
-    numbers: dict[Kind, list[int]] = defaultdict(list)
+    numbers: dict[OutcomeKind, list[int]] = defaultdict(list)
     reasons: dict[str, list[int]] = defaultdict(list)
     for seq, outcome in outcomes:
         if outcome.kind == "refused":

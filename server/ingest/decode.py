@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from broker import messages, topics
 from broker.messages import CommandResponse, Health, Heard, Identity, Reading, Status, WireError
-from server.store.types import Written
+from server.store.types import DeviceMessage
 
 _LONGEST_REASON = 200
 
@@ -15,7 +15,7 @@ class Taken(NamedTuple):
     """What one MQTT message carries."""
 
     device: str
-    records: Sequence[Written] = ()
+    records: Sequence[DeviceMessage] = ()
     refused: Sequence[tuple[Identity, str]] = ()
     """Records that are malformed but can be named, with the reason."""
     nameless: Sequence[str] = ()
@@ -39,7 +39,7 @@ def take(topic: str, payload: bytes) -> Taken:
         return Taken(device, messages.decode_all(payload, _record_of(kind)))
     except WireError:
         pass  # so look at each part by itself
-    records: list[Written] = []
+    records: list[DeviceMessage] = []
     refused: list[tuple[Identity, str]] = []
     nameless: list[str] = []
     for part in messages.split(payload):

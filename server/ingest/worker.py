@@ -26,7 +26,8 @@ from server.ingest.connection import Arrived, Link
 from server.ingest.decode import Taken, take
 from server.settings import ServerSettings
 from server.store.command_queue import DueCommand
-from server.store.types import Job, Outcome, Store, Writing, Written
+from server.store.redis_store import RedisStore
+from server.store.types import DeviceMessage, Job, Outcome, PendingWrite
 
 log = logging.getLogger(__name__)
 
@@ -65,9 +66,9 @@ class _Done(NamedTuple):
 class _Sent(NamedTuple):
     """What was sent to the store."""
 
-    records: list[tuple[str, Written]]
+    records: list[tuple[str, DeviceMessage]]
     """With the devices that they are from."""
-    outcomes: Writing
+    outcomes: PendingWrite
 
 
 class _Visit(NamedTuple):
@@ -98,9 +99,9 @@ class Ingest:
         UnusableError: the broker's URL or the certificate is not usable.
     """
 
-    def __init__(self, store: Store, settings: ServerSettings) -> None:
+    def __init__(self, store: RedisStore, settings: ServerSettings) -> None:
         self._store = store
-        self._feed, self._commands = store.feed, store.commands
+        self._live_stream, self._commands = store.live_stream, store.commands
         self._link = Link(settings, self._arrive)
         self._stopping = threading.Event()
         self._visits: deque[_Visit] = deque()
@@ -173,7 +174,11 @@ class Ingest:
         now_s = time.monotonic()
         if now_s < self._next_try_s:
             return False
-        due = not self._store_is_there or min(self._next_beat_s, self._next_jobs_s) <= now_s or self._feed.has_news
+        due = (
+            not self._store_is_there
+            or min(self._next_beat_s, self._next_jobs_s) <= now_s
+            or self._live_stream.has_pending
+        )
         gathered = self._waiting.records >= _ENOUGH_RECORDS or now_s >= self._waiting.since_s + _GATHER_S
         return (due and not self._visits) or (gathered and len(self._waiting) > 0)
 
@@ -187,7 +192,7 @@ class Ingest:
         if not self._store_is_there:
             self._find_store()
         records = [(waiting.taken.device, record) for waiting in batch for record in waiting.taken.records]
-        return _Sent(records, self._store.send(records, self._feed.commands()) if records else list)
+        return _Sent(records, self._store.send(records, self._live_stream.commands()) if records else list)
 
     def _receive(self, sent: "Future[_Sent]", finished: list[Job | DueCommand]) -> _Done:
         """Wait until a batch is on disk, and do what else there is to do at the store; runs in the receiver's thread.
@@ -199,8 +204,8 @@ class Ingest:
         records, written = sent.result()
         outcomes = written()
         if not records:
-            self._feed.flush()
-        self._feed.note(
+            self._live_stream.flush()
+        self._live_stream.add(
             pair for pair, outcome in zip(records, outcomes, strict=True) if outcome and outcome.kind == "stored"
         )
         erased = {
@@ -218,7 +223,7 @@ class Ingest:
         jobs: list[Job | DueCommand] = []
         if self._link.is_up and now_s >= self._next_beat_s:
             malformed = self._dropped - self._counted
-            self._store.beat(_BEAT_LIVES_S, malformed)
+            self._store.heartbeat(_BEAT_LIVES_S, malformed)
             self._counted += malformed
             self._next_beat_s = now_s + _BEAT_EVERY_S
         if now_s >= self._next_jobs_s:

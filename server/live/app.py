@@ -19,9 +19,9 @@ from server.live.metrics import LiveMetrics
 from server.query.devices import DeviceLookup
 from server.settings import ServerSettings
 from server.store import live_stream
-from server.store.live_stream import Place
+from server.store.live_stream import Position
+from server.store.redis_store import RedisStore
 from server.store.tokens import Token
-from server.store.types import Store
 from server.web import metrics, problems
 from server.web.auth import Guard
 from server.web.cors import parse_origins
@@ -41,7 +41,7 @@ _HEADERS = {
 }
 
 
-def create_app(store: Store, settings: ServerSettings, guard: Guard, broadcast: Broadcast) -> Starlette:
+def create_app(store: RedisStore, settings: ServerSettings, guard: Guard, broadcast: Broadcast) -> Starlette:
     """Return the application; it serves what `broadcast` follows.
 
     Args:
@@ -202,7 +202,7 @@ def _address(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def _last_event(request: Request) -> Place | None:
+def _last_event(request: Request) -> Position | None:
     """Return the last event that a client has got.
 
     Raises:

@@ -12,7 +12,7 @@ from common.outage import Outage
 from server.errors import ProblemError, StoreAwayError
 from server.live.metrics import LiveMetrics, Reason
 from server.live.subscribers import Subscriber, Subscribers, encode
-from server.store.live_stream import Feed, Place
+from server.store.live_stream import LiveStream, Position
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +35,15 @@ class Broadcast:
     """All events for all subscribers.
 
     Args:
-        feed: The store's live stream.
+        live_stream: The store's.
         prepare: Called once when the store answers for the first time.
     """
 
-    def __init__(self, feed: Feed, prepare: Callable[[], None]) -> None:
+    def __init__(self, live_stream: LiveStream, prepare: Callable[[], None]) -> None:
         self.subscribers: Subscribers | None = None
         """None until the store has answered."""
         self.metrics = LiveMetrics(lambda: len(self.subscribers or ()))
-        self._feed = feed
+        self._live_stream = live_stream
         self._prepare = prepare
         self._per_client: Counter[str] = Counter()
         self._stopping = False
@@ -72,10 +72,10 @@ class Broadcast:
         Raises:
             StoreAwayError: the store does not answer, or has not answered yet.
         """
-        await asyncio.to_thread(self._feed.begins)
+        await asyncio.to_thread(self._live_stream.start)
         self._started()
 
-    async def catch_up(self, since: Place | None) -> None:
+    async def catch_up(self, since: Position | None) -> None:
         """Wait up to a second for events that the client has got already, from another live process.
 
         Raises:
@@ -120,7 +120,7 @@ class Broadcast:
         self,
         subscriber: Subscriber,
         device: str | None,
-        since: Place | None,
+        since: Position | None,
         is_welcome: Callable[[], Awaitable[bool]],
     ) -> AsyncIterator[bytes]:
         """Yield the stream of a subscriber: missed events, then what comes, and heartbeats in silence.
@@ -152,30 +152,30 @@ class Broadcast:
         """Publish what is new in the store."""
         if self.subscribers is None:
             await asyncio.to_thread(self._prepare)
-            self.subscribers = Subscribers(await asyncio.to_thread(self._feed.end))
+            self.subscribers = Subscribers(await asyncio.to_thread(self._live_stream.end))
         while True:
             before = self.subscribers.position
-            events, position = await asyncio.to_thread(self._feed.after, before, _ENTRIES_PER_POLL)
+            events, position = await asyncio.to_thread(self._live_stream.after, before, _ENTRIES_PER_POLL)
             self.metrics.events.inc(len(events))
             self.metrics.sent.inc(self.subscribers.publish(events, position))
             if position == before or self._stopping:
                 return
 
-    async def _missed(self, since: Place, upto: Place, device: str | None) -> AsyncIterator[bytes]:
+    async def _missed(self, since: Position, upto: Position, device: str | None) -> AsyncIterator[bytes]:
         """Yield what a client has missed between two places, after `missed` if the store keeps only some of it."""
-        begins = await asyncio.to_thread(self._feed.begins)
-        if since.entry != upto.entry and (begins is None or begins > since):
+        start = await asyncio.to_thread(self._live_stream.start)
+        if since.entry != upto.entry and (start is None or start > since):
             yield b'event: missed\ndata: {"after":"%s"}\n\n' % str(since).encode()
-        place = since
-        while place < upto:
-            events, behind = await asyncio.to_thread(self._feed.after, place, _ENTRIES_PER_POLL)
-            wanted = [event for event in events if event.place <= upto and device in (None, event.device)]
+        position = since
+        while position < upto:
+            events, behind = await asyncio.to_thread(self._live_stream.after, position, _ENTRIES_PER_POLL)
+            wanted = [event for event in events if event.position <= upto and device in (None, event.device)]
             if wanted:
                 self.metrics.sent.inc(len(wanted))
                 yield b"".join(map(encode, wanted))
-            if behind == place:
+            if behind == position:
                 return
-            place = behind
+            position = behind
 
     def _started(self) -> Subscribers:
         """Return the subscribers, or raise that the store has not answered yet."""

@@ -15,7 +15,7 @@ from server.live.app import create_app
 from server.live.broadcast import Broadcast
 from server.settings import ServerSettings
 from server.store import migrations
-from server.store.types import Store
+from server.store.redis_store import RedisStore
 from server.web.auth import Guard
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ _SEND_BUFFER_BYTES = 131_072
 """The system's buffer for each connection, about; its default grows to megabytes for a slow client."""
 
 
-def serve(store: Store, settings: ServerSettings) -> None:
+def serve(store: RedisStore, settings: ServerSettings) -> None:
     """Serve live events until SIGTERM or SIGINT.
 
     Raises:
@@ -38,7 +38,7 @@ def serve(store: Store, settings: ServerSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn ends in order on these, and then raises them once more
     guard = Guard(settings, store)
-    broadcast = Broadcast(store.feed, guard.prepare)
+    broadcast = Broadcast(store.live_stream, guard.prepare)
     with listen(settings) as listening:
         log.info("live events are on http://%s:%s/api/v1/live", *listening.getsockname()[:2])
         asyncio.run(run(server(create_app(store, settings, guard, broadcast)), broadcast, listening))

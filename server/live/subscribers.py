@@ -8,7 +8,7 @@ import msgspec
 
 from broker.topics import mac_address
 from server.live.metrics import Reason
-from server.store.live_stream import Event, Place
+from server.store.live_stream import LiveEvent, Position
 
 _QUEUE_BYTES = 2**20
 """Longest queue of one subscriber; a slower one is dropped and can resume with its last event id."""
@@ -23,7 +23,7 @@ class Subscriber:
         position: Place in the live stream; later events are queued.
     """
 
-    def __init__(self, position: Place) -> None:
+    def __init__(self, position: Position) -> None:
         self.position = position
         self.ended: Reason | None = None
         """Why nothing more is queued; None while it is."""
@@ -73,7 +73,7 @@ class Subscribers:
         position: Place in the live stream up to which everything is published.
     """
 
-    def __init__(self, position: Place) -> None:
+    def __init__(self, position: Position) -> None:
         self.position = position
         self._by_device: dict[str | None, set[Subscriber]] = defaultdict(set)
 
@@ -93,7 +93,7 @@ class Subscribers:
         if not self._by_device[device]:
             del self._by_device[device]
 
-    def publish(self, events: Iterable[Event], position: Place) -> int:
+    def publish(self, events: Iterable[LiveEvent], position: Position) -> int:
         """Queue events for their subscribers, encoding each event once; return the number of deliveries."""
         count = 0
         chunks: dict[str | None, list[bytes]] = defaultdict(list)
@@ -118,7 +118,7 @@ class Subscribers:
                 subscriber.end(Reason.STOP)
 
 
-def encode(event: Event) -> bytes:
+def encode(event: LiveEvent) -> bytes:
     """Return an event as the bytes of a server-sent event (HTML Living Standard, section 9.2)."""
     facts = msgspec.json.encode({"mac_address": mac_address(event.device), **event.facts})
-    return b"id: %s\nevent: %s\ndata: %s\n\n" % (str(event.place).encode(), event.kind.encode(), facts)
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (str(event.position).encode(), event.kind.encode(), facts)

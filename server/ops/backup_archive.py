@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -30,7 +30,8 @@ from server.ops.backup_format import (
     RollupsLine,
 )
 from server.store import layout
-from server.store.layout import DAY_MS, Level, Schema
+from server.store.layout import DAY_MS, Schema
+from server.store.redis_store import RedisStore
 from server.store.writer import Word
 
 _PAGE = 1000
@@ -39,23 +40,7 @@ _LEVELS = (layout.DAY, layout.HOUR, layout.MINUTE)
 _SUMS = ("sum", "won_sum", "min", "max")
 
 
-class Asked(Protocol):
-    """What is needed of a store; each method raises `StoreAwayError` when it cannot answer."""
-
-    retention_ms: int
-    rollup_retention_ms: int
-
-    def ask(self, *command: Word) -> Any:
-        """Send one command and return its reply."""
-
-    def now(self) -> int:
-        """Return the store's clock, Unix ms."""
-
-    def rollups(self, device: str, level: Level, start: int, end: int) -> list[layout.Rollups]:
-        """Return rollups whose slots begin in start <= at < end (Unix ms)."""
-
-
-def export(store: Asked) -> Iterator[AnyLine]:
+def export(store: RedisStore) -> Iterator[AnyLine]:
     """Yield all lines; an hour of readings and the sequence numbers of one device are in memory at a time.
 
     Each device's records are those of one moment, whatever is written meanwhile.
@@ -66,7 +51,7 @@ def export(store: Asked) -> Iterator[AnyLine]:
     yield Head(1, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), version("moodwire"))
     devices = readings = 0
     after = "-"
-    while ids := store.ask("ZRANGEBYLEX", layout.DEVICES, after, "+", "LIMIT", 0, _PAGE):
+    while ids := store.execute("ZRANGEBYLEX", layout.DEVICES, after, "+", "LIMIT", 0, _PAGE):
         for device in ids:
             for line in _device(store, device.decode()):
                 devices += isinstance(line, DeviceLine)
@@ -76,9 +61,9 @@ def export(store: Asked) -> Iterator[AnyLine]:
     yield End(devices, readings)
 
 
-def _device(store: Asked, device: str) -> Iterator[AnyLine]:
+def _device(store: RedisStore, device: str) -> Iterator[AnyLine]:
     base = layout.base(device)
-    found = store.ask("FCALL_RO", layout.function("survey"), 1, base, store.retention_ms)
+    found = store.execute("FCALL_RO", layout.function("survey"), 1, base, store.retention_ms)
     meta, schemas, boots, bitmaps, days, readings, heard = found
     about = {name.decode(): value.decode("utf-8", "replace") for name, value in _pairs(meta)}
     gen = int(about.get("gen", 0))
@@ -110,14 +95,14 @@ def _device(store: Asked, device: str) -> Iterator[AnyLine]:
             )
     kinds = {int(number): layout.schema(text.decode()) for text, number in _pairs(schemas)}
     for hour, length in _pairs(readings):
-        values = store.ask("LRANGE", f"{base}:r:{hour}", 0, length - 1)
+        values = store.execute("LRANGE", f"{base}:r:{hour}", 0, length - 1)
         for number in sorted({layout.reading_schema(value) for value in values}):
             own = [value for value in values if layout.reading_schema(value) == number]
             yield ReadingsLine(
                 device=device, generation=gen, kind=_kind(kinds[number]), rows=_rows(kinds[number], hour, own)
             )
     for chunk, length in _pairs(heard):
-        values = store.ask("LRANGE", f"{base}:heard:{chunk}", 0, length - 1)
+        values = store.execute("LRANGE", f"{base}:heard:{chunk}", 0, length - 1)
         yield HeardLine(
             device=device,
             generation=gen,
@@ -125,7 +110,7 @@ def _device(store: Asked, device: str) -> Iterator[AnyLine]:
         )
     yield from _events(store, device, gen)
     yield from _rollups(store, device, gen, [int(day) for day in days])
-    if int(store.ask("HGET", base, "gen") or 0) != gen:
+    if int(store.execute("HGET", base, "gen") or 0) != gen:
         # Erased meanwhile: a restore that meets the higher generation erases what the lines above have brought.
         yield from _device(store, device)
 
@@ -141,15 +126,15 @@ def _rows(kind: Schema, hour: int, values: list[bytes]) -> list[ReadingRow]:
     ]
 
 
-def _events(store: Asked, device: str, gen: int) -> Iterator[EventsLine]:
+def _events(store: RedisStore, device: str, gen: int) -> Iterator[EventsLine]:
     after = "-"
-    while entries := store.ask("XRANGE", f"{layout.base(device)}:events", after, "+", "COUNT", _PAGE):
+    while entries := store.execute("XRANGE", f"{layout.base(device)}:events", after, "+", "COUNT", _PAGE):
         rows = [(name.decode(), fields[b"kind"].decode(), fields[b"model"].decode()) for name, fields in entries]
         yield EventsLine(device=device, generation=gen, rows=rows)
         after = f"({rows[-1][0]}"
 
 
-def _rollups(store: Asked, device: str, gen: int, days: Sequence[int]) -> Iterator[RollupsLine]:
+def _rollups(store: RedisStore, device: str, gen: int, days: Sequence[int]) -> Iterator[RollupsLine]:
     """Yield days and hours, and the minutes of those days of which not all readings are kept."""
     whole = (store.now() - store.retention_ms) // DAY_MS + 1
     for day in days:
@@ -192,7 +177,7 @@ def _added(sums: list[int], other: list[int]) -> list[int]:
     return found
 
 
-def restore(store: Asked, line: AnyLine) -> Counter[str]:
+def restore(store: RedisStore, line: AnyLine) -> Counter[str]:
     """Merge one line into a store and return how many of its records were restored, there, expired or erased.
 
     Raises:
@@ -204,10 +189,10 @@ def restore(store: Asked, line: AnyLine) -> Counter[str]:
     keep_ms, keep_rollups_ms = store.retention_ms, store.rollup_retention_ms
 
     def call(name: str, *words: Word) -> Any:
-        return store.ask("FCALL", layout.function(name), 1, base, line.generation, *words)
+        return store.execute("FCALL", layout.function(name), 1, base, line.generation, *words)
 
     if isinstance(line, DeviceLine):
-        store.ask("ZADD", layout.DEVICES, 0, line.device)
+        store.execute("ZADD", layout.DEVICES, 0, line.device)
         seen = (line.erased_at, line.first_seen, line.last_seen)
         call("restore_device", *seen, line.name, line.state, line.labels, line.model, line.version)
     elif isinstance(line, BootLine):

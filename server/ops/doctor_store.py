@@ -34,7 +34,7 @@ class _Server:
         self.place = f"{self.host}:{options.get('port')}" if self.host else store.place
         self._client = client
 
-    def ask(self, *command: str) -> Any:
+    def execute(self, *command: str) -> Any:
         """Send one command and return its reply.
 
         Raises:
@@ -74,9 +74,9 @@ def check(store: RedisStore, settings: ServerSettings) -> list[Finding]:
 
 def _check_server(server: _Server) -> list[Finding]:
     """Look at one server."""
-    about: dict[str, Any] = server.ask("INFO", "server")
-    persistence: dict[str, Any] = server.ask("INFO", "persistence")
-    memory: dict[str, Any] = server.ask("INFO", "memory")
+    about: dict[str, Any] = server.execute("INFO", "server")
+    persistence: dict[str, Any] = server.execute("INFO", "persistence")
+    memory: dict[str, Any] = server.execute("INFO", "memory")
     return [
         _version(server, about),
         _durability(server, persistence),
@@ -98,7 +98,7 @@ def _merged(places: Sequence[str], findings: Sequence[Finding]) -> Finding:
 
 def _cluster(server: _Server) -> Iterator[Finding]:
     """Ask one node of a cluster whether all keys are kept by somebody."""
-    about: dict[str, str] = server.ask("CLUSTER INFO")
+    about: dict[str, str] = server.execute("CLUSTER INFO")
     seen = f"{about['cluster_size']} primaries keep {about['cluster_slots_assigned']} of 16384 slots"
     if about["cluster_state"] == "ok":
         yield Finding("cluster", "ok", seen)
@@ -140,7 +140,7 @@ def _durability(server: _Server, persistence: dict[str, Any]) -> Finding:
         return Finding("durability", "skip", seen, "ask who runs it for appendonly yes")
     seen = f"appendonly is {appendonly}, appendfsync is {appendfsync}"
     # Without WAITAOF (Redis before 7.2) nobody knows what is on disk, unless it is all written at once.
-    waits = bool(server.ask("COMMAND LIST", "FILTERBY", "PATTERN", "waitaof"))
+    waits = bool(server.execute("COMMAND LIST", "FILTERBY", "PATTERN", "waitaof"))
     enough = ("everysec", "always") if waits else ("always",)
     if appendonly != "yes" or appendfsync not in enough:
         todo = f"CONFIG SET appendonly yes and appendfsync {enough[0]}, and the same in the store's file of settings"
@@ -175,7 +175,7 @@ def _disk(server: _Server, persistence: dict[str, Any]) -> Finding:
 
 def _clock(server: _Server) -> Finding:
     before_s = time.time()
-    seconds, micros = server.ask("TIME")
+    seconds, micros = server.execute("TIME")
     store_s = int(seconds) + int(micros) / 1e6
     apart_s = store_s - (before_s + time.time()) / 2
     seen = f"the store's clock and this machine's are {abs(apart_s):.1f} s apart"
@@ -186,7 +186,7 @@ def _clock(server: _Server) -> Finding:
 
 
 def _ingest(store: RedisStore) -> Finding:
-    if store.ingest_is_there():
+    if store.is_ingest_alive():
         return Finding("ingest", "ok", "ingest is there, connected to broker and store")
     seen = "ingest is not there, or not connected to broker and store"
     return Finding("ingest", "fail", seen, "start `moodwire server ingest`; its log says what it waits for")
@@ -205,7 +205,7 @@ def _tokens(store: RedisStore, settings: ServerSettings) -> Finding:
 def _config(server: _Server, name: str) -> str | None:
     """Return a setting of the store, or None where it does not tell."""
     try:
-        found: dict[str, str] = server.ask("CONFIG GET", name)
+        found: dict[str, str] = server.execute("CONFIG GET", name)
     except StoreAwayError:
         return None
     return found.get(name)

@@ -8,7 +8,8 @@ from server.query import series, time_range
 from server.query.time_range import Range
 from server.settings import ServerSettings
 from server.store.layout import DAY_MS, MINUTE
-from server.store.types import Device, Store
+from server.store.redis_store import RedisStore
+from server.store.types import Device
 
 _A_WHILE_MS = 10_000
 
@@ -16,7 +17,7 @@ _A_WHILE_MS = 10_000
 class DeviceLookup:
     """Devices and ranges of a store, with problems for what is not there."""
 
-    def __init__(self, store: Store, settings: ServerSettings) -> None:
+    def __init__(self, store: RedisStore, settings: ServerSettings) -> None:
         self.store = store
         self._retention_ms = settings.retention_days * DAY_MS
 

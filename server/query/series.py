@@ -12,7 +12,7 @@ from server.query.intervals import Interval, clip, join, join_many, runs, withou
 from server.query.time_range import Range
 from server.store import layout
 from server.store.layout import SCORE_UNITS, Floats, Readings, Rollups
-from server.store.types import Store
+from server.store.redis_store import RedisStore
 from server.store.varint import Ints
 
 SpanKind = Literal["silence", "uncertain", "paused", "offline", "missing"]
@@ -94,9 +94,9 @@ class Summary:
         return self.readings - self.uncertain
 
 
-def grid(store: Store, device: str, asked: Range, step_ms: int) -> Grid:
+def grid(store: RedisStore, device: str, asked: Range, step_ms: int) -> Grid:
     """Return the means over steps of a range."""
-    level = time_range.level(step_ms)
+    level = time_range.resolution(step_ms)
     inside = time_range.widen(asked, level.slot_ms) if level else asked
     parts = list(_parts(store, device, level, inside))
     if not parts:
@@ -139,7 +139,7 @@ class _Part:
     """Shape (n, labels), in ten-thousandths."""
 
 
-def _parts(store: Store, device: str, level: layout.Level | None, inside: Range) -> Iterator[_Part]:
+def _parts(store: RedisStore, device: str, level: layout.Resolution | None, inside: Range) -> Iterator[_Part]:
     """Yield what a range holds, of single readings or of a rollup."""
     if level is None:
         for raw in store.readings(device, *inside):
@@ -152,7 +152,7 @@ def _parts(store: Store, device: str, level: layout.Level | None, inside: Range)
                 yield _Part(rolled.schema.labels, rolled.at, rolled.count, rolled.uncertain, rolled.sums)
 
 
-def spans(store: Store, device: str, inside: Range, least_ms: int, evidence: Evidence | None = None) -> list[Span]:
+def spans(store: RedisStore, device: str, inside: Range, least_ms: int, evidence: Evidence | None = None) -> list[Span]:
     """Return when nothing was said and why, in order of time, without what is shorter than asked.
 
     Args:
@@ -171,7 +171,7 @@ def spans(store: Store, device: str, inside: Range, least_ms: int, evidence: Evi
     events = store.events(device, *inside)
     ends = [*(event.at for event in events[1:]), now]  # one too many where there is no event
     states = {
-        state: [(event.at, end) for event, end in zip(events, ends, strict=False) if event.kind == state]
+        state: [(event.at, end) for event, end in zip(events, ends, strict=False) if event.state == state]
         for state in ("online", "offline", "paused")
     }
     kinds: dict[SpanKind, list[Interval]] = {
@@ -196,7 +196,7 @@ def spans(store: Store, device: str, inside: Range, least_ms: int, evidence: Evi
     )
 
 
-def summary(store: Store, device: str, asked: Range, *, raw_is_kept: bool) -> Summary:
+def summary(store: RedisStore, device: str, asked: Range, *, raw_is_kept: bool) -> Summary:
     """Return the sums over a range; a long one is widened to whole minutes."""
     if raw_is_kept and asked.end - asked.start <= _SMALLEST_RAW_RANGE_MS:
         result = Summary(asked)

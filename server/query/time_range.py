@@ -114,7 +114,7 @@ def points(asked: Range, step_ms: int) -> int:
     return -(-asked.end // step_ms) - asked.start // step_ms
 
 
-def level(step_ms: int) -> layout.Level | None:
+def resolution(step_ms: int) -> layout.Resolution | None:
     """Return the rollup that a step is made of, or None if it takes single readings."""
     if step_ms < layout.MINUTE.slot_ms:
         return None

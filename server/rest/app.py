@@ -21,7 +21,7 @@ from server.rest import (
 from server.rest.blueprint import PREFIX, Services
 from server.rest.error_handlers import add_error_handlers, invalid_request
 from server.settings import ServerSettings
-from server.store.types import Store
+from server.store.redis_store import RedisStore
 from server.web.auth import Guard
 from server.web.cors import add_cors
 from server.web.metrics import Metrics
@@ -38,7 +38,7 @@ operator's may also delete and command. Times that are asked for are RFC 3339 or
 """
 
 
-def create_app(store: Store, settings: ServerSettings, guard: Guard) -> Flask:
+def create_app(store: RedisStore, settings: ServerSettings, guard: Guard) -> Flask:
     """Return the application over a store; nothing is asked of the store before the first request."""
     app = OpenAPI(
         __name__,

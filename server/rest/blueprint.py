@@ -8,8 +8,8 @@ from flask_openapi3.utils import get_operation_id_for_path
 
 from server.query.devices import DeviceLookup
 from server.rest import openapi
+from server.store.redis_store import RedisStore
 from server.store.tokens import Role
-from server.store.types import Store
 from server.web.auth import Guard
 from server.web.metrics import Metrics
 
@@ -21,7 +21,7 @@ _NAME = "moodwire"
 class Services:
     """What the routes of one application work with."""
 
-    store: Store
+    store: RedisStore
     lookup: DeviceLookup
     guard: Guard
     metrics: Metrics

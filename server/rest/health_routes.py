@@ -10,7 +10,7 @@ from flask import Blueprint, Response, jsonify, request
 from server.errors import ProblemError, StoreAwayError, UnusableError
 from server.rest.blueprint import services
 from server.store import migrations
-from server.store.types import Store
+from server.store.redis_store import RedisStore
 
 blueprint = Blueprint("health", __name__)
 
@@ -40,7 +40,7 @@ def metrics() -> Response:
     return services().metrics.text()
 
 
-def _check_store(store: Store) -> str:
+def _check_store(store: RedisStore) -> str:
     try:
         store.now()
         migrations.check(store)
@@ -49,8 +49,8 @@ def _check_store(store: Store) -> str:
     return _OK
 
 
-def _check_ingest(store: Store) -> str:
-    if store.ingest_is_there():
+def _check_ingest(store: RedisStore) -> str:
+    if store.is_ingest_alive():
         return _OK
     return "ingest is not connected to broker and store: start it with moodwire server ingest"
 

@@ -7,7 +7,7 @@ from flask import Flask, request
 
 from server.errors import ProblemError, StoreAwayError, UnusableError
 from server.store import migrations
-from server.store.types import Store
+from server.store.redis_store import RedisStore
 
 _FRESH_S = 2.0
 """So soon it is noticed that the store was migrated, or exchanged."""
@@ -15,7 +15,7 @@ _WITHOUT_STORE = ("/livez", "/readyz")
 """The second says itself what is wrong."""
 
 
-def add_check(app: Flask, store: Store) -> None:
+def add_check(app: Flask, store: RedisStore) -> None:
     """Answer 503 as long as the store's data has another layout than ours."""
     wrong = ""
     again_s = 0.0

@@ -14,7 +14,7 @@ from server.rest.app import create_app
 from server.rest.blueprint import PREFIX
 from server.settings import ServerSettings
 from server.store import migrations
-from server.store.types import Store
+from server.store.redis_store import RedisStore
 from server.web.auth import Guard
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ _MAX_BODY_BYTES = 2**20
 """A larger body is refused before it is read; a smaller one by the application, in a sentence."""
 
 
-def serve(store: Store, settings: ServerSettings) -> None:
+def serve(store: RedisStore, settings: ServerSettings) -> None:
     """Serve REST until SIGTERM or SIGINT.
 
     Raises:
@@ -57,7 +57,7 @@ def serve(store: Store, settings: ServerSettings) -> None:
     server.run()
 
 
-def _prepare(store: Store, guard: Guard) -> None:
+def _prepare(store: RedisStore, guard: Guard) -> None:
     """Wait for the store and make the tokens, so that they are printed at the start and not at the first request."""
     said = ""
     while True:

@@ -81,7 +81,7 @@ Floats = NDArray[np.float64]
 Table = NDArray[np.void]
 
 
-class Level(NamedTuple):
+class Resolution(NamedTuple):
     """One width of rollup."""
 
     name: str
@@ -90,9 +90,9 @@ class Level(NamedTuple):
     """Slots in one key."""
 
 
-MINUTE = Level("m", 60_000, 60)
-HOUR = Level("h", HOUR_MS, 24)
-DAY = Level("d", DAY_MS, 64)
+MINUTE = Resolution("m", 60_000, 60)
+HOUR = Resolution("h", HOUR_MS, 24)
+DAY = Resolution("d", DAY_MS, 64)
 
 
 @dataclass(frozen=True)
@@ -288,17 +288,19 @@ def unpack_readings(kind: Schema, parts: Iterable[tuple[int, bytes]]) -> Reading
     )
 
 
-def cover(start: int, end: int, levels: tuple[Level, ...] = (DAY, HOUR, MINUTE)) -> list[tuple[Level, int, int]]:
-    """Return days, hours and minutes (level, start, end) that make up a range of whole minutes, as few as possible."""
-    level, *finer = levels
-    first, last = -(-start // level.slot_ms) * level.slot_ms, end // level.slot_ms * level.slot_ms
+def cover(
+    start: int, end: int, resolutions: tuple[Resolution, ...] = (DAY, HOUR, MINUTE)
+) -> list[tuple[Resolution, int, int]]:
+    """Return the fewest days, hours and minutes (resolution, start, end) that make up a range of whole minutes."""
+    widest, *finer = resolutions
+    first, last = -(-start // widest.slot_ms) * widest.slot_ms, end // widest.slot_ms * widest.slot_ms
     if start >= end:
         return []
     if not finer:
-        return [(level, start, end)]
+        return [(widest, start, end)]
     if first >= last:
         return cover(start, end, tuple(finer))
-    return [*cover(start, first, tuple(finer)), (level, first, last), *cover(last, end, tuple(finer))]
+    return [*cover(start, first, tuple(finer)), (widest, first, last), *cover(last, end, tuple(finer))]
 
 
 def unpack_rollups(kind: Schema, at: Ints, values: Sequence[bytes]) -> Rollups:
@@ -328,7 +330,7 @@ def _unpack_whole(numbers: Varints, count: Ints, uncertain: Ints, sums_at: Ints)
     return table
 
 
-def roll_up(kind: Schema, values: Sequence[bytes], level: Level, start: int, end: int) -> Rollups:
+def roll_up(kind: Schema, values: Sequence[bytes], level: Resolution, start: int, end: int) -> Rollups:
     """Return readings of one schema that wait in `open`, each as a rollup of its own, of slots in start <= at < end."""
     packed = np.dtype([("at", ">u2"), ("at_low", ">u4"), ("schema", "u1"), ("flags", "u1")])
     heads = np.frombuffer(b"".join(value[:_OPEN_BYTES] for value in values), packed)

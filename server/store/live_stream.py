@@ -32,7 +32,7 @@ _Status = tuple[str, str, str, tuple[str, ...], str]
 """Device, state, name, labels, model."""
 
 
-class Batch(msgspec.Struct, frozen=True, array_like=True):
+class LiveBatch(msgspec.Struct, frozen=True, array_like=True):
     """An entry of the stream."""
 
     kinds: list[Kind]
@@ -40,7 +40,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     statuses: list[_Status]
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where an event stands; in order of time."""
 
     ms: int
@@ -59,20 +59,20 @@ class Place(NamedTuple):
         return f"{self.entry}.{self.nth}"
 
 
-class Event(NamedTuple):
+class LiveEvent(NamedTuple):
     """One thing that has just happened."""
 
-    place: Place
+    position: Position
     device: str
     kind: Literal["reading", "status"]
     facts: dict[str, Any]
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Batch)
+_decoder = msgspec.msgpack.Decoder(LiveBatch)
 
 
-class Feed:
+class LiveStream:
     """The stream in the store.
 
     Every method raises `StoreAwayError` when the store cannot answer.
@@ -92,11 +92,11 @@ class Feed:
         self._ask_again_s = 0.0
 
     @property
-    def has_news(self) -> bool:
+    def has_pending(self) -> bool:
         """Whether something was noted that listeners have not been told."""
         return bool(self._news)
 
-    def note(self, stored: Iterable[tuple[str, Message]]) -> None:
+    def add(self, stored: Iterable[tuple[str, Message]]) -> None:
         """Note what devices have sent and the store did not have yet, (device, message) pairs, to be told next."""
         since = self._clock() - _LATE_MS
         kinds: dict[Kind, int] = {}
@@ -110,7 +110,7 @@ class Feed:
             elif isinstance(message, Status):
                 statuses.append((device, message.state, message.name, message.labels, message.model))
         if readings or statuses:
-            packed = _encoder.encode(Batch(list(kinds), readings, statuses))
+            packed = _encoder.encode(LiveBatch(list(kinds), readings, statuses))
             oldest = self._clock() - KEPT_MS
             self._news.append(("XADD", layout.LIVE, "MINID", "~", oldest, "*", "batch", packed))
             self._news.append(("PEXPIRE", layout.LIVE, KEPT_MS))
@@ -131,28 +131,29 @@ class Feed:
             self._ask_again_s = time.monotonic() + _CLOCK_S
         return self._ahead_ms + int(time.monotonic() * 1000)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Forget everything that is kept, because some of it has been erased; listeners who come again are told."""
         self._ask_all([("XTRIM", layout.LIVE, "MAXLEN", 0)])
 
-    def end(self) -> Place:
+    def end(self) -> Position:
         """Return a place behind everything that is there, and before all that comes."""
         (found,) = self._ask_all([("XREVRANGE", layout.LIVE, "+", "-", "COUNT", 1)])
-        return _behind(found[0][0]) if found else Place(0, 0, 0)
+        return _behind(found[0][0]) if found else Position(0, 0, 0)
 
-    def begins(self) -> Place | None:
+    def start(self) -> Position | None:
         """Return the first place that is kept, or None if nothing is."""
         (found,) = self._ask_all([("XRANGE", layout.LIVE, "-", "+", "COUNT", 1)])
         return _behind(found[0][0])._replace(nth=0) if found else None
 
-    def after(self, place: Place, entries: int) -> tuple[list[Event], Place]:
-        """Return the events behind a place, of so many entries at most, and the place behind them."""
-        (found,) = self._ask_all([("XRANGE", layout.LIVE, place.entry, "+", "COUNT", entries + 1)])
-        events = [event for name, fields in found for event in _events(name, fields[b"batch"]) if event.place > place]
-        return events, max(place, _behind(found[-1][0])) if found else place
+    def after(self, position: Position, entries: int) -> tuple[list[LiveEvent], Position]:
+        """Return the events after a position, of so many entries at most, and the position after them."""
+        (found,) = self._ask_all([("XRANGE", layout.LIVE, position.entry, "+", "COUNT", entries + 1)])
+        events = [event for name, fields in found for event in _events(name, fields[b"batch"])]
+        behind = max(position, _behind(found[-1][0])) if found else position
+        return [event for event in events if event.position > position], behind
 
 
-def parse(text: str) -> Place:
+def parse(text: str) -> Position:
     """Return the place that an id names.
 
     Raises:
@@ -162,16 +163,16 @@ def parse(text: str) -> Place:
     if match is None:
         raise ValueError(f"{text!r} is no id of an event: one like 1764630309530-0.2, as events have it, is right")
     ms, number, nth = map(int, match.groups())
-    return Place(ms, number, nth)
+    return Position(ms, number, nth)
 
 
-def _behind(name: bytes) -> Place:
+def _behind(name: bytes) -> Position:
     """Return the place behind all events of an entry."""
     ms, number = name.split(b"-")
-    return Place(int(ms), int(number), 999_999)
+    return Position(int(ms), int(number), 999_999)
 
 
-def _events(name: bytes, packed: bytes) -> list[Event]:
+def _events(name: bytes, packed: bytes) -> list[LiveEvent]:
     batch = _decoder.decode(packed)
     ms, number = map(int, name.split(b"-"))
     told: list[tuple[str, Literal["reading", "status"], dict[str, Any]]] = []
@@ -182,4 +183,4 @@ def _events(name: bytes, packed: bytes) -> list[Event]:
         scores = {label: unit / SCORE_UNITS for label, unit in zip(labels, units, strict=True)}
         facts = {"at": at, "state": "speech" if speech else "uncertain", "scores": scores}
         told.append((device, "reading", facts | {"level_dbfs": level_dbfs, "model": model}))
-    return [Event(Place(ms, number, index), *each) for index, each in enumerate(told)]
+    return [LiveEvent(Position(ms, number, index), *each) for index, each in enumerate(told)]

@@ -11,7 +11,7 @@ from server.store.writer import Word
 class Asked(Protocol):
     """What is needed of a store."""
 
-    def ask(self, *command: Word) -> Any:
+    def execute(self, *command: Word) -> Any:
         """Send one command and return its reply; raises `StoreAwayError`."""
 
 
@@ -26,9 +26,9 @@ def found(store: Asked) -> int | None:
         StoreAwayError: the store does not answer.
         UnusableError: what stands there is no number.
     """
-    number = store.ask("GET", layout.VERSION_KEY)
+    number = store.execute("GET", layout.VERSION_KEY)
     if number is None:
-        return 1 if store.ask("EXISTS", layout.DEVICES) else None
+        return 1 if store.execute("EXISTS", layout.DEVICES) else None
     if not number.isdigit():
         raise UnusableError(f"{layout.VERSION_KEY} in the store is {number!r}: a whole number is right")
     return int(number)
@@ -72,9 +72,9 @@ def bring(store: Asked, steps: Mapping[int, Callable[[Asked], None]], wanted: in
             f"the store holds data in layout {number}, and there is no way from layout {missing[0]} to "
             f"{missing[0] + 1}: an empty store, or the version that wrote it, is right"
         )
-    if store.ask("EXISTS", layout.HEARTBEAT):
+    if store.execute("EXISTS", layout.HEARTBEAT):
         raise UnusableError("ingest is at work: to stop it, wait 15 s and repeat this is right")
     for one in range(number, wanted):
         steps[one](store)
-        store.ask("SET", layout.VERSION_KEY, one + 1)
+        store.execute("SET", layout.VERSION_KEY, one + 1)
     return f"the store had layout {number} and has layout {wanted} now"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from server.store import layout
-from server.store.types import Change, Device, Latest
+from server.store.types import Device, DeviceEvent, Latest
 
 _TEXTS = frozenset([b"name", b"state", b"labels", b"model", b"version"])
 _SCHEMA_AT = 3
@@ -20,7 +20,7 @@ _OPEN_SCHEMA_AT = 6
 class Group(NamedTuple):
     """A key of rollups, and which of its slots are asked for."""
 
-    level: layout.Level
+    level: layout.Resolution
     number: int
     start: int
     """Unix ms, as end."""
@@ -52,7 +52,7 @@ def readings(
 
 def rollups(
     schemas: dict[bytes, bytes],
-    wanted: Sequence[tuple[layout.Level, int, int]],
+    wanted: Sequence[tuple[layout.Resolution, int, int]],
     waiting: list[bytes],
     groups: Iterable[tuple[Group, dict[bytes, bytes]]],
 ) -> list[layout.Rollups]:
@@ -85,10 +85,10 @@ def rollups(
     return tables
 
 
-def change(name: bytes, fields: dict[bytes, bytes]) -> Change:
-    """Return an entry of the stream of events."""
-    change = name.decode()
-    return Change(change, int(change.partition("-")[0]), fields[b"kind"].decode(), fields[b"model"].decode())
+def event(name: bytes, fields: dict[bytes, bytes]) -> DeviceEvent:
+    """Return an entry of a device's stream of events."""
+    text = name.decode()
+    return DeviceEvent(text, int(text.partition("-")[0]), fields[b"kind"].decode(), fields[b"model"].decode())
 
 
 def device(device: str, meta: dict[bytes, bytes], schemas: dict[bytes, bytes]) -> Device | None:

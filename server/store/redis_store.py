@@ -14,9 +14,9 @@ from server.settings import ServerSettings
 from server.store import layout, reader, writer
 from server.store.client import Error, Nodes, Sent, Word, key_of, sync, waits_for_disk
 from server.store.command_queue import CommandQueue
-from server.store.live_stream import Feed
+from server.store.live_stream import LiveStream
 from server.store.tokens import Tokens
-from server.store.types import Change, Device, Event, Fleet, Job, Outcome, Receipt, Writing, Written
+from server.store.types import Device, DeviceEvent, DeviceMessage, Fleet, Job, Outcome, PendingWrite, Receipt
 
 _LIBRARY = f"#!lua name=moodwire_{layout.VERSION}\n" + "".join(
     Path(__file__).with_name(name).read_text() for name in ("rollups.lua", "store.lua", "commands.lua", "restore.lua")
@@ -64,7 +64,7 @@ class RedisStore:
     _indexed: set[str] = field(init=False, repr=False, default_factory=set)
     _index_again_s: float = field(init=False, repr=False, default=0.0)
     _written_as: Counter[str] = field(init=False, repr=False, default_factory=Counter)
-    """Outcomes of records that `beat` has not yet passed on."""
+    """Outcomes of records that `heartbeat` has not yet passed on."""
 
     def __post_init__(self) -> None:
         """Make the client; nothing is sent yet."""
@@ -109,12 +109,12 @@ class RedisStore:
         seconds, micros = self._nodes.primaries()[0].time()
         return int(seconds) * 1000 + int(micros) // 1000
 
-    def write(self, batch: Sequence[tuple[str, Written]]) -> list[Outcome | None]:
+    def write(self, batch: Sequence[tuple[str, DeviceMessage]]) -> list[Outcome | None]:
         """Write (device, message) pairs and return, once they are on disk, what became of each."""
         return self.send(batch)()
 
     @_reaching
-    def send(self, batch: Sequence[tuple[str, Written]], beside: Sequence[Sequence[Word]] = ()) -> Writing:
+    def send(self, batch: Sequence[tuple[str, DeviceMessage]], beside: Sequence[Sequence[Word]] = ()) -> PendingWrite:
         """Send (device, message) pairs to be written, in one trip."""
         keep = (self.retention_ms, self.rollup_retention_ms)
         calls = writer.calls(batch, *keep, together=not self._nodes.is_cluster)
@@ -129,7 +129,7 @@ class RedisStore:
     @_reaching
     def _outcomes(
         self,
-        batch: Sequence[tuple[str, Written]],
+        batch: Sequence[tuple[str, DeviceMessage]],
         calls: Sequence[writer.Call],
         sent: Sent,
         others: int,
@@ -198,7 +198,7 @@ class RedisStore:
         return reader.readings(schemas, hours, lists, start, end)
 
     @_reaching
-    def rollups(self, device: str, level: layout.Level, start: int, end: int) -> list[layout.Rollups]:
+    def rollups(self, device: str, level: layout.Resolution, start: int, end: int) -> list[layout.Rollups]:
         """Return rollups whose slots begin in start <= at < end (Unix ms), in tables of one schema each."""
         return self._rollups(device, [(level, start, end)])
 
@@ -217,17 +217,22 @@ class RedisStore:
         return layout.HeardSpans(*(column[inside] for column in spans))
 
     @_reaching
-    def events(self, device: str, start: int, end: int) -> list[Event]:
+    def events(self, device: str, start: int, end: int) -> list[DeviceEvent]:
         """Return the last event before the range and those in it, in order."""
         key = f"{layout.base(device)}:events"
         before, inside = self._trip(
             [("XREVRANGE", key, max(start - 1, 0), "-", "COUNT", 1), ("XRANGE", key, start, max(end - 1, 0))]
         )
-        return [Event(int(name.split(b"-")[0]), fields[b"kind"].decode()) for name, fields in [*before, *inside]]
+        return [reader.event(*entry) for entry in [*before, *inside]]
 
     @_reaching
-    def changes(self, device: str, start: int, end: int, after: str, limit: int) -> tuple[Change | None, list[Change]]:
-        """Return up to so many changes of a range behind the given id, in order, and the one before them."""
+    def event_page(
+        self, device: str, start: int, end: int, after: str, limit: int
+    ) -> tuple[DeviceEvent | None, list[DeviceEvent]]:
+        """Return the event before a page of events, if any, and the page: up to `limit` events in order.
+
+        The page lies in start <= at < end (Unix ms) and follows the event with the id `after`, if one is given.
+        """
         if start >= end:
             return None, []
         key = f"{layout.base(device)}:events"
@@ -236,8 +241,8 @@ class RedisStore:
         found, last = self._trip(
             [("XRANGE", key, first, end - 1, "COUNT", limit), ("XREVRANGE", key, before, "-", "COUNT", 1)]
         )
-        changes = [reader.change(*entry) for entry in [*last, *found]]
-        return (changes[0] if last else None), changes[len(last) :]
+        events = [reader.event(*entry) for entry in [*last, *found]]
+        return (events[0] if last else None), events[len(last) :]
 
     @_reaching
     def erase(self, device: str) -> Receipt:
@@ -246,7 +251,7 @@ class RedisStore:
         If a later step fails, ingest still tells the device, when it answers the next record of the old generation.
         """
         generation, records, erased_at = self._do("FCALL", layout.function("erase"), 1, layout.base(device))
-        self.feed.forget()
+        self.live_stream.clear()
         job = self._do("XADD", layout.JOBS, "*", "device", device, "generation", generation)
         return Receipt(device, generation, records, erased_at, job.decode())
 
@@ -269,7 +274,7 @@ class RedisStore:
         return int(self._do("HGET", layout.base(device), "gen") or 0)
 
     @_reaching
-    def beat(self, lifetime_s: int, malformed: int = 0) -> None:
+    def heartbeat(self, lifetime_s: int, malformed: int = 0) -> None:
         """Say that ingest is there, for so long, what became of the records since, and how many could not be read."""
         counts = {kind: count for kind, count in self._written_as.items() if count}
         told = {**counts, "malformed": malformed} if malformed else counts
@@ -296,37 +301,37 @@ class RedisStore:
         return Fleet(dict(states), readings)
 
     @_reaching
-    def written(self) -> dict[str, int]:
+    def outcome_counts(self) -> dict[str, int]:
         """Return how many records have ever ended as what, by the kind of their outcome."""
         return {kind.decode(): int(count) for kind, count in self._do("HGETALL", layout.WRITTEN).items()}
 
     @_reaching
-    def ingest_is_there(self) -> bool:
+    def is_ingest_alive(self) -> bool:
         """Return whether ingest has said lately that it is there."""
         return bool(self._do("EXISTS", layout.HEARTBEAT))
 
     @property
     def tokens(self) -> Tokens:
         """Who may use REST."""
-        return Tokens(self.ask)
+        return Tokens(self.execute)
 
     @property
     def commands(self) -> CommandQueue:
         """What operators ask of devices."""
-        return CommandQueue(self.ask_all, self.now)
+        return CommandQueue(self.execute_all, self.now)
 
     @property
-    def feed(self) -> Feed:
+    def live_stream(self) -> LiveStream:
         """What happens now, for listeners."""
-        return Feed(self.ask_all, self.now)
+        return LiveStream(self.execute_all, self.now)
 
     @_reaching
-    def ask_all(self, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
+    def execute_all(self, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
         """Send several commands and return their replies, for the same."""
         return self._trip(commands)
 
     @_reaching
-    def ask(self, *command: Word) -> Any:
+    def execute(self, *command: Word) -> Any:
         """Send one command and return its reply, for those who keep something of their own beside the devices."""
         return self._do(*command)
 
@@ -370,7 +375,7 @@ class RedisStore:
             chunks = {chunk for day in map(int, days) for chunk in range(day * each, (day + 1) * each)}
         return sorted(chunk for chunk in chunks if chunk in touched)
 
-    def _rollups(self, device: str, wanted: list[tuple[layout.Level, int, int]]) -> list[layout.Rollups]:
+    def _rollups(self, device: str, wanted: list[tuple[layout.Resolution, int, int]]) -> list[layout.Rollups]:
         """Return rollups of slots that begin in ranges (level, start, end), and the readings that wait to join them.
 
         All is read in one transaction, so a reading is in its rollups or waits, and never both.

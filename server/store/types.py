@@ -1,52 +1,41 @@
-"""The store as ingest and REST see it: what it keeps, and what can be asked of it."""
+"""What the store takes and returns: messages of devices, outcomes, devices and their events."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 from broker import messages
-from server.store import layout
-from server.store.command_queue import CommandQueue
-from server.store.live_stream import Feed
-from server.store.tokens import Tokens
 
-Kind = Literal["stored", "repeat", "expired", "erased", "refused", "stale"]
+OutcomeKind = Literal["stored", "repeat", "expired", "erased", "refused", "stale"]
 
 
-Written = messages.Reading | messages.Heard | messages.Status | messages.Health | messages.CommandResponse
-"""What a device sends and the store takes."""
+DeviceMessage = messages.Reading | messages.Heard | messages.Status | messages.Health | messages.CommandResponse
+"""What a device sends and the store keeps."""
 
 
 class Outcome(NamedTuple):
     """What became of one message."""
 
-    kind: Kind
+    kind: OutcomeKind
     reason: str = ""
 
 
-Writing = Callable[[], list[Outcome | None]]
+PendingWrite = Callable[[], list[Outcome | None]]
 """Waits until what was sent is on disk, and returns what became of each message; to be called once, from any thread.
 
 None means that the store could not write that one and it is to be written again. Raises `StoreAwayError`.
 """
 
 
-class Event(NamedTuple):
-    """A device said that it is online, offline or paused, or has another model."""
-
-    at: int
-    """Unix ms by the store's clock."""
-    kind: str
-
-
-class Change(NamedTuple):
-    """An entry of a device's history: it said in which state it is, and with which model."""
+class DeviceEvent(NamedTuple):
+    """A device said in which state it is, and with which model."""
 
     id: str
-    """Orders the changes of a device; given as `after`, the ones behind it follow."""
+    """Orders the events of a device; given as `after`, it selects those that follow."""
     at: int
     """Unix ms by the store's clock."""
     state: str
+    """online, offline or paused."""
     model: str
 
 
@@ -110,100 +99,3 @@ class Job:
     id: str
     device: str
     generation: int
-
-
-class Store(Protocol):
-    """What ingest and REST ask of a store.
-
-    Every method raises `StoreAwayError` when the store cannot answer.
-    """
-
-    @property
-    def tokens(self) -> Tokens:
-        """Who may use REST."""
-
-    @property
-    def feed(self) -> Feed:
-        """What happens now, for listeners; each of these keeps what it notes until it is told."""
-
-    @property
-    def commands(self) -> CommandQueue:
-        """What operators ask of devices; each of these looks through all of them in its own time."""
-
-    def ask(self, *command: str | int | bytes) -> Any:
-        """Send one command and return its reply, for those who keep something of their own beside the devices."""
-
-    def prepare(self) -> None:
-        """Make the store ready to be written; raises `UnusableError` if it cannot keep what it confirms."""
-
-    def now(self) -> int:
-        """Return the store's clock, Unix ms."""
-
-    def send(self, batch: Sequence[tuple[str, Written]], beside: Sequence[Sequence[str | int | bytes]] = ()) -> Writing:
-        """Send (device, message) pairs to be written.
-
-        What is sent before the answer to something else may overtake that. Commands of others that go the same way,
-        `beside`, cost no synchronisation of their own.
-        """
-
-    def devices(self, after: str, limit: int) -> list[Device]:
-        """Return up to so many listed devices whose ids follow the given one."""
-
-    def device(self, device: str) -> Device | None:
-        """Return one listed device."""
-
-    def boots(self, device: str) -> list[layout.Boot]:
-        """Return the boots that have records, oldest first."""
-
-    def first_day(self, device: str) -> int | None:
-        """Return the start of the first day that holds anything, Unix ms."""
-
-    def readings(self, device: str, start: int, end: int) -> list[layout.Readings]:
-        """Return readings of start <= at < end (Unix ms), one table for each schema."""
-
-    def rollups(self, device: str, level: layout.Level, start: int, end: int) -> list[layout.Rollups]:
-        """Return rollups whose slots begin in start <= at < end (Unix ms), in tables of one schema each."""
-
-    def totals(self, device: str, start: int, end: int) -> list[layout.Rollups]:
-        """Return the days, hours and minutes that make up a range of whole minutes (Unix ms)."""
-
-    def heard(self, device: str, start: int, end: int) -> layout.HeardSpans:
-        """Return the heard spans that end in start < end <= end (Unix ms), in order."""
-
-    def events(self, device: str, start: int, end: int) -> list[Event]:
-        """Return the last event before the range and those in it, in order."""
-
-    def changes(self, device: str, start: int, end: int, after: str, limit: int) -> tuple[Change | None, list[Change]]:
-        """Return up to so many changes in start <= at < end (Unix ms) behind the given id, and the one before them.
-
-        Args:
-            device: Device id.
-            start: Unix ms, as end.
-            end: Not included.
-            after: Id of a change, or empty for all of the range.
-            limit: At least 1.
-        """
-
-    def erase(self, device: str) -> Receipt:
-        """Erase everything of a device but its next generation, and queue the job that tells the device."""
-
-    def jobs(self) -> list[Job]:
-        """Return the jobs that wait, oldest first."""
-
-    def finish(self, job: Job) -> None:
-        """Forget a job that has been carried out."""
-
-    def generation(self, device: str) -> int:
-        """Return the erase generation of a device; 0 for an unknown one."""
-
-    def beat(self, lifetime_s: int, malformed: int = 0) -> None:
-        """Say that ingest is there, for so long, what became of the records since, and how many could not be read."""
-
-    def fleet(self) -> Fleet:
-        """Return all listed devices in numbers."""
-
-    def written(self) -> dict[str, int]:
-        """Return how many records have ever ended as what, by the kind of their outcome; seconds behind `write`."""
-
-    def ingest_is_there(self) -> bool:
-        """Return whether ingest has said lately that it is there."""

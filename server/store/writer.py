@@ -8,14 +8,14 @@ from msgspec.structs import replace
 
 from broker import messages
 from server.store import layout
-from server.store.types import Kind, Outcome, Written
+from server.store.types import DeviceMessage, Outcome, OutcomeKind
 
 log = logging.getLogger(__name__)
 
 Word = str | int | bytes
 
 _LONGEST_ERROR = 500
-_KINDS: tuple[Kind, ...] = ("stored", "repeat", "expired", "erased", "stale")
+_KINDS: tuple[OutcomeKind, ...] = ("stored", "repeat", "expired", "erased", "stale")
 _OUTCOMES = {kind.encode(): Outcome(kind) for kind in _KINDS}
 
 
@@ -27,7 +27,9 @@ class Call(NamedTuple):
     """Places in the batch of what it writes."""
 
 
-def calls(batch: Sequence[tuple[str, Written]], keep_ms: int, keep_rollups_ms: int, *, together: bool) -> list[Call]:
+def calls(
+    batch: Sequence[tuple[str, DeviceMessage]], keep_ms: int, keep_rollups_ms: int, *, together: bool
+) -> list[Call]:
     """Return the calls that write (device, message) pairs.
 
     Records are written by one call for each device, or by one for all if `together`, for which all devices must be

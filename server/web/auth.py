@@ -8,8 +8,8 @@ from http import HTTPStatus
 
 from server.errors import ProblemError, StoreAwayError
 from server.settings import ServerSettings
+from server.store.redis_store import RedisStore
 from server.store.tokens import ROLES, Role, Token, digest
-from server.store.types import Store
 
 _FRESH_S = 2.0
 """So soon a token that was added or revoked elsewhere is accepted, or no more."""
@@ -19,7 +19,7 @@ _HOUR_S = 3600.0
 class Guard:
     """Knows the tokens that are accepted: those of the settings, and those that the store keeps."""
 
-    def __init__(self, settings: ServerSettings, store: Store) -> None:
+    def __init__(self, settings: ServerSettings, store: RedisStore) -> None:
         given: dict[Role, str] = {"viewer": settings.viewer_token, "operator": settings.operator_token}
         # Named like their settings, which no token of the store can be.
         self._given = [Token(f"{role}_token", role, digest(token), 0) for role, token in given.items() if token]

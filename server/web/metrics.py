@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from server.errors import StoreAwayError
-from server.store.types import Store
+from server.store.redis_store import RedisStore
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 """Content type of the format that Prometheus reads."""
@@ -45,7 +45,7 @@ class Metrics:
     No label has a value that a client chooses: routes are the patterns, not the paths, and devices are only counted.
     """
 
-    def __init__(self, app: Flask, store: Store) -> None:
+    def __init__(self, app: Flask, store: RedisStore) -> None:
         self._registry = of_process()
         self._requests = of_requests(self._registry)
         self._durations = Histogram(
@@ -77,7 +77,7 @@ class Metrics:
 class _StoreCollector(Collector):
     """Asks the store when Prometheus asks."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: RedisStore) -> None:
         self._store = store
 
     def describe(self) -> list[Metric]:
@@ -99,9 +99,9 @@ class _StoreCollector(Collector):
 
     def _ask(self) -> Iterator[Metric]:
         ingest = GaugeMetricFamily("moodwire_ingest_up", "Whether ingest is there, connected to broker and store.")
-        ingest.add_metric([], self._store.ingest_is_there())
+        ingest.add_metric([], self._store.is_ingest_alive())
         yield ingest
-        fleet, written = self._store.fleet(), self._store.written()
+        fleet, written = self._store.fleet(), self._store.outcome_counts()
         devices = GaugeMetricFamily("moodwire_devices", "Devices by what they said last.", labels=["state"])
         for state in _STATES:
             devices.add_metric([state], fleet.states.get(state, 0))

@@ -77,10 +77,10 @@ class Server:
         settings = ServerSettings(**given)
         self.store = RedisStore(running.url, 90 * DAY_MS, 730 * DAY_MS)
         self.store.prepare()
-        self.feed = self.store.feed
+        self.live_stream = self.store.live_stream
         self.url = f"http://127.0.0.1:{settings.live_port}"
         self.guard = Guard(settings, self.store)
-        self.broadcast = Broadcast(self.feed, self.guard.prepare)
+        self.broadcast = Broadcast(self.live_stream, self.guard.prepare)
         self._socket = serve.listen(settings)
         self._server = serve.server(create_app(self.store, settings, self.guard, self.broadcast))
         self._thread = threading.Thread(
@@ -94,8 +94,8 @@ class Server:
         pairs = [(device, message) for message in sent]
         outcomes = self.store.write(pairs)
         assert all(outcome and outcome.kind == "stored" for outcome in outcomes)
-        self.feed.note(pairs)
-        self.feed.flush()
+        self.live_stream.add(pairs)
+        self.live_stream.flush()
 
     def readings(self, first: int, count: int, device: str = DEVICE) -> None:
         """Send readings with these sequence numbers, one batch each."""

@@ -22,7 +22,7 @@ class World:
         self.rest = rest
         self.dashboard = dashboard
         self.page = page
-        self._feed = self.store.feed
+        self._live_stream = self.store.live_stream
         self._live = {"redis_url": store.url, "viewer_token": VIEWER, "live_port": live_port}
         self._next_seq = 0
 
@@ -41,9 +41,9 @@ class World:
             changes = {"state": state} | ({"scores": scores} if scores else {})
             told = [(DEVICE, reading(self._next_seq, at, **changes))]
             self.store.write(told)
-            self._feed.note(told)
+            self._live_stream.add(told)
             self._next_seq += 1
-        self._feed.flush()
+        self._live_stream.flush()
 
     def announce(self, **changes: object) -> None:
         """Let the device say how it is called and whether it is there; online if not said otherwise."""

@@ -260,7 +260,7 @@ def test_a_status_is_not_overtaken_under_load(
             for seq in range(100 * number, 100 * (number + 1)):
                 sender.send("reading", reading(seq, now - seq))
         wait_until(lambda: len(sender.confirmed()) == 100 * len(told), "all readings are confirmed")
-    assert [event.kind for event in store.events(DEVICE, 0, store.now() + 1)] == told
+    assert [event.state for event in store.events(DEVICE, 0, store.now() + 1)] == told
 
 
 def test_two_boots_at_once_are_confirmed_apart(

@@ -152,7 +152,7 @@ def test_a_store_that_goes_while_what_was_missed_is_read_ends_the_stream(
 
     server.send(DEVICE, status())
     wait_until(lambda: server.broadcast.subscribers.position.ms > 0, "the event is told")
-    monkeypatch.setattr(server.feed, "begins", away)
+    monkeypatch.setattr(server.live_stream, "start", away)
     with listening(server, ALL, last_event_id="1-0.0") as client:
         wait_until(lambda: client.ended, "the stream ends")
     assert client.events == []

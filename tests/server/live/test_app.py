@@ -19,7 +19,7 @@ from broker import topics
 from broker.messages import encode
 from server.live import broadcast
 from server.store import live_stream
-from server.store.live_stream import Place
+from server.store.live_stream import Position
 
 MAC = topics.mac_address(DEVICE)
 
@@ -97,12 +97,12 @@ def test_only_news_is_told_and_only_for_a_while(server: Server, monkeypatch: pyt
     now = server.store.now()
     server.send(DEVICE, reading(0, now))
     server.send(DEVICE, reading(1, now - 70_000), reading(2, now - 50_000))
-    events, _ = server.feed.after(Place(0, 0, 0), 10)
+    events, _ = server.live_stream.after(Position(0, 0, 0), 10)
     assert [event.facts["at"] for event in events] == [now, now - 50_000]
     monkeypatch.setattr(live_stream, "KEPT_MS", 0)
     for seq in range(500):
-        server.feed.note([(DEVICE, reading(seq, now + seq))])
-        server.feed.flush()
+        server.live_stream.add([(DEVICE, reading(seq, now + seq))])
+        server.live_stream.flush()
     assert server.store._do("XLEN", "mw:live") < 250
 
 

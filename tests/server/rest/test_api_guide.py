@@ -36,10 +36,10 @@ def server(redis_store: RunningStore, tmp_path: Path) -> Iterator[dict[str, str]
         now = client.store.now()
         stored = [(DEVICE, message) for message in (status(), reading(0, now - 5000), reading(1, now))]
         client.store.write(stored)
-        feed = client.store.feed
-        feed.note(stored)
-        feed.flush()
-        client.store.beat(600)
+        stream = client.store.live_stream
+        stream.add(stored)
+        stream.flush()
+        client.store.heartbeat(600)
     rest, live = Rest(free_port()), Rest(free_port())
     access = {"redis_url": redis_store.url, "operator_token": OPERATOR}
     with (

@@ -18,18 +18,18 @@ def test_changes_are_read_page_by_page(any_store: RunningStore) -> None:
     said = [status(), status(state="paused", connection=2), status(boot=OTHER_BOOT, model="other-1")]
     store.write([(DEVICE, message) for message in said])
     end = store.now() + 1
-    before, changes = store.changes(DEVICE, 0, end, "", 10)
+    before, changes = store.event_page(DEVICE, 0, end, "", 10)
     assert before is None
     assert [(change.state, change.model) for change in changes] == [(each.state, each.model) for each in said]
 
     after, pages = "", []
-    while page := store.changes(DEVICE, 0, end, after, 1)[1]:
-        assert store.changes(DEVICE, 0, end, after, 1)[0] == (pages[-1] if pages else None)
+    while page := store.event_page(DEVICE, 0, end, after, 1)[1]:
+        assert store.event_page(DEVICE, 0, end, after, 1)[0] == (pages[-1] if pages else None)
         pages += page
         after = page[-1].id
     assert pages == changes
-    assert store.changes(DEVICE, end, end + 10, "", 1) == (changes[-1], [])
-    assert store.changes(DEVICE, end, end + 10, "0-0", 1) == (changes[-1], [])
+    assert store.event_page(DEVICE, end, end + 10, "", 1) == (changes[-1], [])
+    assert store.event_page(DEVICE, end, end + 10, "0-0", 1) == (changes[-1], [])
 
 
 def told(client: Client, query: str = "") -> list[tuple[str, str | None, str | None]]:

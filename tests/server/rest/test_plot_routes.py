@@ -21,10 +21,10 @@ def history(client: Client, *changes: tuple[int, str]) -> None:
     """Let the device have said (minutes ago, state) and nothing else, as if that had been then."""
     key, now = f"{base(DEVICE)}:events", client.store.now()
     client.store.write([(DEVICE, status())])
-    client.store.ask("DEL", key)
+    client.store.execute("DEL", key)
     for minutes, state in changes:
         fields = ("kind", state, "model", "ang-hap-neu-1")
-        client.store.ask("XADD", key, f"{now - minutes * MINUTE_MS}-0", *fields)
+        client.store.execute("XADD", key, f"{now - minutes * MINUTE_MS}-0", *fields)
 
 
 def told(client: Client, query: str = "") -> list[tuple[str, int]]:

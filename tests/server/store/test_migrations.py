@@ -42,10 +42,10 @@ def test_an_unknown_layout_is_refused(
     store: RedisStore, found: str, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A newer layout, one without a way from it, and none at all end with code 2 and leave the store as it is."""
-    store.ask("SET", layout.VERSION_KEY, found)
+    store.execute("SET", layout.VERSION_KEY, found)
     assert moodwire.main(["server", "migrate"]) == 2
     assert sentence in capsys.readouterr().err
-    assert store.ask("GET", layout.VERSION_KEY) == found.encode()
+    assert store.execute("GET", layout.VERSION_KEY) == found.encode()
 
 
 def test_steps_are_done_in_order_and_go_on_where_they_were_cut_off(store: RedisStore) -> None:
@@ -55,7 +55,7 @@ def test_steps_are_done_in_order_and_go_on_where_they_were_cut_off(store: RedisS
     def fail(_: migrations.Asked) -> None:
         raise UnusableError("no")
 
-    store.ask("SET", layout.VERSION_KEY, 3)
+    store.execute("SET", layout.VERSION_KEY, 3)
     with pytest.raises(UnusableError):
         migrations.bring(store, {3: lambda _: done.append(3), 4: fail}, 5)
     assert migrations.found(store) == 4
@@ -66,8 +66,8 @@ def test_steps_are_done_in_order_and_go_on_where_they_were_cut_off(store: RedisS
 
 def test_nothing_is_moved_under_a_running_ingest(store: RedisStore) -> None:
     """While ingest is at work, no step is taken."""
-    store.ask("SET", layout.VERSION_KEY, 3)
-    store.beat(15)
+    store.execute("SET", layout.VERSION_KEY, 3)
+    store.heartbeat(15)
     with pytest.raises(UnusableError, match="ingest is at work"):
         migrations.bring(store, {3: lambda _: None}, 4)
     assert migrations.found(store) == 3

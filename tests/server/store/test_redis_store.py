@@ -179,7 +179,7 @@ def test_an_older_last_will_does_not_override_a_newer_connection(store: RedisSto
     assert device.state == "online"
     assert kinds(store, status(boot=OTHER_BOOT, connection=1, state="offline")) == ["stored"]
     events = store.events(DEVICE, 0, store.now() + 1)
-    assert [event.kind for event in events] == ["online", "online", "offline"]
+    assert [event.state for event in events] == ["online", "online", "offline"]
 
 
 def test_retention_is_on_every_key_that_grows(any_store: RunningStore) -> None:
@@ -302,7 +302,7 @@ def test_the_store_agrees_with_a_plain_model(any_store: RunningStore, batches: l
         assert from_raw["labels"]["ANG"]["mean_confidence"] == (pytest.approx(np.mean(won), abs=1e-4) if won else None)
 
 
-def _facts(store: RedisStore, asked: Range, level: layout.Level | None) -> dict[str, Any]:
+def _facts(store: RedisStore, asked: Range, level: layout.Resolution | None) -> dict[str, Any]:
     """Return the summary made from single readings, or from one level of rollups."""
     if level:
         return _sums(store.rollups(DEVICE, level, asked.start // DAY_MS * DAY_MS, asked.end), asked)

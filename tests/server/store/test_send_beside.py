@@ -4,7 +4,7 @@ from records import BOOT, DAY_MS, DEVICE, reading, status
 from services import RunningStore
 
 from broker.messages import Command, CommandResponse
-from server.store.live_stream import Place
+from server.store.live_stream import Position
 from server.store.redis_store import RedisStore
 
 
@@ -41,16 +41,16 @@ def test_news_go_with_the_next_batch_and_with_a_delete(any_store: RunningStore) 
     store = opened(any_store)
     batch = [(DEVICE, status()), (DEVICE, reading(0, store.now()))]
     store.write(batch)
-    feed = store.feed
-    feed.note(batch)
-    assert feed.begins() is None
-    outcomes = store.send([(DEVICE, reading(1, store.now()))], feed.commands())()
+    stream = store.live_stream
+    stream.add(batch)
+    assert stream.start() is None
+    outcomes = store.send([(DEVICE, reading(1, store.now()))], stream.commands())()
     assert [outcome and outcome.kind for outcome in outcomes] == ["stored"]
-    events, place = feed.after(Place(0, 0, 0), 10)
+    events, position = stream.after(Position(0, 0, 0), 10)
     assert [(event.device, event.kind) for event in events] == [(DEVICE, "status"), (DEVICE, "reading")]
-    assert place == feed.end()
+    assert position == stream.end()
     store.commands.add(DEVICE, "pause", Command(transaction="ab"))
     store.erase(DEVICE)
-    assert feed.begins() is None
+    assert stream.start() is None
     assert store.commands.find(DEVICE, "ab") is None
     assert store.commands.due() == []

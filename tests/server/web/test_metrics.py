@@ -41,7 +41,7 @@ def test_devices_and_records_are_counted(client: Client, now: int) -> None:
     bad = reading(8, now + 3_600_000)
     client.store.write([(DEVICE, reading(0, now)), (DEVICE, reading(7, now)), (DEVICE, bad)])
     client.store.write([("aabbccddeeff", status(state="offline"))])
-    client.store.beat(60, malformed=2)
+    client.store.heartbeat(60, malformed=2)
     found = samples(client)
     assert (found["moodwire_store_up",], found["moodwire_ingest_up",]) == (1, 1)
     states = [found["moodwire_devices", state] for state in ("online", "offline", "paused", "unknown")]
@@ -50,7 +50,7 @@ def test_devices_and_records_are_counted(client: Client, now: int) -> None:
     outcomes = ("stored", "repeat", "expired", "erased", "refused", "malformed")
     assert [found["moodwire_records_total", outcome] for outcome in outcomes] == [4, 1, 0, 0, 1, 2]
 
-    client.store.beat(60)
+    client.store.heartbeat(60)
     client.ask(URL, "DELETE", OPERATOR)
     found = samples(client)
     assert found["moodwire_records_total", "stored"] == 4
@@ -78,6 +78,6 @@ def test_health_says_in_words_what_is_wrong(client: Client) -> None:
     assert (response.status_code, response.mimetype) == (503, "text/plain")
     assert response.text.startswith("[+] store: ok\n[-] ingest: ingest is not connected")
     assert "ingest is not connected" in client.problem("/readyz", 503, token=None)
-    client.store.beat(60)
+    client.store.heartbeat(60)
     assert client.ask("/readyz", token=None).json == {"status": "ready"}
     assert client.ask("/readyz?verbose", token=None).text == "[+] store: ok\n[+] ingest: ok\nready\n"
