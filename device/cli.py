@@ -9,7 +9,7 @@ from typing import NamedTuple
 from broker.messages import Status
 from broker.topics import mac_address
 from common.notice import NOTICE
-from device.audio import microphone
+from device.audio import portaudio
 from device.audio.open_source import open_source
 from device.audio.source import Source, SourceError
 from device.control.commands import Commands, Desired
@@ -134,7 +134,7 @@ def _status(desired: Desired, model: VerifiedModel) -> Status:
 def mics(_settings: DeviceSettings) -> int:
     """List the microphones."""
     try:
-        print(microphone.listing())
+        print(portaudio.listing())
     except SourceError as error:
         print(error, file=sys.stderr)
         return 2

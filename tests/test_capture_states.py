@@ -5,17 +5,17 @@ from typing import get_args
 
 from broker.messages import CaptureState
 from dashboard.page import CAPTURE
-from device.audio.microphone import WRONG
+from device.audio.microphone import FAULTS
 
 ROOT = Path(__file__).parent.parent
 STATES = set(get_args(CaptureState))
-FAULTS = STATES - {"ok", "paused"}
+FAULT_STATES = STATES - {"ok", "paused"}
 
 
 def test_the_log_and_the_page_explain_every_fault() -> None:
     """Neither shows a bare word of the wire."""
-    assert set(WRONG) == FAULTS
-    assert set(CAPTURE) == FAULTS
+    assert set(FAULTS) == FAULT_STATES
+    assert set(CAPTURE) == FAULT_STATES
 
 
 def test_the_docs_name_every_state() -> None:
@@ -24,4 +24,4 @@ def test_the_docs_name_every_state() -> None:
     device = (ROOT / "docs" / "device.md").read_text()
 
     assert [state for state in STATES if f"`{state}`" not in contract] == []
-    assert [fault for fault in FAULTS if f"`capture` is `{fault}`" not in device] == []
+    assert [fault for fault in FAULT_STATES if f"`capture` is `{fault}`" not in device] == []

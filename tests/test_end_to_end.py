@@ -9,7 +9,7 @@ from rooms import CREMA_D, OPERATOR, ROOT, VIEWER, Rest, Room
 from services import running_store, wait_until
 
 import models.bundle
-from device.audio.clip_player import ClipPlayer
+from device.audio import clip_player
 from device.audio.source import Block
 from device.inference.pipeline import Window, windows
 from models.runtime import Classifier
@@ -96,7 +96,7 @@ def _heard(clips: Path) -> list[Window]:
 
 def _blocks(clips: Path) -> Iterator[Block]:
     """Yield exactly the sound that the device will hear, at once."""
-    for samples in ClipPlayer(clips, loop=False)._stream():
+    for samples in clip_player.blocks(clip_player.load(clips), loop=False):
         yield Block(samples, 0)
 
 

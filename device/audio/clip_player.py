@@ -1,4 +1,4 @@
-"""Plays audio files in real time, as if a microphone heard them."""
+"""Audio files played in real time, as if a microphone heard them."""
 
 import logging
 import threading
@@ -19,18 +19,19 @@ log = logging.getLogger(__name__)
 
 BLOCK_SAMPLES = 1_600
 SUFFIXES = {".aif", ".aiff", ".flac", ".mp3", ".ogg", ".wav"}
-"""What a folder is searched for; a file that is named itself may be called anything."""
+"""Files of a folder that are played; a file that is named itself may have any name."""
 PAUSE_SAMPLES = SAMPLE_RATE_HZ // 2
 """Between two clips, as people pause."""
 PAUSE_DEVIATION = 8.0
-"""Faint noise, about -72 dBFS: a microphone never delivers digital zeros."""
+"""Standard deviation of the noise in a pause, about -72 dBFS: a microphone never delivers digital zeros."""
 
 
 class ClipPlayer:
-    """A file, or the files of a folder in the order of their names, paced by the clock.
+    """A source that plays a file, or the files of a folder in the order of their names, in real time.
 
-    What is not 16 kHz mono is mixed and resampled, and the log says so. In a folder, files that are not what
-    their suffix says are skipped, and the log says so too.
+    Args:
+        path: File or folder; see `load` for what is played of it.
+        loop: Whether to start again after the last clip.
 
     Raises:
         SourceError: there is no such path, or nothing that can be played.
@@ -43,42 +44,31 @@ class ClipPlayer:
     def __init__(self, path: Path, *, loop: bool) -> None:
         self.name = path.name
         self.id = str(path)
-        self._clips = load(path)
-        self._loop = loop
+        self._blocks = blocks(load(path), loop=loop)
         self._closed = threading.Event()
-        self._samples = self._stream()
         self._played = 0
         self._start_s = time.monotonic()
 
     def read(self) -> Block | None:
-        """Wait until the next 100 ms have passed and return them; None after the last clip or when closed."""
-        block = next(self._samples, None)
-        if block is None:
+        """Wait until the next 100 ms have passed and return them; None after the last clip and when closed."""
+        samples = next(self._blocks, None)
+        if samples is None:
             return None
-        self._played += len(block)
+        self._played += len(samples)
         wait_s = self._start_s + self._played / SAMPLE_RATE_HZ - time.monotonic()
         if self._closed.wait(max(0.0, wait_s)):
             return None
-        return Block(block, clock.monotonic_ms())
+        return Block(samples, clock.monotonic_ms())
 
     def close(self) -> None:
         """Stop playing."""
         self._closed.set()
 
-    def _stream(self) -> Iterator[Samples]:
-        noise = np.random.default_rng(0)
-        while True:
-            for clip in self._clips:
-                pause = np.rint(noise.normal(0, PAUSE_DEVIATION, PAUSE_SAMPLES)).astype(np.int16)
-                sound = np.concatenate((clip, pause))
-                for start in range(0, len(sound), BLOCK_SAMPLES):
-                    yield sound[start : start + BLOCK_SAMPLES]
-            if not self._loop:
-                return
-
 
 def load(path: Path) -> list[Samples]:
-    """Return the clips of a file or folder as 16 kHz mono int16.
+    """Return the clips of a file or folder as 16 kHz mono int16, each of shape (samples,).
+
+    Files that are not 16 kHz mono are mixed and resampled; unreadable files of a folder are skipped. The log says so.
 
     Raises:
         SourceError: there is no such path, a single file cannot be read, or a folder holds nothing that can.
@@ -94,8 +84,21 @@ def load(path: Path) -> list[Samples]:
         except SourceError as error:
             log.warning("skipped: %s", error)
     if not clips:
-        raise SourceError(f"folder {str(path)!r} holds no audio file that can be played; WAV or FLAC is right")
+        raise SourceError(f"folder {str(path)!r} holds no audio file that can be played; put WAV or FLAC files into it")
     return clips
+
+
+def blocks(clips: list[Samples], *, loop: bool) -> Iterator[Samples]:
+    """Yield the clips, each followed by a pause, in blocks."""
+    noise = np.random.default_rng(0)
+    while True:
+        for clip in clips:
+            pause = np.rint(noise.normal(0, PAUSE_DEVIATION, PAUSE_SAMPLES)).astype(np.int16)
+            sound = np.concatenate((clip, pause))
+            for start in range(0, len(sound), BLOCK_SAMPLES):
+                yield sound[start : start + BLOCK_SAMPLES]
+        if not loop:
+            return
 
 
 def _read(path: Path) -> Samples:
@@ -105,7 +108,7 @@ def _read(path: Path) -> Samples:
         sound, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
         raise SourceError(f"{str(path)!r} is not audio that libsndfile can read: {error}") from error
-    if _truncated(path):
+    if _is_truncated(path):
         log.warning("%s is cut short: its header promises more than the file holds; playing what is there", path.name)
     if len(sound) == 0:
         raise SourceError(f"{str(path)!r} holds no samples")
@@ -122,8 +125,8 @@ def _read(path: Path) -> Samples:
     return samples
 
 
-def _truncated(path: Path) -> bool:
-    """Return whether a RIFF file is shorter than its header says (libsndfile plays what is there and says nothing)."""
+def _is_truncated(path: Path) -> bool:
+    """Return whether a RIFF file is shorter than its header says, which libsndfile does not report."""
     with path.open("rb") as file:
         header = file.read(8)
     return header[:4] == b"RIFF" and int.from_bytes(header[4:8], "little") + 8 > path.stat().st_size

@@ -6,26 +6,26 @@ from numpy.typing import NDArray
 from models.frontend import Samples
 
 FLOOR_DBFS = -120.0
-"""Level of digital silence: a floor, so that it is never mistaken for full scale."""
+"""Level of digital silence, whose logarithm would be minus infinity."""
 
 
 def level_dbfs(samples: Samples) -> float:
-    """Return the RMS level in dB relative to a full-scale square wave, at least -120."""
+    """Return the RMS level relative to a full-scale square wave, -120 to 0 dBFS."""
     return to_dbfs(float(mean_power(samples))) if len(samples) else FLOOR_DBFS
 
 
 def mean_power(samples: Samples) -> NDArray[np.float64]:
-    """Return the mean square of the last axis relative to full scale, 0 to 1."""
+    """Return the mean square of int16 samples along the last axis, 0 to 1 (full scale)."""
     scaled = samples.astype(np.float32) / np.float32(32_768)
     means: NDArray[np.float64] = np.einsum("...i,...i->...", scaled, scaled).astype(np.float64) / samples.shape[-1]
     return means
 
 
 def to_dbfs(power: float) -> float:
-    """Return a mean square relative to full scale in dB, at least -120."""
+    """Return a mean power, 0 to 1, as a level, -120 to 0 dBFS."""
     return max(FLOOR_DBFS, 10 * float(np.log10(power))) if power > 0 else FLOOR_DBFS
 
 
 def count_clipped(samples: Samples) -> int:
-    """Return how many samples are at full scale."""
+    """Return how many int16 samples are at full scale."""
     return int(np.count_nonzero((samples == 32_767) | (samples == -32_768)))

@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from device.audio import microphone
 from device.audio.clip_player import ClipPlayer
+from device.audio.microphone import Microphone
 from device.audio.source import Source
 from device.settings import DeviceSettings
 
 
-def open_source(settings: DeviceSettings, again: str | None = None) -> Source:
-    """Open what the settings say shall be listened to, or the microphone with an id that was open before.
+def open_source(settings: DeviceSettings, source_id: str | None = None) -> Source:
+    """Open what the settings name, or the microphone whose `Source.id` is given.
 
     Raises:
-        SourceError: it is not there or cannot be used.
+        SourceError: it is missing or cannot be used.
     """
     if settings.clips:
         return ClipPlayer(Path(settings.clips), loop=settings.loop)
-    return microphone.Microphone(again or settings.mic)
+    return Microphone(source_id or settings.mic)

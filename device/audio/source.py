@@ -9,13 +9,13 @@ SAMPLE_RATE_HZ = 16_000
 
 
 class Block(NamedTuple):
-    """Some mono samples at 16 kHz."""
+    """Consecutive mono samples at 16 kHz, int16, shape (samples,)."""
 
     samples: Samples
     end_ms: int
-    """Time of the end of its last sample, by `clock.monotonic_ms`."""
+    """When its last sample ends, by `clock.monotonic_ms`."""
     after_gap: bool = False
-    """Whether sound is missing between the block before and this one."""
+    """Whether sound is missing between the previous block and this one."""
 
 
 class Source(Protocol):
@@ -23,34 +23,34 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """What is listened to, for people."""
+        """Name for people."""
 
     @property
     def id(self) -> str:
-        """What to ask for to get this very one again."""
+        """What reopens this very source: see `open_source`."""
 
     @property
     def dropped_blocks(self) -> int:
-        """Blocks that were lost because nobody took them in time."""
+        """Blocks lost so far because nobody read them in time."""
 
     @property
     def capture(self) -> CaptureState:
-        """Whether sound comes in."""
+        """Whether sound comes in; never `paused`."""
 
     @property
     def reopened(self) -> int:
-        """How often the device had to be opened again."""
+        """How often the source has reopened its device by itself."""
 
     def read(self) -> Block | None:
-        """Wait for the next block and return it; None when there will be no more.
+        """Wait for the next block and return it; None at the end and after `close`.
 
         Raises:
-            SourceError: no more sound can come until the process starts again.
+            SourceError: no more sound can come until the process restarts.
         """
 
     def close(self) -> None:
-        """Stop; a waiting `read` returns None."""
+        """Stop, and end a `read` that waits; safe in any thread and more than once."""
 
 
 class SourceError(Exception):
-    """A source cannot be opened; the text names it and says what would be right."""
+    """A source cannot be opened or read; the message names it and says what to do."""

@@ -24,7 +24,7 @@ needs_portaudio = pytest.mark.skipif(
 LISTEN = """
 import json, logging, sys, time
 import numpy, sounddevice
-from device.audio import capture, microphone
+from device.audio import capture, microphone, portaudio
 from device.audio.source import SourceError
 
 logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
@@ -35,11 +35,11 @@ class Card:
     def check_input_settings(self, **asked):
         if (asked["samplerate"], asked["channels"]) != (rate_hz, channels):
             raise sounddevice.PortAudioError("not taken")
-microphone.portaudio = Card
+portaudio.load = Card
 # Neither is it paced, unlike all cards: let it wait while enough is queued.
 ended, put = False, capture.CaptureQueue.put
 def paced(self, piece):
-    while self._waiting.qsize() > 50 and not ended:
+    while self._blocks.qsize() > 50 and not ended:
         time.sleep(0.001)
     put(self, piece)
 capture.CaptureQueue.put = paced
@@ -51,7 +51,7 @@ blocks = [source.read() for _ in range(30)]
 ended = True
 source.close()
 numpy.save(heard, numpy.concatenate([block.samples for block in blocks]))
-print(json.dumps({"name": source.name, "id": source.id, "listing": microphone.listing(),
+print(json.dumps({"name": source.name, "id": source.id, "listing": portaudio.listing(),
                   "gaps": [block.after_gap for block in blocks], "after": source.read() is None}))
 """
 
