@@ -1,4 +1,4 @@
-"""`moodwire server alerts`: looks at the minutes of all devices again and again, and tells when a rule applies."""
+"""`moodwire server alerts`: evaluates the rules over all devices again and again, and notifies of what changes."""
 
 import logging
 import signal
@@ -11,8 +11,9 @@ import msgspec
 import typed_settings as ts
 
 from broker import topics
+from common.outage import Outage
 from server.alerts.notifiers import Publisher, Webhooks
-from server.alerts.rules import MINUTE_MS, Change, Measured, Rule, State, load, step
+from server.alerts.rules import MINUTE_MS, AlertState, Change, Measured, Rule, evaluate, load
 from server.errors import StoreAwayError, UnusableError
 from server.query.time_range import rfc3339
 from server.settings import ServerSettings
@@ -23,7 +24,7 @@ from server.store.types import Device
 log = logging.getLogger(__name__)
 
 _KEY = "mw:alerts"
-"""Hash: rule and device → state, so that a restart raises nothing again."""
+"""Hash: device and rule → state, so that a restart does not notify again."""
 _PAGE = 1000
 
 
@@ -32,7 +33,7 @@ class AlertsSettings(ServerSettings):
     """Settings of `moodwire server alerts`."""
 
     rules: Path = ts.option(default=Path("alerts.toml"), help="file with the rules of alerts")
-    every_s: float = ts.option(default=10.0, help="seconds between two looks, 1 to 600")
+    every_s: float = ts.option(default=10.0, help="seconds between two evaluations of the rules, 1 to 600")
 
     def __attrs_post_init__(self) -> None:
         """Check what types alone cannot.
@@ -41,11 +42,11 @@ class AlertsSettings(ServerSettings):
             ValueError: a value is out of its range.
         """
         if not 1 <= self.every_s <= 600:
-            raise ValueError(f"every_s is {self.every_s}; 1 to 600 is right")
+            raise ValueError(f"every_s is {self.every_s}; set 1 to 600")
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """What webhooks and topics get, as JSON."""
+    """The JSON that webhooks and topics get."""
 
     v: int = 1
     rule: str
@@ -56,46 +57,47 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     label: str
     mean: float | None
-    """None when nobody spoke."""
+    """None without readings."""
     readings: int
     over_minutes: int
 
 
 def alerts(settings: AlertsSettings) -> int:
-    """Look after alerts until SIGTERM or SIGINT; return 0, or 2 with a sentence on stderr if it cannot."""
+    """Evaluate the rules until SIGTERM or SIGINT; return 0, or 2 with a sentence on stderr if that cannot work."""
     stopping = threading.Event()
     try:
         rules = load(settings.rules)
-        watch = Watch(open_store(settings), rules, Webhooks(), _publisher(settings, rules))
+        publisher = Publisher(settings) if any(rule.topic for rule in rules) else None
+        evaluator = Evaluator(open_store(settings), rules, Webhooks(), publisher)
     except UnusableError as error:
         print(f"moodwire server alerts: {error}", file=sys.stderr)
         return 2
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    log.info("looking after %d rules every %g s", len(rules), settings.every_s)
-    away = False
+    log.info("evaluating %d rules every %g s", len(rules), settings.every_s)
+    outage = Outage(log)
     while not stopping.is_set():
         try:
-            watch.look()
+            evaluator.evaluate_all()
         except StoreAwayError as error:
-            if not away:
-                log.warning("%s; trying again", error)
-            away = True
+            outage.begin("%s; retrying", error)
         else:
-            away = False
-        watch.webhooks.work()
+            outage.end("the store is back")
+        evaluator.webhooks.deliver()
         stopping.wait(settings.every_s)
-    watch.close()
+    evaluator.close()
     return 0
 
 
-def _publisher(settings: ServerSettings, rules: list[Rule]) -> Publisher | None:
-    """Return a connection to the broker if a rule needs one."""
-    return Publisher(settings) if any(rule.topic for rule in rules) else None
+class Evaluator:
+    """All rules over all devices.
 
-
-class Watch:
-    """All rules over all devices."""
+    Args:
+        store: Holds the readings, and the state of each alert.
+        rules: As `rules.load` returns them.
+        webhooks: Deliver to rules with a webhook.
+        publisher: Delivers to rules with a topic; None if there are none.
+    """
 
     def __init__(self, store: RedisStore, rules: list[Rule], webhooks: Webhooks, publisher: Publisher | None) -> None:
         self.webhooks = webhooks
@@ -103,48 +105,48 @@ class Watch:
         self._rules = rules
         self._publisher = publisher
 
-    def look(self) -> None:
-        """Evaluate each rule once for each device that it is about.
+    def evaluate_all(self) -> None:
+        """Evaluate each rule once for each device that it applies to.
 
         Raises:
-            StoreAwayError: the store does not answer; what was not looked at is next time.
+            StoreAwayError: the store does not answer; the next call evaluates the rest.
         """
-        kept = self._store.execute("HGETALL", _KEY)
-        states = {name.decode(): msgspec.json.decode(value, type=State) for name, value in kept.items()}
+        found = self._store.execute("HGETALL", _KEY)
+        states = {name.decode(): msgspec.json.decode(value, type=AlertState) for name, value in found.items()}
         now = self._store.now()
-        met: set[str] = set()
+        current: set[str] = set()
         after = ""
-        while found := self._store.devices(after, _PAGE):
-            for device in found:
+        while page := self._store.devices(after, _PAGE):
+            for device in page:
                 for rule in self._rules:
                     if rule.matches(device):
                         name = f"{device.id} {rule.name}"
-                        met.add(name)
-                        self._evaluate(rule, device, name, states.get(name, State()), now)
-            after = found[-1].id
-        gone = states.keys() - met  # of erased devices, and of rules that there were
+                        current.add(name)
+                        self._evaluate(rule, device, name, states.get(name, AlertState()), now)
+            after = page[-1].id
+        gone = states.keys() - current  # of erased devices and removed rules
         if gone:
             self._store.execute("HDEL", _KEY, *sorted(gone))
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Disconnect from the broker."""
         if self._publisher:
             self._publisher.close()
 
-    def _evaluate(self, rule: Rule, device: Device, name: str, state: State, now: int) -> None:
+    def _evaluate(self, rule: Rule, device: Device, name: str, state: AlertState, now: int) -> None:
         end = (now // MINUTE_MS + 1) * MINUTE_MS
         start = end - rule.over_minutes * MINUTE_MS
         measured = Measured(0.0, 0)
         if device.latest is not None and device.latest.at >= start:
             measured = self._measure(rule, device.id, start, end)
-        after, change = step(rule, state, now, measured)
+        after, change = evaluate(rule, state, now, measured)
         if change is None:
             return
-        self._tell(rule, device, change, now, measured)
+        self._notify(rule, device, change, now, measured)
         self._store.execute("HSET", _KEY, name, msgspec.json.encode(after))
 
     def _measure(self, rule: Rule, device: str, start: int, end: int) -> Measured:
-        """Return the mean score of a rule's label in a range, over all readings that have the label."""
+        """Return the mean score of a rule's label over all readings in a range of Unix ms that have the label."""
         total = readings = 0
         for table in self._store.rollups(device, layout.MINUTE, start, end):
             if rule.label in table.schema.labels:
@@ -153,7 +155,7 @@ class Watch:
                 readings += int(table.table["count"].sum())
         return Measured(total / readings / layout.SCORE_UNITS if readings else 0.0, readings)
 
-    def _tell(self, rule: Rule, device: Device, change: Change, now: int, measured: Measured) -> None:
+    def _notify(self, rule: Rule, device: Device, change: Change, now: int, measured: Measured) -> None:
         alert = Alert(
             rule=rule.name,
             state=change,

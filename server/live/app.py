@@ -184,14 +184,12 @@ def _refuse(request: Request, error: Exception) -> Response:
 
 
 def _not_found(request: Request, _error: Exception) -> Response:
-    detail = (
-        f"there is no {request.url.path} here: live events are at {_ALL} and {_ONE}, and the REST API serves the rest"
-    )
+    detail = f"unknown path {request.url.path}: live events are at {_ALL} and {_ONE}, the REST API serves the rest"
     return _refuse(request, ProblemError(HTTPStatus.NOT_FOUND, detail))
 
 
 def _not_allowed(request: Request, _error: Exception) -> Response:
-    detail = f"{request.method} is not possible on {request.url.path}: use GET"
+    detail = f"{request.method} is not allowed on {request.url.path}: use GET"
     response = _refuse(request, ProblemError(HTTPStatus.METHOD_NOT_ALLOWED, detail))
     response.headers["Allow"] = "GET"
     return response
