@@ -47,14 +47,14 @@ class _Device(NamedTuple):
 
 def run(settings: DeviceSettings) -> int:
     """Listen, classify and publish until the clips end or a signal comes."""
-    memory_lock.keep_out_of_swap()
+    memory_lock.lock_memory()
     try:
         device = _assemble(settings)
     except UNUSABLE as error:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"{error.filename} cannot be read ({error.strerror}); is state_dir another user's?", file=sys.stderr)
+        print(f"{error.filename} cannot be read ({error.strerror}); check who owns state_dir", file=sys.stderr)
         return 2
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: device.runner.stop())

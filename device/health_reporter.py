@@ -1,4 +1,4 @@
-"""Once a minute: tells how the device is, and lets the outbox go of what is too old."""
+"""Publishes the device's health once a minute, and lets the outbox drop records that are too old."""
 
 import threading
 import time
@@ -13,24 +13,25 @@ from device.delivery.session import Session
 from device.system import clock, resources
 
 FIRST_S = 5.0
+"""From the start to the first report."""
 HEALTH_S = 60.0
 
 
 class CaptureHealth(NamedTuple):
-    """What comes in from the microphone or the clips."""
+    """Health of the microphone or the clips."""
 
     source: str
-    """What is listened to, for people."""
+    """Name for people."""
     state: CaptureState
     overruns: int
-    """Blocks of sound that were lost since the start of the process."""
+    """Blocks of sound lost since the start of the process."""
     reopened: int
-    """How often the microphone had to be opened again since then."""
+    """How often the microphone was reopened since then."""
 
 
 @dataclass
 class HealthReporter:
-    """Works in a thread of its own between `start` and `stop`, so that a microphone that is gone is told, too."""
+    """Reports from a thread of its own between `start` and `stop`, so that it also reports a missing microphone."""
 
     outbox: Outbox
     session: Session
@@ -40,17 +41,17 @@ class HealthReporter:
     state_dir: Path
 
     def __post_init__(self) -> None:
-        """Begin to count."""
+        """Start to measure."""
         self._cpu = resources.CpuMeter()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
 
     def start(self) -> None:
-        """Begin; the first report comes after a few seconds."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, after the report at hand."""
+        """End the thread, after a report that is being made."""
         self._stopping.set()
         self._thread.join()
 

@@ -1,4 +1,4 @@
-"""What a user can set on a device; `moodwire.py` fills it from defaults, TOML file, environment and flags."""
+"""Settings of a device; `moodwire.py` fills them from defaults, TOML file, environment and flags."""
 
 import os
 import re
@@ -9,7 +9,7 @@ import typed_settings as ts
 
 
 def _state_dir() -> Path:
-    """Return where programs keep state between runs (XDG Base Directory Specification)."""
+    """Return the folder of state that outlasts a run (XDG Base Directory Specification)."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "moodwire"
 
@@ -28,69 +28,79 @@ _CHOICES = {"mqtt_version": ("3.1.1", "5"), "confirm": ("server", "broker")}
 class DeviceSettings:
     """Settings of `moodwire device`."""
 
-    name: str = ts.option(default=socket.gethostname()[:64], help="name that people see, 64 characters at most")
+    name: str = ts.option(default=socket.gethostname()[:64], help="name shown to people, 1 to 64 characters")
     mic: str = ts.option(
         default="",
-        help="microphone: a stable id, index or part of the name, as `moodwire device mics` lists them; "
-        "empty: the default",
+        help="microphone: stable id, index, or part of the name, as `moodwire device mics` lists them; "
+        "empty: the default one",
     )
     clips: str = ts.option(default="", help="play this audio file or folder in real time instead of listening")
-    loop: bool = ts.option(default=False, help="play the clips again and again")
+    loop: bool = ts.option(default=False, help="restart the clips after the last one")
     model: str = ts.option(default="ang-hap-neu", help="name of a shipped bundle, or the folder of one")
     gate_dbfs: float = ts.option(
-        default=-50.0, help="level that speech must reach, dB relative to full scale, -100 to 0"
+        default=-50.0, help="level that opens the speech gate, dB relative to full scale, -100 to 0"
     )
-    mqtt_url: str = ts.option(default="mqtt://127.0.0.1:1883", help="the broker; mqtts:// for TLS")
+    mqtt_url: str = ts.option(default="mqtt://127.0.0.1:1883", help="URL of the broker; mqtts:// for TLS")
     mqtt_username: str = ts.option(default="", help="account at the broker; empty: the device id")
     mqtt_password: str = ts.secret(default="", help="password of that account")
-    mqtt_ca_file: str = ts.option(default="", help="file with the CA certificates for TLS; empty: the system's")
+    mqtt_ca_file: str = ts.option(default="", help="file of CA certificates for TLS; empty: the system's")
     identity: str = ts.option(
-        default="hardware", help="device id: the hardware's MAC address; `random`: made once and kept; or a MAC address"
+        default="hardware",
+        help="device id: `hardware` for the machine's MAC address, `random` for one made once and kept, "
+        "or a MAC address",
     )
-    state_dir: Path = ts.option(default=_state_dir(), help="folder of the outbox and of a random identity")
-    mqtt_cert_file: str = ts.option(default="", help="file with this device's certificate, for mutual TLS")
-    mqtt_key_file: str = ts.option(default="", help="file with the key of that certificate")
-    mqtt_version: str = ts.option(default="3.1.1", help="MQTT version to speak: 3.1.1 or 5")
+    state_dir: Path = ts.option(
+        default=_state_dir(),
+        help="folder of what outlasts a run: outbox, random identity, sent models, and what commands changed",
+    )
+    mqtt_cert_file: str = ts.option(default="", help="file of this device's certificate, for mutual TLS")
+    mqtt_key_file: str = ts.option(default="", help="file of that certificate's private key")
+    mqtt_version: str = ts.option(default="3.1.1", help="MQTT version: 3.1.1 or 5")
     confirm: str = ts.option(
         default="server",
         help="who confirms a record: `server`, once it is on disk; `broker`, for use without a moodwire server",
     )
     home_assistant: bool = ts.option(default=False, help="announce this device to Home Assistant through the broker")
-    model_key: str = ts.option(default="", help="public key of who may send models to this device; empty: nobody may")
+    model_key: str = ts.option(default="", help="public key of whoever may send models to this device; empty: nobody")
     clock_wait_s: float = ts.option(
         default=600.0,
-        help="how long records wait for the clock's first synchronisation, 0 to 600; 0: trust it as it is",
+        help="seconds that records wait for the clock's first synchronisation, 0 to 600; 0: trust the clock",
     )
-    outbox_max_rows: int = ts.option(default=500_000, help="records kept while they cannot be sent; then oldest go")
-    outbox_max_mb: float = ts.option(default=256.0, help="space that they may take, megabytes; then oldest go")
-    outbox_max_age_days: float = ts.option(default=30.0, help="records older than this are dropped")
+    outbox_max_rows: int = ts.option(
+        default=500_000, help="records kept while they cannot be sent; beyond that the oldest are dropped"
+    )
+    outbox_max_mb: float = ts.option(
+        default=256.0, help="megabytes of records kept; beyond that the oldest are dropped"
+    )
+    outbox_max_age_days: float = ts.option(default=30.0, help="days that a record is kept; older ones are dropped")
 
     @property
     def mqtt_files(self) -> tuple[str, str, str]:
-        """The files of TLS: authority, certificate, key."""
+        """Files for TLS: authority, certificate, key."""
         return self.mqtt_ca_file, self.mqtt_cert_file, self.mqtt_key_file
 
     def __attrs_post_init__(self) -> None:
         """Check what types alone cannot.
 
         Raises:
-            ValueError: a value is out of its range; the text names it and what would be right.
+            ValueError: a value is out of its range; the message names the range.
         """
         if not 1 <= len(self.name) <= 64:
-            raise ValueError(f"name {self.name!r} has {len(self.name)} characters; 1 to 64 are right")
+            raise ValueError(f"name {self.name!r} has {len(self.name)} characters; use 1 to 64")
         for name, (least, most) in _RANGES.items():
             value = getattr(self, name)
             if not least <= value <= most:
-                raise ValueError(f"{name} is {value}; {least:g} to {most:g} is right")
+                raise ValueError(f"{name} is {value}; use {least:g} to {most:g}")
         for name, allowed in _CHOICES.items():
             value = getattr(self, name)
             if value not in allowed:
-                raise ValueError(f"{name} is {value!r}; {' or '.join(allowed)} is right")
+                raise ValueError(f"{name} is {value!r}; use {' or '.join(allowed)}")
         if bool(self.mqtt_cert_file) != bool(self.mqtt_key_file):
-            raise ValueError("mqtt_cert_file and mqtt_key_file go together; only one of them is set")
+            raise ValueError("only one of mqtt_cert_file and mqtt_key_file is set; set both or neither")
         if self.model_key and not re.fullmatch("[0-9a-f]{64}", self.model_key):
             raise ValueError(
-                f"model_key {self.model_key!r} is no public key: the 64 hex digits that bundle keygen prints are right"
+                f"model_key {self.model_key!r} is no public key; "
+                "use the 64 hex digits that `moodwire bundle keygen` prints"
             )
         if self.clips and self.mic:
-            raise ValueError("both clips and mic are set; a device listens to one of them")
+            raise ValueError("both clips and mic are set; set one of them")

@@ -72,7 +72,7 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         (["server", "nonsense"], {}, "moodwire server ingest"),
         (["device"], {}, "moodwire device run"),
         (["device", "run", "--gate-dbfs", "loud"], {}, "loud"),
-        (["device", "run", "--gate-dbfs", "5"], {}, "gate_dbfs is 5.0; -100 to 0 is right"),
+        (["device", "run", "--gate-dbfs", "5"], {}, "gate_dbfs is 5.0; use -100 to 0"),
         (["device", "run", "--nonsense"], {}, "--nonsense"),
         (["device", "run"], {"MOODWIRE_GATE_DBFS": "loud"}, "gate_dbfs"),
         (["device", "run"], {"MOODWIRE_CONFIG": "/no/such/path.toml"}, "/no/such/path.toml"),

@@ -1,1 +1,1 @@
-"""Sound from a microphone or from files, as 16 kHz samples."""
+"""Sound from a microphone or from files, as blocks of 16 kHz mono samples."""

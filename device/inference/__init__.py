@@ -1,1 +1,1 @@
-"""From sound to scores: windows, speech gate, noise floor, model."""
+"""Inference: from blocks of sound to the scores of windows."""

@@ -1,6 +1,6 @@
-"""Blocks of sound in, one result per window out: a generator without I/O, so that tests can hold it in hand.
+"""Pipeline from blocks of sound to one result per window; a generator without I/O.
 
-The caller passes the clock in with each block. The result does not depend on how the sound is cut into blocks.
+Time comes with the blocks. The result does not depend on how the sound is cut into blocks.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,10 +16,10 @@ from models.bundle import Manifest
 from models.frontend import Frames, LogMelStream, Samples
 from models.runtime import Scores
 
-State = Literal["silent", "speech", "uncertain"]
+WindowState = Literal["silent", "speech", "uncertain"]
 
 MIN_SPEECH_MS = 600
-"""A window with less speech than this is silent: it holds too little to judge."""
+"""A window with less speech than this is silent: it holds too little to classify."""
 SMOOTHING = 0.5
 """Weight of the newest window in the exponential mean of the scores (first-order low pass)."""
 
@@ -27,15 +27,15 @@ Classify = Callable[[Frames], Scores]
 
 
 class Window(NamedTuple):
-    """What was heard in one window."""
+    """Result of one window."""
 
     end_ms: int
-    """Time of its end, by the clock of its blocks."""
-    state: State
+    """When it ends, by the clock of its blocks."""
+    state: WindowState
     scores: Scores | None
-    """Calibrated probabilities of this window alone; None when silent."""
+    """Calibrated probabilities of this window alone, shape (labels,); None when silent."""
     smoothed: Scores | None
-    """Their mean with those of the windows before; None when silent."""
+    """Exponential mean with the scores of the windows before; None when silent."""
     top: str | None
     """Label with the highest smoothed probability; None when silent."""
     level_dbfs: float
@@ -43,11 +43,11 @@ class Window(NamedTuple):
     clipping: float
     """Share of samples at full scale in the newest hop."""
     snr_db: float | None
-    """How far its speech frames stand above the background, 0 to 120; None when silent."""
+    """How far its speech frames stand above the noise floor, 0 to 120; None when silent."""
 
 
 class Smoother:
-    """Exponential mean of the scores of consecutive windows; silence starts it anew."""
+    """Exponential mean of the scores of consecutive windows; silence restarts it."""
 
     def __init__(self) -> None:
         self._mean: Scores | None = None
@@ -58,104 +58,103 @@ class Smoother:
         return self._mean
 
     def reset(self) -> None:
-        """Forget what was heard before."""
+        """Forget the windows before."""
         self._mean = None
 
 
-class Recent:
-    """The newest samples or frames of a stream, up to a window's length, along the first axis."""
+class SlidingBuffer:
+    """The newest samples or frames of a stream, along the first axis, up to a length."""
 
     def __init__(self, length: int) -> None:
         self._length = length
         self._values: np.ndarray | None = None
 
     def push(self, values: np.ndarray) -> None:
-        """Append values and let go of what is older than the window."""
+        """Append values and drop the oldest beyond the length."""
         joined = values if self._values is None else np.concatenate((self._values, values))
         self._values = joined[-self._length :]
 
     @property
     def values(self) -> np.ndarray:
-        """The newest values, at most the window's length."""
+        """The newest values, at most the length."""
         assert self._values is not None, "pushed before read"
         return self._values
 
 
 def windows(blocks: Iterable[Block], manifest: Manifest, classify: Classify, gate_dbfs: float) -> Iterator[Window]:
-    """Yield one `Window` per hop, the first as soon as a whole window has been heard without a gap."""
-    background = NoiseFloor()
-    stretch = _Stretch(manifest, classify, gate_dbfs, background)
+    """Yield one `Window` per hop, the first as soon as a whole window without a gap has been heard."""
+    noise_floor = NoiseFloor()
+    stretch = _Stretch(manifest, classify, gate_dbfs, noise_floor)
     for block in blocks:
         if block.after_gap:
-            stretch = _Stretch(manifest, classify, gate_dbfs, background)
+            stretch = _Stretch(manifest, classify, gate_dbfs, noise_floor)
         yield from stretch.push(block)
 
 
 class _Stretch:
-    """Sound without a gap; the next stretch begins anew, so that no window holds what lies on both sides of a hole.
+    """A stretch of sound without a gap; a new one begins after each gap, so that no window reaches across it.
 
-    Only the background is shared by all, as the order of its frames means nothing.
+    Stretches share only the noise floor, to which the order of frames means nothing.
     """
 
-    def __init__(self, manifest: Manifest, classify: Classify, gate_dbfs: float, background: NoiseFloor) -> None:
+    def __init__(self, manifest: Manifest, classify: Classify, gate_dbfs: float, noise_floor: NoiseFloor) -> None:
         self._manifest = manifest
         self._classify = classify
-        self._background = background
-        self._hops = _Hops(manifest.hop_samples)
+        self._noise_floor = noise_floor
+        self._hops = _HopCutter(manifest.hop_samples)
         self._gate = SpeechGate(gate_dbfs)
         self._log_mel = LogMelStream(manifest.front_end)
         self._smoother = Smoother()
-        self._samples = Recent(manifest.window_samples)
-        self._frames = Recent(manifest.window_frames)
-        self._speech = Recent(manifest.window_samples // FRAME_SAMPLES)
-        self._powers = Recent(manifest.window_samples // FRAME_SAMPLES)
+        self._samples = SlidingBuffer(manifest.window_samples)
+        self._log_mel_frames = SlidingBuffer(manifest.window_frames)
+        self._speech = SlidingBuffer(manifest.window_samples // FRAME_SAMPLES)
+        self._powers = SlidingBuffer(manifest.window_samples // FRAME_SAMPLES)
 
     def push(self, block: Block) -> Iterator[Window]:
-        """Take the next block and yield the windows that it completes."""
+        """Append a block and yield the windows that it completes."""
         for hop in self._hops.push(block):
             self._samples.push(hop.samples)
-            self._frames.push(self._log_mel.push(hop.samples))
+            self._log_mel_frames.push(self._log_mel.push(hop.samples))
             gated = self._gate.push(hop.samples)
             self._speech.push(gated.speech)
             self._powers.push(gated.powers)
-            self._background.push(gated.powers)
+            self._noise_floor.push(gated.powers)
             if len(self._samples.values) == self._manifest.window_samples:
                 yield self._window(hop)
 
     def _window(self, hop: Block) -> Window:
         speech = self._speech.values
-        state, scores, smoothed = _judge(self._frames.values, speech, self._manifest, self._classify, self._smoother)
+        scores = smoothed = top = snr_db = None
+        state: WindowState = "silent"
+        if int(speech.sum()) * FRAME_MS < MIN_SPEECH_MS:
+            self._smoother.reset()
+        else:
+            scores = self._classify(self._log_mel_frames.values)
+            smoothed = self._smoother.push(scores)
+            state = "speech" if smoothed.max() >= self._manifest.uncertain_below else "uncertain"
+            top = self._manifest.labels[int(smoothed.argmax())]
+            snr_db = self._noise_floor.snr_db(self._powers.values[speech])
         return Window(
             end_ms=hop.end_ms,
             state=state,
             scores=scores,
             smoothed=smoothed,
-            top=None if smoothed is None else self._manifest.labels[int(smoothed.argmax())],
+            top=top,
             level_dbfs=level_dbfs(self._samples.values),
             clipping=count_clipped(hop.samples) / len(hop.samples),
-            snr_db=None if state == "silent" else self._background.snr_db(self._powers.values[speech]),
+            snr_db=snr_db,
         )
 
 
-def _judge(
-    frames: Frames, speech: np.ndarray, manifest: Manifest, classify: Classify, smoother: Smoother
-) -> tuple[State, Scores | None, Scores | None]:
-    if int(speech.sum()) * FRAME_MS < MIN_SPEECH_MS:
-        smoother.reset()
-        return "silent", None, None
-    scores = classify(frames)
-    smoothed = smoother.push(scores)
-    return "speech" if smoothed.max() >= manifest.uncertain_below else "uncertain", scores, smoothed
-
-
-class _Hops:
-    """Cuts blocks of any size into hops of one size, with the time of each hop's end."""
+class _HopCutter:
+    """Cuts blocks of any size into hops of one size, each with the time of its end."""
 
     def __init__(self, hop_samples: int) -> None:
         self._hop_samples = hop_samples
         self._pending: Samples = np.empty(0, np.int16)
 
     def push(self, block: Block) -> Iterator[Block]:
+        """Append a block and yield the hops that it completes."""
         pending = np.concatenate((self._pending, block.samples))
         while len(pending) >= self._hop_samples:
             hop, pending = pending[: self._hop_samples], pending[self._hop_samples :]

@@ -1,1 +1,1 @@
-"""What a device learns of and asks from its machine: clock, identity, memory, systemd."""
+"""The machine that a device runs on: clock, identity, memory lock, resources, systemd."""

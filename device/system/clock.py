@@ -1,4 +1,4 @@
-"""What time it is, and whether the machine knows it."""
+"""Clocks of the machine, and whether its time is synchronised."""
 
 import ctypes
 import secrets
@@ -14,19 +14,19 @@ _KERNEL_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clock(Protocol):
-    """What this module offers, so that tests can bring a clock that jumps, is set late, or never."""
+    """The functions of this module; tests pass a clock that jumps, or that is set late or never."""
 
     def now_ms(self) -> int:
         """Return Unix milliseconds."""
 
     def monotonic_ms(self) -> int:
-        """Return milliseconds since the machine started."""
+        """Return milliseconds since the machine started, which nobody can set."""
 
     def synced(self) -> bool:
-        """Return whether the clock is synchronised."""
+        """Return whether the Unix time is synchronised."""
 
     def kernel_boot(self) -> str:
-        """Return the name of this run of the machine."""
+        """Return the id of this start of the machine, in which `monotonic_ms` counts."""
 
 
 def now_ms() -> int:
@@ -35,30 +35,30 @@ def now_ms() -> int:
 
 
 def monotonic_ms() -> int:
-    """Return milliseconds since the machine started, which no one can set (CLOCK_BOOTTIME where there is one)."""
+    """Return milliseconds since the machine started, which nobody can set (CLOCK_BOOTTIME where there is one)."""
     return time.clock_gettime_ns(_MONOTONIC) // 1_000_000
 
 
 def unix_ms(at_monotonic_ms: int) -> int:
-    """Return what the present clock says of a moment of `monotonic_ms`."""
+    """Return Unix milliseconds of a moment of `monotonic_ms`, by the present clock."""
     return now_ms() - (monotonic_ms() - at_monotonic_ms)
 
 
 def synced() -> bool:
-    """Return whether the kernel's clock is synchronised (adjtimex(2)); False where there is no telling.
+    """Return whether the kernel's clock is synchronised (adjtimex(2)); False where it cannot be asked.
 
-    Whoever sets the clock by hand also tells the kernel that it is no longer synchronised.
+    Setting the clock by hand ends the synchronisation.
     """
     if sys.platform != "linux":
         return False
-    # struct timex is 208 bytes; zeroed, `modes` is 0, which only asks.
+    # struct timex has 208 bytes; zeroed, its `modes` is 0, which only queries.
     state: int = _libc().adjtimex(ctypes.create_string_buffer(256))
     return 0 <= state < _TIME_ERROR
 
 
 @cache
 def kernel_boot() -> str:
-    """Return the name of this run of the machine, in which `monotonic_ms` counts; one of this process where none is."""
+    """Return the kernel's id of this start of the machine; an id of this process where the kernel has none."""
     try:
         return _KERNEL_BOOT.read_text().strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""Which device this is, and which machine it runs on."""
+"""Identity of the device, and of the machine it runs on."""
 
 import logging
 import re
@@ -12,8 +12,10 @@ from common import files
 log = logging.getLogger(__name__)
 
 Machine = frozenset[str]
-"""What is known of a machine's hardware, each fact as `kind:value`; the strongest kind is `serial`, then `board`, then
-`mac`. What a card carries, as /etc/machine-id, says nothing of the machine that it is in."""
+"""Facts about a machine's hardware, each `kind:value`; the strongest kind is `serial`, then `board`, then `mac`.
+
+/etc/machine-id is none of them: it is on the memory card, which may move to another machine.
+"""
 
 _KINDS = ("serial:", "board:", "mac:")
 _MULTICAST = 1 << 40
@@ -21,24 +23,24 @@ _LOCALLY_ADMINISTERED = 1 << 41
 _PERMANENT = "0"
 """addr_assign_type of an address that the hardware came with (sysfs-class-net)."""
 _SHARED_BOARD = "03000200-0400-0500-0006-000700080009"
-"""Many cheap boards have this number, so it tells nothing."""
+"""Many cheap boards share this number."""
 
 
 def device_id(identity: str, state_dir: Path, root: Path = Path("/")) -> str:
     """Return the device id, 12 lower-case hex digits.
 
-    `hardware` is the MAC address of the machine, so that a cloned SD card in another machine is another device; a
-    machine without one falls back to `random`, which the standard library announces by the multicast bit (RFC 4122,
-    section 4.5). `random` is made once for each machine, kept in `state_dir`, and marked as locally administered.
-    Anything else is the MAC address itself, for containers, which have none that lasts.
+    `hardware` is the MAC address of the machine, so that a cloned SD card in another machine is another device; on a
+    machine without one it falls back to `random` (the standard library then sets the multicast bit; RFC 4122, section
+    4.5). `random` is made once per machine, kept in `state_dir`, and marked as locally administered. Anything else is
+    the MAC address itself, for containers, whose own does not last.
 
     Args:
-        identity: One of these.
+        identity: The `identity` setting.
         state_dir: Where a random id is kept.
-        root: Where /proc and /sys are.
+        root: Folder of /proc and /sys.
 
     Raises:
-        ValueError: it is none of these, or a random id cannot be kept.
+        ValueError: `identity` is none of these, or a random id cannot be written.
     """
     if identity not in {"hardware", "random"}:
         return topics.device_id(identity)
@@ -51,15 +53,15 @@ def device_id(identity: str, state_dir: Path, root: Path = Path("/")) -> str:
         return _random_id(path, machine(root))
     except OSError as error:
         raise ValueError(
-            f"the random identity cannot be kept in {path} ({error.strerror}); a state_dir that can be written is right"
+            f"the random identity cannot be written to {path} ({error.strerror}); set state_dir to a folder that can"
         ) from error
 
 
 def machine(root: Path = Path("/")) -> Machine:
-    """Return what can be known of this machine's hardware; empty where nothing tells, as in most containers.
+    """Return the facts about this machine's hardware; none in most containers.
 
     Args:
-        root: Where /proc and /sys are.
+        root: Folder of /proc and /sys.
     """
     serial = _read(root / "proc/device-tree/serial-number")
     board = _read(root / "sys/class/dmi/id/product_uuid")  # often for root only
@@ -72,7 +74,7 @@ def machine(root: Path = Path("/")) -> Machine:
 
 
 def same_machine(one: Machine, other: Machine) -> bool:
-    """Return whether two descriptions can be of one machine: the strongest kind of fact that both have decides.
+    """Return whether two sets of facts can be of one machine; the strongest kind that both have decides.
 
     So it does not matter that only root may read some facts, or that a network adapter comes or goes.
     """
@@ -84,12 +86,12 @@ def same_machine(one: Machine, other: Machine) -> bool:
 
 
 def new_boot() -> str:
-    """Return 64 random bits as 16 hex digits: the name of this run of the process."""
+    """Return a new `broker.messages.Boot`: 64 random bits as 16 hex digits."""
     return secrets.token_hex(8)
 
 
 def _random_id(path: Path, here: Machine) -> str:
-    """Return the id that is kept for this machine, or a new one: a clone of the card must not be the same device."""
+    """Return the id kept for this machine, or make a new one: a cloned card must not be the same device."""
     kept = path.read_text().split() if path.exists() else []
     if kept and re.fullmatch("[0-9a-f]{12}", kept[0]):
         if same_machine(frozenset(kept[1:]), here):
@@ -103,7 +105,7 @@ def _random_id(path: Path, here: Machine) -> str:
 
 
 def _hardware_addresses(net: Path) -> list[str]:
-    """Return the MAC addresses that network adapters came with; not those of bridges, containers and tunnels."""
+    """Return the MAC addresses that network adapters came with, not those of bridges, containers and tunnels."""
     if not net.is_dir():
         node = uuid.getnode()
         return [] if node & _MULTICAST else [f"{node:012x}"]
@@ -116,7 +118,7 @@ def _hardware_addresses(net: Path) -> list[str]:
 
 
 def _read(path: Path) -> str:
-    """Return a fact of the kernel as one lower-case word; empty where there is none, or not for us."""
+    """Return the text of a kernel file as one lower-case word; empty if there is none or it is unreadable."""
     try:
         return "".join(path.read_text(errors="replace").replace("\0", "").lower().split())
     except OSError:

@@ -1,4 +1,4 @@
-"""Keeps what this process has in memory, sound above all, from being written to swap."""
+"""Memory lock: keeps the memory of this process, which holds sound, from being written to swap."""
 
 import ctypes
 import logging
@@ -8,15 +8,17 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-_CURRENT, _FUTURE, _ON_FAULT = 1, 2, 4  # linux/mman.h; the last: pages are locked as they come into use, not before
+_CURRENT, _FUTURE, _ON_FAULT = 1, 2, 4  # linux/mman.h; the last one locks pages when they are first used
 _SWAPS = Path("/proc/swaps")
 
 
-def keep_out_of_swap(swaps: Path = _SWAPS) -> bool:
-    """Lock all present and future memory into RAM (mlockall(2)), and return whether that is allowed.
+def lock_memory(swaps: Path = _SWAPS) -> bool:
+    """Lock all present and future memory into RAM (mlockall(2)); return whether that is allowed.
 
-    The systemd unit allows it; an ordinary user may lock too little. Where it is not allowed and there is swap, a
-    warning says so.
+    The systemd unit allows it; an ordinary user may lock too little. Logs a warning if it fails and there is swap.
+
+    Args:
+        swaps: The kernel's list of swap spaces.
     """
     if sys.platform != "linux":
         return False

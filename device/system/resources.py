@@ -1,4 +1,4 @@
-"""How the device process is doing, from the operating system and from its own timings."""
+"""Resources that the device process uses: processor, memory, disk, and time per window."""
 
 import os
 import resource
@@ -11,18 +11,19 @@ from pathlib import Path
 import numpy as np
 
 KEPT_TIMINGS = 300
+"""Five minutes at one window a second."""
 _THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
 _STATM = Path("/proc/self/statm")
 
 
 class Timings:
-    """How long the classifier took for each of the latest windows."""
+    """Durations of the classifier for the latest windows; one thread adds, another reads."""
 
     def __init__(self) -> None:
         self._latest_ms: deque[float] = deque(maxlen=KEPT_TIMINGS)
 
     def add(self, duration_ms: float) -> None:
-        """Remember one duration."""
+        """Append one duration, and drop the oldest."""
         self._latest_ms.append(duration_ms)
 
     def percentile_ms(self, percent: float) -> float:
@@ -31,7 +32,7 @@ class Timings:
 
 
 class CpuMeter:
-    """Share of one core that the process used since the last question."""
+    """Share of one core that the process uses."""
 
     def __init__(self) -> None:
         self._wall_s = time.monotonic()
@@ -46,7 +47,7 @@ class CpuMeter:
 
 
 def rss_bytes() -> int:
-    """Return the resident memory of this process; where there is no /proc, its maximum so far."""
+    """Return the resident memory of this process; its maximum so far where there is no /proc."""
     try:
         return int(_STATM.read_text().split()[1]) * resource.getpagesize()
     except FileNotFoundError:
@@ -55,9 +56,9 @@ def rss_bytes() -> int:
 
 
 def process_age_s() -> float | None:
-    """Return the seconds since this process was started, to 0.01; None where there is no /proc (proc(5))."""
+    """Return the seconds since this process started, to 0.01 (proc(5)); None where there is no /proc."""
     try:
-        # The fields after the command's name, which stands in parentheses; start time is field 22 of the line.
+        # The command's name, in parentheses, may contain blanks; field 22 of the line is the start time.
         ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
         uptime_s = float(Path("/proc/uptime").read_text().split()[0])
     except FileNotFoundError:
@@ -66,7 +67,7 @@ def process_age_s() -> float | None:
 
 
 def temperature_c() -> float | None:
-    """Return the processor's temperature, None where the machine does not tell."""
+    """Return the processor's temperature; None on a machine that does not report it."""
     try:
         return int(_THERMAL.read_text()) / 1000
     except (OSError, ValueError):
@@ -74,7 +75,7 @@ def temperature_c() -> float | None:
 
 
 def disk_free_bytes(folder: Path) -> int | None:
-    """Return the free space of the file system that a folder is on, None where it cannot be told."""
+    """Return the free space of a folder's file system; None if it cannot be read."""
     try:
         return shutil.disk_usage(folder).free
     except OSError:

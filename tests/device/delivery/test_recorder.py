@@ -12,7 +12,7 @@ from outboxes import BOOT, OPEN, TestClock, open_outbox
 
 from broker.messages import MAX_SEQ, Heard, Reading, decode
 from device.delivery.recorder import Recorder
-from device.inference.pipeline import State, Window
+from device.inference.pipeline import Window, WindowState
 from models.bundle import find, load
 
 MANIFEST = load(find("ang-hap-neu")).manifest
@@ -27,7 +27,7 @@ class World:
         self.recorder = Recorder(self.outbox, BOOT, MANIFEST)
         self.dropped = 0
 
-    def hear(self, seconds: int = 1, state: State = "speech", **facts: Any) -> Reading | None:
+    def hear(self, seconds: int = 1, state: WindowState = "speech", **facts: Any) -> Reading | None:
         """Hear a window each second and return the last reading."""
         reading = None
         for _ in range(seconds):

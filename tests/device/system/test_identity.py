@@ -102,11 +102,11 @@ def test_half_an_identity_is_none(tmp_path: Path, left: str) -> None:
     assert len(device_id("random", tmp_path, root(tmp_path / "pi", PI))) == 12
 
 
-def test_an_identity_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
+def test_an_identity_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     """A device that is another one after each start helps nobody, so the sentence asks for a folder."""
     (tmp_path / "file").touch()
 
-    with pytest.raises(ValueError, match=r"cannot be kept in .*device-id.*a state_dir that can be written is right"):
+    with pytest.raises(ValueError, match=r"cannot be written to .*device-id.*set state_dir to a folder that can"):
         device_id("random", tmp_path / "file", root(tmp_path / "pi", PI))
 
 

@@ -14,7 +14,7 @@ import logging, sys
 from pathlib import Path
 from device.system import memory_lock
 logging.basicConfig(format="%(message)s")
-locked = memory_lock.keep_out_of_swap(Path(sys.argv[1]))
+locked = memory_lock.lock_memory(Path(sys.argv[1]))
 held = bytearray(5_000_000)
 (line,) = [line for line in open("/proc/self/status") if line.startswith("VmLck")]
 print(locked, int(line.split()[1]) * 1024 > len(held))
