@@ -21,11 +21,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from broker import embedded, messages
+from broker import embedded
 from broker.messages import Status
 from device.delivery.outbox import Limits, Outbox, Owner
+from device.delivery.row import Row
 from device.delivery.session import Session
-from device.delivery.timestamps import Timestamps
+from device.delivery.timestamps import Stamp, Timestamps
 from device.settings import DeviceSettings
 from device.system import identity
 from server.errors import StoreAwayError
@@ -246,7 +247,7 @@ class Sender:
         while not self._silent.wait(1 / PER_S):
             at = max(at + 1, time.time_ns() // 1_000_000)
             reading = load.reading(self._run, len(self.sent), at)
-            self._outbox.put("reading", self.boot, reading.seq, at, messages.encode(reading))
+            self._outbox.put(Row.of(reading, Stamp(at, synced=True, held_ms=None, kernel_boot="")))
             self._session.notify()
             self.sent.add(at)
             self.at_stake = max(self.at_stake, self._outbox.waiting()[0])

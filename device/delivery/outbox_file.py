@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from device.delivery.outbox_table import SCHEMA_VERSION, Refused, Rows, connect, make_tables
+from device.delivery.outbox_table import SCHEMA_VERSION, OutboxTable, Refused, connect, make_tables
 from device.system.identity import Machine, same_machine
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Facts(NamedTuple):
     refused: list[Refused]
 
 
-def open_rows(path: Path, owner: Owner) -> Rows:
+def open_table(path: Path, owner: Owner) -> OutboxTable:
     """Open an outbox, or make it; one that was filled on another machine or as another device is set aside.
 
     Raises:
@@ -56,19 +56,19 @@ def open_rows(path: Path, owner: Owner) -> Rows:
         if _version(db) == 0:
             make_tables(db, {"device": owner.device, "machine": _text(owner.machine), "generation": "0"})
         _check_version(db, path)
-        rows = Rows(db)
-        stranger = _stranger(rows, owner)
-        if not stranger:
-            rows.forget_boots()
-            return rows
+        table = OutboxTable(db)
+        foreign = _why_foreign(table, owner)
+        if not foreign:
+            table.forget_boots()
+            return table
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all of it into the one file that is set aside
     except (sqlite3.Error, OutboxError):
         db.close()
         raise
-    rows.close()
+    table.close()
     kept = set_aside(path, "foreign")
-    log.warning("outbox %s %s; its %d records are kept in %s and not sent", path, stranger, rows.count, kept.name)
-    return open_rows(path, owner)
+    log.warning("outbox %s %s; its %d records are kept in %s and not sent", path, foreign, table.count, kept.name)
+    return open_table(path, owner)
 
 
 def is_damaged(error: sqlite3.Error) -> bool:
@@ -128,15 +128,15 @@ def peek(path: Path) -> Facts:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=1.0)) as db:
             _check_version(db, path)
-            rows = Rows(db)
+            table = OutboxTable(db)
             return Facts(
-                device=rows.meta("device") or "",
-                generation=rows.generation,
-                rows=rows.count,
-                held=rows.held,
-                payload_bytes=rows.bytes,
-                oldest_at_ms=rows.oldest_at_ms(),
-                refused=rows.refused(),
+                device=table.meta("device") or "",
+                generation=table.generation,
+                rows=table.count,
+                held=table.held,
+                payload_bytes=table.bytes,
+                oldest_at_ms=table.oldest_at_ms(),
+                refused=table.refused(),
             )
     except sqlite3.Error as error:
         raise OutboxError(f"outbox {path} cannot be read: {error}") from error
@@ -147,16 +147,16 @@ def kept_aside(path: Path) -> list[Path]:
     return sorted([*_aside(path, "damaged"), *_aside(path, "foreign")])
 
 
-def _stranger(rows: Rows, owner: Owner) -> str | None:
-    """Return how the file is not ours; None when it is, after noting down what is new of the machine."""
-    device = rows.meta("device") or ""
-    known: Machine = frozenset((rows.meta("machine") or "").split())
+def _why_foreign(table: OutboxTable, owner: Owner) -> str | None:
+    """Return why the file is not ours; None when it is, after keeping what is new of the machine."""
+    device = table.meta("device") or ""
+    known: Machine = frozenset((table.meta("machine") or "").split())
     if not same_machine(known, owner.machine):
         return f"of device {device} was filled on another machine (a cloned or swapped card?)"
     if device != owner.device:
         return f"belongs to device {device}, and this is now device {owner.device}"
     if not owner.machine <= known:
-        rows.set_meta("machine", _text(known | owner.machine))
+        table.set_meta("machine", _text(known | owner.machine))
     return None
 
 

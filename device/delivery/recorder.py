@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from broker.messages import MAX_SEQ, Heard, Reading, encode
+from broker.messages import MAX_SEQ, Heard, Reading
 from device.audio.level import FLOOR_DBFS
 from device.delivery.outbox import Outbox
-from device.delivery.timestamps import Kind, Stamp
+from device.delivery.row import Row
 from device.inference.pipeline import Window
 from models.bundle import Manifest
 
@@ -103,7 +103,7 @@ class Recorder:
             snr_db=round(minute.snr_sum_db / minute.snr_windows, 1) if minute.snr_windows else None,
             paused=minute.paused,
         )
-        self._put("heard", heard, stamp)
+        self._outbox.put(Row.of(heard, stamp))
 
     def _reading(self, window: Window) -> Reading | None:
         if window.state == "silent" or window.scores is None:
@@ -123,19 +123,8 @@ class Recorder:
             model=self._manifest.name,
             clock_synced=stamp.synced,
         )
-        self._put("reading", reading, stamp)
+        self._outbox.put(Row.of(reading, stamp))
         return reading
-
-    def _put(self, kind: Kind, record: Reading | Heard, stamp: Stamp) -> None:
-        self._outbox.put(
-            kind,
-            record.boot,
-            record.seq,
-            stamp.at_ms,
-            encode(record),
-            synced=stamp.synced,
-            held_ms=stamp.held_ms,
-        )
 
     def _take_seq(self) -> int:
         seq = self._next_seq

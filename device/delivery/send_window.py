@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from broker.messages import MAX_BATCH, MAX_PAYLOAD_BYTES
 from broker.messages import ranges as as_ranges
-from device.delivery.outbox import RECENT_ROWS, Outbox, Row
+from device.delivery.outbox import RECENT_ROWS, Outbox
+from device.delivery.row import Row
 
 MAX_UNCONFIRMED = 200
 """Rows that may be on their way at a time."""
@@ -47,7 +48,7 @@ class SendWindow:
         for row in rows:
             numbers.setdefault(row.boot, []).append(row.seq)
         for boot, of_boot in numbers.items():
-            self._outbox.settle(boot, as_ranges(of_boot))
+            self._outbox.confirm(boot, as_ranges(of_boot))
             self.settled(boot, as_ranges(of_boot))
 
     def settled(self, boot: str, ranges: Iterable[tuple[int, int]]) -> None:

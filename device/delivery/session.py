@@ -25,7 +25,8 @@ from broker.messages import (
 from broker.topics import CommandName
 from device.delivery.connection import Connection
 from device.delivery.home_assistant import HomeAssistant
-from device.delivery.outbox import Outbox, Row
+from device.delivery.outbox import Outbox
+from device.delivery.row import Row
 from device.delivery.send_window import SendWindow
 from device.settings import DeviceSettings
 
@@ -191,7 +192,7 @@ class Session:
     def _on_stored(self, payload: bytes) -> None:
         answer = decode(payload, Stored)
         settled = [*answer.stored, *answer.expired, *answer.erased]
-        self._outbox.settle(answer.boot, settled)
+        self._outbox.confirm(answer.boot, settled)
         for first, last, why in answer.refused:
             log.warning("the server refuses records %d to %d of boot %s: %s", first, last, answer.boot, why)
             self._outbox.refuse(answer.boot, first, last, why)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from brokers import DEVICE
 
-from device.delivery.outbox import RETRY_MS, Limits, Outbox, Owner
-from device.delivery.timestamps import Timestamps
+from device.delivery.outbox import Limits, Outbox, Owner
+from device.delivery.outbox_tiers import RETRY_MS
+from device.delivery.row import Kind, Row
+from device.delivery.timestamps import Stamp, Timestamps
 from device.system.clock import Clock
 from device.system.identity import Machine
 
@@ -66,9 +68,18 @@ def open_outbox(
     return OPEN[-1]
 
 
-def put(outbox: Outbox, seq: int, at_ms: int = 1_760_000_000_000, boot: str = BOOT, *, synced: bool = True) -> None:
-    """Put a recognisable row."""
-    outbox.put("reading", boot, seq, at_ms, f"row {seq}".encode(), synced=synced)
+def put(
+    outbox: Outbox,
+    seq: int,
+    at_ms: int = 1_760_000_000_000,
+    boot: str = BOOT,
+    *,
+    payload: bytes = b"",
+    kind: Kind = "reading",
+    synced: bool = True,
+) -> None:
+    """Put a row with a final stamp; without a payload it has one that can be recognised."""
+    outbox.put(Row(kind, boot, seq, payload or f"row {seq}".encode(), Stamp(at_ms, synced, None, "a")))
 
 
 def numbers(outbox: Outbox) -> list[int]:
@@ -86,10 +97,10 @@ class Blocked:
     """Lets an outbox's disk take nothing, while it can be read, until it is told otherwise."""
 
     def __init__(self, outbox: Outbox, clock: TestClock) -> None:
-        assert outbox._disk
-        outbox._disk.db.execute("PRAGMA busy_timeout = 0")
+        assert outbox._table._file
+        outbox._table._file.db.execute("PRAGMA busy_timeout = 0")
         self._clock = clock
-        self._other = sqlite3.connect(outbox._path, isolation_level=None)
+        self._other = sqlite3.connect(outbox._table._path, isolation_level=None)
         self._other.execute("BEGIN IMMEDIATE")
 
     def end(self) -> None:

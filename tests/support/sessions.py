@@ -14,7 +14,9 @@ from broker import topics
 from broker.messages import Message, Reading, ServerStatus, Status, decode, encode, split
 from broker.topics import CommandName
 from device.delivery.outbox import Outbox
+from device.delivery.row import Row
 from device.delivery.session import Session
+from device.delivery.timestamps import Stamp
 from device.settings import DeviceSettings
 
 STATUS = Status(
@@ -92,4 +94,4 @@ def put(outbox: Outbox, *numbers: int) -> None:
     """Put readings with these numbers."""
     for seq in numbers:
         at = time.time_ns() // 1_000_000
-        outbox.put("reading", STATUS.boot, seq, at, encode(reading(seq, at, boot=STATUS.boot)))
+        outbox.put(Row.of(reading(seq, at, boot=STATUS.boot), Stamp(at, synced=True, held_ms=None, kernel_boot="a")))

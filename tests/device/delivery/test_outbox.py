@@ -11,8 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from outboxes import BOOT, OPEN, Blocked, TestClock, numbers, open_outbox, put, reopened
 
-from device.delivery.outbox_table import REFUSED_KEPT
-
 OTHER_BOOT = "f" * 16
 SUPPORT = Path(__file__).parents[2] / "support"
 
@@ -41,7 +39,7 @@ class World:
     def settle(self, first: int, last: int, back: int) -> None:
         """Confirm a range of this or an earlier boot."""
         boot, named = self._named(first, last, back)
-        self.outbox.settle(boot, [(first, last)])
+        self.outbox.confirm(boot, [(first, last)])
         self.waiting = [row for row in self.waiting if row not in named]
 
     def refuse(self, first: int, last: int, back: int) -> None:
@@ -112,51 +110,26 @@ def test_it_holds_what_was_put_and_not_named_whatever_happens(
     OPEN.clear()
 
 
-def test_the_oldest_boot_goes_first_whatever_the_names(tmp_path: Path) -> None:
-    """Boots have random names; what was put first comes first, over restarts."""
-    outbox = open_outbox(tmp_path)
-    put(outbox, 7, boot="f" * 16)
-    outbox = reopened(outbox, tmp_path)
-    put(outbox, 3, boot="0" * 16)
-    outbox = reopened(outbox, tmp_path)
-    put(outbox, 0, boot="a" * 16)
-
-    assert numbers(outbox) == [7, 3, 0]
-
-
 def test_another_boot_is_not_touched(tmp_path: Path) -> None:
     """The same numbers of another boot are other records."""
     outbox = open_outbox(tmp_path)
     put(outbox, 1)
     put(outbox, 1, boot=OTHER_BOOT)
 
-    outbox.settle(OTHER_BOOT, [(0, 10)])
-    outbox.settle("e" * 16, [(0, 10)])
+    outbox.confirm(OTHER_BOOT, [(0, 10)])
+    outbox.confirm("e" * 16, [(0, 10)])
 
     assert [(row.boot, row.seq) for row in outbox.oldest(10)] == [(BOOT, 1)]
-
-
-def test_boots_with_nothing_left_are_forgotten(tmp_path: Path) -> None:
-    """A device that starts every day does not fill its card with the names of its starts."""
-    for start in range(5):
-        outbox = open_outbox(tmp_path)
-        put(outbox, 0, boot=f"{start:016x}")
-        if start != 2:
-            outbox.settle(f"{start:016x}", [(0, 0)])
-        outbox.close()
-
-    kept = open_outbox(tmp_path)._disk.db.execute("SELECT name FROM boots").fetchall()  # type: ignore[union-attr]
-    assert kept == [(f"{2:016x}",)]
 
 
 CHILD = f"""
 import sys; from pathlib import Path
 sys.path.insert(0, {str(SUPPORT)!r})
-from outboxes import open_outbox
+from outboxes import open_outbox, put
 outbox = open_outbox(Path(sys.argv[1]), max_rows=100_000)
 seq = 0
 while True:
-    outbox.put("reading", sys.argv[2], seq, 1_760_000_000_000, b"row")
+    put(outbox, seq, 1_760_000_000_000, sys.argv[2], payload=b"row")
     print(seq, flush=True)
     seq += 1
 """
@@ -196,13 +169,13 @@ def test_the_oldest_go_when_they_are_too_large_and_are_counted(tmp_path: Path) -
     """Payloads are bounded in bytes, over restarts."""
     outbox = open_outbox(tmp_path, max_bytes=1_000)
     for seq in range(10):
-        outbox.put("reading", BOOT, seq, 0, b"x" * 200)
+        put(outbox, seq, 0, payload=b"x" * 200)
     assert numbers(outbox) == [5, 6, 7, 8, 9]
     assert outbox.dropped == 5
     outbox.close()
 
     again = open_outbox(tmp_path, max_bytes=1_000)
-    again.put("reading", OTHER_BOOT, 0, 0, b"x" * 600)
+    put(again, 0, 0, OTHER_BOOT, payload=b"x" * 600)
     assert numbers(again) == [8, 9, 0]
     assert again.dropped == 3
 
@@ -213,7 +186,7 @@ def test_few_old_rows_stay_however_many_came_and_went(tmp_path: Path) -> None:
     put(outbox, 0)
     for seq in range(1, 100):
         put(outbox, seq)
-        outbox.settle(BOOT, [(seq, seq)])
+        outbox.confirm(BOOT, [(seq, seq)])
 
     assert numbers(outbox) == [0]
     assert outbox.dropped == 0
@@ -267,28 +240,12 @@ def test_a_date_that_is_not_to_be_believed_makes_nothing_old(tmp_path: Path, wro
     assert numbers(outbox) == [3]
 
 
-def test_refused_rows_are_set_aside_and_bounded(tmp_path: Path) -> None:
-    """What the server will never take is not sent again, but kept for people to look at, over restarts."""
-    outbox = open_outbox(tmp_path, max_rows=3_000)
-    for seq in range(REFUSED_KEPT + 12):
-        put(outbox, seq)
-
-    outbox.refuse(BOOT, 0, REFUSED_KEPT, "from next week")
-    outbox.refuse(BOOT, REFUSED_KEPT + 1, REFUSED_KEPT + 10, "malformed")
-
-    outbox = reopened(outbox, tmp_path)
-    assert numbers(outbox) == [REFUSED_KEPT + 11]
-    assert outbox.refused_count == len(outbox.refused()) == REFUSED_KEPT
-    assert outbox.refused()[0] == (BOOT, 11, "from next week")
-    assert outbox.refused()[-1] == (BOOT, REFUSED_KEPT + 10, "malformed")
-
-
 def test_a_new_generation_erases_everything_for_good(tmp_path: Path) -> None:
     """After someone deleted the device's data nothing of it is in any file, and the next start knows the generation."""
     outbox = open_outbox(tmp_path)
     for seq in range(100):
-        outbox.put("reading", BOOT, seq, 0, b"SECRET %d " % seq * 20)
-    outbox.settle(BOOT, [(0, 30)])
+        put(outbox, seq, 0, payload=b"SECRET %d " % seq * 20)
+    outbox.confirm(BOOT, [(0, 30)])
     outbox.refuse(BOOT, 40, 60, "SECRET reason")
     assert b"SECRET" in everything(tmp_path)
 

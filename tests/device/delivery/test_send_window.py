@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from outboxes import BOOT, OPEN, TestClock, open_outbox
+from outboxes import OPEN, TestClock, open_outbox, put
 
 from device.delivery.outbox import RECENT_MS
 from device.delivery.send_window import FIRST_RETRY_S, LONGEST_RETRY_S, MAX_BACKLOG, MAX_UNCONFIRMED, SendWindow
@@ -22,12 +22,12 @@ class World:
         self.outbox = open_outbox(folder, max_rows=10_000, max_age_s=1e9, clock=self.clock)
         self.send_window = SendWindow(self.outbox, lambda: self.clock.since_start_ms / 1000)
         for seq in range(rows):
-            self.outbox.put("reading", OLD_BOOT, seq, 0, payload)
+            put(self.outbox, seq, 0, OLD_BOOT, payload=payload)
         self.clock.advance(RECENT_MS / 1000 + 1)
 
     def put(self, seq: int) -> None:
         """Hear something now."""
-        self.outbox.put("reading", BOOT, seq, self.clock.now_ms(), b"{}")
+        put(self.outbox, seq, self.clock.now_ms(), payload=b"{}")
 
     def sent(self) -> list[int]:
         """Return the numbers of the next batch."""
@@ -35,7 +35,7 @@ class World:
 
     def confirm(self, first: int, last: int, boot: str = OLD_BOOT) -> None:
         """Let the server confirm a range."""
-        self.outbox.settle(boot, [(first, last)])
+        self.outbox.confirm(boot, [(first, last)])
         self.send_window.settled(boot, [(first, last)])
 
 
@@ -187,7 +187,7 @@ def test_after_a_new_connection_everything_unconfirmed_goes_again(world: MakeWor
 def test_a_message_that_the_broker_confirms_is_forgotten_with_all_its_rows(world: MakeWorld) -> None:
     """Without a server the confirmation of a message settles what went with it, of whatever boots."""
     here = world(3)
-    here.outbox.put("reading", "0" * 16, 7, 0, b"{}")
+    put(here.outbox, 7, 0, "0" * 16, payload=b"{}")
     here.clock.advance(RECENT_MS / 1000 + 1)
     rows = here.send_window.next_batch()
     assert [row.seq for row in rows] == [0, 1, 2, 7]
@@ -202,8 +202,8 @@ def test_a_message_that_the_broker_confirms_is_forgotten_with_all_its_rows(world
 def test_kinds_are_not_mixed_in_one_message(world: MakeWorld) -> None:
     """Readings and heard records have topics of their own, in a backlog and when they are new."""
     here = world(2)
-    here.outbox.put("heard", OLD_BOOT, 2, 0, b"{}")
-    here.outbox.put("reading", OLD_BOOT, 3, 0, b"{}")
+    put(here.outbox, 2, 0, OLD_BOOT, payload=b"{}", kind="heard")
+    put(here.outbox, 3, 0, OLD_BOOT, payload=b"{}")
     assert [here.sent(), here.sent(), here.sent(), here.sent()] == [[2], [3], [0, 1], []]
 
     here.send_window.start_over()

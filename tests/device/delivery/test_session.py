@@ -11,8 +11,9 @@ from services import wait_until
 from sessions import STATUS, ignore, put, running_session, serving
 
 from broker import topics
-from broker.messages import Generation, Status, Stored, encode
+from broker.messages import Generation, Status, Stored
 from device.delivery.outbox import Outbox
+from device.delivery.row import Row
 from device.delivery.session import Session
 from device.settings import DeviceSettings
 
@@ -143,7 +144,7 @@ def test_kinds_go_to_their_own_topics(broker: RunningBroker, outbox: Outbox) -> 
     """A heard record is not sent as a reading."""
     put(outbox, 0)
     at = time.time_ns() // 1_000_000
-    outbox.put("heard", STATUS.boot, 1, at, encode(heard(1, at, boot=STATUS.boot)))
+    outbox.put(Row.of(heard(1, at, boot=STATUS.boot), outbox.timestamps.stamp(0)))
     with serving(broker) as server, running_session(broker, outbox):
         server.online()
 

@@ -1,7 +1,8 @@
-"""The outbox's disk: few bytes are written, and neither a full, a read-only nor a broken one stops the device."""
+"""File and memory: neither a full, a read-only nor a broken disk stops the device or loses a record."""
 
 import logging
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,30 +12,11 @@ from pathlib import Path
 import pytest
 from outboxes import BOOT, Blocked, TestClock, numbers, open_outbox, put, reopened
 
-from device.delivery.outbox import RETRY_MS, Limits
 from device.delivery.outbox_file import kept_aside, set_aside
+from device.delivery.outbox_table import OutboxTable
+from device.delivery.outbox_tiers import RETRY_MS, Limits
 
 SUPPORT = Path(__file__).parents[2] / "support"
-
-
-@pytest.mark.parametrize("batch", [1, 50])
-def test_a_reading_costs_few_bytes_on_the_card(tmp_path: Path, batch: int) -> None:
-    """Put and confirmed, a reading of 250 bytes makes the log grow by 2,500 bytes at most."""
-    outbox = open_outbox(tmp_path, max_rows=100_000)
-    written = 0
-
-    def log_size() -> int:
-        return (tmp_path / "outbox.sqlite-wal").stat().st_size
-
-    put(outbox, 0)
-    before = log_size()
-    for seq in range(1, 401):
-        outbox.put("reading", BOOT, seq, 1_760_000_000_000, b"x" * 250)
-        if seq % batch == 0:
-            outbox.settle(BOOT, [(seq - batch + 1, seq)])
-
-    written = log_size() - before
-    assert 0 < written / 400 <= 2_500
 
 
 def test_a_full_disk_is_said_once_and_does_not_stop_the_outbox(
@@ -46,22 +28,22 @@ def test_a_full_disk_is_said_once_and_does_not_stop_the_outbox(
     outbox = open_outbox(tmp_path, clock=clock)
     for seq in range(20):
         put(outbox, seq)
-    (pages,) = outbox._disk.db.execute("PRAGMA page_count").fetchone()  # type: ignore[union-attr]
-    outbox._disk.db.execute(f"PRAGMA max_page_count = {pages}")  # type: ignore[union-attr]
+    (pages,) = outbox._table._file.db.execute("PRAGMA page_count").fetchone()  # type: ignore[union-attr]
+    outbox._table._file.db.execute(f"PRAGMA max_page_count = {pages}")  # type: ignore[union-attr]
 
     for seq in range(20, 80):
-        outbox.put("reading", BOOT, seq, clock.now_ms(), b"x" * 500)
+        put(outbox, seq, clock.now_ms(), payload=b"x" * 500)
     assert outbox.state == "full"
     assert numbers(outbox) == list(range(80))
     assert [row.seq for row in outbox.recent()] == list(range(60, 80))
-    outbox.settle(BOOT, [(0, 9), (70, 74)])
+    outbox.confirm(BOOT, [(0, 9), (70, 74)])
     outbox.refuse(BOOT, 75, 75, "why")
     left = [*range(10, 70), *range(76, 80)]
     assert numbers(outbox) == left
     assert outbox.waiting()[0] == len(left)
     assert outbox.refused() == [(BOOT, 75, "why")]
 
-    outbox._disk.db.execute("PRAGMA max_page_count = 1000000")  # type: ignore[union-attr]
+    outbox._table._file.db.execute("PRAGMA max_page_count = 1000000")  # type: ignore[union-attr]
     put(outbox, 80)
     assert outbox.state == "full", "the disk is left alone for a minute"
     clock.advance(RETRY_MS / 1000)
@@ -100,7 +82,7 @@ def test_memory_is_bounded_while_the_disk_takes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: Limits
 ) -> None:
     """The oldest in memory go, counted; what is on the disk stays."""
-    monkeypatch.setattr("device.delivery.outbox.IN_MEMORY", limits)
+    monkeypatch.setattr("device.delivery.outbox_tiers.IN_MEMORY", limits)
     clock = TestClock()
     outbox = open_outbox(tmp_path, clock=clock)
     put(outbox, 0)
@@ -118,15 +100,15 @@ def test_memory_is_bounded_while_the_disk_takes_nothing(
 FULL_DISK = f"""
 import os, resource, sys; from pathlib import Path
 sys.path.insert(0, {str(SUPPORT)!r})
-from outboxes import open_outbox, TestClock
+from outboxes import open_outbox, put, TestClock
 clock = TestClock()
 outbox = open_outbox(Path(sys.argv[1]), clock=clock)
 resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 for seq in range(400):
-    outbox.put("reading", "0123456789abcdef", seq, clock.now_ms(), b"x" * 300)
+    put(outbox, seq, clock.now_ms(), payload=b"x" * 300)
 assert outbox.state == "full"
 assert [row.seq for row in outbox.oldest(1000)] == list(range(400))
-outbox.settle("0123456789abcdef", [(0, 99), (390, 399)])
+outbox.confirm("0123456789abcdef", [(0, 99), (390, 399)])
 assert [row.seq for row in outbox.oldest(1000)] == list(range(100, 390))
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],) * 2)
 clock.advance(61)
@@ -170,7 +152,7 @@ def test_a_small_file_system_fills_and_empties(small_disk: Path) -> None:
             file.write(b"x" * 1024)
 
     for seq in range(1, 200):
-        outbox.put("reading", BOOT, seq, clock.now_ms(), b"x" * 300)
+        put(outbox, seq, clock.now_ms(), payload=b"x" * 300)
     assert outbox.state == "full"
     assert numbers(outbox) == list(range(200))
     ballast.unlink()
@@ -236,7 +218,6 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begins(tmp_path: Path, caplog
         put(outbox, 0)
 
         assert numbers(outbox) == [0]
-        assert outbox.damaged == 1
         assert [record.levelname for record in caplog.records] == ["ERROR"]
         assert "is damaged (file is not a database); it is kept as outbox-damaged-" in caplog.text
         outbox.close()
@@ -261,7 +242,7 @@ def test_a_file_that_breaks_while_it_is_used_is_set_aside(tmp_path: Path, caplog
     """When pages turn to garbage under a running device it goes on with a new file, and loses no new record."""
     outbox = open_outbox(tmp_path, max_rows=10_000)
     for seq in range(200):
-        outbox.put("reading", BOOT, seq, 0, b"x" * 300)
+        put(outbox, seq, 0, payload=b"x" * 300)
     outbox.close()
     path = tmp_path / "outbox.sqlite"
     path.write_bytes(path.read_bytes()[:6_144] + b"\xff" * (path.stat().st_size - 6_144))
@@ -269,8 +250,67 @@ def test_a_file_that_breaks_while_it_is_used_is_set_aside(tmp_path: Path, caplog
 
     put(outbox, 200)
 
-    assert outbox.damaged == 1
+    assert len(kept_aside(path)) == 1
     assert 200 in numbers(outbox)
     assert outbox.state == "ok"
     assert "Traceback" not in caplog.text
     assert 200 in numbers(reopened(outbox, tmp_path))
+
+
+def test_a_new_file_knows_the_generation_of_the_damaged_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a file broke while it was read, a full disk does not erase what waits in the new file."""
+    clock = TestClock()
+    outbox = open_outbox(tmp_path, clock=clock)
+    outbox.raise_generation(3)
+    with monkeypatch.context() as broken:
+        broken.setattr(OutboxTable, "oldest_at_ms", damaged)
+        outbox._table._try_file(OutboxTable.oldest_at_ms)
+    put(outbox, 0)
+    blocked = Blocked(outbox, clock)
+    put(outbox, 1)
+    blocked.end()
+
+    assert numbers(outbox) == [0, 1]
+    assert outbox.state == "ok"
+    again = reopened(outbox, tmp_path)
+    assert (again.generation, numbers(again)) == (3, [0, 1])
+
+
+def test_an_erasure_that_fails_again_is_tried_again_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that takes new records but not yet the erasure gets none, so that the erasure cannot take them later."""
+    clock = TestClock()
+    outbox = open_outbox(tmp_path, clock=clock)
+    put(outbox, 0)
+    blocked = Blocked(outbox, clock)
+    assert outbox.raise_generation(4) == 1
+    put(outbox, 1)
+    blocked.end()
+    with monkeypatch.context() as failing:
+        failing.setattr(OutboxTable, "erase", busy)
+        put(outbox, 2)
+    assert outbox.state == "full"
+    clock.advance(RETRY_MS / 1000)
+
+    assert numbers(outbox) == [1, 2]
+    assert outbox.state == "ok"
+    again = reopened(outbox, tmp_path)
+    assert (again.generation, numbers(again)) == (4, [1, 2])
+
+
+def damaged(_table: OutboxTable) -> None:
+    """Fail as SQLite does on a page that is garbage."""
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    raise error
+
+
+def busy(table: OutboxTable, generation: int) -> None:
+    """Fail as SQLite does when someone else writes; memory is never busy."""
+    if table.db.execute("PRAGMA database_list").fetchone()[2]:
+        raise sqlite3.OperationalError("database is locked")
+    real_erase(table, generation)
+
+
+real_erase = OutboxTable.erase

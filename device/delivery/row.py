@@ -1,0 +1,38 @@
+"""A row of the outbox: one record, encoded, with its stamp."""
+
+from typing import Literal, NamedTuple
+
+from msgspec.structs import replace
+
+from broker.messages import Heard, Reading, decode, encode
+from device.delivery.timestamps import Stamp
+
+Kind = Literal["reading", "heard"]
+"""Of a record; also the last level of the topic that it is published on."""
+
+
+class Row(NamedTuple):
+    """One record on its way from the recorder to the server; `boot` and `seq` identify it."""
+
+    kind: Kind
+    boot: str
+    seq: int
+    payload: bytes
+    """The record as the wire wants it."""
+    stamp: Stamp
+
+    @classmethod
+    def of(cls, record: Reading | Heard, stamp: Stamp) -> "Row":
+        """Return the row of a new record."""
+        kind: Kind = "reading" if isinstance(record, Reading) else "heard"
+        return cls(kind, record.boot, record.seq, encode(record), stamp)
+
+    def restamped(self, stamp: Stamp) -> "Row":
+        """Return the row with its final stamp, and with its date in the payload if the clock is synchronised."""
+        if not stamp.synced:
+            return self._replace(stamp=stamp)
+        if self.kind == "reading":
+            payload = encode(replace(decode(self.payload, Reading), at=stamp.at_ms, clock_synced=True))
+        else:
+            payload = encode(replace(decode(self.payload, Heard), at=stamp.at_ms))
+        return self._replace(payload=payload, stamp=stamp)
