@@ -79,7 +79,7 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         (["device", "run"], {"MOODWIRE_MQTT_PASSWORD_FILE": "/no/such/path"}, "/no/such/path"),
         (["device", "run", "--clips", "/no/such/path"], {}, "no file or folder '/no/such/path' to play"),
         (["device", "run", "--clips", "samples", "--model", "nonsense"], {}, "no bundle 'nonsense'"),
-        (["device", "run", "--clips", "samples", "--state-dir", __file__], {}, "is state_dir another user's"),
+        (["device", "run", "--clips", "samples", "--state-dir", __file__], {}, "check who owns state_dir"),
         (["device", "run", "--clips", "samples", "--identity", "me"], {}, "'me' is not a MAC address"),
         (["device", "run", "--clips", "samples", "--mqtt-url", "http://x"], {}, "mqtt_url 'http://x'"),
         (["server", "run", "--redis-url", "http://x"], {}, "http://x"),
