@@ -113,12 +113,6 @@ COMMANDS = {
         "server.ops.doctor:doctor",
         "check everything that the server needs, and say what to do",
     ),
-    "server migrate": Command(
-        "server",
-        "server.settings:ServerSettings",
-        "server.ops.migrate:migrate",
-        "migrate the store to this version's layout",
-    ),
     "server live": Command("server", "server.settings:ServerSettings", "server.cli:live", "serve live events"),
     "dashboard": Command(
         "dashboard", "dashboard.settings:DashboardSettings", "dashboard.commands:run", "serve the live page"

@@ -15,7 +15,7 @@ import yaml
 from services import RunningStore
 
 from moodwire import COMMANDS, PREFIX
-from server.store import layout
+from server.store import keys
 from wiring.setup import SetupSettings, setup
 
 ROOT = Path(__file__).parent.parent
@@ -207,7 +207,7 @@ def test_health_check_of_ingest_tells_the_heartbeat(redis_store: RunningStore) -
         return subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, check=False).returncode
 
     assert check() == 1
-    redis_store.client.set(layout.HEARTBEAT, "1")
+    redis_store.client.set(keys.HEARTBEAT, "1")
     assert check() == 0
 
 

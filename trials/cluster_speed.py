@@ -18,7 +18,7 @@ from pathlib import Path
 import redis
 
 from server.store.embedded import store_command
-from server.store.layout import DAY_MS
+from server.store.keys import DAY_MS
 from server.store.redis_store import RedisStore
 from trials import load
 from trials.processes import free_port, running, wait_until

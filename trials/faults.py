@@ -30,9 +30,9 @@ from device.delivery.timestamps import Stamp, Timestamps
 from device.settings import DeviceSettings
 from device.system import identity
 from server.errors import StoreAwayError
-from server.store import layout
+from server.store import rollups
 from server.store.embedded import store_command
-from server.store.layout import DAY_MS
+from server.store.keys import DAY_MS
 from server.store.redis_store import RedisStore
 from trials import load
 from trials.processes import PASSWORD, free_port, wait_until
@@ -267,7 +267,7 @@ def count(kept: RedisStore, sender: Sender) -> Count:
     counters = (
         device.readings,
         sum(boot.records for boot in kept.boots(sender.device)),
-        sum(int(table.count.sum()) for table in kept.rollups(sender.device, layout.DAY, 0, end)),
+        sum(int(table.count.sum()) for table in kept.rollups(sender.device, rollups.DAY, 0, end)),
     )
     boot = next(boot for boot in kept.boots(sender.device) if boot.boot == sender.boot)
     return Count(

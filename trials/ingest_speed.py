@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from broker import embedded, messages, topics
-from server.store import layout
+from server.store import keys
 from trials import load
 from trials.processes import (
     PASSWORD,
@@ -128,7 +128,7 @@ def _stored(store: Store, total: int, ours: bool) -> Callable[[], bool]:  # noqa
         for ids in (sorted(missing)[:5], sorted(missing)):
             pipe = store.client.pipeline(transaction=False)
             for device in ids:
-                pipe.hget(layout.base(device), "readings") if ours else pipe.llen(topics.topic(device, "reading"))
+                pipe.hget(keys.base(device), "readings") if ours else pipe.llen(topics.topic(device, "reading"))
             have = [int(count or 0) >= each for count in pipe.execute()]
             missing.difference_update(device for device, complete in zip(ids, have, strict=True) if complete)
             if not all(have):

@@ -21,7 +21,7 @@ from typing import Any
 
 from server.query import series, time_range
 from server.query.time_range import Range
-from server.store import layout
+from server.store import codec, keys
 from server.store.redis_store import RedisStore
 from trials import load
 from trials.processes import Store, free_port, running, running_store, wait_until
@@ -144,8 +144,8 @@ def _serving(store: Store, folder: Path) -> Iterator[_Rest]:
 
 def _fill(running: Store, device: str, total: int, end: int) -> None:
     """Write readings, newest first, as bytes that are made quickly."""
-    text, _ = layout.pack_reading(load.reading(0, 0, end))
-    patterns = [layout.pack_reading(load.reading(0, seq, end))[1] for seq in range(997)]
+    text, _ = codec.pack_reading(load.reading(0, 0, end))
+    patterns = [codec.pack_reading(load.reading(0, seq, end))[1] for seq in range(997)]
     parts = [(pattern[:HEAD], pattern[HEAD + NUMBERS.size :]) for pattern in patterns]
     keep = (KEEP_DAYS * DAY_MS, 730 * DAY_MS)
     for start in range(0, total, TOGETHER):
@@ -154,7 +154,7 @@ def _fill(running: Store, device: str, total: int, end: int) -> None:
             head, tail = parts[seq % len(parts)]
             words += [text, head + NUMBERS.pack(seq, 0, end - (seq + 1) * 1000) + tail]
         call: Any = running.client.execute_command
-        call("FCALL", layout.function("write"), 1, layout.base(device), *keep, TOGETHER, *words)
+        call("FCALL", keys.function("write"), 1, keys.base(device), *keep, TOGETHER, *words)
 
 
 def _say(what: str, works: Mapping[str, Callable[[], object]]) -> None:

@@ -17,7 +17,7 @@ from server.alerts.rules import MINUTE_MS, AlertState, Change, Measured, Rule, e
 from server.errors import StoreAwayError, UnusableError
 from server.query.time_range import rfc3339
 from server.settings import ServerSettings
-from server.store import layout
+from server.store import codec, rollups
 from server.store.redis_store import RedisStore, open_store
 from server.store.types import Device
 
@@ -148,12 +148,12 @@ class Evaluator:
     def _measure(self, rule: Rule, device: str, start: int, end: int) -> Measured:
         """Return the mean score of a rule's label over all readings in a range of Unix ms that have the label."""
         total = readings = 0
-        for table in self._store.rollups(device, layout.MINUTE, start, end):
+        for table in self._store.rollups(device, rollups.MINUTE, start, end):
             if rule.label in table.schema.labels:
                 column: Any = table.table["labels"][:, table.schema.labels.index(rule.label)]
                 total += int(column["sum"].sum())
                 readings += int(table.table["count"].sum())
-        return Measured(total / readings / layout.SCORE_UNITS if readings else 0.0, readings)
+        return Measured(total / readings / codec.SCORE_UNITS if readings else 0.0, readings)
 
     def _notify(self, rule: Rule, device: Device, change: Change, now: int, measured: Measured) -> None:
         alert = Alert(

@@ -14,7 +14,7 @@ from server.errors import StoreAwayError, UnusableError
 from server.live.app import create_app
 from server.live.broadcast import Broadcast
 from server.settings import ServerSettings
-from server.store import migrations
+from server.store import layout
 from server.store.redis_store import RedisStore
 from server.web.auth import Guard
 
@@ -33,7 +33,7 @@ def serve(store: RedisStore, settings: ServerSettings) -> None:
         UnusableError: the address or port cannot be listened on, or the store holds data in another layout.
     """
     with contextlib.suppress(StoreAwayError):  # `follow` waits for it
-        migrations.check(store)
+        layout.check(store.execute)
     _allow_many_connections()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn ends in order on these, and then raises them once more

@@ -1,1 +1,1 @@
-"""Commands for operators: backup and restore, the doctor, tokens, migration."""
+"""Commands for operators: backup and restore, the doctor, tokens."""

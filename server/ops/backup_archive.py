@@ -29,14 +29,15 @@ from server.ops.backup_format import (
     ReadingsLine,
     RollupsLine,
 )
-from server.store import layout
-from server.store.layout import DAY_MS, Schema
+from server.store import codec, keys, rollups
+from server.store.keys import DAY_MS
 from server.store.redis_store import RedisStore
+from server.store.types import Schema
 from server.store.writer import Word
 
 _PAGE = 1000
 _NO_BOOT = "0" * 16
-_LEVELS = (layout.DAY, layout.HOUR, layout.MINUTE)
+_LEVELS = (rollups.DAY, rollups.HOUR, rollups.MINUTE)
 _SUMS = ("sum", "won_sum", "min", "max")
 
 
@@ -51,7 +52,7 @@ def export(store: RedisStore) -> Iterator[AnyLine]:
     yield Head(1, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), version("moodwire"))
     devices = readings = 0
     after = "-"
-    while ids := store.execute("ZRANGEBYLEX", layout.DEVICES, after, "+", "LIMIT", 0, _PAGE):
+    while ids := store.execute("ZRANGEBYLEX", keys.DEVICES, after, "+", "LIMIT", 0, _PAGE):
         for device in ids:
             for line in _device(store, device.decode()):
                 devices += isinstance(line, DeviceLine)
@@ -62,8 +63,8 @@ def export(store: RedisStore) -> Iterator[AnyLine]:
 
 
 def _device(store: RedisStore, device: str) -> Iterator[AnyLine]:
-    base = layout.base(device)
-    found = store.execute("FCALL_RO", layout.function("survey"), 1, base, store.retention_ms)
+    base = keys.base(device)
+    found = store.execute("FCALL_RO", keys.function("survey"), 1, base, store.retention_ms)
     meta, schemas, boots, bitmaps, days, readings, heard = found
     about = {name.decode(): value.decode("utf-8", "replace") for name, value in _pairs(meta)}
     gen = int(about.get("gen", 0))
@@ -81,7 +82,7 @@ def _device(store: RedisStore, device: str) -> Iterator[AnyLine]:
             version=about.get("version", ""),
         )
     for (name, packed), bitmap in zip(_pairs(boots), bitmaps, strict=True):
-        boot = layout.unpack_boot(name, packed)
+        boot = codec.unpack_boot(name, packed)
         if bitmap and boot.records:
             yield BootLine(
                 device=device,
@@ -93,11 +94,11 @@ def _device(store: RedisStore, device: str) -> Iterator[AnyLine]:
                 last_arrival=boot.last_arrival,
                 seen=_rows_of_ones(bitmap),
             )
-    kinds = {int(number): layout.schema(text.decode()) for text, number in _pairs(schemas)}
+    kinds = {int(number): codec.parse_schema(text.decode()) for text, number in _pairs(schemas)}
     for hour, length in _pairs(readings):
         values = store.execute("LRANGE", f"{base}:r:{hour}", 0, length - 1)
-        for number in sorted({layout.reading_schema(value) for value in values}):
-            own = [value for value in values if layout.reading_schema(value) == number]
+        for number in sorted({value[codec.SCHEMA_BYTE] for value in values}):
+            own = [value for value in values if value[codec.SCHEMA_BYTE] == number]
             yield ReadingsLine(
                 device=device, generation=gen, kind=_kind(kinds[number]), rows=_rows(kinds[number], hour, own)
             )
@@ -106,7 +107,7 @@ def _device(store: RedisStore, device: str) -> Iterator[AnyLine]:
         yield HeardLine(
             device=device,
             generation=gen,
-            rows=[HeardRow(*layout.unpack_heard_whole(chunk, value)) for value in values],
+            rows=[HeardRow(*codec.unpack_heard_whole(chunk, value)) for value in values],
         )
     yield from _events(store, device, gen)
     yield from _rollups(store, device, gen, [int(day) for day in days])
@@ -117,8 +118,8 @@ def _device(store: RedisStore, device: str) -> Iterator[AnyLine]:
 
 def _rows(kind: Schema, hour: int, values: list[bytes]) -> list[ReadingRow]:
     """Return readings of one kind and hour."""
-    table = layout.unpack_readings(kind, [(hour, b"".join(values))])
-    synced = [layout.reading_clock_synced(value) for value in values]
+    table = codec.unpack_readings(kind, [(hour, b"".join(values))])
+    synced = [codec.reading_clock_synced(value) for value in values]
     columns = (table.at.tolist(), table.speech.tolist(), table.level_dbfs.tolist(), synced, table.scores.tolist())
     return [
         ReadingRow(at, "speech" if speech else "uncertain", level, clock, scores)
@@ -128,7 +129,7 @@ def _rows(kind: Schema, hour: int, values: list[bytes]) -> list[ReadingRow]:
 
 def _events(store: RedisStore, device: str, gen: int) -> Iterator[EventsLine]:
     after = "-"
-    while entries := store.execute("XRANGE", f"{layout.base(device)}:events", after, "+", "COUNT", _PAGE):
+    while entries := store.execute("XRANGE", f"{keys.base(device)}:events", after, "+", "COUNT", _PAGE):
         rows = [(name.decode(), fields[b"kind"].decode(), fields[b"model"].decode()) for name, fields in entries]
         yield EventsLine(device=device, generation=gen, rows=rows)
         after = f"({rows[-1][0]}"
@@ -156,14 +157,14 @@ def _rollups(store: RedisStore, device: str, gen: int, days: Sequence[int]) -> I
                 )
 
 
-def _sums(table: layout.Rollups) -> list[list[int]]:
+def _sums(table: rollups.Rollups) -> list[list[int]]:
     """Return rollups as `rollups.lua` keeps them unpacked: readings, uncertain ones, and 24 numbers for each label."""
     labels = table.table["labels"]
     parts = [labels[name][:, :, None].astype(np.int64) for name in _SUMS]
     each = np.concatenate([*parts, labels["all"], labels["won"]], axis=2)
     heads = np.stack([table.table["count"], table.table["uncertain"]], axis=1)
     found: list[list[int]] = np.concatenate(
-        [heads, each.reshape(len(heads), each.shape[1] * layout.SUMS_PER_LABEL)], axis=1
+        [heads, each.reshape(len(heads), each.shape[1] * rollups.SUMS_PER_LABEL)], axis=1
     ).tolist()
     return found
 
@@ -171,7 +172,7 @@ def _sums(table: layout.Rollups) -> list[list[int]]:
 def _added(sums: list[int], other: list[int]) -> list[int]:
     """Return two rollups of one slot as one: lowest scores are the lower, highest the higher, the rest adds up."""
     found = [one + two for one, two in zip(sums, other, strict=True)]
-    for first in range(2, len(found), layout.SUMS_PER_LABEL):
+    for first in range(2, len(found), rollups.SUMS_PER_LABEL):
         found[first + 2] = min(sums[first + 2], other[first + 2])
         found[first + 3] = max(sums[first + 3], other[first + 3])
     return found
@@ -185,14 +186,14 @@ def restore(store: RedisStore, line: AnyLine) -> Counter[str]:
     """
     if not isinstance(line, Line):
         return Counter()
-    base = layout.base(line.device)
+    base = keys.base(line.device)
     keep_ms, keep_rollups_ms = store.retention_ms, store.rollup_retention_ms
 
     def call(name: str, *words: Word) -> Any:
-        return store.execute("FCALL", layout.function(name), 1, base, line.generation, *words)
+        return store.execute("FCALL", keys.function(name), 1, base, line.generation, *words)
 
     if isinstance(line, DeviceLine):
-        store.execute("ZADD", layout.DEVICES, 0, line.device)
+        store.execute("ZADD", keys.DEVICES, 0, line.device)
         seen = (line.erased_at, line.first_seen, line.last_seen)
         call("restore_device", *seen, line.name, line.state, line.labels, line.model, line.version)
     elif isinstance(line, BootLine):
@@ -200,18 +201,18 @@ def restore(store: RedisStore, line: AnyLine) -> Counter[str]:
         bitmap = _bitmap(line.seen)
         call("restore_boot", keep_ms, bytes.fromhex(line.boot), *times, line.seen[-1][1], bitmap)
     elif isinstance(line, ReadingsLine) and line.rows:
-        packed = [layout.pack_reading(_reading(line.kind, row)) for row in line.rows]
+        packed = [codec.pack_reading(_reading(line.kind, row)) for row in line.rows]
         answer = call("restore_records", keep_ms, keep_rollups_ms, packed[0][0], *(value for _, value in packed))
         return _outcomes("readings", answer, len(line.rows))
     elif isinstance(line, HeardLine) and line.rows:
-        values = [layout.pack_heard(_heard(row)) for row in line.rows]
+        values = [codec.pack_heard(_heard(row)) for row in line.rows]
         return _outcomes("heard", call("restore_records", keep_ms, keep_rollups_ms, "", *values), len(values))
     elif isinstance(line, EventsLine):
         words = [word for row in line.rows for word in row]
         return Counter({"events restored": call("restore_events", keep_rollups_ms, *words)})
     elif isinstance(line, RollupsLine):
         nothing = ReadingRow(0, "speech", 0.0, clock_synced=False, scores=[0.0] * len(line.kind.labels))
-        text, _ = layout.pack_reading(_reading(line.kind, nothing))
+        text, _ = codec.pack_reading(_reading(line.kind, nothing))
         slots: list[Word] = [word for slot, sums in line.rows for word in (slot, msgspec.json.encode(sums))]
         call("restore_rollups", keep_rollups_ms, line.level, line.group, text, *slots)
     return Counter()

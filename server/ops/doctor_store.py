@@ -11,7 +11,7 @@ import redis
 from common.report import Finding, worst
 from server.errors import StoreAwayError
 from server.settings import ServerSettings
-from server.store import layout, migrations
+from server.store import keys, layout
 from server.store.client import Error, Nodes
 from server.store.redis_store import RedisStore
 
@@ -117,12 +117,13 @@ def _version(server: _Server, about: dict[str, Any]) -> Finding:
 
 
 def _layout(store: RedisStore) -> Finding:
-    found = migrations.found(store)
+    found = layout.found(store.execute)
     if found is None:
         return Finding("layout", "ok", "the store is empty")
-    if found == layout.VERSION:
+    if found == keys.LAYOUT_VERSION:
         return Finding("layout", "ok", f"the data has layout {found}")
-    return Finding("layout", "fail", f"the store holds data in layout {found}", "`moodwire server migrate` says more")
+    seen = f"the store holds data in layout {found}, and this version reads layout {keys.LAYOUT_VERSION}"
+    return Finding("layout", "fail", seen, "use the version that wrote it, or an empty store")
 
 
 def _durability(server: _Server, persistence: dict[str, Any]) -> Finding:

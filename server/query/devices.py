@@ -7,8 +7,9 @@ from server.errors import ProblemError
 from server.query import series, time_range
 from server.query.time_range import Range
 from server.settings import ServerSettings
-from server.store.layout import DAY_MS, MINUTE
+from server.store.keys import DAY_MS
 from server.store.redis_store import RedisStore
+from server.store.rollups import MINUTE
 from server.store.types import Device
 
 _A_WHILE_MS = 10_000

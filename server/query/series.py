@@ -10,10 +10,11 @@ import numpy as np
 from server.query import time_range
 from server.query.intervals import Interval, clip, join, join_many, runs, without
 from server.query.time_range import Range
-from server.store import layout
-from server.store.layout import SCORE_UNITS, Floats, Readings, Rollups
+from server.store import rollups
+from server.store.codec import SCORE_UNITS
 from server.store.redis_store import RedisStore
-from server.store.varint import Ints
+from server.store.rollups import Rollups
+from server.store.types import Boot, Floats, Ints, Readings
 
 SpanKind = Literal["silence", "uncertain", "paused", "offline", "missing"]
 BINS = 10
@@ -139,7 +140,7 @@ class _Part:
     """Shape (n, labels), in ten-thousandths."""
 
 
-def _parts(store: RedisStore, device: str, level: layout.Resolution | None, inside: Range) -> Iterator[_Part]:
+def _parts(store: RedisStore, device: str, level: rollups.Resolution | None, inside: Range) -> Iterator[_Part]:
     """Yield what a range holds, of single readings or of a rollup."""
     if level is None:
         for raw in store.readings(device, *inside):
@@ -203,7 +204,7 @@ def summary(store: RedisStore, device: str, asked: Range, *, raw_is_kept: bool) 
         for raw in store.readings(device, *asked):
             _add_readings(result, raw)
         return result
-    result = Summary(time_range.widen(asked, layout.MINUTE.slot_ms))
+    result = Summary(time_range.widen(asked, rollups.MINUTE.slot_ms))
     for rolled in store.totals(device, *result.range):
         _add_rollups(result, rolled)
     return result
@@ -242,7 +243,7 @@ def _add_rollups(result: Summary, rolled: Rollups) -> None:
         tally.won += sums["won"].sum(axis=0, dtype=np.int64)
 
 
-def overlapping(boots: list[layout.Boot]) -> bool:
+def overlapping(boots: list[Boot]) -> bool:
     """Return whether two boots sent in turns for the same time, so that two devices have one id.
 
     A device whose clock steps back over a restart has two boots for the same time too, but the second one's records
@@ -251,7 +252,7 @@ def overlapping(boots: list[layout.Boot]) -> bool:
     Args:
         boots: Sorted by their first time.
     """
-    open_boots: list[layout.Boot] = []
+    open_boots: list[Boot] = []
     for boot in boots:
         open_boots = [other for other in open_boots if other.last_at > boot.first_at]
         for other in open_boots:

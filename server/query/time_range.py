@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from server.errors import ProblemError
-from server.store import layout
+from server.store import keys, rollups
 
 MOST_POINTS = 1000
 HOUR_MS = 3_600_000
@@ -15,7 +15,7 @@ HOUR_MS = 3_600_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_S = 253_402_300_800
 """The end of the year 9999."""
-_UNITS_MS = {"s": 1000, "m": 60_000, "h": HOUR_MS, "d": layout.DAY_MS}
+_UNITS_MS = {"s": 1000, "m": 60_000, "h": HOUR_MS, "d": keys.DAY_MS}
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400)
 _TIME_RIGHT = "RFC 3339 like 2026-01-31T12:00:00Z (write + as %2B), or Unix seconds, is right"
 _STEP_RIGHT = "a whole number with s, m, h or d, like 10s or 1m, is right"
@@ -89,12 +89,12 @@ def parse_step(text: str, asked: Range, *, raw_is_kept: bool, picked_points: int
         ProblemError: 400, it is no step, or there would be more than 1000 points.
     """
     if not text:
-        return _finest(asked, 1000 if raw_is_kept else layout.MINUTE.slot_ms, picked_points)
+        return _finest(asked, 1000 if raw_is_kept else rollups.MINUTE.slot_ms, picked_points)
     match = re.fullmatch(r"(\d{1,9})([smhd])", text)
     step = int(match[1]) * _UNITS_MS[match[2]] if match else 0
     if not step:
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"step {text!r} is not a step: {_STEP_RIGHT}")
-    if step > layout.MINUTE.slot_ms and step % layout.MINUTE.slot_ms:
+    if step > rollups.MINUTE.slot_ms and step % rollups.MINUTE.slot_ms:
         raise ProblemError(
             HTTPStatus.BAD_REQUEST,
             f"step {text!r} is more than a minute but not whole minutes: whole minutes are right",
@@ -114,11 +114,11 @@ def points(asked: Range, step_ms: int) -> int:
     return -(-asked.end // step_ms) - asked.start // step_ms
 
 
-def resolution(step_ms: int) -> layout.Resolution | None:
+def resolution(step_ms: int) -> rollups.Resolution | None:
     """Return the rollup that a step is made of, or None if it takes single readings."""
-    if step_ms < layout.MINUTE.slot_ms:
+    if step_ms < rollups.MINUTE.slot_ms:
         return None
-    return next(kind for kind in (layout.DAY, layout.HOUR, layout.MINUTE) if step_ms % kind.slot_ms == 0)
+    return next(kind for kind in (rollups.DAY, rollups.HOUR, rollups.MINUTE) if step_ms % kind.slot_ms == 0)
 
 
 def widen(asked: Range, slot_ms: int) -> Range:
@@ -132,4 +132,4 @@ def _finest(asked: Range, least_ms: int, most: int) -> int:
         if seconds * 1000 >= least_ms and points(asked, seconds * 1000) <= most:
             return seconds * 1000
     # One more day than the quotient, because a range may touch a day at each end.
-    return math.ceil((asked.end - asked.start) / layout.DAY_MS / (most - 1)) * layout.DAY_MS
+    return math.ceil((asked.end - asked.start) / keys.DAY_MS / (most - 1)) * keys.DAY_MS

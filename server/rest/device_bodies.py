@@ -8,8 +8,7 @@ from server.query import series
 from server.query.series import Grid, Span
 from server.query.time_range import rfc3339
 from server.rest import responses
-from server.store.layout import Boot
-from server.store.types import Device
+from server.store.types import Boot, Device
 
 
 def device(device: Device) -> responses.Device:

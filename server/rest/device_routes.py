@@ -15,7 +15,7 @@ from server.rest import csv_format, device_bodies, event_pages, http_headers, op
 from server.rest.blueprint import make_blueprint, services
 from server.rest.palette import EMOTIONS
 from server.rest.responses import respond
-from server.store.layout import Boot
+from server.store.types import Boot
 
 blueprint = make_blueprint("devices")
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from server.errors import ProblemError, StoreAwayError, UnusableError
 from server.rest.blueprint import services
-from server.store import migrations
+from server.store import layout
 from server.store.redis_store import RedisStore
 
 blueprint = Blueprint("health", __name__)
@@ -43,7 +43,7 @@ def metrics() -> Response:
 def _check_store(store: RedisStore) -> str:
     try:
         store.now()
-        migrations.check(store)
+        layout.check(store.execute)
     except (StoreAwayError, UnusableError) as error:
         return str(error)
     return _OK

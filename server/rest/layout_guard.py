@@ -6,11 +6,11 @@ from http import HTTPStatus
 from flask import Flask, request
 
 from server.errors import ProblemError, StoreAwayError, UnusableError
-from server.store import migrations
+from server.store import layout
 from server.store.redis_store import RedisStore
 
 _FRESH_S = 2.0
-"""So soon it is noticed that the store was migrated, or exchanged."""
+"""How soon a store with another layout is noticed."""
 _WITHOUT_STORE = ("/livez", "/readyz")
 """The second says itself what is wrong."""
 
@@ -28,7 +28,7 @@ def add_check(app: Flask, store: RedisStore) -> None:
         if time.monotonic() >= again_s:
             again_s = time.monotonic() + _FRESH_S
             try:
-                migrations.check(store)
+                layout.check(store.execute)
             except UnusableError as error:
                 wrong = str(error)
             except StoreAwayError:

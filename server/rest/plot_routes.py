@@ -18,7 +18,7 @@ from server.query import series, time_range
 from server.query.series import Summary
 from server.rest import http_headers, openapi, params, plots
 from server.rest.blueprint import make_blueprint, services
-from server.store.layout import MINUTE
+from server.store.rollups import MINUTE
 from server.store.types import Device
 
 blueprint = make_blueprint("plots")

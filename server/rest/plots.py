@@ -15,7 +15,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from server.query.series import BINS, Grid, Span, SpanKind, Summary
 from server.query.time_range import Range
 from server.rest.palette import emotion
-from server.store.layout import DAY_MS
+from server.store.keys import DAY_MS
 
 Form = Literal["png", "svg"]
 POINTS = 300

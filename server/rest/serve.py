@@ -13,7 +13,7 @@ from server.errors import StoreAwayError, UnusableError
 from server.rest.app import create_app
 from server.rest.blueprint import PREFIX
 from server.settings import ServerSettings
-from server.store import migrations
+from server.store import layout
 from server.store.redis_store import RedisStore
 from server.web.auth import Guard
 
@@ -33,7 +33,7 @@ def serve(store: RedisStore, settings: ServerSettings) -> None:
         UnusableError: the address or port cannot be listened on, or the store holds data in another layout.
     """
     with contextlib.suppress(StoreAwayError):  # it is waited for
-        migrations.check(store)
+        layout.check(store.execute)
     guard = Guard(settings, store)
     try:
         server = waitress.server.create_server(
@@ -62,7 +62,7 @@ def _prepare(store: RedisStore, guard: Guard) -> None:
     said = ""
     while True:
         try:
-            migrations.check(store)
+            layout.check(store.execute)
             guard.prepare()
         except (StoreAwayError, UnusableError) as error:
             what = "it does" if isinstance(error, StoreAwayError) else "that is mended"

@@ -14,7 +14,7 @@ import msgspec
 from broker import messages
 from broker.messages import Command, CommandResponse
 from broker.topics import CommandName
-from server.store import layout
+from server.store import keys
 
 LIFETIME_MS = 300_000
 """How long an order may wait for its device; after that nobody expects any more that it happens."""
@@ -113,7 +113,7 @@ class CommandQueue:
                 ("HSET", key, transaction, msgspec.json.encode(entry)),
                 ("EXPIRE", key, HISTORY_S),
                 (
-                    *("XADD", layout.COMMANDS, "*", "device", device, "name", name, "transaction", transaction),
+                    *("XADD", keys.COMMANDS, "*", "device", device, "name", name, "transaction", transaction),
                     *("payload", messages.encode(command), "once", once, "until", entry.asked_at + LIFETIME_MS),
                 ),
             ]
@@ -139,14 +139,14 @@ class CommandQueue:
         An order may come twice, which a device notices by its transaction; but it does not remember transactions over
         a restart, so what must not happen twice is not sent to another boot.
         """
-        (entries,) = self._ask_all([("XRANGE", layout.COMMANDS, self._looked_at, "+", "COUNT", _PAGE)])
+        (entries,) = self._ask_all([("XRANGE", keys.COMMANDS, self._looked_at, "+", "COUNT", _PAGE)])
         self._looked_at = f"({entries[-1][0].decode()}" if len(entries) == _PAGE else "-"
         if not entries:
             return []
         questions: list[tuple[str | int | bytes, ...]] = []
         for _, fields in entries:
             device = fields[b"device"].decode()
-            questions.append(("HMGET", layout.base(device), "state", "status_boot", "connection"))
+            questions.append(("HMGET", keys.base(device), "state", "status_boot", "connection"))
             questions.append(("HMGET", _key(device), *_fields(fields[b"transaction"])))
         replies, now = self._ask_all(questions), self._now()
         found, ended = [], []
@@ -162,7 +162,7 @@ class CommandQueue:
                 if sent is None or (new_connection and not (new_boot and int(fields[b"once"]))):
                     found.append(_order(fields, here))
         if ended:
-            self._ask_all([("XDEL", layout.COMMANDS, *ended)])
+            self._ask_all([("XDEL", keys.COMMANDS, *ended)])
         return found
 
     def note_sent(self, order: DueCommand) -> None:
@@ -177,7 +177,7 @@ def new_transaction() -> str:
 
 
 def _key(device: str) -> str:
-    return f"{layout.base(device)}:orders"
+    return f"{keys.base(device)}:orders"
 
 
 def _fields(transaction: str | bytes) -> tuple[bytes, bytes, bytes]:

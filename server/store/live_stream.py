@@ -14,8 +14,8 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from broker.messages import Message, Reading, Status
-from server.store import layout
-from server.store.layout import SCORE_UNITS
+from server.store import keys
+from server.store.codec import SCORE_UNITS
 
 KEPT_MS = 120_000
 """So long a listener may be away and goes on where it was."""
@@ -112,8 +112,8 @@ class LiveStream:
         if readings or statuses:
             packed = _encoder.encode(LiveBatch(list(kinds), readings, statuses))
             oldest = self._clock() - KEPT_MS
-            self._news.append(("XADD", layout.LIVE, "MINID", "~", oldest, "*", "batch", packed))
-            self._news.append(("PEXPIRE", layout.LIVE, KEPT_MS))
+            self._news.append(("XADD", keys.LIVE, "MINID", "~", oldest, "*", "batch", packed))
+            self._news.append(("PEXPIRE", keys.LIVE, KEPT_MS))
 
     def commands(self) -> list[tuple[str | int | bytes, ...]]:
         """Return the commands that tell what was noted, once; if they fail, listeners miss it and nobody else does."""
@@ -133,21 +133,21 @@ class LiveStream:
 
     def clear(self) -> None:
         """Forget everything that is kept, because some of it has been erased; listeners who come again are told."""
-        self._ask_all([("XTRIM", layout.LIVE, "MAXLEN", 0)])
+        self._ask_all([("XTRIM", keys.LIVE, "MAXLEN", 0)])
 
     def end(self) -> Position:
         """Return a place behind everything that is there, and before all that comes."""
-        (found,) = self._ask_all([("XREVRANGE", layout.LIVE, "+", "-", "COUNT", 1)])
+        (found,) = self._ask_all([("XREVRANGE", keys.LIVE, "+", "-", "COUNT", 1)])
         return _behind(found[0][0]) if found else Position(0, 0, 0)
 
     def start(self) -> Position | None:
         """Return the first place that is kept, or None if nothing is."""
-        (found,) = self._ask_all([("XRANGE", layout.LIVE, "-", "+", "COUNT", 1)])
+        (found,) = self._ask_all([("XRANGE", keys.LIVE, "-", "+", "COUNT", 1)])
         return _behind(found[0][0])._replace(nth=0) if found else None
 
     def after(self, position: Position, entries: int) -> tuple[list[LiveEvent], Position]:
         """Return the events after a position, of so many entries at most, and the position after them."""
-        (found,) = self._ask_all([("XRANGE", layout.LIVE, position.entry, "+", "COUNT", entries + 1)])
+        (found,) = self._ask_all([("XRANGE", keys.LIVE, position.entry, "+", "COUNT", entries + 1)])
         events = [event for name, fields in found for event in _events(name, fields[b"batch"])]
         behind = max(position, _behind(found[-1][0])) if found else position
         return [event for event in events if event.position > position], behind

@@ -8,19 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from server.store import layout
-from server.store.types import Device, DeviceEvent, Latest
+from server.store import codec
+from server.store.rollups import OPEN_SCHEMA_BYTE, Resolution, Rollups, roll_up, unpack_rollups
+from server.store.types import Device, DeviceEvent, Latest, Readings, Schema
 
 _TEXTS = frozenset([b"name", b"state", b"labels", b"model", b"version"])
-_SCHEMA_AT = 3
-"""Which byte of a reading is its schema's number, and below the same while it is not yet in the rollups."""
-_OPEN_SCHEMA_AT = 6
 
 
 class Group(NamedTuple):
     """A key of rollups, and which of its slots are asked for."""
 
-    level: layout.Resolution
+    level: Resolution
     number: int
     start: int
     """Unix ms, as end."""
@@ -30,20 +28,20 @@ class Group(NamedTuple):
 
 def readings(
     schemas: dict[bytes, bytes], hours: Sequence[int], lists: Sequence[list[bytes]], start: int, end: int
-) -> list[layout.Readings]:
+) -> list[Readings]:
     """Return the readings of start <= at < end (Unix ms) in the lists of some hours, one table for each schema."""
     parts: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
     for hour, values in zip(hours, lists, strict=True):
-        for number in {value[_SCHEMA_AT] for value in values}:
-            own = [value for value in values if value[_SCHEMA_AT] == number] if len(schemas) > 1 else values
+        for number in {value[codec.SCHEMA_BYTE] for value in values}:
+            own = [value for value in values if value[codec.SCHEMA_BYTE] == number] if len(schemas) > 1 else values
             parts[number].append((hour, b"".join(own)))
     kinds = _kinds(schemas)
     tables = []
     for number, found in parts.items():
-        table = layout.unpack_readings(kinds[number], found)
+        table = codec.unpack_readings(kinds[number], found)
         inside = (table.at >= start) & (table.at < end)
         tables.append(
-            layout.Readings(
+            Readings(
                 table.schema, table.at[inside], table.speech[inside], table.level_dbfs[inside], table.scores[inside]
             )
         )
@@ -52,10 +50,10 @@ def readings(
 
 def rollups(
     schemas: dict[bytes, bytes],
-    wanted: Sequence[tuple[layout.Resolution, int, int]],
+    wanted: Sequence[tuple[Resolution, int, int]],
     waiting: list[bytes],
     groups: Iterable[tuple[Group, dict[bytes, bytes]]],
-) -> list[layout.Rollups]:
+) -> list[Rollups]:
     """Return rollups, and the readings that wait to join them, in tables of one schema each.
 
     Args:
@@ -78,10 +76,10 @@ def rollups(
     for schema in np.unique(kind_of[inside]).tolist():
         own = inside & (kind_of == schema)
         packed = list(itertools.compress(values, own.tolist()))
-        tables.append(layout.unpack_rollups(kinds[schema], at[own], packed))
-    for schema in {value[_OPEN_SCHEMA_AT] for value in waiting}:
-        open_ = [value for value in waiting if value[_OPEN_SCHEMA_AT] == schema]
-        tables.extend(layout.roll_up(kinds[schema], open_, *asked) for asked in wanted)
+        tables.append(unpack_rollups(kinds[schema], at[own], packed))
+    for schema in {value[OPEN_SCHEMA_BYTE] for value in waiting}:
+        open_ = [value for value in waiting if value[OPEN_SCHEMA_BYTE] == schema]
+        tables.extend(roll_up(kinds[schema], open_, *asked) for asked in wanted)
     return tables
 
 
@@ -101,7 +99,7 @@ def device(device: str, meta: dict[bytes, bytes], schemas: dict[bytes, bytes]) -
     labels: Iterable[str] = text["labels"].split(",") if "labels" in text else ()
     model = text.get("model", "")
     if b"latest" in meta:
-        at, number, speech, level_dbfs, scores = layout.unpack_latest(meta[b"latest"])
+        at, number, speech, level_dbfs, scores = codec.unpack_latest(meta[b"latest"])
         kind = kinds[number]
         latest = Latest(
             at, "speech" if speech else "uncertain", dict(zip(kind.labels, scores, strict=True)), level_dbfs
@@ -125,6 +123,6 @@ def device(device: str, meta: dict[bytes, bytes], schemas: dict[bytes, bytes]) -
     )
 
 
-def _kinds(schemas: dict[bytes, bytes]) -> dict[int, layout.Schema]:
+def _kinds(schemas: dict[bytes, bytes]) -> dict[int, Schema]:
     """Return schemas by their numbers."""
-    return {int(number): layout.schema(text.decode()) for text, number in schemas.items()}
+    return {int(number): codec.parse_schema(text.decode()) for text, number in schemas.items()}

@@ -11,14 +11,27 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from broker import messages
 from server.errors import StoreAwayError, UnusableError
 from server.settings import ServerSettings
-from server.store import layout, reader, writer
+from server.store import codec, keys, layout, reader, writer
 from server.store.client import Error, Nodes, Sent, Word, key_of, sync, waits_for_disk
 from server.store.command_queue import CommandQueue
 from server.store.live_stream import LiveStream
+from server.store.rollups import Resolution, Rollups, cover
 from server.store.tokens import Tokens
-from server.store.types import Device, DeviceEvent, DeviceMessage, Fleet, Job, Outcome, PendingWrite, Receipt
+from server.store.types import (
+    Boot,
+    Device,
+    DeviceEvent,
+    DeviceMessage,
+    Fleet,
+    HeardSpans,
+    Job,
+    Outcome,
+    PendingWrite,
+    Readings,
+    Receipt,
+)
 
-_LIBRARY = f"#!lua name=moodwire_{layout.VERSION}\n" + "".join(
+_LIBRARY = f"#!lua name=moodwire_{keys.LAYOUT_VERSION}\n" + "".join(
     Path(__file__).with_name(name).read_text() for name in ("rollups.lua", "store.lua", "commands.lua", "restore.lua")
 )
 _KEYS_PER_TRIP = 2000
@@ -87,21 +100,10 @@ class RedisStore:
         """Load the functions and check that what is confirmed is on disk."""
         for node in self._nodes.primaries():
             self._waits_for_disk = waits_for_disk(node, self.place)
-        self._check_layout()
+        layout.mark(self._do)
         for node in self._nodes.primaries():
             node.execute_command("FUNCTION LOAD", "REPLACE", _LIBRARY)  # type: ignore[no-untyped-call]
         self._indexed.clear()
-
-    def _check_layout(self) -> None:
-        """Mark an empty store with our layout; refuse one that holds another."""
-        if not self._do("EXISTS", layout.VERSION_KEY) and not self._do("EXISTS", layout.DEVICES):
-            self._do("SET", layout.VERSION_KEY, layout.VERSION)
-        found = int(self._do("GET", layout.VERSION_KEY) or 1)
-        if found != layout.VERSION:
-            raise UnusableError(
-                f"the store at {self.place} holds data in layout {found}, and this version reads and writes layout "
-                f"{layout.VERSION}: use an empty store, or the version that wrote it"
-            )
 
     @_reaching
     def now(self) -> int:
@@ -122,7 +124,7 @@ class RedisStore:
             self._indexed.clear()
             self._index_again_s = time.monotonic() + _INDEX_AGAIN_S
         fresh = {device for device, _ in batch} - self._indexed
-        others = [*beside, *(("ZADD", layout.DEVICES, 0, device) for device in fresh)]
+        others = [*beside, *(("ZADD", keys.DEVICES, 0, device) for device in fresh)]
         sent = self._nodes.send([*others, *(call.words for call in calls)], wait=self._waits_for_disk)
         return lambda: self._outcomes(batch, calls, sent, len(others), fresh)
 
@@ -160,7 +162,7 @@ class RedisStore:
         found: list[Device] = []
         while len(found) < limit:
             first = f"({after}" if after else "-"
-            ids = [member.decode() for member in self._do("ZRANGEBYLEX", layout.DEVICES, first, "+", "LIMIT", 0, limit)]
+            ids = [member.decode() for member in self._do("ZRANGEBYLEX", keys.DEVICES, first, "+", "LIMIT", 0, limit)]
             if not ids:
                 break
             found.extend(device for device in self._devices(ids) if device)
@@ -173,53 +175,53 @@ class RedisStore:
         return self._devices([device])[0]
 
     @_reaching
-    def boots(self, device: str) -> list[layout.Boot]:
+    def boots(self, device: str) -> list[Boot]:
         """Return the boots that have records, oldest first."""
-        key = layout.base(device)
+        key = keys.base(device)
         packed, generation = self._trip([("HGETALL", f"{key}:boots"), ("HGET", key, "gen")])
-        return layout.unpack_boots(packed, int(generation or 0))
+        return codec.unpack_boots(packed, int(generation or 0))
 
     @_reaching
     def first_day(self, device: str) -> int | None:
         """Return the start of the first day that holds anything, Unix ms."""
-        days = self._do("ZRANGE", f"{layout.base(device)}:days", 0, 0)
-        return int(days[0]) * layout.DAY_MS if days else None
+        days = self._do("ZRANGE", f"{keys.base(device)}:days", 0, 0)
+        return int(days[0]) * keys.DAY_MS if days else None
 
     @_reaching
-    def readings(self, device: str, start: int, end: int) -> list[layout.Readings]:
+    def readings(self, device: str, start: int, end: int) -> list[Readings]:
         """Return readings of start <= at < end (Unix ms), one table for each schema."""
         if start >= end:
             return []
-        key = layout.base(device)
-        hours = self._chunks(device, layout.HOUR_MS, start, end)
+        key = keys.base(device)
+        hours = self._chunks(device, keys.HOUR_MS, start, end)
         schemas, *lists = self._trip(
             [("HGETALL", f"{key}:schemas"), *(("LRANGE", f"{key}:r:{hour}", 0, -1) for hour in hours)]
         )
         return reader.readings(schemas, hours, lists, start, end)
 
     @_reaching
-    def rollups(self, device: str, level: layout.Resolution, start: int, end: int) -> list[layout.Rollups]:
+    def rollups(self, device: str, level: Resolution, start: int, end: int) -> list[Rollups]:
         """Return rollups whose slots begin in start <= at < end (Unix ms), in tables of one schema each."""
         return self._rollups(device, [(level, start, end)])
 
     @_reaching
-    def totals(self, device: str, start: int, end: int) -> list[layout.Rollups]:
+    def totals(self, device: str, start: int, end: int) -> list[Rollups]:
         """Return the days, hours and minutes that make up a range of whole minutes (Unix ms)."""
-        return self._rollups(device, layout.cover(start, end))
+        return self._rollups(device, cover(start, end))
 
     @_reaching
-    def heard(self, device: str, start: int, end: int) -> layout.HeardSpans:
+    def heard(self, device: str, start: int, end: int) -> HeardSpans:
         """Return the heard spans that end in start < end <= end (Unix ms), in order."""
-        chunks = self._chunks(device, layout.HEARD_CHUNK_MS, start, end + 1)
-        lists = self._trip([("LRANGE", f"{layout.base(device)}:heard:{chunk}", 0, -1) for chunk in chunks])
-        spans = layout.unpack_heard(zip(chunks, lists, strict=True))
+        chunks = self._chunks(device, keys.HEARD_CHUNK_MS, start, end + 1)
+        lists = self._trip([("LRANGE", f"{keys.base(device)}:heard:{chunk}", 0, -1) for chunk in chunks])
+        spans = codec.unpack_heard(zip(chunks, lists, strict=True))
         inside = (start < spans.end) & (spans.end <= end)
-        return layout.HeardSpans(*(column[inside] for column in spans))
+        return HeardSpans(*(column[inside] for column in spans))
 
     @_reaching
     def events(self, device: str, start: int, end: int) -> list[DeviceEvent]:
         """Return the last event before the range and those in it, in order."""
-        key = f"{layout.base(device)}:events"
+        key = f"{keys.base(device)}:events"
         before, inside = self._trip(
             [("XREVRANGE", key, max(start - 1, 0), "-", "COUNT", 1), ("XRANGE", key, start, max(end - 1, 0))]
         )
@@ -235,7 +237,7 @@ class RedisStore:
         """
         if start >= end:
             return None, []
-        key = f"{layout.base(device)}:events"
+        key = f"{keys.base(device)}:events"
         passed = bool(after) and int(after.partition("-")[0]) >= start
         first, before = (f"({after}", after) if passed else (str(start), f"({max(start, 1)}-0")
         found, last = self._trip(
@@ -250,9 +252,9 @@ class RedisStore:
 
         If a later step fails, ingest still tells the device, when it answers the next record of the old generation.
         """
-        generation, records, erased_at = self._do("FCALL", layout.function("erase"), 1, layout.base(device))
+        generation, records, erased_at = self._do("FCALL", keys.function("erase"), 1, keys.base(device))
         self.live_stream.clear()
-        job = self._do("XADD", layout.JOBS, "*", "device", device, "generation", generation)
+        job = self._do("XADD", keys.JOBS, "*", "device", device, "generation", generation)
         return Receipt(device, generation, records, erased_at, job.decode())
 
     @_reaching
@@ -260,18 +262,18 @@ class RedisStore:
         """Return the jobs that wait, oldest first."""
         return [
             Job(name.decode(), fields[b"device"].decode(), int(fields[b"generation"]))
-            for name, fields in self._do("XRANGE", layout.JOBS, "-", "+", "COUNT", 100)
+            for name, fields in self._do("XRANGE", keys.JOBS, "-", "+", "COUNT", 100)
         ]
 
     @_reaching
     def finish(self, job: Job) -> None:
         """Forget a job that has been carried out."""
-        self._do("XDEL", layout.JOBS, job.id)
+        self._do("XDEL", keys.JOBS, job.id)
 
     @_reaching
     def generation(self, device: str) -> int:
         """Return the erase generation of a device; 0 for an unknown one."""
-        return int(self._do("HGET", layout.base(device), "gen") or 0)
+        return int(self._do("HGET", keys.base(device), "gen") or 0)
 
     @_reaching
     def heartbeat(self, lifetime_s: int, malformed: int = 0) -> None:
@@ -280,8 +282,8 @@ class RedisStore:
         told = {**counts, "malformed": malformed} if malformed else counts
         self._trip(
             [
-                ("SET", layout.HEARTBEAT, "1", "EX", lifetime_s),
-                *(("HINCRBY", layout.WRITTEN, kind, count) for kind, count in told.items()),
+                ("SET", keys.HEARTBEAT, "1", "EX", lifetime_s),
+                *(("HINCRBY", keys.WRITTEN, kind, count) for kind, count in told.items()),
             ]
         )
         self._written_as.subtract(counts)
@@ -291,9 +293,9 @@ class RedisStore:
         """Return all listed devices in numbers."""
         states: Counter[str] = Counter()
         readings = 0
-        ids = [member.decode() for member in self._do("ZRANGE", layout.DEVICES, 0, -1)]
+        ids = [member.decode() for member in self._do("ZRANGE", keys.DEVICES, 0, -1)]
         for first_seen, state, count in self._trip(
-            [("HMGET", layout.base(device), "first_seen", "state", "readings") for device in ids]
+            [("HMGET", keys.base(device), "first_seen", "state", "readings") for device in ids]
         ):
             if first_seen is not None:
                 states[(state or b"unknown").decode()] += 1
@@ -303,12 +305,12 @@ class RedisStore:
     @_reaching
     def outcome_counts(self) -> dict[str, int]:
         """Return how many records have ever ended as what, by the kind of their outcome."""
-        return {kind.decode(): int(count) for kind, count in self._do("HGETALL", layout.WRITTEN).items()}
+        return {kind.decode(): int(count) for kind, count in self._do("HGETALL", keys.WRITTEN).items()}
 
     @_reaching
     def is_ingest_alive(self) -> bool:
         """Return whether ingest has said lately that it is there."""
-        return bool(self._do("EXISTS", layout.HEARTBEAT))
+        return bool(self._do("EXISTS", keys.HEARTBEAT))
 
     @property
     def tokens(self) -> Tokens:
@@ -354,9 +356,7 @@ class RedisStore:
 
     def _devices(self, ids: list[str]) -> list[Device | None]:
         """Return each device, or None for one that is not listed."""
-        commands = [
-            ("HGETALL", key) for device in ids for key in (layout.base(device), f"{layout.base(device)}:schemas")
-        ]
+        commands = [("HGETALL", key) for device in ids for key in (keys.base(device), f"{keys.base(device)}:schemas")]
         found = self._trip(commands)
         return [reader.device(device, *found[2 * i : 2 * i + 2]) for i, device in enumerate(ids)]
 
@@ -365,22 +365,22 @@ class RedisStore:
         touched = range(start // width_ms, (end - 1) // width_ms + 1)
         if len(touched) <= _FEW_CHUNKS:
             return [*touched]
-        low, high = start // layout.DAY_MS, (end - 1) // layout.DAY_MS
-        reach = width_ms // layout.DAY_MS
-        days = self._do("ZRANGEBYSCORE", f"{layout.base(device)}:days", low - reach, high + reach)
+        low, high = start // keys.DAY_MS, (end - 1) // keys.DAY_MS
+        reach = width_ms // keys.DAY_MS
+        days = self._do("ZRANGEBYSCORE", f"{keys.base(device)}:days", low - reach, high + reach)
         if reach:
             chunks = {int(day) // reach for day in days}
         else:
-            each = layout.DAY_MS // width_ms
+            each = keys.DAY_MS // width_ms
             chunks = {chunk for day in map(int, days) for chunk in range(day * each, (day + 1) * each)}
         return sorted(chunk for chunk in chunks if chunk in touched)
 
-    def _rollups(self, device: str, wanted: list[tuple[layout.Resolution, int, int]]) -> list[layout.Rollups]:
+    def _rollups(self, device: str, wanted: list[tuple[Resolution, int, int]]) -> list[Rollups]:
         """Return rollups of slots that begin in ranges (level, start, end), and the readings that wait to join them.
 
         All is read in one transaction, so a reading is in its rollups or waits, and never both.
         """
-        key = layout.base(device)
+        key = keys.base(device)
         wanted = [part for part in wanted if part[1] < part[2]]
         groups = [
             reader.Group(level, group, start, end)
@@ -413,5 +413,5 @@ def open_store(settings: ServerSettings) -> RedisStore:
             "do not fit: at least 1 day, and the second no less than the first, is right"
         )
     return RedisStore(
-        settings.redis_url, settings.retention_days * layout.DAY_MS, settings.rollup_retention_days * layout.DAY_MS
+        settings.redis_url, settings.retention_days * keys.DAY_MS, settings.rollup_retention_days * keys.DAY_MS
     )

@@ -1,4 +1,4 @@
--- Minutes, hours and days: how readings are added up, and the bytes of the sums, which `layout.py` reads back.
+-- Minutes, hours and days: how readings are added up, and the bytes of the sums, which `rollups.py` reads back.
 -- The first half of one library with `store.lua`.
 
 local HOUR_MS = 3600000

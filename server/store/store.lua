@@ -1,6 +1,6 @@
 -- The writing half of the store: every function changes all keys of one device, or none, in one atomic call.
 -- keys[1] is the device's hash `mw:{<id>}`; the other keys are that name with a suffix, so they share one slot.
--- `layout.py` is the reading half and describes the same bytes. Loaded as one library with `rollups.lua`, which comes first.
+-- `codec.py` packs what they take and reads back what they write. Loaded as one library with `rollups.lua`, which comes first.
 
 local HEARD_CHUNK_MS = 21600000
 local AHEAD_MS = 300000

@@ -1,10 +1,16 @@
-"""What the store takes and returns: messages of devices, outcomes, devices and their events."""
+"""What the store takes and returns: messages and their outcomes, readings, devices, their boots and events."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from broker import messages
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 OutcomeKind = Literal["stored", "repeat", "expired", "erased", "refused", "stale"]
 
@@ -25,6 +31,56 @@ PendingWrite = Callable[[], list[Outcome | None]]
 
 None means that the store could not write that one and it is to be written again. Raises `StoreAwayError`.
 """
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What the scores of readings mean."""
+
+    model: str
+    span_ms: int
+    labels: tuple[str, ...]
+    """Sorted."""
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Readings of one schema, in no order."""
+
+    schema: Schema
+    at: Ints
+    """Unix ms, shape (n,)."""
+    speech: NDArray[np.bool_]
+    """False where the device was uncertain, shape (n,)."""
+    level_dbfs: Floats
+    scores: Floats
+    """Shape (n, labels)."""
+
+
+class HeardSpans(NamedTuple):
+    """Parts of heard records in the order of their ends; times in Unix ms, each of shape (n,)."""
+
+    start: Ints
+    end: Ints
+    windows: Ints
+    silent: Ints
+
+
+class Boot(NamedTuple):
+    """What is stored of one start of a device process."""
+
+    boot: str
+    first_at: int
+    """Unix ms, like last_at."""
+    last_at: int
+    records: int
+    missing: int
+    """Sequence numbers below the highest that are not stored."""
+    lowest: int
+    """The first sequence number that is stored."""
+    first_arrival: int
+    """Unix ms by the store's clock, like last_arrival."""
+    last_arrival: int
 
 
 class DeviceEvent(NamedTuple):

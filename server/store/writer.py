@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from broker import messages
-from server.store import layout
+from server.store import codec, keys
 from server.store.types import DeviceMessage, Outcome, OutcomeKind
 
 log = logging.getLogger(__name__)
@@ -39,9 +39,9 @@ def calls(
     about: list[Call] = []
     for place, (device, message) in enumerate(batch):
         if isinstance(message, messages.Reading):
-            text, packed = layout.pack_reading(message)
+            text, packed = codec.pack_reading(message)
         elif isinstance(message, messages.Heard):
-            text, packed = "", layout.pack_heard(message)
+            text, packed = "", codec.pack_heard(message)
         else:
             about.append(Call(_about(device, message, keep_rollups_ms), [place]))
             continue
@@ -57,8 +57,8 @@ def calls(
 
 def _write(devices: Sequence[tuple[str, Call]], keep_ms: int, keep_rollups_ms: int) -> Call:
     """Return the call that writes the records of some devices."""
-    keys = [layout.base(device) for device, _ in devices]
-    made = Call(["FCALL", layout.function("write"), len(keys), *keys, keep_ms, keep_rollups_ms], [])
+    bases = [keys.base(device) for device, _ in devices]
+    made = Call(["FCALL", keys.function("write"), len(bases), *bases, keep_ms, keep_rollups_ms], [])
     for _, records in devices:
         made.words.append(len(records.places))
         made.words.extend(records.words)
@@ -91,12 +91,12 @@ def _about(
     device: str, message: messages.Status | messages.Health | messages.CommandResponse, keep_rollups_ms: int
 ) -> list[Word]:
     """Return the call that takes over what a device says of itself, or how a command ended."""
-    key = layout.base(device)
+    key = keys.base(device)
     if isinstance(message, messages.CommandResponse):
         short = replace(message, error=message.error and message.error[:_LONGEST_ERROR])
-        return ["FCALL", layout.function("answer"), 1, f"{key}:orders", message.transaction, messages.encode(short)]
+        return ["FCALL", keys.function("answer"), 1, f"{key}:orders", message.transaction, messages.encode(short)]
     if isinstance(message, messages.Health):
-        return ["FCALL", layout.function("health"), 1, key, messages.encode(message)]
+        return ["FCALL", keys.function("health"), 1, key, messages.encode(message)]
     about = (message.state, message.name, ",".join(message.labels), message.model, message.version)
     boot = bytes.fromhex(message.boot)
-    return ["FCALL", layout.function("status"), 1, key, boot, message.connection, *about, keep_rollups_ms]
+    return ["FCALL", keys.function("status"), 1, key, boot, message.connection, *about, keep_rollups_ms]

@@ -16,8 +16,9 @@ from services import RunningStore, wait_until
 from broker import embedded, topics
 from broker.messages import MAX_SEQ, Reading, Stored, WireError, decode, encode
 from server.ingest.decode import take
-from server.store import layout
+from server.store import codec
 from server.store.redis_store import RedisStore
+from server.store.types import Schema
 
 MEGABYTE = 1_000_000
 
@@ -186,9 +187,9 @@ def test_what_is_taken_can_be_packed_and_read_back(changes: list[tuple[str, Any]
         return
     for record in records:
         assert isinstance(record, Reading)
-        text, packed = layout.pack_reading(record)
-        kind = layout.schema(text.encode().decode())
-        assert kind == layout.Schema(record.model, record.span_ms, tuple(sorted(record.scores)))
+        text, packed = codec.pack_reading(record)
+        kind = codec.parse_schema(text.encode().decode())
+        assert kind == Schema(record.model, record.span_ms, tuple(sorted(record.scores)))
         assert packed[1:9].hex() == record.boot
 
 

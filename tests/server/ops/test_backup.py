@@ -16,7 +16,7 @@ from services import RunningStore, running_store
 import moodwire
 from server.ops.backup_archive import export, restore
 from server.ops.backup_format import BootLine, DeviceLine, End, HeardLine
-from server.store import layout
+from server.store import rollups
 from server.store.redis_store import RedisStore
 
 OTHER = "ba9876543210"
@@ -94,7 +94,7 @@ def in_numbers(store: RedisStore) -> Any:
     """Return sums of all levels, which do not depend on the order of what was added."""
     now = store.now()
     rows = []
-    for level in (layout.MINUTE, layout.HOUR, layout.DAY):
+    for level in (rollups.MINUTE, rollups.HOUR, rollups.DAY):
         totals: dict[Any, Any] = {}
         for table in store.rollups(DEVICE, level, now - 100 * DAY_MS, now + DAY_MS):
             for at, row in zip(table.at.tolist(), table.table, strict=True):
@@ -204,7 +204,7 @@ def test_what_is_too_old_is_counted_and_its_hours_are_kept(
     store = opened(second, days=1)
     expired = sum(restore(store, line).get("readings expired", 0) for line in backup)
     assert expired > 10
-    for level in (layout.HOUR, layout.DAY):
+    for level in (rollups.HOUR, rollups.DAY):
         counts = [
             sum(int(table.table["count"].sum()) for table in s.rollups(DEVICE, level, 0, now)) for s in (first, store)
         ]

@@ -11,7 +11,7 @@ from records import DEVICE, heard, reading, status
 from server.query.series import Grid, Span
 from server.query.time_range import Range
 from server.rest import plots
-from server.store.layout import base
+from server.store.keys import base
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000

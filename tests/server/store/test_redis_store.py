@@ -15,7 +15,7 @@ from server.errors import StoreAwayError, UnusableError
 from server.query import series
 from server.query.series import facts, grid, overlapping, spans, summary
 from server.query.time_range import Range
-from server.store import layout
+from server.store import keys, rollups
 from server.store.redis_store import RedisStore
 from server.store.types import Outcome
 
@@ -291,18 +291,18 @@ def test_the_store_agrees_with_a_plain_model(any_store: RunningStore, batches: l
     assert from_raw["readings"] == len(expected)
     for state in ("online", "offline"):  # the second adds what waits to the rollups
         kinds(store, status(state=state))
-        for level in (layout.MINUTE, layout.HOUR, layout.DAY):
+        for level in (rollups.MINUTE, rollups.HOUR, rollups.DAY):
             assert _facts(store, everything, level) == from_raw
         minutes = Range(everything.start // 60_000 * 60_000, everything.end // 60_000 * 60_000 + 60_000)
         assert _sums(store.totals(DEVICE, *minutes), everything) == from_raw
-    assert any_store.client.llen(f"{layout.base(DEVICE)}:open") == 0
+    assert any_store.client.llen(f"{keys.base(DEVICE)}:open") == 0
     won = [r.scores["ANG"] for r in expected if r.state == "speech" and r.scores["ANG"] >= r.scores["NEU"]]
     if expected:
         assert from_raw["labels"]["ANG"]["count"] == len(won)
         assert from_raw["labels"]["ANG"]["mean_confidence"] == (pytest.approx(np.mean(won), abs=1e-4) if won else None)
 
 
-def _facts(store: RedisStore, asked: Range, level: layout.Resolution | None) -> dict[str, Any]:
+def _facts(store: RedisStore, asked: Range, level: rollups.Resolution | None) -> dict[str, Any]:
     """Return the summary made from single readings, or from one level of rollups."""
     if level:
         return _sums(store.rollups(DEVICE, level, asked.start // DAY_MS * DAY_MS, asked.end), asked)
@@ -312,7 +312,7 @@ def _facts(store: RedisStore, asked: Range, level: layout.Resolution | None) -> 
     return facts(result)
 
 
-def _sums(tables: list[layout.Rollups], asked: Range) -> dict[str, Any]:
+def _sums(tables: list[rollups.Rollups], asked: Range) -> dict[str, Any]:
     """Return the summary made from rollups."""
     result = series.Summary(asked)
     for rolled in tables:
@@ -340,7 +340,7 @@ def test_a_day_of_readings_is_the_same_in_every_level(store: RedisStore) -> None
     asked = Range(now - DAY_MS, now + 1)
     from_raw = _facts(store, asked, None)
     assert from_raw["readings"] == 900
-    for level in (layout.MINUTE, layout.HOUR, layout.DAY):
+    for level in (rollups.MINUTE, rollups.HOUR, rollups.DAY):
         assert _facts(store, asked, level) == from_raw
 
 
@@ -348,18 +348,18 @@ def test_a_day_of_readings_is_the_same_in_every_level(store: RedisStore) -> None
 def test_a_range_is_covered_once_by_few_slots(start: int, length: int) -> None:
     """Days, hours and minutes join without gap or overlap, and there are less than two days of the smaller ones."""
     start, end = start // 60_000 * 60_000, (start + length) // 60_000 * 60_000
-    parts = layout.cover(start, end)
+    parts = rollups.cover(start, end)
     assert all(low % level.slot_ms == high % level.slot_ms == 0 and low < high for level, low, high in parts)
     joints = [start, *(at for _, low, high in parts for at in (low, high)), end]
     assert joints[::2] == joints[1::2]
-    for most, small in ((48, layout.HOUR), (120, layout.MINUTE)):
+    for most, small in ((48, rollups.HOUR), (120, rollups.MINUTE)):
         assert sum(high - low for level, low, high in parts if level == small) < most * small.slot_ms
 
 
 def test_a_store_with_another_layout_is_refused(any_store: RunningStore) -> None:
     """Data of an older layout is named and left alone."""
     any_store.client.zadd("mw:devices", {DEVICE: 0})
-    with pytest.raises(UnusableError, match="holds data in layout 1, and this version reads and writes layout 2"):
+    with pytest.raises(UnusableError, match="holds data in layout 1, and this version reads layout 2"):
         opened(any_store)
     assert any_store.client.keys("*") == [b"mw:devices"]
 
@@ -367,9 +367,9 @@ def test_a_store_with_another_layout_is_refused(any_store: RunningStore) -> None
 def test_a_device_whose_keys_are_broken_harms_no_other(any_store: RunningStore) -> None:
     """A write that fails for one device is to be tried again, and the others of the same batch are stored."""
     store = opened(any_store)
-    any_store.client.set(f"{layout.base(OTHER_DEVICE)}:boots", "no hash")
+    any_store.client.set(f"{keys.base(OTHER_DEVICE)}:boots", "no hash")
     now = store.now()
     outcomes = store.write([(OTHER_DEVICE, reading(0, now)), (DEVICE, reading(0, now)), (DEVICE, reading(1, now))])
     assert [outcome and outcome.kind for outcome in outcomes] == [None, "stored", "stored"]
-    any_store.client.delete(f"{layout.base(OTHER_DEVICE)}:boots")
+    any_store.client.delete(f"{keys.base(OTHER_DEVICE)}:boots")
     assert store.write([(OTHER_DEVICE, reading(0, now))]) == [Outcome("stored")]

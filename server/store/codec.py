@@ -1,0 +1,146 @@
+"""Packs what is stored as bytes and reads it back: readings, heard records, boots, and a device's latest reading.
+
+Scores are kept in ten-thousandths, levels in half decibels. `store.lua` takes what is packed here and writes the bytes
+that are unpacked here.
+"""
+
+import functools
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from broker import messages
+from server.store.keys import HEARD_CHUNK_MS, HOUR_MS
+from server.store.types import Boot, HeardSpans, Readings, Schema
+
+SCORE_UNITS = 10_000
+"""A score is kept as a whole number of ten-thousandths."""
+SPEECH = 1
+"""Bit of a reading's flags: the device was sure."""
+SCHEMA_BYTE = 3
+"""Index of the schema number in a stored reading."""
+_FLAGS_BYTE = 2
+_CLOCK_SYNCED = 2
+_FLAG_BITS = 2
+_LEVEL_OFFSET_DBFS = 120.0
+_LEVEL_UNITS_PER_DB = 2
+_BOOT = struct.Struct("<IddIIIdd")
+_RECORD = ">B8sIQQ"
+"""Labels (0: a heard record), boot, sequence number, generation, at."""
+_HEARD_BODY = "IIIIIIBH"
+_HEARD = struct.Struct(f"{_RECORD}{_HEARD_BODY}")
+_HEARD_STORED = struct.Struct(f">I{_HEARD_BODY}")
+_HIGHEST_COUNT = 2**32 - 1
+
+
+@functools.lru_cache(maxsize=1024)
+def _packing(model: str, span_ms: int, labels: tuple[str, ...]) -> tuple[str, tuple[str, ...], struct.Struct]:
+    """Return the schema of a reading as the store keeps it, its labels in order, and how the reading is packed."""
+    ordered = tuple(sorted(labels))
+    return "\n".join([model, str(span_ms), ",".join(ordered)]), ordered, struct.Struct(f"{_RECORD}BB{len(ordered)}H")
+
+
+def parse_schema(text: str) -> Schema:
+    """Return the schema that a key of `…:schemas` names."""
+    model, span_ms, labels = text.rsplit("\n", 2)
+    return Schema(model, int(span_ms), tuple(labels.split(",")))
+
+
+def pack_reading(reading: messages.Reading) -> tuple[str, bytes]:
+    """Return the text of a reading's schema, and identity, time, flags, level and scores as big-endian bytes."""
+    scores = reading.scores
+    text, labels, packing = _packing(reading.model, reading.span_ms, tuple(scores))
+    flags = SPEECH * (reading.state == "speech") + _CLOCK_SYNCED * reading.clock_synced
+    level = round((reading.level_dbfs + _LEVEL_OFFSET_DBFS) * _LEVEL_UNITS_PER_DB)
+    units = [round(scores[label] * SCORE_UNITS) for label in labels]
+    identity = (bytes.fromhex(reading.boot), reading.seq, reading.gen, reading.at)
+    return text, packing.pack(len(labels), *identity, flags, level, *units)
+
+
+def pack_heard(heard: messages.Heard) -> bytes:
+    """Return a heard record as big-endian bytes; counts beyond 32 bits become the highest count."""
+    counts = (heard.span_ms, heard.windows, heard.silent, heard.speech, heard.uncertain, heard.dropped)
+    level = round((heard.level_dbfs + _LEVEL_OFFSET_DBFS) * _LEVEL_UNITS_PER_DB)
+    identity = (bytes.fromhex(heard.boot), heard.seq, heard.gen, heard.at)
+    most = (min(count, _HIGHEST_COUNT) for count in counts)
+    return _HEARD.pack(0, *identity, *most, level, round(heard.clipping * SCORE_UNITS))
+
+
+def unpack_heard(chunks: Iterable[tuple[int, Sequence[bytes]]]) -> HeardSpans:
+    """Return heard records in the order of their ends, from (chunk, values) pairs."""
+    numbers = [(name, ">u4") for name in ("offset", "span", "windows", "silent")]
+    packed = np.dtype([*numbers, ("rest", f"V{_HEARD_STORED.size - 16}")])
+    tables, firsts = [], []
+    for chunk, values in chunks:
+        table = np.frombuffer(b"".join(values), packed)
+        tables.append(table)
+        firsts.append(np.full(table.size, chunk * HEARD_CHUNK_MS))
+    if not tables:
+        return HeardSpans(*(np.zeros(0, np.int64) for _ in range(4)))
+    table, end = np.concatenate(tables), np.concatenate(firsts)
+    end += table["offset"]
+    order = np.argsort(end, kind="stable")
+    table, end = table[order], end[order]
+    return HeardSpans(end - table["span"], end, table["windows"].astype(np.int64), table["silent"].astype(np.int64))
+
+
+def unpack_heard_whole(chunk: int, value: bytes) -> tuple[int, int, int, int, int, int, int, float, float]:
+    """Return all of a heard record: end, length, windows, silent, speech, uncertain, dropped, level, clipping."""
+    offset, *counts, level, clipping = _HEARD_STORED.unpack(value)
+    return chunk * HEARD_CHUNK_MS + offset, *counts, _level_dbfs(level), clipping / SCORE_UNITS
+
+
+def unpack_boot(name: bytes, value: bytes) -> Boot:
+    """Return one boot."""
+    _, first_at, last_at, records, lowest, highest, first_arrival, last_arrival = _BOOT.unpack(value)
+    missing = highest + 1 - records if records else 0
+    arrivals = (int(first_arrival), int(last_arrival))
+    return Boot(name.hex(), int(first_at), int(last_at), records, missing, lowest, *arrivals)
+
+
+def unpack_boots(packed: Mapping[bytes, bytes], generation: int) -> list[Boot]:
+    """Return the boots that have records, oldest first.
+
+    The oldest boot of a device that was erased may have lived through the erasure. It counts on then, so the numbers
+    before its first one are not missing; whether some after the erasure are, nobody can tell.
+    """
+    boots = [unpack_boot(name, value) for name, value in packed.items()]
+    boots = sorted((boot for boot in boots if boot.records), key=lambda boot: boot.first_at)
+    if generation and boots:
+        boots[0] = boots[0]._replace(missing=boots[0].missing - boots[0].lowest)
+    return boots
+
+
+def unpack_latest(value: bytes) -> tuple[int, int, bool, float, list[float]]:
+    """Return at (Unix ms), schema number, whether speech, level in dBFS, and scores of a device's latest reading."""
+    (at,) = struct.unpack_from("<d", value)
+    number, flags, level = value[8:11]
+    scores = np.frombuffer(value, ">u2", offset=11) / SCORE_UNITS
+    return int(at), number, bool(flags & SPEECH), _level_dbfs(level), [float(score) for score in scores]
+
+
+def reading_clock_synced(value: bytes) -> bool:
+    """Return whether the device's clock was set when it made a stored reading."""
+    return bool(value[_FLAGS_BYTE] & _CLOCK_SYNCED)
+
+
+def unpack_readings(schema: Schema, parts: Iterable[tuple[int, bytes]]) -> Readings:
+    """Return readings of one schema from (hour, values one after the other)."""
+    packed = np.dtype([("when", "u1", 3), ("schema", "u1"), ("level", "u1"), ("scores", ">u2", (len(schema.labels),))])
+    hours, values = zip(*parts, strict=True)
+    table = np.frombuffer(b"".join(values), packed)
+    when = table["when"] @ np.array([65536, 256, 1], np.int64)
+    start = np.repeat(np.asarray(hours, np.int64) * HOUR_MS, [len(value) // packed.itemsize for value in values])
+    return Readings(
+        schema,
+        start + (when >> _FLAG_BITS),
+        (when & SPEECH).astype(bool),
+        table["level"] / _LEVEL_UNITS_PER_DB - _LEVEL_OFFSET_DBFS,
+        table["scores"] / SCORE_UNITS,
+    )
+
+
+def _level_dbfs(level: int) -> float:
+    """Return a packed level in dBFS."""
+    return level / _LEVEL_UNITS_PER_DB - _LEVEL_OFFSET_DBFS

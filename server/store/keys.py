@@ -1,0 +1,54 @@
+"""The names of all keys in Redis.
+
+All keys of a device share the hash tag of `mw:{<id>}`, so that a Redis Cluster keeps them on one node:
+
+| key                  | type   | what                                                                              |
+|----------------------|--------|-----------------------------------------------------------------------------------|
+| `mw:{id}`            | hash   | generation, counts, times, latest reading, and what the device says of itself     |
+| `…:boots`            | hash   | boot → index, first and last time and arrival, records, lowest and highest number |
+| `…:seen:<index>`     | bitmap | which sequence numbers of that boot are stored                                    |
+| `…:schemas`          | hash   | model, span and labels → number of that schema                                    |
+| `…:r:<hour>`         | list   | readings of one hour, as they came: offset, flags, schema, level, scores          |
+| `…:open`             | list   | up to 63 readings that are not yet in the rollups; whoever reads adds them        |
+| `…:m:`, `:h:`, `:d:` | hash   | minutes of one hour, hours of one day, days of 64: slot and schema → rollup       |
+| `…:heard:<chunk>`    | list   | heard records of 6 h                                                              |
+| `…:days`             | zset   | days that hold anything                                                           |
+| `…:events`           | stream | online, offline, paused                                                           |
+| `…:orders`           | hash   | commands of the last hour: transaction → what, where it was sent, the response    |
+| `mw:layout`          | string | the number of the layout                                                          |
+| `mw:devices`         | zset   | every device id ever met                                                          |
+| `mw:jobs`            | stream | what REST asks of ingest                                                          |
+| `mw:orders`          | stream | commands that are neither answered nor given up                                   |
+| `mw:live`            | stream | readings and statuses of the last two minutes, by batch                           |
+| `mw:ingest`          | string | expires; exists while ingest runs                                                 |
+| `mw:written`         | hash   | outcome → records that ended so, for the metrics                                  |
+| `mw:alerts`          | hash   | device and rule → whether an alert is raised, and when it was                     |
+| `mw:access`          | hash   | name → role and SHA-256 of a bearer token                                         |
+| `mw:access:used`     | hash   | name of a token → the hour of its last use                                        |
+"""
+
+LAYOUT_VERSION = 2
+"""Another number means other keys or other bytes; names of functions carry it, too."""
+LAYOUT = "mw:layout"
+DEVICES = "mw:devices"
+JOBS = "mw:jobs"
+COMMANDS = "mw:orders"
+LIVE = "mw:live"
+HEARTBEAT = "mw:ingest"
+WRITTEN = "mw:written"
+
+HOUR_MS = 3_600_000
+"""Range of one key of readings."""
+HEARD_CHUNK_MS = 21_600_000
+"""Range of one key of heard records."""
+DAY_MS = 86_400_000
+
+
+def base(device: str) -> str:
+    """Return the key of a device's hash, which is the prefix of all its keys."""
+    return f"mw:{{{device}}}"
+
+
+def function(name: str) -> str:
+    """Return the full name of one of the store's functions."""
+    return f"mw{LAYOUT_VERSION}_{name}"
