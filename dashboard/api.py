@@ -1,27 +1,46 @@
-"""A small client of the REST API."""
+"""A client of the REST API."""
 
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 import requests
 
 TIMEOUT_S = 5.0
+META_S = 3600.0
+"""How long `/meta` is kept; a new version of the server may bring new labels."""
 
 
 class ApiError(Exception):
-    """The REST API does not answer, or refuses; the text says which and why."""
+    """The REST API does not answer, or refuses a request; the text says which and why."""
 
 
 class Api:
-    """Reads as a viewer. Safe to use from several threads."""
+    """The REST API as a viewer sees it. Safe to use from several threads.
 
-    def __init__(self, url: str, token: str) -> None:
+    Args:
+        url: Where the API listens.
+        token: A viewer's.
+        clock_s: Tells the time; seconds of any start.
+    """
+
+    def __init__(self, url: str, token: str, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._base = f"{url.rstrip('/')}/api/v1"
         self._headers = {"Authorization": f"Bearer {token}"}
+        self._clock_s = clock_s
+        self._lock = threading.Lock()
+        self._meta: dict[str, Any] | None = None
+        self._meta_until_s = 0.0
 
     def meta(self) -> dict[str, Any]:
-        """Return emotions with names and colours, and the notice for users."""
-        return self._get("/meta")
+        """Return emotions with names and colours, and the notice for users; kept for an hour, or until an outage."""
+        with self._lock:
+            if self._meta is None or self._clock_s() >= self._meta_until_s:
+                self._meta = self._get("/meta")
+                self._meta_until_s = self._clock_s() + META_S
+            return self._meta
 
     def devices(self) -> list[dict[str, Any]]:
         """Return all devices."""
@@ -46,6 +65,7 @@ class Api:
         try:
             answer = requests.get(self._base + path, params=query, headers=self._headers, timeout=TIMEOUT_S)
         except requests.RequestException as error:
+            self._meta = None  # another version may come back
             raise ApiError(f"The REST API at {self._base} does not answer.") from error
         try:
             body: dict[str, Any] = answer.json()

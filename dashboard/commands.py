@@ -1,4 +1,4 @@
-"""What `moodwire dashboard` does."""
+"""The command `moodwire dashboard`."""
 
 import logging
 import secrets
@@ -25,7 +25,7 @@ def create_app(settings: DashboardSettings, key: str, news: News) -> Flask:
 
 
 def run(settings: DashboardSettings) -> int:
-    """Serve the page until a signal comes; 2 if the port cannot be had."""
+    """Serve the page until a signal comes; return 2 if the port is taken."""
     key = settings.dashboard_key or secrets.token_urlsafe(24)
     news = News(settings.live_url, settings.api_token)
     where = f"http://{settings.dashboard_host}:{settings.dashboard_port}"
@@ -35,7 +35,8 @@ def run(settings: DashboardSettings) -> int:
         )
     except OSError as error:
         print(
-            f"dashboard_port {settings.dashboard_port} cannot be had: {error.strerror}; choose another", file=sys.stderr
+            f"cannot listen on dashboard_port {settings.dashboard_port}: {error.strerror}; choose another",
+            file=sys.stderr,
         )
         return 2
     if not settings.dashboard_key:

@@ -1,7 +1,7 @@
-"""The three pictures of one device, as figures of plotly.js made from what the REST API answers.
+"""The three figures of one device for plotly.js, made from the responses of the REST API.
 
-They are plain dictionaries: plotly's own classes check each field again and again, which took most of the dashboard's
-processor time, and send a template of 7 KB with each figure.
+They are plain dictionaries: plotly's own classes validate each field, which took most of the dashboard's CPU time, and
+add a template of 7 KB to each figure.
 """
 
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ SPANS = {
     "offline": ("offline", "rgba(60,60,60,0.20)"),
     "missing": ("nothing received", "rgba(200,70,50,0.16)"),
 }
-"""Name and shade of what explains a gap, as the server's plots have them."""
+"""Name and shade of each kind of gap, as in the server's plots."""
 OTHER = "#6b7b88"
-"""Of a label that the API does not know."""
+"""Colour of a label that the API does not know."""
 EMPTY: Figure = {"data": [], "layout": {"xaxis": {"visible": False}, "yaxis": {"visible": False}}}
 """Before there is anything to draw."""
 
@@ -60,7 +60,7 @@ def timeline(device: dict[str, Any], emotions: Emotions, zone: tzinfo) -> Figure
 
 
 def histogram(summary: dict[str, Any], emotions: Emotions) -> Figure:
-    """Return how often each emotion won with which confidence."""
+    """Return the histogram of confidence of each emotion where it won."""
     bars = []
     for label, facts in summary["labels"].items():
         name, colour = _look(label, emotions)
@@ -130,7 +130,7 @@ def _shade(span: dict[str, Any], colour: str, zone: tzinfo) -> dict[str, Any]:
 
 
 def _layout(x: dict[str, Any], y: dict[str, Any], *, nothing: bool = False) -> dict[str, Any]:
-    """Return what all pictures have in common, with their axes; it can say that there is nothing to draw."""
+    """Return the layout that all figures share, with their axes, and a note if there is nothing to draw."""
     axis = {
         "gridcolor": FAINT,
         "zeroline": False,
@@ -160,7 +160,7 @@ def _title(text: str) -> dict[str, Any]:
 
 
 def _edges(span: dict[str, Any], zone: tzinfo) -> list[str]:
-    """Return start and end as a viewer's clock has them."""
+    """Return start and end in the viewer's time zone, ISO 8601."""
     return [datetime.fromisoformat(span[edge]).astimezone(zone).isoformat() for edge in ("start", "end")]
 
 

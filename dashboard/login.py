@@ -1,4 +1,4 @@
-"""Who may see the page: whoever brings the key once; then a cookie that scripts and other sites cannot use."""
+"""Login with the key, kept in a cookie that scripts and other sites cannot use."""
 
 import hashlib
 import hmac
@@ -14,7 +14,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""So that no other site shows the page in a frame, or learns its address with the key in it."""
+"""No other site may frame the page, or learn its address, which may contain the key."""
 
 _FORM = """<!doctype html><html lang="en"><title>moodwire: log in</title>
 <link rel="stylesheet" href="/assets/style.css"><meta name="viewport" content="width=device-width">
@@ -24,7 +24,7 @@ _FORM = """<!doctype html><html lang="en"><title>moodwire: log in</title>
 
 
 def protect(app: Flask, key: str) -> None:
-    """Let only those in who log in with the key.
+    """Require a login with the key.
 
     The cookie is signed with a key derived from the login key, so it outlives a restart and dies with a new key.
     SameSite=Strict keeps other sites from sending requests in a user's name.

@@ -1,9 +1,9 @@
-"""Says when there is something new to draw, by the server's live events, or by the clock while they are away.
+"""Tells when to draw again: after a live event, or at fixed times while there are no live events.
 
-The dashboard listens once, with its own token, however many people look. Their browsers ask it every moment whether
-there is news, which it answers from memory, and only then for a drawing, which all who look at the same share. Handing
-the stream itself to each browser would hold a thread of the WSGI server for each open page. An event is only a hint:
-what is drawn comes from REST, so an event that is missed does no harm.
+The dashboard subscribes once, with its own token, for all viewers. Browsers poll it; it answers from memory whether
+there is news, and only then they ask for a drawing, which all viewers of the same device share. Passing the stream on
+would hold a thread of the WSGI server for each open page. An event is only a hint: what is drawn comes from REST, so a
+missed event does no harm.
 """
 
 import json
@@ -21,20 +21,20 @@ from dashboard.api import TIMEOUT_S
 log = logging.getLogger(__name__)
 
 POLL_S = 2.0
-"""While live events are away, everything counts as new so often."""
+"""Everything counts as new at this interval while there are no live events."""
 QUIET_S = 5.0
-"""So often even without an event, because time passes and silence is drawn as well."""
+"""A device counts as new at this interval even without an event, because silence is drawn too."""
 TOGETHER_S = 0.25
-"""Events within that are news together."""
+"""Events within this time are one piece of news."""
 LIST_S_PER_DEVICE = 0.005
-"""The list of devices is new the seldomer the more of them there are, since a thousand take half a second to show."""
+"""Time between two drawings of the list, for each device on it: a thousand take half a second to draw."""
 _SILENT_S = 40.0
-"""The server says something every 15 s; who says nothing for so long is gone."""
+"""The stream is given up after this silence; the server sends a heartbeat every 15 s."""
 _RETRY_S = 2.0
 
 
 class News:
-    """What has changed, as marks to compare. Safe to use from several threads.
+    """What has changed, as marks: a mark that differs from the last one means news. Safe to use from several threads.
 
     Args:
         url: Where live events are served.
@@ -49,7 +49,7 @@ class News:
         self._lock = threading.Lock()
         self._is_live = False
         self._begun = 0
-        """How often listening has begun, or something was missed."""
+        """How often the stream has begun, or events were missed."""
         self._counts: Counter[str] = Counter()
         """Events of each device."""
         self._shown: Counter[str] = Counter()
@@ -58,11 +58,11 @@ class News:
         self._list_shown_at_s = -math.inf
 
     def listen(self) -> None:
-        """Listen from now on, in a thread that ends with the process."""
+        """Subscribe in a thread that ends with the process."""
         threading.Thread(target=self._run, name="news", daemon=True).start()
 
     def mark(self, mac: str) -> str:
-        """Return a text that is another one once there may be something new of a device."""
+        """Return a text that changes when there may be news of a device."""
         now_s = self._clock_s()
         with self._lock:
             if not self._is_live:
@@ -72,7 +72,7 @@ class News:
             return f"{self._begun} {self._shown[mac]} {int(now_s / QUIET_S)}"
 
     def list_mark(self) -> str:
-        """Return a text that is another one once there may be something new in the list of devices."""
+        """Return a text that changes when there may be news in the list of devices."""
         now_s = self._clock_s()
         with self._lock:
             if not self._is_live:
@@ -83,7 +83,7 @@ class News:
             return f"{self._begun} {self._list_shown} {int(now_s / max(QUIET_S, together_s))}"
 
     def _run(self) -> None:
-        """Listen for ever; say once that it is not possible, and once that it is again."""
+        """Subscribe again and again; log an outage once, and its end."""
         said = False
         while True:
             why = self._hear()
@@ -95,7 +95,7 @@ class News:
             time.sleep(_RETRY_S)
 
     def _hear(self) -> str:
-        """Listen as long as it goes well, and return what happened to the address then."""
+        """Read the stream until it ends, and return why: what the address did."""
         timeouts_s = (TIMEOUT_S, _SILENT_S)
         try:
             with requests.get(self._url, headers=self._headers, stream=True, timeout=timeouts_s) as answer:
@@ -111,13 +111,13 @@ class News:
         return "has ended the stream"
 
     def _begin(self) -> None:
-        """Let everything be new, since nobody knows what was before."""
+        """Let everything count as new, because events may have been missed."""
         with self._lock:
             self._begun += 1
             self._is_live = True
 
     def _note(self, mac: str | None) -> None:
-        """Note an event of a device, or that some were missed."""
+        """Count an event of a device; None: events were missed."""
         if mac is None:
             self._begin()
             return
@@ -126,5 +126,5 @@ class News:
 
 
 def _polled(now_s: float) -> str:
-    """Return the mark of a time without live events."""
+    """Return the mark for a time without live events."""
     return f"polled {int(now_s / POLL_S)}"

@@ -1,4 +1,4 @@
-"""The page: what stands where, and what is drawn again when there is news."""
+"""The page: its layout, and what is drawn again when there is news."""
 
 import time
 from datetime import UTC, datetime, tzinfo
@@ -18,11 +18,11 @@ LOOK_MS = 400
 """How often a browser asks whether there is news."""
 RANGES = {"5 minutes": 300, "1 hour": 3_600, "24 hours": 86_400, "7 days": 7 * 86_400}
 POINTS = 150
-"""On a line; at least two seconds apart, since readings a second apart do not keep step with a clock."""
+"""On a line. They are at least two seconds apart: readings come about once a second, so shorter steps may be empty."""
 _DRAWINGS = 32
-"""Drawings that are kept for other viewers."""
+"""Drawings kept for other viewers."""
 _FRESH_S = 60
-"""So long the list shows what a device heard last."""
+"""How long the list shows the last reading of a device."""
 STATES = {"online": "online", "offline": "offline", "paused": "paused", "unknown": "not heard of"}
 CAPTURE = {
     "zeros": "The microphone delivers nothing but zeros; is it muted?",
@@ -88,7 +88,7 @@ def create_page(flask: Flask, api: Api, news: News) -> Dash:
         Input("devices", "value"),
         Input("range", "value"),
         Input("zone", "data"),
-        # Else a browser that is slower than the news would ask again and again and never get to draw.
+        # Without this, a browser that draws slower than news comes would never finish a drawing.
         running=[(Output("tick", "disabled"), True, False)],
     )
     def draw_device(_mark: str | None, chosen: str | None, range_s: int, zone: str | None) -> tuple[Any, ...]:
@@ -97,13 +97,13 @@ def create_page(flask: Flask, api: Api, news: News) -> Dash:
         try:
             return drawings.device(news.mark(chosen), chosen, range_s, zone)
         except ApiError:
-            return (no_update,) * 5  # list_devices says it
+            return (no_update,) * 5  # list_devices shows the error
 
     return page
 
 
 class _Drawings:
-    """What the page shows, asked for and drawn once for each mark, however many look."""
+    """What the page shows, asked for and drawn once for each mark, for all viewers."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -221,7 +221,7 @@ def _headline(device: dict[str, Any]) -> Children:
 
 
 def _warnings(device: dict[str, Any]) -> list[str]:
-    """Return what a device that is there says to be wrong with itself."""
+    """Return what an online device reports as wrong with itself."""
     health = device["health"] if device["state"] != "offline" else None
     if not health:
         return []

@@ -32,3 +32,4 @@ def test_all_who_look_at_the_same_share_one_drawing(world: World) -> None:
     drawings.device("mark 1", MAC, 3600, "Europe/Rome")
     drawings.device("mark 2", MAC, 300, "Europe/Rome")
     assert (asked(world, "/devices"), asked(world, "/devices/<mac>")) == (1, 3)
+    assert asked(world, "/meta") == 1

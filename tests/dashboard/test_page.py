@@ -9,6 +9,8 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from services import wait_until
 
+from common.notice import NOTICE
+
 
 @pytest.fixture
 def page(world: World, browser: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
@@ -161,7 +163,7 @@ def test_what_is_wrong_with_a_device_is_said(world: World, page: webdriver.Chrom
 def test_the_notice_is_always_on_the_page(page: webdriver.Chrome) -> None:
     """Viewers are told what this is and where it is forbidden."""
     wait_until(lambda: "as actors portray it" in text(page, "footer"), "the notice is shown")
-    assert "employees or pupils" in text(page, "footer")
+    assert text(page, "footer").split() == NOTICE.split()
 
 
 def test_nothing_is_loaded_from_elsewhere(world: World, page: webdriver.Chrome) -> None:
