@@ -1,69 +1,60 @@
-"""What has arrived and is not yet on its way to the store, in the order in which it came."""
+"""Messages that wait for the store, in the order in which they arrived."""
 
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from broker.messages import Status
-from server.ingest.connection import Arrived
-from server.ingest.decode import Taken
+from server.ingest.delivery import Delivery
 
-_MOST_RECORDS = 1000
+_MAX_RECORDS = 1000
 """In one batch; the store serves nobody else while it writes one."""
-_MOST_MESSAGES = 600
-"""In one batch: a part of what the broker sends before it waits for acknowledgements, so that more comes meanwhile."""
+_MAX_MESSAGES = 600
+"""In one batch. Less than the broker sends before it waits for acknowledgements, so that more arrives meanwhile."""
 
 
-class Waiting(NamedTuple):
-    """A message that has arrived and is not acknowledged."""
-
-    arrived: Arrived
-    taken: Taken
-
-
-class Queue:
+class BatchQueue:
     """Messages that wait, and how many records and statuses they carry."""
 
     def __init__(self) -> None:
-        self._waiting: list[Waiting] = []
+        self._waiting: list[Delivery] = []
         self.records = 0
         self.statuses = 0
         """Of devices; a later one must not overtake an earlier one."""
         self.since_s = 0.0
-        """When the first one came after there was none, on the monotonic clock."""
+        """When a message arrived in the empty queue, on the monotonic clock."""
 
     def __len__(self) -> int:
         """Return the number of messages."""
         return len(self._waiting)
 
-    def add(self, one: Waiting) -> None:
-        """Let a message wait."""
+    def add(self, delivery: Delivery) -> None:
+        """Add a message at the end."""
         if not self._waiting:
             self.since_s = time.monotonic()
-        self._waiting.append(one)
-        self._count(one, 1)
+        self._waiting.append(delivery)
+        self._count(delivery, 1)
 
-    def put_back(self, batch: Sequence[Waiting]) -> None:
-        """Let messages wait again, before those that have come since."""
+    def put_back(self, batch: Sequence[Delivery]) -> None:
+        """Put messages that were taken before those that arrived since."""
         self._waiting = [*batch, *self._waiting]
-        for one in batch:
-            self._count(one, 1)
+        for delivery in batch:
+            self._count(delivery, 1)
 
-    def take(self) -> list[Waiting]:
-        """Return what one batch shall have, which waits no longer."""
-        batch: list[Waiting] = []
+    def take(self) -> list[Delivery]:
+        """Remove the next batch and return it; empty if nothing waits."""
+        batch: list[Delivery] = []
         records = 0
-        for one in self._waiting:
-            records += len(one.taken.records)
-            if batch and (len(batch) == _MOST_MESSAGES or records > _MOST_RECORDS):
+        for delivery in self._waiting:
+            records += len(delivery.decoded.records)
+            if batch and (len(batch) == _MAX_MESSAGES or records > _MAX_RECORDS):
                 break
-            batch.append(one)
-            self._count(one, -1)
+            batch.append(delivery)
+            self._count(delivery, -1)
         self._waiting = self._waiting[len(batch) :]
         return batch
 
-    def _count(self, one: Waiting, sign: int) -> None:
-        records = one.taken.records
+    def _count(self, delivery: Delivery, sign: int) -> None:
+        records = delivery.decoded.records
         self.records += sign * len(records)
         if records and isinstance(records[0], Status):  # a status comes alone
             self.statuses += sign

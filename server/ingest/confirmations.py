@@ -1,38 +1,48 @@
-"""Collects what became of records and words the confirmations that go back to the devices."""
+"""Confirmations: collects the outcomes of records, and tells them to the devices that sent the records."""
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 
 from broker.messages import Stored, ranges
 from server.store.types import Outcome, OutcomeKind
 
+_INTERVAL_S = 0.5
+"""A device can wait so long for `stored`, and hears of several records at once."""
 _RECORDS_PER_MESSAGE = 200
 """So that a confirmation stays within a message even if each record is refused for its own reason."""
 
 
-class Answers:
-    """What became of records, by device and boot."""
+class Confirmations:
+    """Outcomes of records that their devices have not been told, by device and boot."""
 
     def __init__(self) -> None:
         self._outcomes: dict[tuple[str, str], list[tuple[int, Outcome]]] = defaultdict(list)
+        self._due_s = 0.0
 
     def add(self, device: str, boot: str, seq: int, outcome: Outcome) -> None:
-        """Note what became of one record."""
+        """Add the outcome of one record."""
         self._outcomes[device, boot].append((seq, outcome))
 
-    def __bool__(self) -> bool:
-        """Return whether there is anything to confirm."""
-        return bool(self._outcomes)
+    def take(self, *, now: bool = False) -> Iterator[tuple[str, Stored]]:
+        """Yield devices and their confirmations, and forget these.
 
-    def messages(self) -> Iterator[tuple[str, Stored]]:
-        """Yield the confirmations with the devices that they are for."""
-        for (device, boot), outcomes in self._outcomes.items():
+        The first after a pause go at once, others are gathered.
+
+        Args:
+            now: Do not gather.
+        """
+        if not self._outcomes or (time.monotonic() < self._due_s and not now):
+            return
+        self._due_s = time.monotonic() + _INTERVAL_S
+        told, self._outcomes = self._outcomes, defaultdict(list)
+        for (device, boot), outcomes in told.items():
             for first in range(0, len(outcomes), _RECORDS_PER_MESSAGE):
-                yield device, _word(boot, outcomes[first : first + _RECORDS_PER_MESSAGE])
+                yield device, _confirmation(boot, outcomes[first : first + _RECORDS_PER_MESSAGE])
 
 
-def _word(boot: str, outcomes: list[tuple[int, Outcome]]) -> Stored:
-    """Return one confirmation; a repeat is stored, as the device wants to hear."""
+def _confirmation(boot: str, outcomes: list[tuple[int, Outcome]]) -> Stored:
+    """Return one confirmation; it calls a repeat stored, since the device need not send that again."""
     if all(outcome.kind == "stored" for _, outcome in outcomes):
         return Stored(boot=boot, stored=ranges([seq for seq, _ in outcomes]))
     numbers: dict[OutcomeKind, list[int]] = defaultdict(list)

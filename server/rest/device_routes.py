@@ -175,12 +175,12 @@ def _erase(device_id: str) -> responses.Receipt:
         topics.mac_address(device_id),
         receipt.records,
         receipt.generation,
-        receipt.job,
+        receipt.command,
         g.token.name,
         request.remote_addr,
     )
     return responses.Receipt(
-        receipt=receipt.job,
+        receipt=receipt.command,
         mac_address=topics.mac_address(device_id),
         generation=receipt.generation,
         records_erased=receipt.records,

@@ -193,7 +193,7 @@ class Events(Body):
 class Receipt(Body):
     """An erasure that has happened."""
 
-    receipt: Annotated[str, Field(description="number of the job that tells the device; the audit log has it too")]
+    receipt: Annotated[str, Field(description="number of the command that tells the device; the audit log has it too")]
     mac_address: MacAddress
     generation: Annotated[int, Field(description="how often the device has been erased")]
     records_erased: int

@@ -1,6 +1,6 @@
--- What a device says to an order: kept once, and only if somebody has asked.
+-- A device's response to a command: kept once, and only if an operator gave the command.
 
--- KEYS: the device's orders. ARGS: transaction, answer.
+-- KEYS: the device's commands. ARGS: transaction, response.
 local function answer(keys, args)
   local transaction, text = args[1], args[2]
   if not transaction:match('^%x+$') or redis.call('HEXISTS', keys[1], transaction) == 0 then

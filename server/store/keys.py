@@ -17,8 +17,8 @@ All keys of a device share the hash tag of `mw:{<id>}`, so that a Redis Cluster 
 | `…:orders`           | hash   | commands of the last hour: transaction → what, where it was sent, the response    |
 | `mw:layout`          | string | the number of the layout                                                          |
 | `mw:devices`         | zset   | every device id ever met                                                          |
-| `mw:jobs`            | stream | what REST asks of ingest                                                          |
-| `mw:orders`          | stream | commands that are neither answered nor given up                                   |
+| `mw:jobs`            | stream | erasures that the broker has not taken for their devices                          |
+| `mw:orders`          | stream | commands that are neither answered nor expired                                    |
 | `mw:live`            | stream | readings and statuses of the last two minutes, by batch                           |
 | `mw:ingest`          | string | expires; exists while ingest runs                                                 |
 | `mw:written`         | hash   | outcome → records that ended so, for the metrics                                  |
@@ -31,7 +31,7 @@ LAYOUT_VERSION = 2
 """Another number means other keys or other bytes; names of functions carry it, too."""
 LAYOUT = "mw:layout"
 DEVICES = "mw:devices"
-JOBS = "mw:jobs"
+ERASURES = "mw:jobs"
 COMMANDS = "mw:orders"
 LIVE = "mw:live"
 HEARTBEAT = "mw:ingest"

@@ -24,7 +24,6 @@ from server.store.types import (
     DeviceMessage,
     Fleet,
     HeardSpans,
-    Job,
     Outcome,
     PendingWrite,
     Readings,
@@ -248,27 +247,14 @@ class RedisStore:
 
     @_reaching
     def erase(self, device: str) -> Receipt:
-        """Erase everything of a device but its next generation, and queue the job that tells the device.
+        """Erase everything of a device but its next generation, and queue the command that tells the device.
 
         If a later step fails, ingest still tells the device, when it answers the next record of the old generation.
         """
         generation, records, erased_at = self._do("FCALL", keys.function("erase"), 1, keys.base(device))
         self.live_stream.clear()
-        job = self._do("XADD", keys.JOBS, "*", "device", device, "generation", generation)
-        return Receipt(device, generation, records, erased_at, job.decode())
-
-    @_reaching
-    def jobs(self) -> list[Job]:
-        """Return the jobs that wait, oldest first."""
-        return [
-            Job(name.decode(), fields[b"device"].decode(), int(fields[b"generation"]))
-            for name, fields in self._do("XRANGE", keys.JOBS, "-", "+", "COUNT", 100)
-        ]
-
-    @_reaching
-    def finish(self, job: Job) -> None:
-        """Forget a job that has been carried out."""
-        self._do("XDEL", keys.JOBS, job.id)
+        command = self.commands.add_erasure(device, generation)
+        return Receipt(device, generation, records, erased_at, command)
 
     @_reaching
     def generation(self, device: str) -> int:

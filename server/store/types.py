@@ -144,14 +144,5 @@ class Receipt:
     """Readings and heard records that were stored since the last erasure."""
     erased_at: int
     """Unix ms."""
-    job: str
-    """Id of the job that tells the device."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """Something that ingest shall publish: the device's generation after an erasure."""
-
-    id: str
-    device: str
-    generation: int
+    command: str
+    """Id of the command that tells the device."""

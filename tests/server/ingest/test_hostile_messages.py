@@ -15,7 +15,7 @@ from services import RunningStore, wait_until
 
 from broker import embedded, topics
 from broker.messages import MAX_SEQ, Reading, Stored, WireError, decode, encode
-from server.ingest.decode import take
+from server.ingest.decode import decode as decode_message
 from server.store import codec
 from server.store.redis_store import RedisStore
 from server.store.types import Schema
@@ -182,7 +182,7 @@ def test_what_is_taken_can_be_packed_and_read_back(changes: list[tuple[str, Any]
     """A reading with any fields is either said to be wrong, or one that the store can keep and tell again."""
     payload = json.dumps(json.loads(encode(reading(0, 1_760_000_000_000))) | dict(changes)).encode()
     try:
-        records = take(topics.topic(DEVICE, "reading"), payload).records
+        records = decode_message(topics.topic(DEVICE, "reading"), payload).records
     except WireError:
         return
     for record in records:
@@ -200,7 +200,7 @@ def test_broken_bytes_are_an_error_of_the_wire_and_nothing_else(payload: bytes, 
     whole = b"[" + whole + b"," + whole + b"]" if array else whole
     for kind in ("reading", "status", "health"):
         try:
-            taken = take(f"{topics.ROOT}/{DEVICE}/{kind}", whole[:at] + payload + whole[at + cut :])
+            taken = decode_message(f"{topics.ROOT}/{DEVICE}/{kind}", whole[:at] + payload + whole[at + cut :])
         except WireError:
             continue
         assert taken.device == DEVICE

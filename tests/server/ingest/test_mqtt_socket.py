@@ -1,4 +1,4 @@
-"""The stream takes messages out of what a broker sends, however it is cut, and leaves all else to paho."""
+"""The socket takes messages out of what a broker sends, however it is cut, and leaves all else to paho."""
 
 import select
 import socket
@@ -8,8 +8,10 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from server.ingest.mqtt_socket import Publish, Stream
+from server.ingest.delivery import Delivery
+from server.ingest.mqtt_socket import MqttSocket
 
 PINGRESP = b"\xd0\x00"
 
@@ -20,41 +22,41 @@ def length(number: int) -> bytes:
     return bytes([low | 0x80]) + length(rest) if rest else bytes([low])
 
 
-def packet(message: Publish, properties: bytes | None) -> bytes:
+def packet(message: Delivery, properties: bytes | None) -> bytes:
     """Return a PUBLISH packet, of MQTT 5 if there are properties (MQTT 5, 3.3)."""
     name = message.topic.encode()
-    body = len(name).to_bytes(2, "big") + name + (message.mid.to_bytes(2, "big") if message.qos else b"")
+    body = len(name).to_bytes(2, "big") + name + (message.packet_id.to_bytes(2, "big") if message.qos else b"")
     body += (length(len(properties)) + properties if properties is not None else b"") + message.payload
     return bytes([0x30 | message.qos << 1]) + length(len(body)) + body
 
 
 @contextmanager
-def connected(*, has_properties: bool) -> Iterator[tuple[socket.socket, Stream]]:
-    """Connect over TCP; give the broker's end and the stream over the other."""
+def connected(*, has_properties: bool) -> Iterator[tuple[socket.socket, MqttSocket]]:
+    """Connect over TCP; give the broker's end and the socket over the other."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         ours = socket.create_connection(listening.getsockname())
         theirs, _ = listening.accept()
     with theirs, ours:
         ours.settimeout(0)
-        yield theirs, Stream(ours, has_properties=has_properties)
+        yield theirs, MqttSocket(ours, 1, has_properties=has_properties)
 
 
-def arrivals(stream: Stream) -> list[Publish]:
+def deliveries(link: MqttSocket) -> list[Delivery]:
     """Return what has come, once anything has."""
-    select.select([stream], [], [], 5)
-    return stream.arrivals()
+    select.select([link], [], [], 5)
+    return link.deliveries()
 
 
-def streamed(pieces: list[bytes], *, has_properties: bool) -> tuple[list[Publish], bytes]:
+def received(pieces: list[bytes], *, has_properties: bool) -> tuple[list[Delivery], bytes]:
     """Send pieces one after the other; return the messages, and what was left to paho."""
-    with connected(has_properties=has_properties) as (theirs, stream):
-        found: list[Publish] = []
+    with connected(has_properties=has_properties) as (theirs, link):
+        found: list[Delivery] = []
         rest = b""
         for piece in pieces:
             theirs.sendall(piece)
-            found += arrivals(stream)
-            while stream.is_for_paho:
-                rest += stream.recv(1)
+            found += deliveries(link)
+            while link.is_for_paho:
+                rest += link.recv(1)
         return found, rest
 
 
@@ -66,7 +68,7 @@ def cut(data: bytes, places: list[int]) -> Iterator[bytes]:
 
 
 messages = st.builds(
-    lambda topic, payload, mid, qos: Publish(topic, payload, mid if qos else 0, qos),
+    lambda topic, payload, packet_id, qos: Delivery(topic, payload, packet_id if qos else 0, qos, 1),
     st.text(max_size=20),
     st.binary(max_size=300),
     st.integers(1, 65_535),
@@ -80,11 +82,11 @@ messages = st.builds(
     places=st.lists(st.integers(0, 5_000), max_size=6),
 )
 def test_messages_are_found_wherever_the_bytes_are_cut(
-    sent: list[Publish | None], properties: bytes | None, places: list[int]
+    sent: list[Delivery | None], properties: bytes | None, places: list[int]
 ) -> None:
     """Every message comes out whole and in order, with and without properties; the packets between are paho's."""
     data = b"".join(PINGRESP if message is None else packet(message, properties) for message in sent)
-    found, rest = streamed(list(cut(data, places)), has_properties=properties is not None)
+    found, rest = received(list(cut(data, places)), has_properties=properties is not None)
     assert found == [message for message in sent if message is not None]
     assert rest == PINGRESP * sent.count(None)
 
@@ -101,37 +103,37 @@ def test_messages_are_found_wherever_the_bytes_are_cut(
 )
 def test_what_is_no_packet_ends_the_connection(broken: bytes) -> None:
     """A length of five bytes and a message that is cut off are a lost connection to paho, after the good ones."""
-    good = Publish("a", b"b", 7, 1)
-    with connected(has_properties=True) as (theirs, stream):
+    good = Delivery("a", b"b", 7, 1, 1)
+    with connected(has_properties=True) as (theirs, link):
         theirs.sendall(packet(good, b"") + PINGRESP)
-        assert arrivals(stream) == [good]
-        assert (stream.recv(1), stream.recv(9)) == (PINGRESP[:1], PINGRESP[1:])
+        assert deliveries(link) == [good]
+        assert (link.recv(1), link.recv(9)) == (PINGRESP[:1], PINGRESP[1:])
         with pytest.raises(BlockingIOError):
-            stream.recv(1)
+            link.recv(1)
         theirs.sendall(broken)
-        assert arrivals(stream) == []
-        assert stream.is_for_paho
+        assert deliveries(link) == []
+        assert link.is_for_paho
         with pytest.raises(ConnectionError, match="the broker sent"):
-            stream.recv(1)
+            link.recv(1)
 
 
 @given(message=messages, version_5=st.booleans())
-def test_what_is_told_is_a_message_that_the_other_end_can_read(message: Publish, version_5: bool) -> None:  # noqa: FBT001 -- drawn by name
+def test_what_is_told_is_a_message_that_the_other_end_can_read(message: Delivery, version_5: bool) -> None:  # noqa: FBT001 -- drawn by name
     """A message with QoS 0 comes out at the other end as it went in, and acknowledgements are left to paho there."""
-    with connected(has_properties=version_5) as (theirs, stream):
-        stream.tell(message.topic, message.payload)
-        stream.acknowledge([7, 300])
-        assert stream.flush()
-        other = Stream(theirs, has_properties=version_5)
-        assert arrivals(other) == [message._replace(qos=0, mid=0)]
+    with connected(has_properties=version_5) as (theirs, link):
+        link.publish(message.topic, message.payload)
+        link.acknowledge([7, 300])
+        assert link.flush()
+        other = MqttSocket(theirs, 1, has_properties=version_5)
+        assert deliveries(other) == [replace(message, qos=0, packet_id=0)]
         assert other.recv(99) == b"\x40\x02\x00\x07\x40\x02\x01\x2c"
 
 
 def test_the_end_of_a_connection_is_for_paho() -> None:
     """When the broker closes, paho reads the packets that came before, and then the end."""
-    with connected(has_properties=False) as (theirs, stream):
+    with connected(has_properties=False) as (theirs, link):
         theirs.sendall(PINGRESP)
-        arrivals(stream)
+        deliveries(link)
         theirs.close()
-        assert arrivals(stream) == []
-        assert (stream.recv(2), stream.recv(2)) == (PINGRESP, b"")
+        assert deliveries(link) == []
+        assert (link.recv(2), link.recv(2)) == (PINGRESP, b"")

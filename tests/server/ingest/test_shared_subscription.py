@@ -129,9 +129,9 @@ def test_the_server_stays_online_when_one_of_two_ingests_goes(
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"mqtt_version": "4"}, "mqtt_version is '4'; 3.1.1 or 5 is right"),
-        ({"mqtt_share": "team"}, 'mqtt_share needs mqtt_version "5"'),
-        ({"mqtt_version": "5", "mqtt_share": "a/b"}, "mqtt_share 'a/b' is no name of a share"),
+        ({"mqtt_version": "4"}, "mqtt_version is '4': set 3.1.1 or 5"),
+        ({"mqtt_share": "team"}, 'set mqtt_version = "5"'),
+        ({"mqtt_version": "5", "mqtt_share": "a/b"}, "mqtt_share 'a/b' does not name a share"),
     ],
 )
 def test_versions_and_shares_that_cannot_work_end_with_code_2(

@@ -212,7 +212,7 @@ def test_a_delete_reaches_the_device_and_the_broker(
         wait_until(lambda: sender.confirmed() == {0}, "the reading is confirmed")
         wait_until(lambda: getattr(store.device(DEVICE), "name", "") == "Kitchen", "the status is stored")
         store.erase(DEVICE)
-        wait_until(lambda: not store.jobs(), "the job is carried out")
+        wait_until(lambda: store.commands.due() == [], "the broker has taken the erasure")
         sender.send("reading", reading(1, now))
         wait_until(lambda: any(b'"erased":[[1,1]]' in payload for _, payload in sender.answers), "it is erased")
         sender.send("reading", reading(2, now, gen=1))

@@ -121,7 +121,7 @@ def test_a_command_waits_until_the_device_is_there_and_goes_again_on_a_new_conne
     first = due()
     assert [order.id for order in first] == [pause, rollback]
     for order in first:
-        store.commands.note_sent(order)
+        store.commands.note_taken([order])
     assert due() == []
     assert outcome(client, pause) == ("pending", True, None)
     store.write([(DEVICE, status(state="paused", connection=3))])
@@ -189,10 +189,10 @@ def test_a_device_that_is_away_holds_up_no_other(client: Client, now: int, monke
 
 
 def test_delete_forgets_commands(client: Client, now: int) -> None:
-    """After a Delete nothing of them is left with the device, and none is sent."""
+    """After a Delete nothing of them is left with the device, and only the Delete is sent."""
     transaction = ask(client, {"command": "set", "name": "Ann's room"}).json["transaction"]
     client.ask(URL, "DELETE", OPERATOR)
-    assert client.store.commands.due() == []
+    assert [command.name for command in client.store.commands.due()] == ["erase"]
     assert client.store._do("XLEN", keys.COMMANDS) == 0
     assert client.store.commands.find(DEVICE, transaction) is None
 

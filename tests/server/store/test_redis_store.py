@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from records import BOOT, DAY_MS, DEVICE, OTHER_BOOT, heard, reading, status
 from services import RunningStore, running_store, wait_until
 
-from broker.messages import Heard, Reading
+from broker.messages import Generation, Heard, Reading, encode
 from server.errors import StoreAwayError, UnusableError
 from server.query import series
 from server.query.series import facts, grid, overlapping, spans, summary
@@ -145,7 +145,9 @@ def test_erasing_leaves_only_the_generation(any_store: RunningStore) -> None:
     assert kinds(store, reading(0, now), reading(101, now, gen=1)) == ["erased", "stored"]
     assert [(boot.records, boot.missing) for boot in store.boots(DEVICE)] == [(1, 0)]
     assert [device.generation for device in store.devices("", 10)] == [1]
-    assert [(job.device, job.generation) for job in store.jobs()] == [(DEVICE, 1)]
+    assert [(due.id, due.device, due.name, due.payload) for due in store.commands.due()] == [
+        (receipt.command, DEVICE, "erase", encode(Generation(gen=1)))
+    ]
 
 
 def test_gaps_after_an_erasure_are_counted(store: RedisStore) -> None:

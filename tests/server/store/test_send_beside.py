@@ -22,7 +22,7 @@ def test_a_command_goes_its_way(any_store: RunningStore) -> None:
     store.commands.add(DEVICE, "pause", Command(transaction="ab"))
     (order,) = store.commands.due()
     assert order.connection == f"{BOOT}:1"
-    store.commands.note_sent(order)
+    store.commands.note_taken([order])
     assert store.commands.due() == []
     assert store.commands.waiting(DEVICE) == 1
     kinds = [
@@ -53,4 +53,4 @@ def test_news_go_with_the_next_batch_and_with_a_delete(any_store: RunningStore) 
     store.erase(DEVICE)
     assert stream.start() is None
     assert store.commands.find(DEVICE, "ab") is None
-    assert store.commands.due() == []
+    assert [command.name for command in store.commands.due()] == ["erase"]
