@@ -33,6 +33,8 @@ EraseGeneration = Annotated[int, Meta(ge=0, le=2**48)]
 """How often a device was deleted; the store can count so far."""
 Range = tuple[Seq, Seq]
 """First and last sequence number, both included."""
+ReadingState = Literal["speech", "uncertain"]
+DeviceState = Literal["online", "offline", "paused"]
 CaptureState = Literal["ok", "zeros", "flat", "stalled", "missing", "paused"]
 """Whether sound comes in; else why not: exact zeros, one constant value, a microphone that delivers nothing, no
 microphone, or a paused device."""
@@ -82,7 +84,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 class Reading(Record, frozen=True, kw_only=True):
     """What the classifier thought of one window of speech."""
 
-    state: Literal["speech", "uncertain"]
+    state: ReadingState
     scores: Annotated[dict[Annotated[str, Meta(max_length=16)], Probability], Meta(min_length=1, max_length=16)]
     """Calibrated probabilities of this window, unsmoothed, keyed by `Label`."""
     level_dbfs: Decibel
@@ -119,7 +121,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a device is there; retained, and the device's last will."""
 
     v: Literal[1] = 1
-    state: Literal["online", "offline", "paused"]
+    state: DeviceState
     boot: Boot
     connection: Count
     """Counts the connections of a boot, so that a stale last will is told from a fresh one."""

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, tzinfo
 from itertools import pairwise
 from typing import Any
 
-Emotions = dict[str, dict[str, str]]
-"""Full name and colour by label, as `/meta` gives them."""
+Looks = dict[str, dict[str, str]]
+"""Name and colour of each emotion by label, or of each span by kind, as `/meta` gives them."""
 Figure = dict[str, Any]
 """`data` and `layout`, as https://plotly.com/javascript/reference/ has them."""
 
@@ -18,21 +18,13 @@ SERIES = "timeseries_"
 """What the names of a device's series begin with; the label follows."""
 INK = "#22303c"
 FAINT = "#e3e8ec"
-SPANS = {
-    "silence": ("silence", "rgba(120,140,155,0.12)"),
-    "uncertain": ("uncertain", "rgba(240,190,40,0.22)"),
-    "paused": ("paused", "rgba(120,95,180,0.20)"),
-    "offline": ("offline", "rgba(60,60,60,0.20)"),
-    "missing": ("nothing received", "rgba(200,70,50,0.16)"),
-}
-"""Name and shade of each kind of gap, as in the server's plots."""
 OTHER = "#6b7b88"
 """Colour of a label that the API does not know."""
 EMPTY: Figure = {"data": [], "layout": {"xaxis": {"visible": False}, "yaxis": {"visible": False}}}
 """Before there is anything to draw."""
 
 
-def timeline(device: dict[str, Any], emotions: Emotions, zone: tzinfo) -> Figure:
+def timeline(device: dict[str, Any], emotions: Looks, spans: Looks, zone: tzinfo) -> Figure:
     """Return the mean score of each emotion over time; where nothing was heard the line breaks."""
     times = [datetime.fromtimestamp(ms / 1000, zone).isoformat() for ms in device["timestamps"]]
     traces = [
@@ -41,13 +33,13 @@ def timeline(device: dict[str, Any], emotions: Emotions, zone: tzinfo) -> Figure
         if key.startswith(SERIES)
     ]
     shapes = []
-    for kind, (name, colour) in SPANS.items():
-        spans = [span for span in device["spans"] if span["kind"] == kind]
-        shapes += [_shade(span, colour, zone) for span in spans]
-        if spans:  # an entry in the legend, which shapes do not have of themselves
-            mark = {"symbol": "square", "size": 12, "color": colour}
+    for kind, look in spans.items():
+        shades = [_shade(span, look["colour"], zone) for span in device["spans"] if span["kind"] == kind]
+        shapes += shades
+        if shades:  # shapes have no entry in the legend, a trace without points has
+            mark = {"symbol": "square", "size": 12, "color": look["colour"]}
             traces.append(
-                {"type": "scatter", "x": [None], "y": [None], "name": name, "mode": "markers", "marker": mark}
+                {"type": "scatter", "x": [None], "y": [None], "name": look["name"], "mode": "markers", "marker": mark}
             )
     title = f"time ({zone.tzname(datetime.now(UTC)) or zone})"
     layout = _layout(
@@ -59,7 +51,7 @@ def timeline(device: dict[str, Any], emotions: Emotions, zone: tzinfo) -> Figure
     return {"data": traces, "layout": layout | more}
 
 
-def histogram(summary: dict[str, Any], emotions: Emotions) -> Figure:
+def histogram(summary: dict[str, Any], emotions: Looks) -> Figure:
     """Return the histogram of confidence of each emotion where it won."""
     bars = []
     for label, facts in summary["labels"].items():
@@ -86,7 +78,7 @@ def histogram(summary: dict[str, Any], emotions: Emotions) -> Figure:
     return {"data": bars, "layout": layout | {"barmode": "stack", "showlegend": True}}
 
 
-def means(summary: dict[str, Any], emotions: Emotions) -> Figure:
+def means(summary: dict[str, Any], emotions: Looks) -> Figure:
     """Return the mean confidence of each emotion where it won, and over all."""
     bars = [(*_look(label, emotions), facts["mean_confidence"]) for label, facts in summary["labels"].items()]
     bars.append(("Overall", INK, summary["overall"]["mean_confidence"]))
@@ -164,7 +156,7 @@ def _edges(span: dict[str, Any], zone: tzinfo) -> list[str]:
     return [datetime.fromisoformat(span[edge]).astimezone(zone).isoformat() for edge in ("start", "end")]
 
 
-def _look(label: str, emotions: Emotions) -> tuple[str, str]:
+def _look(label: str, emotions: Looks) -> tuple[str, str]:
     known = emotions.get(label, {"name": label, "colour": OTHER})
     return known["name"], known["colour"]
 

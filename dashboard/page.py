@@ -119,11 +119,12 @@ class _Drawings:
 
     def _device(self, _mark: str, mac: str, range_s: int, zone_name: str | None) -> tuple[Any, ...]:
         """Return what is shown of one device: headline, three figures and facts."""
-        start_s, emotions = time.time() - range_s, self._api.meta()["emotions"]
+        start_s, meta = time.time() - range_s, self._api.meta()
+        emotions, spans = meta["emotions"], meta.get("spans", {})  # an older server has none
         device, summary = self._api.device(mac, start_s, range_s // POINTS), self._api.summary(mac, start_s)
         return (
             _headline(device),
-            figures.timeline(device, emotions, _zone(zone_name)),
+            figures.timeline(device, emotions, spans, _zone(zone_name)),
             figures.histogram(summary, emotions),
             figures.means(summary, emotions),
             _facts(device, summary),
@@ -181,7 +182,7 @@ def _panel(name: str, title: str, height: int, style: str) -> html.Div:
     return html.Div([html.H3(title), graph], className=style)
 
 
-def _card(device: dict[str, Any], emotions: figures.Emotions) -> html.Div:
+def _card(device: dict[str, Any], emotions: figures.Looks) -> html.Div:
     """Return what the list shows of one device."""
     latest, state = device["latest"], device["state"]
     top: Children = []

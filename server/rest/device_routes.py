@@ -11,9 +11,8 @@ from common.notice import NOTICE
 from server.errors import ProblemError
 from server.query import series, time_range
 from server.query.time_range import Range, rfc3339
-from server.rest import csv_format, device_bodies, event_pages, http_headers, openapi, params, responses
+from server.rest import csv_format, device_bodies, event_pages, http_headers, openapi, palette, params, responses
 from server.rest.blueprint import make_blueprint, services
-from server.rest.palette import EMOTIONS
 from server.rest.responses import respond
 from server.store.types import Boot
 
@@ -144,9 +143,16 @@ def delete(path: params.DevicePath) -> Response:
 
 @blueprint.get("/meta", tags=openapi.DEVICES, responses={200: responses.Meta}, openapi_extensions=openapi.VIEWER)
 def meta() -> Response:
-    """Meta: full names and colours of the emotions, and what everybody must be told."""
-    emotions = {label: responses.EmotionName(name=shown.name, colour=shown.colour) for label, shown in EMOTIONS.items()}
-    return http_headers.lasting(respond(responses.Meta(emotions=emotions, notice=NOTICE)), _META_S)
+    """Meta: full names and colours of emotions and spans, and what everybody must be told."""
+    body = responses.Meta(
+        emotions={
+            label: responses.EmotionName(name=shown.name, colour=shown.colour)
+            for label, shown in palette.EMOTIONS.items()
+        },
+        spans={kind: responses.SpanName(name=style.name, colour=style.colour) for kind, style in palette.SPANS.items()},
+        notice=NOTICE,
+    )
+    return http_headers.lasting(respond(body), _META_S)
 
 
 def _cacheable(response: Response, inside: Range) -> Response:

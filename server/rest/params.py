@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.topics import CommandName
+
 PLOTS = ("timeline", "histogram", "mean")
 FORMS = ("png", "svg")
 _TIME = "RFC 3339 or Unix seconds"
@@ -104,7 +106,7 @@ class CommandBody(StrictParams):
 
     model_config = ConfigDict(strict=True)
 
-    command: Annotated[Literal["pause", "resume", "set", "model"], Field(description="what to do")]
+    command: Annotated[CommandName, Field(description="what to do")]
     name: Annotated[str | None, Field(min_length=1, max_length=64, description="set: the device's new name")] = None
     gate_dbfs: Annotated[
         float | None, Field(ge=-100, le=0, description="set: level at which the speech gate opens, dBFS")

@@ -2,7 +2,7 @@
 
 import io
 from datetime import datetime, tzinfo
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from server.query.series import BINS, Grid, Span, SpanKind, Summary
+from server.query.series import BINS, Grid, Span, Summary
 from server.query.time_range import Range
-from server.rest.palette import emotion
+from server.rest.palette import SPANS, emotion
 from server.store.keys import DAY_MS
 
 Form = Literal["png", "svg"]
@@ -25,22 +25,6 @@ _SIZE_INCHES = (10.0, 5.0)
 _DPI = 120
 _PALE = 0.35
 
-
-class _Shade(NamedTuple):
-    name: str
-    colour: str
-    ink: str
-    """Of the hatch."""
-    hatch: str | None = None
-
-
-_SHADES: dict[SpanKind, _Shade] = {
-    "silence": _Shade("Silence", "#e9edf2", "#e9edf2"),
-    "uncertain": _Shade("Uncertain", "#fbeec2", "#fbeec2"),
-    "paused": _Shade("Paused", "#dcd6ea", "#b8aed3", ".."),
-    "offline": _Shade("Offline", "#d3d8de", "#aeb6bf", "//"),
-    "missing": _Shade("Nothing received", "#f6d9d5", "#dfa69f", "xx"),
-}
 _INK, _QUIET, _LINES = "#22272e", "#5b6570", "#dfe3e8"
 mpl.rcParams.update(
     {
@@ -80,14 +64,14 @@ def timeline(name: str, grid: Grid, spans: list[Span], asked: Range, zone: tzinf
 def _shade(figure: Figure, axes: Axes, spans: list[Span]) -> None:
     """Draw spans behind the lines, and a legend of the kinds that there are."""
     shades = []
-    for kind, shade in _SHADES.items():
+    for kind, style in SPANS.items():
         stretches = [(span.start / DAY_MS, (span.end - span.start) / DAY_MS) for span in spans if span.kind == kind]
         if stretches:
-            drawn = axes.broken_barh(stretches, (0, 1), facecolor=shade.colour, hatch=shade.hatch, zorder=0)
-            drawn.set(edgecolor=shade.ink, linewidth=0, label=shade.name)
+            drawn = axes.broken_barh(stretches, (0, 1), facecolor=style.colour, hatch=style.hatch, zorder=0)
+            drawn.set(edgecolor=style.hatch_colour or style.colour, linewidth=0, label=style.name)
             shades.append(drawn)
     if shades:
-        figure.legend(handles=shades, loc="lower center", ncols=len(_SHADES), frameon=False)
+        figure.legend(handles=shades, loc="lower center", ncols=len(SPANS), frameon=False)
 
 
 def histogram(name: str, result: Summary, zone: tzinfo) -> Figure:

@@ -6,6 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.messages import DeviceState, ReadingState
+from broker.topics import CommandName
 from server.query.series import SpanKind
 
 Time = Annotated[str, Field(description="RFC 3339, UTC", json_schema_extra={"format": "date-time"})]
@@ -40,7 +42,7 @@ class Latest(Body):
     """A device's newest reading."""
 
     at: Ms
-    state: Literal["speech", "uncertain"]
+    state: ReadingState
     scores: dict[str, Ratio]
     level_dbfs: float
 
@@ -171,7 +173,7 @@ class Event(Body):
 
     at: Time
     kind: Annotated[
-        Literal["online", "offline", "paused", "model", "erased"],
+        Literal[DeviceState, "model", "erased"],
         Field(description="its new state; model: only the model changed; erased: all older data was deleted"),
     ]
     model: Annotated[str | None, Field(description="from then on; null when erased")]
@@ -211,7 +213,7 @@ class Command(Body):
 
     transaction: Annotated[str, Field(description="asks after it, and names it in the logs")]
     mac_address: MacAddress
-    command: Literal["pause", "resume", "set", "model"]
+    command: CommandName
     status: Annotated[
         CommandStatus,
         Field(description="ok, error: so the device says; expired: too late for it to be sent or answered"),
@@ -229,10 +231,18 @@ class EmotionName(Body):
     colour: Annotated[str, Field(description="hexadecimal RGB")]
 
 
-class Meta(Body):
-    """Names and colours of the emotions, and what every user must be told."""
+class SpanName(Body):
+    """How a kind of span is shown."""
 
-    emotions: dict[str, EmotionName]
+    name: str
+    colour: Annotated[str, Field(description="hexadecimal RGB, pale")]
+
+
+class Meta(Body):
+    """Names and colours of emotions and spans, and what every user must be told."""
+
+    emotions: Annotated[dict[str, EmotionName], Field(description="by label")]
+    spans: Annotated[dict[str, SpanName], Field(description="by kind, in the order of a legend")]
     notice: str
 
 

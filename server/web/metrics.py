@@ -3,6 +3,7 @@
 import importlib.metadata
 import time
 from collections.abc import Iterator
+from typing import get_args
 
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector, generate_latest
@@ -10,12 +11,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from broker.messages import DeviceState
 from server.errors import StoreAwayError
 from server.store.redis_store import RedisStore
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 """Content type of the format that Prometheus reads."""
-_STATES = ("online", "offline", "paused", "unknown")
+_STATES = (*get_args(DeviceState), "unknown")
 _OUTCOMES = ("stored", "repeat", "expired", "erased", "refused", "malformed")
 _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 

@@ -9,6 +9,10 @@ from plotly import graph_objects
 from dashboard import figures
 
 EMOTIONS = {"ANG": {"name": "Anger", "colour": "#c00"}, "NEU": {"name": "Neutral", "colour": "#555"}}
+SPANS = {
+    "offline": {"name": "Offline", "colour": "#ddd"},
+    "missing": {"name": "Nothing received", "colour": "#fcc"},
+}
 DEVICE: dict[str, Any] = {
     "mac_address": "aa:bb:cc:dd:ee:ff",
     "labels": ["ANG", "NEU"],
@@ -26,7 +30,7 @@ DEVICE: dict[str, Any] = {
 
 def test_gaps_stay_gaps_and_lone_points_are_seen() -> None:
     """Null is not bridged, and a value without neighbours gets a marker."""
-    anger = figures.timeline(DEVICE, EMOTIONS, UTC)["data"][0]
+    anger = figures.timeline(DEVICE, EMOTIONS, SPANS, UTC)["data"][0]
 
     assert anger["name"] == "Anger"
     assert anger["y"] == [0.2, None, 0.4]
@@ -36,25 +40,24 @@ def test_gaps_stay_gaps_and_lone_points_are_seen() -> None:
 
 def test_known_spans_are_shaded_and_named_and_unknown_ones_are_left_out() -> None:
     """`offline` is drawn and stands in the legend; a kind of a newer server does no harm."""
-    figure = figures.timeline(DEVICE, EMOTIONS, UTC)
+    figure = figures.timeline(DEVICE, EMOTIONS, SPANS, UTC)
 
     assert [(shape["x0"][11:16], shape["x1"][11:16]) for shape in figure["layout"]["shapes"]] == [("10:01", "10:02")]
-    assert [trace["name"] for trace in figure["data"]] == ["Anger", "Neutral", "offline"]
+    assert [trace["name"] for trace in figure["data"]] == ["Anger", "Neutral", "Offline"]
 
 
 def test_every_kind_of_span_has_its_name_and_shade() -> None:
     """What explains a gap is told apart, and named once however often it occurs."""
-    spans = [DEVICE["spans"][0] | {"kind": kind} for kind in ("silence", "uncertain", "paused", "offline", "missing")]
-    figure = figures.timeline(DEVICE | {"spans": spans + spans}, EMOTIONS, UTC)
+    spans = [DEVICE["spans"][0] | {"kind": kind} for kind in ("missing", "offline")]
+    figure = figures.timeline(DEVICE | {"spans": spans + spans}, EMOTIONS, SPANS, UTC)
 
-    assert len({shape["fillcolor"] for shape in figure["layout"]["shapes"]}) == 5
-    names = [trace["name"] for trace in figure["data"][2:]]
-    assert names == ["silence", "uncertain", "paused", "offline", "nothing received"]
+    assert [shape["fillcolor"] for shape in figure["layout"]["shapes"]] == ["#ddd", "#ddd", "#fcc", "#fcc"]
+    assert [trace["name"] for trace in figure["data"][2:]] == ["Offline", "Nothing received"]
 
 
 def test_times_are_those_of_the_viewer() -> None:
     """In Rome in July, ten o'clock UTC is twelve."""
-    figure = figures.timeline(DEVICE, EMOTIONS, ZoneInfo("Europe/Rome"))
+    figure = figures.timeline(DEVICE, EMOTIONS, SPANS, ZoneInfo("Europe/Rome"))
 
     assert figure["data"][0]["x"][0].startswith("2026-07-01T12:00:00")
     assert figure["layout"]["xaxis"]["range"][0].startswith("2026-07-01T12:00:00")
@@ -62,7 +65,7 @@ def test_times_are_those_of_the_viewer() -> None:
 
 def test_a_label_that_the_device_no_longer_has_is_still_drawn() -> None:
     """Series of an earlier model keep their label as name."""
-    figure = figures.timeline(DEVICE | {"timeseries_SAD": [0.1, 0.1, 0.1]}, EMOTIONS, UTC)
+    figure = figures.timeline(DEVICE | {"timeseries_SAD": [0.1, 0.1, 0.1]}, EMOTIONS, SPANS, UTC)
 
     assert "SAD" in [trace["name"] for trace in figure["data"]]
 
@@ -73,7 +76,7 @@ def test_an_empty_range_draws_empty_pictures() -> None:
     summary = {"labels": {"ANG": nothing}, "overall": {"mean_confidence": None}}
     empty = DEVICE | {"timestamps": [], "timeseries_ANG": [], "timeseries_NEU": [], "spans": []}
 
-    line, bars, bar = figures.timeline(empty, EMOTIONS, UTC), figures.histogram(summary, EMOTIONS), figures.means
+    line, bars, bar = figures.timeline(empty, EMOTIONS, SPANS, UTC), figures.histogram(summary, EMOTIONS), figures.means
     assert line["data"][0]["y"] == []
     assert bars["data"][0]["y"] == [0, 0]
     assert bar(summary, EMOTIONS)["data"][0]["text"] == ["no readings", "no readings"]
@@ -86,6 +89,6 @@ def test_every_field_is_one_that_plotly_knows() -> None:
     histogram = {"edges": [0.0, 0.5, 1.0], "won": [0, 1], "all": [1, 1]}
     some = {"mean_confidence": 0.7, "histogram": histogram}
     summary = {"labels": {"ANG": some}, "overall": {"mean_confidence": 0.7}}
-    drawn = [figures.timeline(DEVICE, EMOTIONS, UTC), figures.histogram(summary, EMOTIONS)]
+    drawn = [figures.timeline(DEVICE, EMOTIONS, SPANS, UTC), figures.histogram(summary, EMOTIONS)]
     for figure in [*drawn, figures.means(summary, EMOTIONS), figures.EMPTY]:
         graph_objects.Figure(figure)

@@ -116,7 +116,7 @@ def test_uncertain_and_offline_devices_are_told_apart(world: World, page: webdri
     world.announce()
     world.speak(3, state="uncertain")
     wait_until(lambda: "uncertain" in text(page, ".devices .top"), "the list says that it is uncertain")
-    wait_until(lambda: "uncertain" in drawn(page, "timeline"), "the timeline shades it")
+    wait_until(lambda: "Uncertain" in drawn(page, "timeline"), "the timeline shades it")
 
     world.announce(state="offline")
 
