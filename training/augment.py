@@ -20,10 +20,6 @@ STYLE_BETA = 0.3
 """Parameter of the beta distribution of how much of another clip's style is taken: mostly little or nearly all."""
 STYLE_RANGE_DB = 70.0
 """How far below its loudest value a clip has a style; in what is quieter lies no voice."""
-ECHO_FRAMES = (8, 40)
-"""In how many frames an echo falls by 60 dB: 0.16 to 0.8 s with the default front end."""
-ECHO_DB = (-12.0, 6.0)
-"""How loud all of the echo of a sound is beside the sound itself."""
 
 
 class Noise(NamedTuple):
@@ -54,8 +50,6 @@ def distort(windows: Windows, beside: Beside, augment: Augment, hiss: Hiss, rng:
     noisy = rng.random(count) < augment.background_share
     heard = beside | (rng.random(count) < augment.under_share)[:, None]
     power = _to_power(windows)
-    if augment.room_share:
-        power = echo(power, augment.room_share, rng)
     spectrum = (power * ~beside[..., None]).sum(axis=1) / np.maximum(1, (~beside).sum(axis=1))[:, None]
     noise = Noise(
         power=noisy * spectrum.mean(axis=1) / 10 ** (rng.uniform(*augment.snr_db, count) / 10),
@@ -87,27 +81,6 @@ def restyle(windows: Windows, beside: Beside, share: float, rng: np.random.Gener
     stretch = 1 + taken[:, None] * (deviation[other] / deviation - 1)
     restyled = clip * stretch[:, None] + (mean * (1 - stretch) + shift)[:, None]
     return np.where(inside[..., None], restyled, windows).astype(np.float32)
-
-
-def echo(power: Windows, share: float, rng: np.random.Generator) -> Windows:
-    """Return windows of which this share is heard across a room: after each sound its echo dies away exponentially.
-
-    The mean of what many rooms do (Polack 1988): a real response also has fine structure, which this leaves out.
-
-    Args:
-        power: of the windows.
-        share: of them that lie in a room.
-        rng: source of chance.
-    """
-    count = len(power)
-    fall = 10 ** (-6 / rng.uniform(*ECHO_FRAMES, count))
-    loudness = 10 ** (rng.uniform(*ECHO_DB, count) / 10) * (rng.random(count) < share)
-    fall, loudness = (values.astype(np.float32)[:, None] for values in (fall, loudness))
-    heard, dying = power.copy(), np.zeros_like(power[:, 0])
-    for frame in range(1, power.shape[1]):
-        dying = fall * (dying + power[:, frame - 1])
-        heard[:, frame] += loudness * (1 - fall) / fall * dying
-    return heard
 
 
 def steady_noise(noise: Noise, hiss: Hiss, length: int, rng: np.random.Generator) -> Windows:

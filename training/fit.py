@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from training import network, peers, rounding
 from training.batches import Batches
-from training.recipe import INT8_LEVELS, PeerRecipe, Pruning, Recipe
+from training.recipe import INT8_LEVELS, PeerRecipe, Recipe
 
 CURVES = "curves.jsonl"
 CHECKPOINT = "checkpoint"
@@ -169,7 +169,10 @@ def _log(file: Path, **values: float) -> None:
 
 
 def _prunable(model: Any, recipe: Recipe, steps: int) -> Any:
-    schedule = _schedule(recipe.pruning, steps)
+    plan = recipe.pruning
+    begin, often = int(plan.begin * steps), max(1, steps // 100)
+    end = max(begin + 1, int(plan.end * steps))  # a training of very few steps
+    schedule = tfmot.sparsity.keras.PolynomialDecay(0.0, plan.sparsity, begin, end, frequency=often)
 
     def wrap(layer: Any) -> Any:
         # The first layer and the head are small and sensitive, and the library cannot prune depthwise kernels.
@@ -178,10 +181,3 @@ def _prunable(model: Any, recipe: Recipe, steps: int) -> Any:
         return layer
 
     return tf_keras.models.clone_model(model, clone_function=wrap)
-
-
-def _schedule(plan: Pruning, steps: int) -> Any:
-    begin, end, often = int(plan.begin * steps), int(plan.end * steps), max(1, steps // 100)
-    if begin == end:
-        return tfmot.sparsity.keras.ConstantSparsity(plan.sparsity, begin, frequency=often)
-    return tfmot.sparsity.keras.PolynomialDecay(0.0, plan.sparsity, begin, end, frequency=often)

@@ -44,11 +44,11 @@ def reliability(name: str, found: Score) -> Any:
 
 def risk_coverage(results: Sequence[Result]) -> Any:
     """Draw what goes wrong when only the surest windows are answered."""
-    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
     for result in results[:MOST]:
         coverage, uar = zip(*result.scores["speakers"].uar_by_coverage, strict=True)
         axes.plot(coverage, [1 - value for value in uar], marker=".", label=result.name)
-    axes.legend(fontsize="small")
+    figure.legend(fontsize="small", loc="outside right upper")
     axes.set(
         title="Risk and coverage, unheard speakers (of the blocks in each row)",
         xlabel="share of the windows answered, the surest first",
@@ -92,21 +92,6 @@ def front(results: Sequence[Result], latencies: dict[str, Latency]) -> Any:
     return figure
 
 
-def sizes(results: Sequence[Result]) -> Any:
-    """Draw accuracy against size, and against the work for one window, of recipes that are compared on one block."""
-    figure, (by_size, by_work) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained", sharey=True)
-    known = {one.name.rpartition(".")[2]: (one, one.scores["speakers"].of_block(COMMON) or 0.0) for one in results}
-    _scatter(
-        by_size, {name: (one.bytes_deflated / 1024, uar) for name, (one, uar) in known.items() if one.bytes_deflated}
-    )
-    _scatter(by_work, {name: (one.multiply_adds / 1e6, uar) for name, (one, uar) in known.items() if one.multiply_adds})
-    for axes in (by_size, by_work):
-        _in_powers_of_two(axes)
-    by_size.set(title="Width, depth, pruning: size", xlabel="KiB, compressed", ylabel=f"UAR, block {COMMON}")
-    by_work.set(title="Width, depth, pruning: work", xlabel="million multiplications a window, zeros included")
-    return figure
-
-
 def _in_powers_of_two(axes: Any) -> None:
     low, high = axes.get_xlim()
     if axes.has_data() and high > 2 * low:  # else there would hardly be a tick
@@ -131,4 +116,4 @@ def _scatter(axes: Any, places: dict[str, tuple[float, float]]) -> None:
             fontsize="small",
             fontweight="normal" if beaten else "bold",
         )
-    axes.margins(x=0.4, y=0.1)
+    axes.margins(x=0.5, y=0.1)

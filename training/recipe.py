@@ -63,8 +63,6 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Largest slope of an imagined microphone's response, from the lowest band to the highest."""
     style_share: Share = 0.0
     """Share of windows whose clip gets some of the average spectrum of another, as if another voice had said it."""
-    room_share: Share = 0.0
-    """Share of windows in which each sound dies away slowly, as in a room with an echo."""
     time_masks: int = 0
     time_mask_frames: int = 0
     mel_masks: int = 0
@@ -80,12 +78,12 @@ class Pruning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     begin: Share = 0.3
     """Where in the training the first weights go."""
     end: Share = 0.7
-    """Where the last ones go; the rest of the training heals. The same as `begin`: all of them go at once."""
+    """Where the last ones go; the rest of the training heals."""
 
     def __post_init__(self) -> None:
         """Refuse to end before the beginning."""
-        if self.end < self.begin:
-            raise ValueError(f"pruning ends at {self.end:g} before it begins at {self.begin:g}; a later end is right")
+        if self.end <= self.begin:
+            raise ValueError(f"pruning begins at {self.begin:g} and ends at {self.end:g}: give a later end")
 
 
 class Rounding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -211,7 +209,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             (said["teaching"] or {}, "starts"),
             (said["augment"], "shaped_share"),
             (said["augment"], "style_share"),
-            (said["augment"], "room_share"),
         ):
             if not part.get(name, True):
                 del part[name]
@@ -279,8 +276,6 @@ class PeerRecipe(Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def load(name: str) -> Recipe:
     """Read a shipped recipe by name, or any recipe by path.
 
-    One that names another as its `base` says only in what it differs.
-
     Raises:
         RecipeError: there is none, it says something that a recipe cannot say, or its teachers cannot teach.
     """
@@ -292,43 +287,15 @@ def load(name: str) -> Recipe:
 
 
 def _parsed(name: str) -> Recipe:
-    path, told = _whole(name)
-    try:
-        return convert(told)
-    except (ValueError, msgspec.ValidationError) as error:
-        raise RecipeError(f"{path} is not a valid recipe: {error}") from error
-
-
-def _whole(name: str, after: tuple[Path, ...] = ()) -> tuple[Path, dict[str, Any]]:
-    """Return what a recipe and those on which it is based say together."""
-    path, told = _read(name)
-    if path in after:
-        raise RecipeError(f"{after[0]} is not a valid recipe: it is its own base, by way of {after[-1]}")
-    if "base" in told:
-        _, others = _whole(str(told.pop("base")), (*after, path))
-        told = _changed(others, told)
-    return path, told
-
-
-def _read(name: str) -> tuple[Path, dict[str, Any]]:
     shipped = SHIPPED / f"{name}.toml"
     path = shipped if shipped.is_file() else Path(name)
     if not path.is_file():
         names = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.toml")))
         raise RecipeError(f"no recipe {name!r}: give the path of a TOML file, or one of {names}")
     try:
-        return path, tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return convert(tomllib.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:  # msgspec.ValidationError is one too
         raise RecipeError(f"{path} is not a valid recipe: {error}") from error
-
-
-def _changed(told: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return a document with other values in it, table by table."""
-    merged = dict(told)
-    for name, value in changes.items():
-        table = isinstance(value, dict) and isinstance(told.get(name), dict)
-        merged[name] = _changed(told[name], value) if table else value
-    return merged
 
 
 def teacher(plan: Recipe) -> Recipe | None:

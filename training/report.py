@@ -10,18 +10,14 @@ import msgspec
 import numpy as np
 
 from models.bundle import BundleError
-from training import plots, recipe, results
+from training import plots, results
 from training.backgrounds import NOISES
-from training.recipe import Recipe, RecipeError
 from training.results import COMMON, Latency, Result, ResultsError, Score
 from training.settings import ReportSettings
-from training.splits import BLOCKS
 
 Row = dict[str, str]
 """Cells of a table by the names of their columns."""
 
-PLAIN = "ablations/plain"
-"""The recipe whose changes are compared: one that was shipped, in half of its epochs."""
 GROUPS = {
     "uar_by_sex": "sex",
     "uar_by_age": "age",
@@ -40,19 +36,8 @@ folds and seeds together; the interval is a bootstrap over the speakers. Rows th
 those that have it, as the blocks differ in how hard they are; only the column of block 4 can be. **Leaky** is the UAR
 when files are split at random, so that the speakers of the score have trained the model too: it is there to be compared
 with published numbers, and tells nothing about strangers. New sentences: the UAR when speakers and what they say are
-both unheard. Of the 54 speakers who are not held out, nine used to calibrate; rows that were *taught by* 45 are of that
-time.
+both unheard.
 """
-CHANGES = f"""What was shipped before, in half of its epochs, and changes of that, one at a time, each with block
-{COMMON} held out: mean and standard deviation over the seeds, and how many points the change is worth. Two rows whose
-means lie closer together than their deviations are not told apart. *In noise*: the mean amid pink noise, mains hum and
-many voices, each 10 dB below the clip; *in a room*: with 0.3 and 0.6 s of echo.
-"""
-SIZE = ("network.", "pruning.", "rounding")
-"""Tables in which a recipe says how large its network is."""
-UNTOLD = ("name", "teaching.sha256")
-"""What recipes differ in without being different."""
-NOISY, ROOMS = ("pink-10", "hum-10", "voices-10"), ("echo-0.3", "echo-0.6")
 
 
 def report(settings: ReportSettings) -> int:
@@ -65,21 +50,15 @@ def report(settings: ReportSettings) -> int:
             raise ResultsError(  # noqa: TRY301 - one place says what went wrong
                 f"neither {settings.runs_dir} holds a finished training nor {settings.results_dir} any result"
             )
-        plain = recipe.load(PLAIN)
-    except (RecipeError, BundleError, ResultsError) as error:
+    except (BundleError, ResultsError) as error:
         print(f"moodwire report: {error}", file=sys.stderr)
         return 2
     parts = [INTRODUCTION]
     for labels in sorted({one.labels for one in found}, key=len):
         alike = sorted((one for one in found if one.labels == labels), key=_uar, reverse=True)
-        changed = [one for one in alike if _is_change(one, plain)]
-        systems = [one for one in alike if one not in changed] or alike
-        parts += _systems(labels, systems, latencies)
-        parts += _shown(_figures(systems, latencies), labels, settings)
-        parts += _confusion(systems) + _noises(systems)
-        if changed:
-            parts += _changes(changed, plain)
-            parts += _shown({"sizes": plots.sizes(_sized(changed, plain))}, labels, settings)
+        parts += _systems(labels, alike, latencies)
+        parts += _shown(_figures(alike, latencies), labels, settings)
+        parts += _confusion(alike) + _noises(alike)
     settings.out.write_text("\n".join(parts), encoding="utf-8")
     print(f"wrote {settings.out}: {len(found)} systems")
     return 0
@@ -106,12 +85,6 @@ def _scored(alike: Sequence[Result]) -> list[Result]:
 
 def _ours(alike: Sequence[Result]) -> list[Result]:
     return [one for one in _scored(alike) if one.told and "architecture" not in one.told["network"]]
-
-
-def _is_change(one: Result, plain: Recipe) -> bool:
-    """Return whether a recipe is the plain one, or was only trained to see what a change of that is worth."""
-    shipped, _, _ = plain.name.rpartition(".")
-    return one.name.startswith(f"{shipped}.") and "speakers" in one.scores
 
 
 def _best(scored: Sequence[Result]) -> Result:
@@ -141,12 +114,14 @@ def _figures(alike: Sequence[Result], latencies: dict[str, Latency]) -> dict[str
         return {}
     best = _best(scored)
     found = best.scores["speakers"]
-    return {
+    figures = {
         "reliability": plots.reliability(best.name, found),
         "groups": plots.groups(best.name, found, GROUPS),
         "risk-coverage": plots.risk_coverage(scored),
-        "front": plots.front(scored, latencies),
     }
+    if sum(one.bytes_deflated is not None for one in scored) > 1:  # one point alone is no front
+        figures["front"] = plots.front(scored, latencies)
+    return figures
 
 
 def _shown(figures: dict[str, Any], labels: tuple[str, ...], settings: ReportSettings) -> list[str]:
@@ -175,7 +150,7 @@ def _confusion(alike: Sequence[Result]) -> list[str]:
 
 def _noises(alike: Sequence[Result]) -> list[str]:
     def uar(one: Result, noise: str) -> str:
-        return _percent(one.scores["speakers"].in_noise([noise], BLOCKS))
+        return _percent(one.scores["speakers"].in_noise(noise))
 
     scored = [one for one in _scored(alike) if one.scores["speakers"].trainings[0].uar_in_noise]
     quiet = {"under the voice": "nothing, or 30 dB below"} | {one.name: f"{_uar(one):.1%}" for one in scored}
@@ -185,30 +160,6 @@ def _noises(alike: Sequence[Result]) -> list[str]:
         if any(uar(one, name) for one in scored)
     ]
     return ["### In noise\n", _table([quiet, *rows])] if rows else []
-
-
-def _sized(changed: Sequence[Result], plain: Recipe) -> list[Result]:
-    """Return the plain recipe and those that change nothing but how large the network is."""
-    return [one for one in changed if all(name.startswith(SIZE) for name in _differences(one, plain))]
-
-
-def _changes(changed: Sequence[Result], plain: Recipe) -> list[str]:
-    unchanged = next((_uar(one) for one in changed if one.name == plain.name), None)
-    rows = [
-        {
-            "recipe": one.name,
-            "change": _listed(_differences(one, plain)),
-            f"block {COMMON}": _over_seeds(one),
-            "worth": "" if unchanged is None else f"{100 * (_uar(one) - unchanged):+.1f}",
-            "in noise": _percent(one.scores["speakers"].in_noise(NOISY, {COMMON})),
-            "in a room": _percent(one.scores["speakers"].in_noise(ROOMS, {COMMON})),
-            "MACs": _millions(one.multiply_adds),
-            "bytes": _count(one.bytes),
-            "compressed": _count(one.bytes_deflated),
-        }
-        for one in changed
-    ]
-    return ["### What each change is worth\n", CHANGES, _table(rows)]
 
 
 def _worth(one: Result) -> Row:
@@ -283,11 +234,6 @@ def _uar(one: Result) -> float:
     return found.uar if found else 0.0
 
 
-def _over_seeds(one: Result) -> str:
-    uars = one.scores["speakers"].of_seeds(COMMON)
-    return f"{_mean_and_deviation(uars)} ({len(uars)} seed{'s' * (len(uars) > 1)})" if uars else ""
-
-
 def _mean_and_deviation(values: Sequence[float]) -> str:
     deviation = f" ± {np.std(values, ddof=1):.1%}" if len(values) > 1 else ""
     return f"{np.mean(values):.1%}{deviation}"
@@ -308,25 +254,3 @@ def _millions(value: int | None) -> str:
 def _mean(found: Score | None, name: str) -> str:
     mean = found.mean(name) if found else None
     return "" if mean is None else f"{mean:.0f}"
-
-
-def _differences(one: Result, plain: Recipe) -> dict[str, Any]:
-    """Return what a recipe says otherwise than the plain one, its name and its teachers' hash aside."""
-    here, there = _flat(one.told or {}), _flat(msgspec.to_builtins(plain))
-    return {name: value for name, value in here.items() if name not in UNTOLD and there.get(name) != value}
-
-
-def _flat(tree: dict[str, Any], within: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{within}{name}.")
-        else:
-            flat[f"{within}{name}"] = list(value) if isinstance(value, tuple) else value
-    return flat
-
-
-def _listed(values: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{name} {' '.join(map(str, value)) if isinstance(value, list) else value}" for name, value in values.items()
-    )

@@ -4,7 +4,7 @@ They hold the recipe, a line for each training, and what is counted over all of 
 recording. `moodwire report` brings them up to date from the run folders and makes its page of them alone.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from training.splits import SPLITS
 LATENCY = Path(__file__).parent / "results" / "latency.json"
 """Written by `python -m trials.model_latency --write`; by the recipe's name."""
 COMMON = 4
-"""The block of speakers that every recipe holds out first: on it all can be compared, also changes of a recipe."""
+"""The block of speakers that every recipe holds out first: on it all can be compared."""
 COVERAGES = np.linspace(0.2, 1, 17)
 
 
@@ -74,13 +74,9 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
         """Mean over the blocks."""
         return float(np.mean(self.uars))
 
-    def of_seeds(self, block: int) -> list[float]:
-        """Return the UARs with one block held out, one for each seed."""
-        return [training.uar for training in self.trainings if training.block == block]
-
     def of_block(self, block: int) -> float | None:
-        """Return the UAR of one block; None where it was not held out."""
-        uars = self.of_seeds(block)
+        """Return the UAR of one block, seeds averaged; None where it was not held out."""
+        uars = [training.uar for training in self.trainings if training.block == block]
         return float(np.mean(uars)) if uars else None
 
     def mean(self, name: str) -> float | None:
@@ -88,11 +84,10 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
         values = [getattr(one, name) for one in self.trainings]
         return None if None in values else float(np.mean(values))
 
-    def in_noise(self, names: Sequence[str], blocks: Collection[int]) -> float | None:
-        """Return the mean UAR amid these of `NOISES` and with these blocks held out; None where one is not known."""
-        heard = [one.uar_in_noise for one in self.trainings if one.block in blocks]
-        known = bool(heard) and all(name in uars for uars in heard for name in names)
-        return float(np.mean([uars[name] for uars in heard for name in names])) if known else None
+    def in_noise(self, name: str) -> float | None:
+        """Return the mean UAR amid this one of `NOISES`; None where a training was not scored in it."""
+        heard = [training.uar_in_noise.get(name) for training in self.trainings]
+        return None if None in heard else float(np.mean(heard))
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,13 +2,18 @@
 
 import csv
 import hashlib
+import json
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 from models.runtime import synthetic_clip
+from training import recipe
 
 SPEAKERS = (1001, 1002, 1019, 1020, 1037, 1038, 1055, 1056)
 """Two of each block."""
@@ -30,6 +35,25 @@ def recordings_dir(tmp_path: Path) -> Path:
     rows.append({**twin, "duplicate_audio": 1})
     write_table(folder, rows)
     return folder.parent
+
+
+@pytest.fixture
+def write_recipe(tmp_path: Path) -> Callable[..., str]:
+    """Return a function that writes `tiny` with changes, tables merged, to `<name>.toml`, and returns its path."""
+
+    def write(name: str, **changes: Any) -> str:
+        told = tomllib.loads((recipe.SHIPPED / "tiny.toml").read_text()) | {"name": name}
+        for key, value in changes.items():
+            told[key] = {**told.get(key, {}), **value} if isinstance(value, dict) else value
+        tables = {key: value for key, value in told.items() if isinstance(value, dict)}
+        lines = [f"{key} = {json.dumps(value)}" for key, value in told.items() if key not in tables]
+        for table, values in tables.items():
+            lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+        path = tmp_path / f"{name}.toml"
+        path.write_text("\n".join(lines))
+        return str(path)
+
+    return write
 
 
 @pytest.fixture

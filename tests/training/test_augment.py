@@ -64,32 +64,6 @@ def test_tones_do_not_flicker() -> None:
     np.testing.assert_allclose(tone, 1)
 
 
-def test_an_echo_dies_away_and_has_the_wanted_loudness() -> None:
-    """After a click all bands fall by the same factor in each frame, and all of the echo is as loud as it says."""
-    clicks = np.zeros((200, 400, 64), np.float32)
-    clicks[:, 10] = 1
-
-    heard = augment.echo(clicks, 1.0, np.random.default_rng(1))
-
-    np.testing.assert_array_equal(heard[:, :11], clicks[:, :11])
-    falls_db = 10 * np.log10(heard[:, 11] / heard[:, 12])
-    np.testing.assert_allclose(10 * np.log10(heard[:, 12] / heard[:, 13]), falls_db, rtol=0.01)
-    lowest, highest = augment.ECHO_FRAMES
-    assert 60 / highest <= falls_db.min() < falls_db.max() <= 60 / lowest
-    loudness_db = 10 * np.log10(heard[:, 11:, 0].sum(axis=1))
-    assert augment.ECHO_DB[0] - 0.1 < loudness_db.min() < -10
-    assert 4 < loudness_db.max() < augment.ECHO_DB[1] + 0.1
-
-
-def test_a_share_of_windows_lies_in_a_room() -> None:
-    """The others are as they were."""
-    heard = augment.echo(WINDOWS + 200, 0.25, np.random.default_rng(1))
-
-    assert np.mean([(window != before).any() for window, before in zip(heard, WINDOWS + 200, strict=True)]) == (
-        pytest.approx(0.25, abs=0.07)
-    )
-
-
 def test_rumble_lies_in_the_lowest_bands() -> None:
     """Its power in the upper half is less than a hundredth of that in the lowest bands, and no two are alike."""
     rumble = 10 ** (augment.rumble_db(100, 64, np.random.default_rng(1)) / 10)

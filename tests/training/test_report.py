@@ -12,8 +12,7 @@ import pytest
 from models import bundle
 from models.bundle import BundleError
 from training import recipe, results, score
-from training.recipe import Augment, Pruning
-from training.report import PLAIN, _sized, report
+from training.report import report
 from training.results import Latency, Result, ResultsError, Training
 from training.score import Answers
 from training.settings import ReportSettings
@@ -84,7 +83,7 @@ def cells(page: Path, system: str) -> dict[str, str]:
 
 
 def test_page_is_made_of_the_kept_results_alone(settings: ReportSettings, tmp_path: Path) -> None:
-    """Rows, listeners, plots, noise and changes come from the files; a latency from its own file."""
+    """Rows, listeners, plots and noise come from the files; a latency from its own file."""
     both = result("good", (2, 4), 0.8)
     leaky = result("good", (1,), 0.9, "leaky").scores
     results.write(settings.results_dir, "good", msgspec.structs.replace(both, scores={**both.scores, **leaky}))
@@ -111,49 +110,6 @@ def test_page_is_made_of_the_kept_results_alone(settings: ReportSettings, tmp_pa
     for picture in ("reliability", "groups", "risk-coverage", "front"):
         assert f"](results/ang-hap-neu-{picture}.png)" in text
         assert (settings.results_dir / f"ang-hap-neu-{picture}.png").stat().st_size > 5_000
-
-
-def test_a_change_of_a_recipe_is_no_system(settings: ReportSettings) -> None:
-    """It stands among the changes, with what it is worth beside the plain recipe, over its seeds."""
-    plain = recipe.load(PLAIN)
-    changed = plain.name.replace("plain", "changed")
-    results.write(settings.results_dir, "whole", result("whole", (1, 2, 3, 4), 0.8))
-    results.write(settings.results_dir, "plain", result(plain.name, (4,), 0.7))
-    seeds = results.summary(
-        [training(4, 0.7, seed=1), training(4, 0.8, seed=2)], [answers(8, 2), answers(8, 2)], LABELS
-    )
-    results.write(settings.results_dir, "changed", msgspec.structs.replace(result(changed), scores={"speakers": seeds}))
-
-    assert report(settings) == 0
-
-    systems, _, changes = settings.out.read_text().partition("### What each change is worth")
-    assert "| whole |" in systems
-    assert changed not in systems
-    assert "| whole |" not in changes
-    row = next(line for line in changes.splitlines() if line.startswith(f"| {changed} |"))
-    assert "batch 9" in row
-    assert row.endswith("| 75.0% ± 7.1% (2 seeds) | +5.0 |  |  |  |  | 2,048 |")
-    assert "| 70.0% (1 seed) | +0.0 |" in changes
-
-
-def test_what_only_changes_the_network_is_drawn_by_its_size(settings: ReportSettings) -> None:
-    """Width, depth and pruning have a plot on the block that compares them; a recipe with other speeds is not in it."""
-    plan = recipe.load(PLAIN)
-    recipes = {
-        plan.name: plan,
-        plan.name.replace("plain", "pruned"): msgspec.structs.replace(plan, pruning=Pruning(sparsity=0.9)),
-        plan.name.replace("plain", "slow"): msgspec.structs.replace(plan, augment=Augment(speeds=(0.9,))),
-    }
-    for name, told in recipes.items():
-        kept = msgspec.structs.replace(result(name, (4,)), told=msgspec.to_builtins(told), multiply_adds=10**7)
-        results.write(settings.results_dir, name, kept)
-
-    assert report(settings) == 0
-
-    assert "](results/ang-hap-neu-sizes.png)" in settings.out.read_text()
-    found = [one.name for one in _sized(list(results.read(settings.results_dir).values()), plan)]
-    assert found == [plan.name, plan.name.replace("plain", "pruned")]
-    assert (settings.results_dir / "ang-hap-neu-sizes.png").stat().st_size > 5_000
 
 
 @pytest.mark.parametrize(

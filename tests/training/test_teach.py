@@ -1,5 +1,6 @@
 """Networks that teach another one, and what it begins with."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -25,12 +26,13 @@ def settings(recordings_dir: Path, tmp_path: Path) -> TrainSettings:
     return TrainSettings(recipe="tiny", recordings_dir=recordings_dir, runs_dir=tmp_path / "runs")
 
 
-def test_a_network_is_taught_by_others(settings: TrainSettings, tmp_path: Path) -> None:
+def test_a_network_is_taught_by_others(
+    settings: TrainSettings, write_recipe: Callable[..., str], tmp_path: Path
+) -> None:
     """Its teachers are trained first, of the same clips; it also hears clips whose label only they can judge."""
-    plan = tmp_path / "pupil.toml"
-    plan.write_text('base = "tiny"\nname = "pupil"\n[teaching]\nrecipe = "tiny"\nseeds = 2\nunlabelled = ["SAD"]\n')
+    plan = write_recipe("pupil", teaching={"recipe": "tiny", "seeds": 2, "unlabelled": ["SAD"]})
 
-    assert train(TrainSettings(str(plan), settings.recordings_dir, settings.runs_dir, tmp_path / "three")) == 0
+    assert train(TrainSettings(plan, settings.recordings_dir, settings.runs_dir, tmp_path / "three")) == 0
 
     measured = bundle.load(tmp_path / "three").manifest.measured
     assert measured["teachers"] == "2 networks of tiny-0"
@@ -44,14 +46,12 @@ def test_a_network_is_taught_by_others(settings: TrainSettings, tmp_path: Path) 
     assert (runs / "block-4-seed-1" / "curves.jsonl").read_text().count("\n") == 2
 
 
-def test_a_student_may_begin_as_a_teacher(settings: TrainSettings, tmp_path: Path) -> None:
+def test_a_student_may_begin_as_a_teacher(settings: TrainSettings, write_recipe: Callable[..., str]) -> None:
     """It has the weights of one of its teachers when it has learned nothing itself, another one for each seed."""
-    plan = tmp_path / "pupil.toml"
-    teaching = '[teaching]\nrecipe = "tiny"\nseeds = 2\nstarts = true\n'
-    plan.write_text(
-        f'base = "tiny"\nname = "pupil"\nepochs = 1\nlearning_rate = 1e-30\n[pruning]\nsparsity = 0.0\n{teaching}'
+    teaching = {"recipe": "tiny", "seeds": 2, "starts": True}
+    told = recipe.load(
+        write_recipe("pupil", epochs=1, learning_rate=1e-30, pruning={"sparsity": 0.0}, teaching=teaching)
     )
-    told = recipe.load(str(plan))
 
     for seed, teacher in ((1, 2), (2, 1)):
         material = Material(corpora.read_clips(settings.recordings_dir, told.heard), told.front_end, settings.runs_dir)

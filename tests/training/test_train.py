@@ -1,7 +1,7 @@
 """`moodwire train` from clips to a bundle that the device's runtime verifies."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from training import evaluate as evaluation
 from training.backgrounds import BACKGROUNDS
 from training.batches import Batches
 from training.commands import evaluate, train
-from training.recipe import Pruning
 from training.release import cross_validation
 from training.report import report
 from training.settings import EvaluateSettings, ReportSettings, TrainSettings
@@ -273,36 +272,22 @@ def test_wrong_split_is_refused(wrong: dict[str, Any], reason: str) -> None:
         TrainSettings(**wrong)
 
 
-@pytest.mark.parametrize(
-    ("end", "wanted"), [(0.3, {29: None, 30: 0.5, 99: 0.5}), (0.7, {29: None, 30: 0.0, 50: 0.4375, 70: 0.5})]
-)
-def test_weights_go_at_once_or_little_by_little(end: float, wanted: dict[int, float | None]) -> None:
-    """From the step on at which pruning begins, the wanted share is there at once, or when it ends."""
-    schedule = fit._schedule(Pruning(sparsity=0.5, begin=0.3, end=end), 100)
-
-    for step, share in wanted.items():
-        due, found = schedule(tf.constant(step))
-        assert bool(due) == (share is not None)
-        assert share is None or float(found) == pytest.approx(share)
-
-
 def test_one_training_makes_models_for_other_labels(
-    settings: TrainSettings, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    settings: TrainSettings, write_recipe: Callable[..., str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A recipe that asks a network of four labels for two of them trains nothing anew: it says what the other one says.
 
     Clips of all four have trained it, those of the two score it.
     """
-    four, two = tmp_path / "four.toml", tmp_path / "two.toml"
-    four.write_text('base = "tiny"\nname = "four"\nlabels = ["ANG", "HAP", "NEU", "SAD"]\n')
-    two.write_text(f'base = "{four}"\nname = "two"\nlabels = ["SAD", "HAP"]\ntaught = ["ANG", "NEU"]\n')
+    four = write_recipe("four", labels=["ANG", "HAP", "NEU", "SAD"])
+    two = write_recipe("two", labels=["SAD", "HAP"], taught=["ANG", "NEU"])
 
     for plan in (four, two):
-        folder = tmp_path / plan.stem
-        assert train(TrainSettings(str(plan), settings.recordings_dir, settings.runs_dir, folder)) == 0
+        folder = tmp_path / Path(plan).stem
+        assert train(TrainSettings(plan, settings.recordings_dir, settings.runs_dir, folder)) == 0
 
     assert capfd.readouterr().out.count('"epoch":1,') == 1
-    made, whole = (bundle.load(tmp_path / plan.stem) for plan in (two, four))
+    made, whole = (bundle.load(tmp_path / name) for name in ("two", "four"))
     Classifier(made).verify()
     assert made.manifest.labels == ("SAD", "HAP")
     assert made.manifest.measured["heard"] == ["ANG", "HAP", "NEU", "SAD"]
@@ -312,16 +297,17 @@ def test_one_training_makes_models_for_other_labels(
     np.testing.assert_allclose(said, of_all[[3, 1]], atol=0.1 * np.ptp(of_all))
 
 
-def test_what_people_heard_is_learned_beside(settings: TrainSettings, tmp_path: Path) -> None:
+def test_what_people_heard_is_learned_beside(
+    settings: TrainSettings, write_recipe: Callable[..., str], tmp_path: Path
+) -> None:
     """A network that also learns votes gives what it was asked for, and is another one than without them.
 
     Clips that nobody was asked about train it all the same. With other votes it is not the same training.
     """
     plan = recipe.load("tiny")
-    without = tmp_path / "without.toml"
-    without.write_text('base = "tiny"\nname = "without"\nvotes = 0.0\n')
+    without = write_recipe("without", votes=0.0)
     made = []
-    for name in ("tiny", str(without)):
+    for name in ("tiny", without):
         folder = tmp_path / f"bundle-{len(made)}"
         assert train(TrainSettings(name, settings.recordings_dir, settings.runs_dir, folder)) == 0
         made.append(bundle.load(folder))
@@ -330,7 +316,7 @@ def test_what_people_heard_is_learned_beside(settings: TrainSettings, tmp_path: 
     voted, told = (evaluation.logits(Classifier(one), [window]) for one in made)
     assert voted.shape == told.shape == (1, 3)
     assert not np.allclose(voted, told)
-    assert (plan.outputs, recipe.load(str(without)).outputs) == (9, 3)
+    assert (plan.outputs, recipe.load(without).outputs) == (9, 3)
 
     all_clips, fold = corpora.read_clips(settings.recordings_dir, plan.heard), Fold(4, 1)
     folder = settings.runs_dir / plan.folder / fold.folder
