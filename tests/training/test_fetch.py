@@ -75,7 +75,7 @@ def server(released: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def listed(released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def checksums(released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Return the hashes of these files, and let the command know no others."""
     hashes = {name: hashlib.sha256((released / name).read_bytes()).hexdigest() for name in NAMES}
     assets = tmp_path / "assets"
@@ -86,7 +86,7 @@ def listed(released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> d
     return hashes
 
 
-@pytest.mark.usefixtures("listed")
+@pytest.mark.usefixtures("checksums")
 def test_fetched_recordings_can_be_trained_on(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,42 +103,42 @@ def test_fetched_recordings_can_be_trained_on(
     ]
 
 
-def test_a_download_that_was_stopped_goes_on(server: Server, listed: dict[str, str], tmp_path: Path) -> None:
+def test_a_download_that_was_stopped_goes_on(server: Server, checksums: dict[str, str], tmp_path: Path) -> None:
     """What is there and right is not asked for again; what is there and wrong is."""
-    fetch.crema_d(tmp_path, listed, [server.address], server.address)
+    fetch.crema_d(tmp_path, checksums, [server.address], server.address)
     (tmp_path / "audio" / NAMES[0]).unlink()
     (tmp_path / "audio" / NAMES[1]).write_bytes(b"half")
     server.asked.clear()
 
-    fetch.crema_d(tmp_path, listed, [server.address], server.address)
+    fetch.crema_d(tmp_path, checksums, [server.address], server.address)
 
     assert sorted(server.asked) == sorted(NAMES[:2])
 
 
-def test_another_server_helps_out(server: Server, listed: dict[str, str], tmp_path: Path) -> None:
+def test_another_server_helps_out(server: Server, checksums: dict[str, str], tmp_path: Path) -> None:
     """Where the first source has no such file, the next one is asked."""
-    fetch.crema_d(tmp_path, listed, [f"{server.address}/nowhere", server.address], server.address)
+    fetch.crema_d(tmp_path, checksums, [f"{server.address}/nowhere", server.address], server.address)
 
     assert len(list((tmp_path / "audio").glob("*.wav"))) == 4
 
 
 def test_a_file_that_is_not_the_official_one_is_refused(
-    released: Path, server: Server, listed: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    released: Path, server: Server, checksums: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A changed recording is named, with where it came from, and is not kept."""
-    del listed
+    del checksums
     (released / NAMES[2]).write_bytes(b"something else")
 
     assert fetch.fetch(FetchSettings(tmp_path / "data", server.address)) == 2
 
     error = capsys.readouterr().err
-    assert f"{NAMES[2]} cannot be had" in error
+    assert f"{NAMES[2]} cannot be downloaded" in error
     assert "14 bytes that are not the official file" in error
     assert not (tmp_path / "data" / "crema-d" / "audio" / NAMES[2]).exists()
     assert not (tmp_path / "data" / "crema-d" / "clips.csv").exists()
 
 
-@pytest.mark.usefixtures("listed")
+@pytest.mark.usefixtures("checksums")
 @pytest.mark.parametrize("votes", [VOTES.replace("1002_TIE_SAD_XX", "1003_TIE_SAD_XX"), "<html>busy</html>", ""])
 def test_votes_that_lack_a_clip_are_refused(
     votes: str, released: Path, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -148,7 +148,7 @@ def test_votes_that_lack_a_clip_are_refused(
 
     assert fetch.fetch(FetchSettings(tmp_path / "data", server.address)) == 2
 
-    assert f"{fetch.VOTES} cannot be had" in capsys.readouterr().err
+    assert f"{fetch.VOTES} cannot be downloaded" in capsys.readouterr().err
     assert server.asked == [fetch.VOTES]
 
 
@@ -161,7 +161,7 @@ def test_a_server_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.Captu
 
 def test_the_shipped_list_is_that_of_the_recordings(real_data_dir: Path) -> None:
     """The hashes that the project ships are those of the corpus it was trained on, and every actor is known."""
-    shipped = fetch._listed(fetch.ASSETS / "crema-d.sha256")
+    shipped = fetch._read_checksums(fetch.ASSETS / "crema-d.sha256")
     with (real_data_dir / "crema-d" / "clips.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     with (fetch.ASSETS / "crema-d-actors.csv").open(newline="") as file:
