@@ -43,7 +43,7 @@ def distort(windows: Windows, beside: Beside, augment: Augment, hiss: Hiss, rng:
         hiss: what the noise is made of.
         rng: source of chance.
     """
-    count, _, mels = windows.shape
+    count, mels = len(windows), int(windows.shape[2])
     bands = np.linspace(-0.5, 0.5, mels)
     if augment.style_share:
         windows = restyle(windows, beside, augment.style_share, rng)
@@ -60,7 +60,8 @@ def distort(windows: Windows, beside: Beside, augment: Augment, hiss: Hiss, rng:
         _shape(noise, spectrum, augment.shaped_share, rng)
     power += steady_noise(noise, hiss, windows.shape[1], rng) * heard[..., None]
     tilt_db = rng.uniform(-augment.tilt_db, augment.tilt_db, count)[:, None] * bands
-    return _to_db(power) + tilt_db[:, None].astype(np.float32)
+    tilted: Windows = _to_db(power) + tilt_db[:, None].astype(np.float32)
+    return tilted
 
 
 def restyle(windows: Windows, beside: Beside, share: float, rng: np.random.Generator) -> Windows:
@@ -100,7 +101,8 @@ def steady_noise(noise: Noise, hiss: Hiss, length: int, rng: np.random.Generator
     level = (colour * (noise.power / colour.mean(axis=1))[:, None]).astype(np.float32)
     starts = rng.integers(0, len(hiss) - length + 1, len(level))
     flicker = noise.flicker[:, None, None].astype(np.float32)
-    return (1 + (hiss[starts[:, None] + np.arange(length)] - 1) * flicker) * level[:, None]
+    power: Windows = (1 + (hiss[starts[:, None] + np.arange(length)] - 1) * flicker) * level[:, None]
+    return power
 
 
 def _shape(noise: Noise, spectrum: NDArray[np.float32], share: float, rng: np.random.Generator) -> None:
@@ -150,8 +152,10 @@ def mixup(parts: Sequence[NDArray[np.float32]], beta: float, rng: np.random.Gene
 
 
 def _to_power(decibel: Windows) -> Windows:
-    return np.exp(decibel * np.float32(np.log(10) / 10))
+    power: Windows = np.exp(decibel * np.float32(np.log(10) / 10))
+    return power
 
 
 def _to_db(power: Windows) -> Windows:
-    return np.log(power) * np.float32(10 / np.log(10))
+    decibel: Windows = np.log(power) * np.float32(10 / np.log(10))
+    return decibel

@@ -96,11 +96,11 @@ def echoing(samples: Samples, echo_s: float, rng: np.random.Generator) -> Sample
     length = int(echo_s * RATE_HZ)
     response = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
     response /= np.sqrt((response**2).sum())
-    size = (
-        1 << (len(samples) + length).bit_length()
-    )  # a power of two: an FFT of any other length may take ten times as long
+    # a power of two: an FFT of any other length may take ten times as long
+    size = 1 << (len(samples) + length).bit_length()
     echo = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[: len(samples)]
-    return np.rint((samples + echo) / np.sqrt(2)).clip(-32_768, 32_767).astype(np.int16)
+    heard: Samples = np.rint((samples + echo) / np.sqrt(2)).clip(-32_768, 32_767).astype(np.int16)
+    return heard
 
 
 BACKGROUNDS = {
@@ -144,9 +144,10 @@ def _coloured(spectrum: NDArray[np.float64], length: int, rng: np.random.Generat
     """Return normal noise with this power spectrum, which is evenly spaced from 0 Hz to the Nyquist frequency."""
     places = np.linspace(0, 1, length // 2 + 1)
     magnitude = np.sqrt(np.interp(places, np.linspace(0, 1, len(spectrum)), spectrum))
-    return np.fft.irfft(np.fft.rfft(rng.standard_normal(length)) * magnitude, length)
+    noise: Noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(length)) * magnitude, length)
+    return noise
 
 
 def _below(samples: Samples, noise: Noise, snr_db: float) -> Noise:
     """Return noise so far below the clip."""
-    return noise * (samples.std(dtype=np.float64) / noise.std() / 10 ** (snr_db / 20))
+    return noise * float(samples.std(dtype=np.float64) / noise.std() / 10 ** (snr_db / 20))

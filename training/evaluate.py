@@ -60,7 +60,8 @@ class Bin(NamedTuple):
     confidence: float
     """Mean highest probability."""
     accuracy: float
-    count: int
+    size: int
+    """How many windows."""
 
 
 def reliability(scores: Scores, truth: Truth, bins: int = 15) -> list[Bin]:
@@ -75,7 +76,7 @@ def reliability(scores: Scores, truth: Truth, bins: int = 15) -> list[Bin]:
 
 def calibration_error(scores: Scores, truth: Truth, bins: int = 15) -> float:
     """Return the mean gap between confidence and accuracy over bins of equally many windows (Naeini et al. 2015)."""
-    gaps = [abs(bin_.accuracy - bin_.confidence) * bin_.count for bin_ in reliability(scores, truth, bins)]
+    gaps = [abs(bin_.accuracy - bin_.confidence) * bin_.size for bin_ in reliability(scores, truth, bins)]
     return float(sum(gaps) / len(truth))
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -159,7 +159,7 @@ def centred_windows(clips: Sequence[Clip], hearing: Hearing, background: Backgro
     ]
 
 
-def normalised(windows: Sequence[Frames]) -> NDArray[np.float32]:
+def normalised(windows: Iterable[Frames]) -> NDArray[np.float32]:
     """Return windows of frames as a network takes them, shape (windows, frames, mels, 1)."""
     return np.stack([normalise(window) for window in windows])[..., None]
 

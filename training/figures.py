@@ -48,9 +48,14 @@ def lengths(clips: Sequence[Clip]) -> Any:
     """Draw how long the clips of each emotion are."""
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     axes.axvline(3, color="black", linestyle="--")
-    seconds = {label: [clip.samples / RATE_HZ for clip in clips if clip.label == label] for label in _labels(clips)}
+    seconds = {
+        label: [(clip.samples or 0) / RATE_HZ for clip in clips if clip.label == label] for label in _labels(clips)
+    }
     axes.hist(
-        list(seconds.values()), bins=np.arange(1, 5.25, 0.25), stacked=True, color=[COLOURS[label] for label in seconds]
+        list(seconds.values()),
+        bins=np.arange(1, 5.25, 0.25).tolist(),
+        stacked=True,
+        color=[COLOURS[label] for label in seconds],
     )
     axes.legend(["a window", *(EMOTIONS[label] for label in seconds)])
     axes.set(title=f"How long {len(clips):,} clips are", xlabel="seconds", ylabel="clips")

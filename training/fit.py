@@ -100,8 +100,9 @@ def load(recipe: Recipe, folder: Path, labels: Sequence[str]) -> Any:
 def untrained(recipe: Recipe, labels: int) -> Any:
     """Return a recipe's Keras model as it is before a training, with so many outputs."""
     shape = (recipe.window_frames, recipe.front_end.n_mels, 1)
-    build = peers.build if isinstance(recipe, PeerRecipe) else network.build
-    return build(recipe.network, shape, labels)
+    if isinstance(recipe, PeerRecipe):
+        return peers.build(recipe.network, shape, labels)
+    return network.build(recipe.network, shape, labels)
 
 
 def sparsity(model: Any) -> float:

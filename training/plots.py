@@ -1,6 +1,7 @@
 """The plots of the page of results."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -17,6 +18,12 @@ MOST = 8
 """Curves in one plot."""
 NAME_HEIGHT = 0.005
 """UAR that the name of a point covers, about."""
+
+
+def save(figure: Any, file: Path) -> None:
+    """Write a figure as PNG, and free its memory."""
+    figure.savefig(file, dpi=80)
+    plt.close(figure)
 
 
 def reliability(name: str, found: Score) -> Any:

@@ -268,7 +268,7 @@ class PeerRecipe(Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     integer: ClassVar[bool] = False
 
-    network: PlainDsCnn | LightSerNet
+    network: PlainDsCnn | LightSerNet  # type: ignore[assignment]  # instead of ours
     balanced: bool = False
     """Whether each class is cut down to as many training clips as the smallest has."""
 

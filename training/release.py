@@ -61,7 +61,7 @@ def train(material: Material, recipe: Recipe, done: Mapping[Fold, Manifest], run
 
 def cross_validation(done: Mapping[Fold, Manifest]) -> dict[str, Any]:
     """Return a recipe's scores with each block of speakers held out in turn: means over the seeds, then the blocks."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for block in splits.BLOCKS:
         seeds = [manifest.measured for fold, manifest in done.items() if fold.block == block]
         uars = [measured["uar"] for measured in seeds]

@@ -129,8 +129,7 @@ def _shown(figures: dict[str, Any], labels: tuple[str, ...], settings: ReportSet
     stem = "-".join(labels).lower()
     files = {name: settings.results_dir / f"{stem}-{name}.png" for name in figures}
     for name, figure in figures.items():
-        figure.savefig(files[name], dpi=80)
-        plots.plt.close(figure)
+        plots.save(figure, files[name])
     return [f"![{file.stem}]({os.path.relpath(file, settings.out.parent)})\n" for file in files.values()]
 
 
@@ -171,12 +170,12 @@ def _worth(one: Result) -> Row:
         "seeds": str(len({training.seed for training in found.trainings})) if found else "",
         "taught by": _mean(found, "speakers"),
         "UAR": _mean_and_deviation(found.uars) if found else "",
-        f"block {COMMON}": _percent(found and found.of_block(COMMON)),
+        f"block {COMMON}": _percent(found.of_block(COMMON) if found else None),
         "95 % interval": "{:.1%} to {:.1%}".format(*found.pooled["uar_interval"]) if found else "",
         "leaky": f"{leaky.uar:.1%}" if leaky else "",
         "new sentences": f"{sentences.uar:.1%}" if sentences else "",
-        "float": _percent(found and found.mean("float_uar")),
-        "accuracy": _percent(found and found.mean("accuracy")),
+        "float": _percent(found.mean("float_uar") if found else None),
+        "accuracy": _percent(found.mean("accuracy") if found else None),
         "ECE": f"{found.pooled['ece']:.3f}" if found else "",
         "UAR of the surest 70 %": f"{found.pooled['uar_by_coverage']['0.7']:.1%}" if found else "",
     }

@@ -4,7 +4,7 @@ They hold the recipe, a line for each training, and what is counted over all of 
 recording. `moodwire report` brings them up to date from the run folders and makes its page of them alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,13 +81,18 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 
     def mean(self, name: str) -> float | None:
         """Return the mean over the trainings of what each tells; None where one tells nothing."""
-        values = [getattr(one, name) for one in self.trainings]
-        return None if None in values else float(np.mean(values))
+        return _mean(getattr(training, name) for training in self.trainings)
 
     def in_noise(self, name: str) -> float | None:
         """Return the mean UAR amid this one of `NOISES`; None where a training was not scored in it."""
-        heard = [training.uar_in_noise.get(name) for training in self.trainings]
-        return None if None in heard else float(np.mean(heard))
+        return _mean(training.uar_in_noise.get(name) for training in self.trainings)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Return the mean; None where one value is not known."""
+    values = list(values)
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,7 +240,7 @@ def _minutes(curves: Path) -> float | None:
     """Return how long a training took; None where its curves were not kept."""
     if not curves.is_file():
         return None
-    return sum(msgspec.json.decode(line)["seconds"] for line in curves.read_bytes().splitlines()) / 60
+    return sum(float(msgspec.json.decode(line)["seconds"]) for line in curves.read_bytes().splitlines()) / 60
 
 
 def _told(file: Path) -> dict[str, Any]:

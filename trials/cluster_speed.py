@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import redis
@@ -92,8 +93,12 @@ def _cluster(folder: Path) -> Iterator[int]:
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
         for port in ports:
             with redis.Redis(port=port) as node:
-                wait_until(lambda node=node: "'ok'" in str(node.execute_command("CLUSTER INFO")), "the cluster is up")
+                wait_until(partial(_in_a_cluster, node), "the cluster is up")
         yield ports[0]
+
+
+def _in_a_cluster(node: redis.Redis) -> bool:
+    return "'ok'" in str(node.execute_command("CLUSTER INFO"))  # type: ignore[no-untyped-call]  # redis-py's own
 
 
 def _answers(client: redis.Redis) -> bool:

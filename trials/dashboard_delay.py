@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from selenium import webdriver
@@ -100,7 +101,7 @@ def _print_delay(case: str, browser: webdriver.Chrome, room: Room) -> None:
         before = browser.execute_script(COUNTED)
         start_s = time.monotonic()
         room.speak(SHOWN)
-        wait_until(lambda before=before: browser.execute_script(COUNTED) != before, "the page counts it", 0.005)
+        wait_until(partial(_counts_other_than, browser, before), "the page counts it", 0.005)
         delays_s.append(time.monotonic() - start_s)
     delays_s.sort()
     print(
@@ -108,6 +109,10 @@ def _print_delay(case: str, browser: webdriver.Chrome, room: Room) -> None:
         f"at most {delays_s[-1]:.2f} s ({PROBES} readings)",
         flush=True,
     )
+
+
+def _counts_other_than(browser: webdriver.Chrome, before: str) -> bool:
+    return bool(browser.execute_script(COUNTED) != before)
 
 
 def _print_usage(browser: webdriver.Chrome, room: Room, page: str, processes: Processes) -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 import models.bundle
 from broker import embedded, topics
@@ -122,7 +123,7 @@ class _Wire:
 def _wire(services: Services) -> Iterator[_Wire]:
     """Listen to what goes to ingest."""
     wire = _Wire()
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="trial-wire")
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="trial-wire")
     client.username_pw_set(embedded.SERVER_ACCOUNT, PASSWORD)
     heard: list[int] = []
     client.on_subscribe = lambda *_: heard.append(1)

@@ -79,13 +79,15 @@ class Peer:
             return window
         scale, zero = self._input["quantization"]
         limits = np.iinfo(self._input["dtype"])
-        return np.clip(np.rint(window / scale) + zero, limits.min, limits.max).astype(self._input["dtype"])
+        quantised: np.ndarray = np.clip(np.rint(window / scale) + zero, limits.min, limits.max)
+        return quantised.astype(self._input["dtype"])
 
     def _out_of(self, logits: np.ndarray) -> np.ndarray:
         if self._output["dtype"] == np.float32:
             return logits
         scale, zero = self._output["quantization"]
-        return (logits.astype(np.float32) - zero) * scale
+        outputs: np.ndarray = (logits.astype(np.float32) - zero) * scale
+        return outputs
 
 
 class Ours:

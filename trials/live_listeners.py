@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -175,7 +176,7 @@ def _services(folder: Path) -> Iterator[tuple[Broker, str, str, int]]:
         running(_moodwire("live"), folder / "live.log", _settings(store, live_port=live)) as process,
     ):
         for port in (api, live):
-            wait_until(lambda port=port: _is_ready(port), f"all is ready; the logs are in {folder}")
+            wait_until(partial(_is_ready, port), f"all is ready; the logs are in {folder}")
         status = messages.Status(
             state="online",
             boot=load.boot(1),

@@ -30,7 +30,7 @@ class Services:
         self.mqtt_url = f"mqtt://127.0.0.1:{mqtt_port}"
         self.api = f"http://127.0.0.1:{api_port}"
 
-    def get(self, path: str, **query: object) -> Any:
+    def get(self, path: str, **query: float | str) -> Any:
         """Return the JSON that a viewer gets."""
         url = f"{self.api}/api/v1{path}"
         answer = requests.get(url, params=query, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60)
