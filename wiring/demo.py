@@ -1,7 +1,8 @@
-"""`moodwire demo`: the whole system on one machine, each part a process of its own, kept running.
+"""`moodwire demo`: the whole system on one machine, each part in a process of its own that is restarted if it dies.
 
-Broker and store are the installed ones where there are any, else those that come as Python packages. Everything
-listens on loopback, is protected by secrets made at the first start, and keeps its data in one folder.
+An installed Mosquitto and an installed Redis are used if there are any, else the broker and the store that come as
+Python packages. Everything listens on loopback, is protected by secrets made at the first start, and keeps its data in
+one folder.
 """
 
 import signal
@@ -26,7 +27,7 @@ from wiring.keys import Keys
 
 HOST = "127.0.0.1"
 READY_S = 60.0
-"""How long the parts may take to find each other."""
+"""Time until all parts must be ready."""
 
 
 @ts.settings(frozen=True)
@@ -52,7 +53,7 @@ class DemoError(Exception):
 
 
 def demo(settings: DemoSettings) -> int:
-    """Run everything; return 0 when stopped by the user, or when `for_s` passed and readings were read back."""
+    """Run everything; return 0 when the user stops it, or after `for_s` if readings were read back over REST."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -76,17 +77,17 @@ def demo(settings: DemoSettings) -> int:
 
 
 class _Plan:
-    """What is started with which settings, and how to reach it."""
+    """The child processes with their settings, and the addresses where they serve."""
 
     def __init__(self, settings: DemoSettings) -> None:
         self._settings = settings
         self.folder = settings.data_dir.absolute()
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # who spoke when is nobody else's business
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # who spoke when is private
         self.device = identity.device_id("hardware", self.folder / "device")
         self._keys = Keys(self.folder / "secrets")
         self._keys.add_device(self.device)
         if not settings.mic and not Path(settings.wav).exists():
-            raise DemoError(f"no file or folder {settings.wav!r} to play; WAV=path names one that is there")
+            raise DemoError(f"no file or folder {settings.wav!r} to play; name another: WAV=…")
         self._check_ports()
         self.api = f"http://{HOST}:{settings.api_port}"
         self.live = f"http://{HOST}:{settings.live_port}"
@@ -94,7 +95,7 @@ class _Plan:
         self.children = self._children()
 
     def welcome(self, after_s: float) -> str:
-        """Return what the user needs to know once everything runs."""
+        """Return what the user reads once everything is ready."""
         token = self._keys.value("operator-token")
         source = "listens to the microphone" if self._settings.mic else f"plays {self._settings.wav}"
         end = (
@@ -112,7 +113,7 @@ moodwire is ready after {after_s:.1f} s: device {mac_address(self.device)} {sour
 {end}"""
 
     def ready(self) -> bool:
-        """Return whether store, ingest, REST, live events and page all answer."""
+        """Return whether the store, ingest, REST, live events and the page all answer."""
         try:
             api = requests.get(f"{self.api}/readyz", timeout=2)
             live = requests.get(f"{self.live}/readyz", timeout=2)
@@ -122,7 +123,7 @@ moodwire is ready after {after_s:.1f} s: device {mac_address(self.device)} {sour
         return api.ok and live.ok and page.ok
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
-        """Return the answer of the REST API to a viewer."""
+        """Return the JSON of a GET request to the REST API, sent as a viewer."""
         answer = requests.get(
             f"{self.api}/api/v1{path}",
             params=query,
@@ -206,18 +207,18 @@ def _wait_ready(plan: _Plan, children: Children, stop: threading.Event) -> bool:
         if not children.keep_running() or stop.wait(0.1):
             return False
         if time.monotonic() > deadline_s:
-            print(f"not ready after {READY_S:.0f} s; the logs in {plan.folder / 'logs'} tell more", file=sys.stderr)
+            print(f"not ready after {READY_S:.0f} s; read the logs in {plan.folder / 'logs'}", file=sys.stderr)
             return False
     return True
 
 
 def _report(plan: _Plan, started_ms: int) -> int:
-    """Read back over REST what this run stored, say it, and return 0 if there is anything."""
+    """Read back over REST what this run stored, print it, and return 0 if there is anything, else 1."""
     try:
         device = plan.get(f"/devices/{plan.device}", start=started_ms / 1000)
         summary = plan.get(f"/devices/{plan.device}/summary", start=started_ms / 1000)
     except requests.RequestException as error:
-        print(f"the REST API does not tell what was stored: {error}", file=sys.stderr)
+        print(f"cannot read back over REST what was stored: {error}", file=sys.stderr)
         return 1
     seen = sum(device["readings_per_step"])
     missing = summary["completeness"]["missing"]

@@ -1,6 +1,6 @@
-"""The secrets that rooms share: made once, one file each, readable by their owner only.
+"""Secrets that rooms share: made once, one file each, readable by their owner only.
 
-The files suit `MOODWIRE_NAME_FILE` and container secrets alike.
+The files fit `MOODWIRE_NAME_FILE` and container secrets.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ _HOME_ASSISTANT = "homeassistant-password"
 
 
 class Keys:
-    """A folder of secrets; what is missing is made, what is there stays."""
+    """A folder of secrets; missing ones are made, existing ones stay."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -41,12 +41,12 @@ class Keys:
         self._make(self.device_path(device).name)
 
     def add_home_assistant(self) -> Path:
-        """Make a password for home automation if there is none, and return its file."""
+        """Make a password for Home Assistant if there is none, and return its file."""
         self._make(_HOME_ASSISTANT)
         return self._folder / _HOME_ASSISTANT
 
     def accounts(self, server: str, home_assistant: str) -> dict[str, str]:
-        """Return user names and passwords for the broker: server, devices, home automation if made."""
+        """Return user name → password for the broker: server, devices, and Home Assistant if it has one."""
         devices = {path.name.removeprefix(_DEVICE): path for path in sorted(self._folder.glob(f"{_DEVICE}*"))}
         home = self._folder / _HOME_ASSISTANT
         others = devices | ({home_assistant: home} if home.exists() else {})

@@ -1,4 +1,4 @@
-"""`moodwire setup`: makes secrets and the broker's configuration, for services that run on their own."""
+"""`moodwire setup`: makes secrets and the broker's configuration for services that an operator runs."""
 
 import sys
 from pathlib import Path
@@ -14,15 +14,15 @@ from wiring.keys import Keys
 class SetupSettings:
     """Settings of `moodwire setup`."""
 
-    folder: Path = ts.option(default=Path("config"), help="folder for secrets/ and broker/; what is there stays")
-    device: str = ts.option(default="", help="MAC address of a device that shall get an account at the broker")
-    home_assistant: bool = ts.option(default=False, help="make an account at the broker for Home Assistant as well")
+    folder: Path = ts.option(default=Path("config"), help="folder for secrets/ and broker/; existing secrets stay")
+    device: str = ts.option(default="", help="MAC address of a device to make an account for at the broker")
+    home_assistant: bool = ts.option(default=False, help="make an account for Home Assistant at the broker")
     listen: str = ts.option(default="127.0.0.1", help="address that the broker listens on")
     port: int = ts.option(default=1883, help="port that the broker listens on")
 
 
 def setup(settings: SetupSettings) -> int:
-    """Make what is missing, write the broker's files anew from it, and say where everything is."""
+    """Make missing secrets, write the broker's files from all secrets, and print where everything is."""
     try:
         device = device_id(settings.device) if settings.device else None
     except ValueError as error:
