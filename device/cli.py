@@ -20,12 +20,13 @@ from device.delivery.session import Session
 from device.delivery.timestamps import Timestamps
 from device.errors import UNUSABLE
 from device.health_reporter import HealthReporter
-from device.inference.model import VerifiedModel, load_first_usable
+from device.inference.model import load_first_usable
 from device.runner import Runner
 from device.settings import DeviceSettings
 from device.system import identity, memory_lock, resources
 from device.system.systemd import SystemdNotifier
 from models.bundle import BundleError
+from models.runtime import VerifiedModel
 
 log = logging.getLogger(__name__)
 

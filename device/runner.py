@@ -14,12 +14,11 @@ from device.control.commands import Commands, Desired
 from device.delivery.recorder import Recorder
 from device.delivery.session import Session
 from device.health_reporter import CaptureHealth
-from device.inference.model import VerifiedModel, load_verified
 from device.inference.pipeline import Classify, Window, windows
 from device.system import clock, resources
 from device.system.systemd import SystemdNotifier
 from models.frontend import Frames
-from models.runtime import Classifier, Scores
+from models.runtime import Classifier, Scores, VerifiedModel, load_verified
 
 log = logging.getLogger(__name__)
 

@@ -3,9 +3,13 @@
 `model.tflite` takes one window of normalised log-mel frames and gives one logit per label; `manifest.json` says
 everything needed to feed it and to read it; `golden.npz` holds a synthetic clip with its features and scores, so that
 the hand-over can be tested anywhere; `CARD.md` is the model card for people.
+
+A bundle that loads never stops a device later: its labels and its name are such that the wire takes them, it hears at
+the device's sample rate, and its windows follow each other without a gap.
 """
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,18 +22,21 @@ SHIPPED = Path(__file__).parent / "bundles"
 DEFAULT = "ang-hap-neu"
 
 
+_LABEL = re.compile(r"[A-Z][A-Z0-9_]{0,15}")
+
+
 class BundleError(Exception):
-    """A bundle is missing, incomplete or corrupt; the text names the folder, what is wrong and what would be right."""
+    """A bundle is missing, incomplete or corrupt; the text names the file, what is wrong with it and what to do."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a reader must know of a model."""
 
     schema_version: Literal[1] = 1
-    name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9.-]{0,63}$")]
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}\Z")]
     """Name with its version, as readings carry it: `ang-hap-neu-1`."""
     labels: Annotated[tuple[str, ...], Meta(min_length=2, max_length=16)]
-    """In the order of the model's outputs."""
+    """In the order of the model's outputs, each once; one to 16 of A-Z, 0-9 and _, a letter first."""
     front_end: FrontEnd
     window_ms: Annotated[int, Meta(ge=500, le=10_000)]
     hop_ms: Annotated[int, Meta(ge=100, le=10_000)]
@@ -45,6 +52,28 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Share of weights that pruning set to zero."""
     measured: dict[str, Any]
     """Accuracy on speakers that the model never heard, with its protocol."""
+
+    def __post_init__(self) -> None:
+        """Check what bounds of single fields cannot.
+
+        Raises:
+            ValueError: a device could not run the model, or the wire would not take what it says.
+        """
+        for label in self.labels:
+            if not _LABEL.fullmatch(label):
+                raise ValueError(f"label {label!r} is not allowed; use 1 to 16 of A-Z, 0-9 and _, a letter first")
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError(f"labels are {', '.join(self.labels)}; give each label once")
+        if self.hop_ms > self.window_ms:
+            raise ValueError(
+                f"hop_ms is {self.hop_ms} and window_ms {self.window_ms}; "
+                "set a hop no longer than the window, or sound between two windows is never heard"
+            )
+        if self.hop_samples % self.front_end.hop_length:
+            raise ValueError(
+                f"hop_ms is {self.hop_ms}, {self.hop_samples} samples; "
+                f"set a multiple of the front end's hop_length, {self.front_end.hop_length} samples"
+            )
 
     @property
     def window_samples(self) -> int:
@@ -90,7 +119,7 @@ def find(name: str) -> Path:
 
 
 def load(folder: Path) -> Bundle:
-    """Read and check a bundle.
+    """Read a bundle and check its manifest and its model's hash; `models.runtime.load_verified` also runs it.
 
     Raises:
         BundleError: a file is missing, the manifest is not valid, or the model is not the one that it names.
@@ -100,8 +129,8 @@ def load(folder: Path) -> Bundle:
     found = hashlib.sha256(model).hexdigest()
     if found != manifest.model_sha256:
         raise BundleError(
-            f"{folder / 'model.tflite'} has sha256 {found}, but its manifest names {manifest.model_sha256}: "
-            "the file is corrupt or belongs to another bundle"
+            f"{folder / 'model.tflite'} has sha256 {found}, but its manifest names {manifest.model_sha256}; "
+            "copy the bundle again, all four files"
         )
     return Bundle(folder, manifest, model)
 
@@ -121,13 +150,6 @@ def _read(path: Path) -> bytes:
 
 def _read_manifest(path: Path) -> Manifest:
     try:
-        manifest = msgspec.json.decode(_read(path), type=Manifest)
+        return msgspec.json.decode(_read(path), type=Manifest)
     except msgspec.DecodeError as error:
         raise BundleError(f"{path} is not a valid manifest: {error}") from error
-    front_end = manifest.front_end
-    if manifest.hop_samples % front_end.hop_length:
-        raise BundleError(
-            f"{path}: hop_ms {manifest.hop_ms} is {manifest.hop_samples} samples, "
-            f"not a multiple of the front end's hop_length {front_end.hop_length}"
-        )
-    return manifest

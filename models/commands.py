@@ -9,7 +9,7 @@ import typed_settings as ts
 import models.bundle
 from models import packing, signing
 from models.bundle import BundleError
-from models.runtime import Classifier
+from models.runtime import load_verified
 
 
 def _key_file() -> Path:
@@ -48,8 +48,7 @@ def pack(settings: BundleSettings) -> int:
     """Try a bundle, and write it as one signed file."""
     try:
         private = signing.read_key(settings.key_file)
-        bundle = models.bundle.load(models.bundle.find(settings.bundle))
-        Classifier(bundle).verify()
+        bundle = load_verified(models.bundle.find(settings.bundle)).bundle
         out = Path(settings.out or f"{bundle.manifest.name}.moodwire")
         out.write_bytes(packed := packing.pack(bundle.folder, private))
     except FileNotFoundError as error:

@@ -1,9 +1,11 @@
 """Audio to log-mel features: the one front end that training, tests and device share."""
 
 from functools import cached_property
+from typing import Annotated
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 Samples = NDArray[np.int16]
@@ -11,7 +13,8 @@ Samples = NDArray[np.int16]
 Frames = NDArray[np.float32]
 """Log-mel energies in dB, shape (frames, n_mels)."""
 
-
+SAMPLE_RATE_HZ = 16_000
+"""The rate at which every device hears."""
 LOUD_PERCENTILE = 99.0
 """A window is as loud as all but one of a hundred of its values."""
 RANGE_DB = 50.0
@@ -31,16 +34,30 @@ class FrontEnd(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     float32; equal to `librosa.feature.melspectrogram(..., center=False)` to 1e-4 dB, which a test checks.
     """
 
-    sample_rate_hz: int = 16_000
-    n_fft: int = 1024
+    sample_rate_hz: int = SAMPLE_RATE_HZ
+    n_fft: Annotated[int, Meta(ge=64, le=8_192)] = 1024
     """Samples per frame, and length of the Hann window."""
-    hop_length: int = 320
+    hop_length: Annotated[int, Meta(ge=16, le=8_192)] = 320
     """Samples from frame to frame."""
-    n_mels: int = 64
+    n_mels: Annotated[int, Meta(ge=1, le=256)] = 64
     f_min_hz: float = 50.0
     f_max_hz: float = 7_600.0
-    floor: float = 1e-10
+    floor: Annotated[float, Meta(gt=0, le=1)] = 1e-10
     """Smallest mel energy, so that digital silence is -100 dB."""
+
+    def __post_init__(self) -> None:
+        """Check what bounds of single fields cannot.
+
+        Raises:
+            ValueError: no device hears at this rate, or there are no mel bands between the two frequencies.
+        """
+        if self.sample_rate_hz != SAMPLE_RATE_HZ:
+            raise ValueError(f"sample_rate_hz is {self.sample_rate_hz}; set {SAMPLE_RATE_HZ}, at which devices hear")
+        if not 0 <= self.f_min_hz < self.f_max_hz <= SAMPLE_RATE_HZ / 2:
+            raise ValueError(
+                f"f_min_hz is {self.f_min_hz:g} and f_max_hz {self.f_max_hz:g}; "
+                f"set 0 <= f_min_hz < f_max_hz <= {SAMPLE_RATE_HZ // 2}"
+            )
 
     @cached_property
     def _window(self) -> NDArray[np.float64]:

@@ -1,20 +1,44 @@
 """The one runtime: runs a bundle's model with LiteRT, for training's evaluation, tests and device alike."""
 
-from typing import Any
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from models import tflite
-from models.bundle import Bundle, BundleError
-from models.frontend import Frames, Samples, normalise
+from models.bundle import Bundle, BundleError, load
+from models.frontend import SAMPLE_RATE_HZ, Frames, Samples, normalise
 
 Scores = NDArray[np.float64]
 """One probability per label, in the manifest's order; they sum to 1."""
 
+FEATURE_TOLERANCE_DB = 1e-3
+"""Largest difference of a log-mel feature from the golden one."""
 GOLDEN_TOLERANCE = 0.02
 """Largest difference of a score from the golden one. int8 kernels round differently from CPU to CPU."""
+
+
+class VerifiedModel(NamedTuple):
+    """A bundle that passed its golden test on this machine, and the classifier made from it."""
+
+    bundle: Bundle
+    classifier: "Classifier"
+
+
+def load_verified(folder: Path) -> VerifiedModel:
+    """Load the bundle of a folder and run its golden test: what passes can be used on this machine.
+
+    Raises:
+        BundleError: the bundle is incomplete or malformed, or gives other scores on this machine.
+    """
+    bundle = load(folder)
+    classifier = Classifier(bundle)
+    _verify(bundle, classifier)
+    return VerifiedModel(bundle, classifier)
 
 
 class Classifier:
@@ -27,22 +51,28 @@ class Classifier:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
         manifest = bundle.manifest
+        path = bundle.folder / "model.tflite"
         try:
             Interpreter(model_content=bundle.model)  # refuses what is no model, before it is read here
             self._interpreter = Interpreter(model_content=tflite.unpacked(bundle.model), num_threads=1)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise BundleError(f"{bundle.folder / 'model.tflite'} is not a model LiteRT can run: {error}") from error
-        (self._input,) = self._interpreter.get_input_details()
-        (self._output,) = self._interpreter.get_output_details()
+            raise BundleError(f"{path} is not a model LiteRT can run: {error}") from error
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise BundleError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs; export it with one each")
+        (self._input,), (self._output,) = inputs, outputs
         wanted = (1, manifest.window_frames, manifest.front_end.n_mels, 1)
         taken = tuple(self._input["shape"].tolist())
         if taken != wanted:
-            raise BundleError(f"{bundle.folder}: the model takes {taken}, its manifest describes {wanted}")
-        if tuple(self._output["shape"]) != (1, len(manifest.labels)):
             raise BundleError(
-                f"{bundle.folder}: the model gives {self._output['shape'][-1]} scores, "
-                f"its manifest names {len(manifest.labels)} labels"
+                f"{path} takes {taken}, but its manifest describes {wanted}; export model and manifest together"
+            )
+        given = tuple(self._output["shape"].tolist())
+        if given != (1, len(manifest.labels)):
+            raise BundleError(
+                f"{path} gives {given}, but its manifest names {len(manifest.labels)} labels; "
+                "export model and manifest together"
             )
 
     def scores(self, frames: Frames) -> Scores:
@@ -56,27 +86,56 @@ class Classifier:
         self._interpreter.invoke()
         return _dequantise(self._interpreter.get_tensor(self._output["index"])[0], self._output)
 
-    def verify(self) -> None:
-        """Run the bundle's golden clip through front end and model.
 
-        Raises:
-            BundleError: features or scores are not those that training recorded.
-        """
-        path = self._bundle.golden_file
-        try:
-            with np.load(path, allow_pickle=False) as golden:
-                clip, features, expected = golden["clip"], golden["features"], golden["scores"]
-        except (OSError, ValueError, KeyError) as error:
-            raise BundleError(f"{path} cannot be read: {error}") from error
-        frames = self._bundle.manifest.front_end.log_mel(clip)
-        if frames.shape != features.shape or np.abs(frames - features).max() > 1e-3:
-            raise BundleError(f"{path}: this machine's front end gives other features than training recorded")
-        difference = float(np.abs(self.scores(frames) - expected).max())
-        if difference > GOLDEN_TOLERANCE:
-            raise BundleError(
-                f"{path}: this machine's scores differ by {difference:.3f} from those that training recorded; "
-                f"{GOLDEN_TOLERANCE} is allowed"
-            )
+class _Golden(NamedTuple):
+    clip: Samples
+    features: Frames
+    scores: Scores
+
+
+def _read_golden(path: Path) -> _Golden:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as golden:
+            found = _Golden(golden["clip"], golden["features"], golden["scores"])
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise BundleError(f"{path} cannot be read: {error}; copy the bundle again") from error
+    if found.clip.dtype != np.int16 or found.features.dtype.kind != "f" or found.scores.dtype.kind != "f":
+        kinds = ", ".join(str(array.dtype) for array in found)
+        raise BundleError(f"{path} has clip, features and scores of {kinds}; export it with int16 and two of floats")
+    return found
+
+
+def _verify(bundle: Bundle, classifier: Classifier) -> None:
+    """Run the bundle's golden clip through front end and model.
+
+    Raises:
+        BundleError: features or scores are not those that training recorded.
+    """
+    path, manifest = bundle.golden_file, bundle.manifest
+    golden = _read_golden(path)
+    shapes = (golden.clip.shape, golden.features.shape, golden.scores.shape)
+    wanted = ((manifest.window_samples,), (manifest.window_frames, manifest.front_end.n_mels), (len(manifest.labels),))
+    if shapes != wanted:
+        raise BundleError(
+            f"{path} has clip, features and scores of {shapes}, its manifest describes {wanted}; export it again"
+        )
+    frames = manifest.front_end.log_mel(golden.clip)
+    difference_db = float(np.abs(frames - golden.features).max())
+    if not difference_db <= FEATURE_TOLERANCE_DB:  # true also of what is not a number
+        raise BundleError(
+            f"{path}: this machine's features differ by {difference_db:g} dB from those that training recorded; "
+            f"{FEATURE_TOLERANCE_DB} is allowed, so export the bundle with this version"
+        )
+    try:
+        scores = classifier.scores(frames)
+    except (ValueError, RuntimeError) as error:
+        raise BundleError(f"{bundle.folder / 'model.tflite'} cannot be run: {error}; export it again") from error
+    difference = float(np.abs(scores - golden.scores).max())
+    if not difference <= GOLDEN_TOLERANCE:
+        raise BundleError(
+            f"{path}: this machine's scores differ by {difference:.3f} from those that training recorded; "
+            f"{GOLDEN_TOLERANCE} is allowed, so train the model for this runtime"
+        )
 
 
 def softmax(logits: NDArray[np.float64]) -> Scores:
@@ -91,9 +150,9 @@ def synthetic_clip(samples: int) -> Samples:
 
     A gliding harmonic tone in syllables over faint noise. It sounds like no one and serves as golden input.
     """
-    time_s = np.arange(samples) / 16_000
+    time_s = np.arange(samples) / SAMPLE_RATE_HZ
     pitch_hz = 140 + 40 * np.sin(2 * np.pi * 0.7 * time_s)
-    phase = 2 * np.pi * np.cumsum(pitch_hz) / 16_000
+    phase = 2 * np.pi * np.cumsum(pitch_hz) / SAMPLE_RATE_HZ
     voice = sum(np.sin(k * phase) / k for k in range(1, 20))
     syllables = np.maximum(0.0, np.sin(2 * np.pi * 2.3 * time_s))
     noise = np.random.default_rng(7).uniform(-1.0, 1.0, samples)

@@ -43,7 +43,7 @@ INSIDE = {
         "system": set(),
         "audio": {"settings", "system"},
         "inference": {"audio"},
-        "control": {"settings", "inference"},
+        "control": {"settings"},
         "delivery": {"settings", "system", "audio", "inference"},
         "errors": {"audio", "delivery"},
         "health_reporter": {"system", "delivery"},

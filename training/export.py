@@ -12,7 +12,7 @@ import numpy as np
 from models import bundle, runtime
 from models.bundle import Bundle, Manifest
 from models.frontend import Frames
-from models.runtime import Classifier
+from models.runtime import Classifier, load_verified
 from training import card, corpora, evaluate, features, fit, quantise, rounding, score, splits
 from training import recipe as recipes
 from training.corpora import Clip
@@ -129,7 +129,7 @@ def write(made: Bundle) -> None:
     classifier = Classifier(made)
     np.savez_compressed(made.golden_file, clip=clip, features=frames, scores=classifier.scores(frames))
     (made.folder / "CARD.md").write_text(card.render(made.manifest), encoding="utf-8")
-    Classifier(bundle.load(made.folder)).verify()
+    load_verified(made.folder)
 
 
 def _facts(split: Split, fold: Fold) -> dict[str, Any]:

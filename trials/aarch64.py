@@ -47,7 +47,7 @@ DEVICE = "020000000001"
 CLOSE_DB = 0.001
 """Levels are sums of float32, which processors add up in their own order."""
 CLOSE = 0.02
-"""Largest difference of a score: what `Classifier.verify` allows."""
+"""Largest difference of a score: what `models.runtime.load_verified` allows."""
 WINDOWS = """
 import json, numpy, platform, sys
 from pathlib import Path
@@ -55,10 +55,8 @@ import models.bundle
 from device.audio import clip_player
 from device.inference.pipeline import windows
 from device.audio.source import Block
-from models.runtime import Classifier
-bundle = models.bundle.load(models.bundle.find(models.bundle.DEFAULT))
-classifier = Classifier(bundle)
-classifier.verify()
+from models.runtime import load_verified
+bundle, classifier = load_verified(models.bundle.find(models.bundle.DEFAULT))
 sound = numpy.concatenate(clip_player.load(Path(sys.argv[1])))
 blocks = [Block(sound[start:start + 1600], start // 16) for start in range(0, len(sound), 1600)]
 found = [(window.state, round(window.level_dbfs, 4), None if window.scores is None else window.scores.tolist())

@@ -23,9 +23,9 @@ from broker.messages import (
 from broker.topics import CommandName
 from device.control import model_update
 from device.control.overrides import Overrides
-from device.inference.model import load_verified
 from device.settings import DeviceSettings
 from models.bundle import BundleError
+from models.runtime import load_verified
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,9 @@ from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
 
-import models.bundle
 from common import files
-from models.bundle import Bundle, BundleError
-from models.runtime import Classifier
+from models.bundle import BundleError
+from models.runtime import load_verified
 
 log = logging.getLogger(__name__)
 
@@ -67,11 +66,11 @@ def install(packed: bytes, key: str, folder: Path) -> Path:
     try:
         for name, content in contents.items():
             files.write(fresh / name, content)
-        bundle = _tried(fresh)
+        bundle = load_verified(fresh).bundle
         place = folder / f"{bundle.manifest.name}-{sha256(packed).hexdigest()[:8]}"
         if place.exists():
             try:
-                _tried(place)
+                load_verified(place)
             except BundleError:  # sent before, and damaged since
                 shutil.rmtree(place)
         if not place.exists():
@@ -87,12 +86,6 @@ def tidy(folder: Path, wanted: Collection[str | None]) -> None:
     for place in folder.glob("*"):
         if str(place) not in wanted:
             shutil.rmtree(place, ignore_errors=True)
-
-
-def _tried(folder: Path) -> Bundle:
-    bundle = models.bundle.load(folder)
-    Classifier(bundle).verify()
-    return bundle
 
 
 def _download(url: str) -> bytes:

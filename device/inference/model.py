@@ -1,34 +1,14 @@
-"""Models that passed their golden test on this machine."""
+"""The model that a device starts with."""
 
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import models.bundle
-from models.bundle import Bundle, BundleError
-from models.runtime import Classifier
+from models.bundle import BundleError
+from models.runtime import VerifiedModel, load_verified
 
 log = logging.getLogger(__name__)
-
-
-class VerifiedModel(NamedTuple):
-    """A bundle that passed its golden test on this machine, and the classifier made from it."""
-
-    bundle: Bundle
-    classifier: Classifier
-
-
-def load_verified(folder: Path) -> VerifiedModel:
-    """Load the bundle of a folder and run its golden test.
-
-    Raises:
-        BundleError: the bundle is malformed, or its golden file gives other scores on this machine.
-    """
-    bundle = models.bundle.load(folder)
-    classifier = Classifier(bundle)
-    classifier.verify()
-    return VerifiedModel(bundle, classifier)
 
 
 def load_first_usable(sent: Iterable[str | None], fallback: str) -> VerifiedModel:

@@ -23,7 +23,7 @@ from device.settings import DeviceSettings
 from device.system import resources
 from models.bundle import Bundle, Manifest
 from models.frontend import LogMelStream, Samples
-from models.runtime import Classifier, synthetic_clip
+from models.runtime import Classifier, load_verified, synthetic_clip
 
 WARM_UP_WINDOWS = 50
 """Run first and not counted: caches, the processor's clock and lazy initialisation settle."""
@@ -70,9 +70,7 @@ def bench(settings: BenchSettings) -> int:
     The sound is the `clips` setting's, else synthetic; it is repeated until there are enough windows.
     """
     try:
-        bundle = models.bundle.load(models.bundle.find(settings.model))
-        classifier = Classifier(bundle)
-        classifier.verify()
+        bundle, classifier = load_verified(models.bundle.find(settings.model))
         sound = np.concatenate(clip_player.load(Path(settings.clips))) if settings.clips else synthetic_clip(160_000)
     except UNUSABLE as error:
         print(error, file=sys.stderr)

@@ -18,7 +18,7 @@ from device.delivery.outbox_file import OutboxError
 from device.settings import DeviceSettings
 from device.system import clock
 from models.bundle import BundleError
-from models.runtime import Classifier
+from models.runtime import load_verified
 
 OLDEST_YEAR = 2025
 """A clock that says less was never set."""
@@ -32,12 +32,10 @@ _MOUNTS = Path("/proc/self/mountinfo")
 def model(settings: DeviceSettings) -> Finding:
     """Load the model and run its golden clip."""
     try:
-        bundle = models.bundle.load(models.bundle.find(settings.model))
-        Classifier(bundle).verify()
+        manifest = load_verified(models.bundle.find(settings.model)).bundle.manifest
     except BundleError as error:
         todo = "install moodwire again, let `model` name another bundle, or delete kept.json in the state folder"
         return Finding("model", "fail", str(error), todo)
-    manifest = bundle.manifest
     seen = f"{manifest.name} ({', '.join(manifest.labels)}) loads and gives the scores that training recorded"
     return Finding("model", "ok", seen)
 

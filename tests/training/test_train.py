@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from models import bundle
-from models.runtime import Classifier, synthetic_clip
+from models.runtime import Classifier, load_verified, synthetic_clip
 from training import commands, corpora, fit, learn, recipe, score
 from training import evaluate as evaluation
 from training.backgrounds import BACKGROUNDS
@@ -45,8 +45,7 @@ def test_training_ends_in_a_verified_bundle(
     """
     assert train(settings) == 0
 
-    made = bundle.load(tmp_path / "tiny")
-    Classifier(made).verify()
+    made = load_verified(tmp_path / "tiny").bundle
     measured = made.manifest.measured
     assert made.manifest.labels == ("ANG", "HAP", "NEU")
     assert 0.15 < made.manifest.sparsity < 0.5
@@ -106,8 +105,7 @@ def test_a_release_is_taught_by_everyone(
 
     assert train(release) == 0
 
-    made = bundle.load(tmp_path / "tiny")
-    Classifier(made).verify()
+    made = load_verified(tmp_path / "tiny").bundle
     measured = made.manifest.measured
     runs = next(settings.runs_dir.glob("tiny-0-*"))
     folds = [bundle.load(folder).manifest for folder in sorted(runs.glob("block-*"))]
@@ -287,8 +285,7 @@ def test_one_training_makes_models_for_other_labels(
         assert train(TrainSettings(plan, settings.recordings_dir, settings.runs_dir, folder)) == 0
 
     assert capfd.readouterr().out.count('"epoch":1,') == 1
-    made, whole = (bundle.load(tmp_path / name) for name in ("two", "four"))
-    Classifier(made).verify()
+    made, whole = (load_verified(tmp_path / name).bundle for name in ("two", "four"))
     assert made.manifest.labels == ("SAD", "HAP")
     assert made.manifest.measured["heard"] == ["ANG", "HAP", "NEU", "SAD"]
     assert made.manifest.measured["clips"] == {"train": 24, "test": 4}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bundles import copy_bundle
 from hypothesis import given
 from hypothesis import strategies as st
 from services import wait_until
@@ -82,14 +83,6 @@ def write(path: Path, content: bytes) -> Path:
     """Write a file."""
     path.write_bytes(content)
     return path
-
-
-def other_bundle(folder: Path, **changes: object) -> bytes:
-    """Return a signed bundle whose manifest differs from the shipped one."""
-    shutil.copytree(OWN, folder)
-    manifest = json.loads((folder / "manifest.json").read_text()) | changes
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return packing.pack(folder, PRIVATE)
 
 
 def test_what_was_changed_is_kept_and_answered(operator: Operator) -> None:
@@ -208,7 +201,7 @@ def test_a_signed_model_is_taken_and_rolled_back(operator: Operator, packed: Pat
 def test_only_the_model_in_force_and_the_one_before_stay_on_disk(operator: Operator, tmp_path: Path) -> None:
     """The card does not fill up with models."""
     for number in range(4):
-        content = other_bundle(tmp_path / str(number), name=f"model-{number}")
+        content = packing.pack(copy_bundle(tmp_path / str(number), name=f"model-{number}"), PRIVATE)
         assert operator.send(write(tmp_path / f"{number}.moodwire", content)).status == "ok"
 
     left = sorted(path.name[:7] for path in (operator.settings.state_dir / "models").iterdir())
@@ -239,23 +232,31 @@ def test_what_is_not_signed_by_the_pinned_key_is_refused(
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
-    [({"temperature": 9.0}, "scores differ"), ({"window_ms": 2_000}, "the model takes"), ({"name": ".."}, "manifest")],
+    [
+        ({"temperature": 9.0}, "scores differ"),
+        ({"window_ms": 2_000}, "model.tflite takes (1, 118, 64, 1), but its manifest describes"),
+        ({"name": ".."}, "at `$.name`"),
+        ({"labels": ["ANG", "HAP", "angry"]}, "label 'angry' is not allowed"),
+        ({"labels": ["ANG", "HAP", "HAP"]}, "give each label once"),
+        ({"hop_ms": 10}, "at `$.hop_ms`"),
+        ({"front_end": {"sample_rate_hz": 8_000}}, "sample_rate_hz is 8000; set 16000"),
+        ({"front_end": {"hop_length": 0}}, "at `$.front_end.hop_length`"),
+    ],
 )
 def test_a_signed_model_that_is_wrong_here_is_refused(
     operator: Operator, tmp_path: Path, changes: dict[str, object], sentence: str
 ) -> None:
-    """A model that gives other scores on this machine, or does not fit its manifest, never comes into force."""
-    folder = tmp_path / "wrong"
-    shutil.copytree(OWN, folder)
-    manifest = json.loads((folder / "manifest.json").read_text()) | changes
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    archive = shutil.make_archive(str(tmp_path / "archive"), "zip", folder)
+    """What gives other scores here, does not fit its manifest or the wire, never comes into force, also not later."""
+    archive = shutil.make_archive(str(tmp_path / "archive"), "zip", copy_bundle(tmp_path / "wrong", **changes))
 
     response = operator.send(write(tmp_path / "packed", packing.seal(Path(archive).read_bytes(), PRIVATE)))
 
     assert sentence in str(response.error)
     assert operator.commands.desired.bundle == OWN
+    assert operator.overrides() == Overrides()
     assert not list((operator.settings.state_dir).glob("models/*"))
+    assert operator.ask("set", name="Hall").status == "ok", "the device goes on"
+    assert Operator(operator.settings.state_dir).commands.desired.bundle == OWN, "and starts again as before"
 
 
 def test_without_a_pinned_key_nobody_may_send_models(tmp_path: Path, packed: Path) -> None:

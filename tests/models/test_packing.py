@@ -1,15 +1,12 @@
 """Signed bundles: only what the holder of the key packed is ever unpacked."""
 
 import io
-import stat
 import zipfile
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import moodwire
 from models import bundle, packing, signing
 from models.bundle import BundleError
 
@@ -100,29 +97,3 @@ def test_an_archive_that_cannot_be_read_is_refused() -> None:
     for body in (b"", b"nonsense", PACKED[90:-40]):
         with pytest.raises(BundleError, match="cannot be unpacked"):
             packing.unpack(packing.seal(body, PRIVATE), PUBLIC)
-
-
-def test_the_commands_make_a_key_and_a_signed_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`bundle keygen` prints the line for the device's settings, and `bundle pack` writes what that key accepts."""
-    key, out = tmp_path / "keys" / "key", tmp_path / "packed"
-
-    assert moodwire.main(["bundle", "pack", "--key-file", str(key)]) == 2
-    assert "moodwire bundle keygen makes a key" in capsys.readouterr().err
-    assert moodwire.main(["bundle", "keygen", "--key-file", str(key)]) == 0
-    line = capsys.readouterr().out
-    assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    assert moodwire.main(["bundle", "keygen", "--key-file", str(key)]) == 0
-    assert capsys.readouterr().out == line, "a key that is there stays"
-    assert moodwire.main(["bundle", "pack", "--key-file", str(key), "--out", str(out)]) == 0
-
-    public = line.strip().removeprefix('model_key = "').removesuffix('"')
-    assert packing.unpack(out.read_bytes(), public).keys() == set(packing.FILES)
-
-
-@pytest.mark.parametrize("content", ["", "nonsense", "abcd", "00" * 33])
-def test_a_file_that_is_no_key_is_refused(tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Packing with another file than a key ends with a sentence that names it."""
-    (tmp_path / "key").write_text(content)
-
-    assert moodwire.main(["bundle", "pack", "--key-file", str(tmp_path / "key")]) == 2
-    assert f"{tmp_path / 'key'} holds" in capsys.readouterr().err
