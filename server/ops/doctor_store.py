@@ -12,7 +12,7 @@ from common.report import Finding, worst
 from server.errors import StoreAwayError
 from server.settings import ServerSettings
 from server.store import keys, layout
-from server.store.client import Error, Nodes
+from server.store.nodes import Error, Nodes
 from server.store.redis_store import RedisStore
 
 NAMES = ("store", "durability", "memory", "disk", "clock", "layout", "ingest", "tokens")

@@ -1,4 +1,4 @@
-"""Makes of the store's replies what is asked of it: readings, rollups, devices and what happened to them."""
+"""Reads the store's replies: readings, rollups, devices and their events."""
 
 import itertools
 import json
@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from server.store import codec
+from server.store.codec import SCHEMA_BYTE
 from server.store.rollups import OPEN_SCHEMA_BYTE, Resolution, Rollups, roll_up, unpack_rollups
 from server.store.types import Device, DeviceEvent, Latest, Readings, Schema
 
@@ -16,9 +17,9 @@ _TEXTS = frozenset([b"name", b"state", b"labels", b"model", b"version"])
 
 
 class Group(NamedTuple):
-    """A key of rollups, and which of its slots are asked for."""
+    """A key of rollups, and which of its slots are wanted."""
 
-    level: Resolution
+    resolution: Resolution
     number: int
     start: int
     """Unix ms, as end."""
@@ -32,13 +33,13 @@ def readings(
     """Return the readings of start <= at < end (Unix ms) in the lists of some hours, one table for each schema."""
     parts: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
     for hour, values in zip(hours, lists, strict=True):
-        for number in {value[codec.SCHEMA_BYTE] for value in values}:
-            own = [value for value in values if value[codec.SCHEMA_BYTE] == number] if len(schemas) > 1 else values
+        for number in {value[SCHEMA_BYTE] for value in values}:
+            own = [value for value in values if value[SCHEMA_BYTE] == number] if len(schemas) > 1 else values
             parts[number].append((hour, b"".join(own)))
-    kinds = _kinds(schemas)
+    by_number = _by_number(schemas)
     tables = []
     for number, found in parts.items():
-        table = codec.unpack_readings(kinds[number], found)
+        table = codec.unpack_readings(by_number[number], found)
         inside = (table.at >= start) & (table.at < end)
         tables.append(
             Readings(
@@ -51,35 +52,35 @@ def readings(
 def rollups(
     schemas: dict[bytes, bytes],
     wanted: Sequence[tuple[Resolution, int, int]],
-    waiting: list[bytes],
+    open_: list[bytes],
     groups: Iterable[tuple[Group, dict[bytes, bytes]]],
 ) -> list[Rollups]:
-    """Return rollups, and the readings that wait to join them, in tables of one schema each.
+    """Return rollups, and the readings that are not yet in them, in tables of one schema each.
 
     Args:
-        schemas: Their numbers by their texts.
-        wanted: Ranges (level, start, end), Unix ms.
-        waiting: What is in `open`.
+        schemas: Numbers of schemas by their texts.
+        wanted: Ranges (resolution, start, end), Unix ms.
+        open_: Readings that are not yet in the rollups.
         groups: Keys with their slots.
     """
-    kinds = _kinds(schemas)
+    by_number = _by_number(schemas)
     found = list(groups)
     sizes = [len(reply) for _, reply in found]
-    whole = [(number * level.slots, level.slot_ms, start, end) for (level, number, start, end), _ in found]
+    whole = [(group * width.slots, width.slot_ms, start, end) for (width, group, start, end), _ in found]
     first, slot_ms, start, end = np.repeat(np.array(whole, np.int64).reshape(-1, 4), sizes, axis=0).T
-    names = b"".join(itertools.chain.from_iterable(reply for _, reply in found))
+    fields = b"".join(itertools.chain.from_iterable(reply for _, reply in found))
     values = list(itertools.chain.from_iterable(reply.values() for _, reply in found))
-    slots, kind_of = np.frombuffer(names, np.uint8).reshape(-1, 2).T
+    slots, numbers = np.frombuffer(fields, np.uint8).reshape(-1, 2).T
     at = (first + slots) * slot_ms
     inside = (start <= at) & (at < end)
     tables = []
-    for schema in np.unique(kind_of[inside]).tolist():
-        own = inside & (kind_of == schema)
+    for number in np.unique(numbers[inside]).tolist():
+        own = inside & (numbers == number)
         packed = list(itertools.compress(values, own.tolist()))
-        tables.append(unpack_rollups(kinds[schema], at[own], packed))
-    for schema in {value[OPEN_SCHEMA_BYTE] for value in waiting}:
-        open_ = [value for value in waiting if value[OPEN_SCHEMA_BYTE] == schema]
-        tables.extend(roll_up(kinds[schema], open_, *asked) for asked in wanted)
+        tables.append(unpack_rollups(by_number[number], at[own], packed))
+    for number in {value[OPEN_SCHEMA_BYTE] for value in open_}:
+        same = [value for value in open_ if value[OPEN_SCHEMA_BYTE] == number]
+        tables.extend(roll_up(by_number[number], same, *range_) for range_ in wanted)
     return tables
 
 
@@ -95,17 +96,17 @@ def device(device: str, meta: dict[bytes, bytes], schemas: dict[bytes, bytes]) -
         return None
     text = {name.decode(): value.decode() for name, value in meta.items() if name in _TEXTS}
     latest = None
-    kinds = _kinds(schemas)
+    by_number = _by_number(schemas)
     labels: Iterable[str] = text["labels"].split(",") if "labels" in text else ()
     model = text.get("model", "")
     if b"latest" in meta:
         at, number, speech, level_dbfs, scores = codec.unpack_latest(meta[b"latest"])
-        kind = kinds[number]
+        schema = by_number[number]
         latest = Latest(
-            at, "speech" if speech else "uncertain", dict(zip(kind.labels, scores, strict=True)), level_dbfs
+            at, "speech" if speech else "uncertain", dict(zip(schema.labels, scores, strict=True)), level_dbfs
         )
-        # A device that was erased while it was there says its labels again only when it connects.
-        labels, model = labels or kind.labels, model or kind.model
+        # A device that was erased while online says its labels again only when it connects.
+        labels, model = labels or schema.labels, model or schema.model
     return Device(
         id=device,
         name=text.get("name", ""),
@@ -123,6 +124,6 @@ def device(device: str, meta: dict[bytes, bytes], schemas: dict[bytes, bytes]) -
     )
 
 
-def _kinds(schemas: dict[bytes, bytes]) -> dict[int, Schema]:
-    """Return schemas by their numbers."""
+def _by_number(schemas: dict[bytes, bytes]) -> dict[int, Schema]:
+    """Return schemas by number."""
     return {int(number): codec.parse_schema(text.decode()) for text, number in schemas.items()}

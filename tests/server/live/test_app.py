@@ -89,7 +89,7 @@ def test_who_was_away_too_long_is_told(server: Server) -> None:
         missed, only = client.wait(2)
     assert missed == ("", "missed", {"after": seen[0]})
     assert only[1] == "reading"
-    assert 0 < server.store._do("PTTL", "mw:live") <= live_stream.KEPT_MS
+    assert 0 < server.store.execute("PTTL", "mw:live") <= live_stream.KEPT_MS
 
 
 def test_only_news_is_told_and_only_for_a_while(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_only_news_is_told_and_only_for_a_while(server: Server, monkeypatch: pyt
     for seq in range(500):
         server.live_stream.add([(DEVICE, reading(seq, now + seq))])
         server.live_stream.flush()
-    assert server.store._do("XLEN", "mw:live") < 250
+    assert server.store.execute("XLEN", "mw:live") < 250
 
 
 def test_a_listener_hears_that_the_line_is_there_and_loses_it_with_its_token(

@@ -130,7 +130,7 @@ def test_a_command_waits_until_the_device_is_there_and_goes_again_on_a_new_conne
     assert [order.id for order in due()] == [pause]
     answer(client, pause)
     assert due() == []
-    assert store._do("XLEN", keys.COMMANDS) == 1
+    assert store.execute("XLEN", keys.COMMANDS) == 1
 
 
 def test_the_first_answer_counts_and_only_to_what_was_asked(client: Client, now: int) -> None:
@@ -139,10 +139,10 @@ def test_the_first_answer_counts_and_only_to_what_was_asked(client: Client, now:
     answer(client, first)
     answer(client, first, "no")
     answer(client, second, "x" * 9999)
-    kept = client.store._do("HLEN", f"{keys.base(DEVICE)}:orders")
+    kept = client.store.execute("HLEN", f"{keys.base(DEVICE)}:orders")
     for foreign in ("f" * 16, f"{first}:answer", f"{first}:sent", "home assistant"):
         answer(client, foreign)
-    assert client.store._do("HLEN", f"{keys.base(DEVICE)}:orders") == kept
+    assert client.store.execute("HLEN", f"{keys.base(DEVICE)}:orders") == kept
     assert outcome(client, first) == ("ok", True, None)
     assert outcome(client, second) == ("error", True, "x" * 500)
 
@@ -156,10 +156,10 @@ def test_a_command_expires(client: Client, now: int, monkeypatch: pytest.MonkeyP
     assert outcome(client, unsent)[2] == "the device was not online within 0 min"
     client.store.write([(DEVICE, status(connection=2))])
     assert client.store.commands.due() == []
-    assert client.store._do("XLEN", keys.COMMANDS) == 0
+    assert client.store.execute("XLEN", keys.COMMANDS) == 0
     answer(client, unsent)
     assert outcome(client, unsent)[0] == "ok"
-    assert 3500 < client.store._do("TTL", f"{keys.base(DEVICE)}:orders") <= 3600
+    assert 3500 < client.store.execute("TTL", f"{keys.base(DEVICE)}:orders") <= 3600
 
 
 def test_what_waits_is_bounded(client: Client, now: int) -> None:
@@ -172,7 +172,7 @@ def test_what_waits_is_bounded(client: Client, now: int) -> None:
         for transaction in transactions:
             answer(client, transaction)
         transactions = [ask(client, {"command": "pause"}).json["transaction"] for _ in range(command_queue.MAX_WAITING)]
-    fields = client.store._do("HKEYS", f"{keys.base(DEVICE)}:orders")
+    fields = client.store.execute("HKEYS", f"{keys.base(DEVICE)}:orders")
     assert len([name for name in fields if b":" not in name]) <= 101
 
 
@@ -193,7 +193,7 @@ def test_delete_forgets_commands(client: Client, now: int) -> None:
     transaction = ask(client, {"command": "set", "name": "Ann's room"}).json["transaction"]
     client.ask(URL, "DELETE", OPERATOR)
     assert [command.name for command in client.store.commands.due()] == ["erase"]
-    assert client.store._do("XLEN", keys.COMMANDS) == 0
+    assert client.store.execute("XLEN", keys.COMMANDS) == 0
     assert client.store.commands.find(DEVICE, transaction) is None
 
 
