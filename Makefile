@@ -56,20 +56,25 @@ device: .venv-device/ready
 
 # The demo's environment has no TensorFlow, the device's is smaller still; the tests' has everything.
 .venv/ready: locks/demo.txt pyproject.toml
-	$(call install,.venv,demo)
+	$(call install,.venv,demo,14,moodwire needs Python 3.11 to 3.14)
 
 .venv-device/ready: locks/device.txt pyproject.toml
-	$(call install,.venv-device,device)
+	$(call install,.venv-device,device,14,moodwire needs Python 3.11 to 3.14)
 
 .venv-test/ready: locks/dev.txt pyproject.toml
-	$(call install,.venv-test,dev)
+	$(call install,.venv-test,dev,13,TensorFlow and so training and tests need Python 3.11 to 3.13)
 
+# Environment, lock, newest minor version of Python 3, and what to say to another one.
 define install
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and \
-		"moodwire needs Python 3.11, 3.12 or 3.13, this is " + sys.version.split()[0] + "; make PYTHON=python3.12 names another")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, $(3)) and \
+		"$(4), this is " + sys.version.split()[0] + "; make PYTHON=python3.13 names another")'
 	@echo "Setting up $(1); this takes a minute or two the first time."
-	@start=$$(date +%s) && $(PYTHON) -m venv $(1) && \
-		$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/$(2).txt && \
+	@start=$$(date +%s); [ -t 1 ] && end='\r' || end='\n'; $(PYTHON) -m venv $(1) && \
+		{ $(1)/bin/python -m pip install --progress-bar off --disable-pip-version-check --require-hashes \
+			-r locks/$(2).txt; echo "exit $$?"; } | awk -v end="$$end" -v all=$$(grep -oE '^[a-z0-9-]+==' locks/$(2).txt | sort -u | wc -l) ' \
+			/^(Collecting|Processing) / { sub(".*/", "", $$2); printf "  %d of %d packages: %-60.60s" end, ++n, all, $$2; fflush() } \
+			/^Installing/ { printf "  unpacking them %-70s\n", ""; fflush() } \
+			/^exit/ { exit $$2 }' && \
 		$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . && \
 		echo "Set up $(1) in $$(($$(date +%s) - start)) s."
 	@touch $@
