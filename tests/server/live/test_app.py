@@ -1,144 +1,83 @@
-"""Listeners hear what happens, miss and repeat nothing when they come again, and do not get in each other's way."""
+"""Who may subscribe: tokens, origins, limits, and problems for the rest."""
 
-import socket
-import time
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 import requests
-from brokers import ACCOUNTS, DEVICE, OTHER_DEVICE, free_port, running_broker
-from clients import VIEWER
-from hypothesis import given
-from hypothesis import strategies as st
-from listening import ALL, ONE, Listening, Server, listening
-from records import reading, status
-from rooms import Rest, Room
+from clients import OPERATOR, VIEWER
+from listening import ALL, Server, listening
+from rooms import bearer
 from services import RunningStore, wait_until
 
-from broker import topics
-from broker.messages import encode
 from server.live import broadcast
-from server.store import live_stream
-from server.store.live_stream import Position
 
-MAC = topics.mac_address(DEVICE)
+PAGE = "https://page.example"
 
 
-def test_events_arrive_at_those_who_listen_to_that_device(server: Server) -> None:
-    """Readings and statuses come in order in small form, to listeners of all devices and of that one only."""
-    server.send(DEVICE, status())
-    server.send(OTHER_DEVICE, status())
-    with listening(server, ALL) as everything, listening(server, ONE) as one:
-        wait_until(lambda: server.subscribers() == 2, "both listen")
-        before = len(everything.events)
-        now = server.store.now()
-        server.send(OTHER_DEVICE, reading(0, now))
-        server.send(DEVICE, reading(0, now), status(state="paused", connection=2))
-        heard, heard_all = one.wait(2)[-2:], everything.wait(before + 3)[-3:]
-    assert one.response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
-    assert one.response.headers["X-Accel-Buffering"] == "no"
-    assert one.text.startswith("retry: 3000\n")
-    assert {event[0] for event in heard} < {event[0] for event in heard_all}
-    facts = {kind: told for _, kind, told in heard}
-    assert facts["status"] == {
-        "mac_address": MAC,
-        "state": "paused",
-        "name": "Kitchen",
-        "labels": ["ANG", "HAP", "NEU"],
-        "model": "ang-hap-neu-1",
-    }
-    assert facts["reading"] == {
-        "mac_address": MAC,
-        "at": now,
-        "state": "speech",
-        "scores": {"ANG": 0.7, "HAP": 0.2, "NEU": 0.1},
-        "level_dbfs": -23.0,
-        "model": "ang-hap-neu-1",
-    }
-    wait_until(lambda: server.subscribers() == 0, "those who go are forgotten")
+@pytest.fixture
+def open_server(redis_store: RunningStore) -> Iterator[Server]:
+    """Serve live events to pages of one site, twelve requests in a minute."""
+    server = Server(redis_store, cors_origins=PAGE, requests_per_minute=12)
+    yield server
+    server.stop()
 
 
-def test_who_comes_again_misses_and_repeats_nothing(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From any event on, also in the middle of a batch, exactly the later ones come, while others still arrive."""
-    monkeypatch.setattr(broadcast, "_ENTRIES_PER_POLL", 2)
-    now = server.store.now()
-    server.send(DEVICE, status(), *(reading(seq, now + seq) for seq in range(5)))
-    server.readings(5, 6)
-    with listening(server, ONE, last_event_id="1-0.0") as first:
-        every = first.wait(13)
-    assert [kind for _, kind, _ in every] == ["missed", "status"] + ["reading"] * 11
-    for index in (1, 4, 7, 12):
-        with listening(server, ONE, last_event_id=every[index][0]) as again:
-            server.readings(100 + index, 1)
-            found = again.wait(len(every) - index)
-        assert found[: len(every) - index - 1] == every[index + 1 :]
-        every = every[: index + 1] + found
-    ids = [live_stream.parse(event[0]) for event in every[1:]]
-    assert ids == sorted(set(ids))
+def test_other_origins_are_refused_by_default(server: Server) -> None:
+    """No header lets a browser give a stream to a page of another origin, and a preflight is refused."""
+    with listening(server, ALL, origin=PAGE) as client:
+        headers = client.response.headers
+    assert not [name for name in headers if name.startswith("Access-Control")]
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    asked = {"Origin": PAGE, "Access-Control-Request-Method": "GET"}
+    assert requests.options(server.url + ALL, headers=bearer(VIEWER) | asked, timeout=10).status_code == 405
 
 
-def test_who_was_away_too_long_is_told(server: Server) -> None:
-    """If events behind the last one that was seen are gone, `missed` comes first; nothing of an erased device does."""
-    server.send(DEVICE, status())
-    server.readings(0, 2)
-    with listening(server, ONE, last_event_id="1-0.0") as client:
-        (_, _, _), _, seen, _ = client.wait(4)
-    server.store.erase(DEVICE)
-    server.send(DEVICE, reading(9, server.store.now(), gen=1))
-    with listening(server, ONE, last_event_id=seen[0]) as client:
-        missed, only = client.wait(2)
-    assert missed == ("", "missed", {"after": seen[0]})
-    assert only[1] == "reading"
-    assert 0 < server.store.execute("PTTL", "mw:live") <= live_stream.KEPT_MS
+def test_origins_of_the_setting_may_subscribe(open_server: Server) -> None:
+    """A named origin gets its preflight without a token, may resume, and reads problems too."""
+    asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization,last-event-id"}
+    preflight = requests.options(open_server.url + ALL, headers=asked | {"Origin": PAGE}, timeout=10)
+    assert preflight.status_code == 200
+    assert {"Authorization", "Last-Event-ID"} < set(preflight.headers["Access-Control-Allow-Headers"].split(", "))
+    with listening(open_server, ALL, origin=PAGE) as client:
+        assert client.response.headers["Access-Control-Allow-Origin"] == PAGE
+        assert client.response.headers["Vary"] == "Origin"
+    refused = open_server.get("/api/v1/nothing", Origin=PAGE)
+    assert (refused.status_code, refused.headers["Access-Control-Allow-Origin"]) == (404, PAGE)
+    assert "Access-Control-Allow-Origin" not in open_server.get(ALL.upper(), Origin=f"{PAGE}.evil.example").headers
 
 
-def test_only_news_is_told_and_only_for_a_while(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Readings that come late are no news, and what is kept is bounded by time."""
-    now = server.store.now()
-    server.send(DEVICE, reading(0, now))
-    server.send(DEVICE, reading(1, now - 70_000), reading(2, now - 50_000))
-    events, _ = server.live_stream.after(Position(0, 0, 0), 10)
-    assert [event.facts["at"] for event in events] == [now, now - 50_000]
-    monkeypatch.setattr(live_stream, "KEPT_MS", 0)
-    for seq in range(500):
-        server.live_stream.add([(DEVICE, reading(seq, now + seq))])
-        server.live_stream.flush()
-    assert server.store.execute("XLEN", "mw:live") < 250
+def test_the_rate_limit_counts_each_token_alone(open_server: Server) -> None:
+    """A token that asks more often than the setting allows is told when to come; another one is still served."""
+    statuses = [open_server.get("/readyz") for _ in range(4)]
+    refused = statuses[-1]
+    assert [answer.status_code for answer in statuses] == [200, 200, 429, 429]
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert "12 in a minute are taken" in refused.json()["detail"]
+    assert 1 <= int(refused.headers["Retry-After"]) <= 5
+    assert requests.get(f"{open_server.url}/readyz", headers=bearer(OPERATOR), timeout=10).ok
+    assert open_server.get("/livez").json() == {"status": "alive"}
 
 
-def test_a_listener_hears_that_the_line_is_there_and_loses_it_with_its_token(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without events there are heartbeats; when the token is revoked the stream ends."""
-    monkeypatch.setattr(broadcast, "_HEARTBEAT_S", 0.1)
-    with listening(server, ALL) as client:
-        wait_until(lambda: client.text.count(": still here\n\n") >= 2, "two heartbeats came")
-        monkeypatch.setattr(server.guard, "_given", [])
-        wait_until(lambda: client.ended, "the stream ends")
+def test_connections_are_limited_for_each_client_and_in_all(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client with its limit of connections, or one that comes when all are taken, is told when to retry."""
+    monkeypatch.setattr(broadcast, "_MAX_PER_CLIENT", 2)
+    with listening(server, ALL), listening(server, ALL):
+        refused = server.get(ALL)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
+        assert "has 2 live connections from this address" in refused.json()["detail"]
+        with listening(server, ALL, authorization=f"Bearer {OPERATOR}"):
+            pass
+    wait_until(lambda: not server.broadcast._per_client, "places are free again")
+    monkeypatch.setattr(broadcast, "_MAX_SUBSCRIBERS", 0)
+    refused = server.get(ALL)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "60")
 
 
-def test_who_reads_nothing_keeps_nobody_waiting(server: Server) -> None:
-    """A reader that is stuck is let go of once a megabyte waits for it; another one hears everything meanwhile."""
-    server.send(DEVICE, status())
-    stuck = socket.create_connection(server.url.removeprefix("http://").split(":"))  # type: ignore[arg-type]
-    stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    stuck.sendall(f"GET {ALL} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {VIEWER}\r\n\r\n".encode())
-    wait_until(lambda: server.subscribers() == 1, "the stuck one listens")
-    assert server.broadcast.subscribers is not None
-    (waiting,) = server.broadcast.subscribers._by_device[None]
-    with listening(server, ALL) as client:
-        wait_until(lambda: server.subscribers() == 2, "both listen")
-        now, count = server.store.now(), 0
-        while not waiting.ended:
-            server.send(DEVICE, *(reading(count + seq, now + seq) for seq in range(1000)))
-            count += 1000
-            before = len(client.text)
-            wait_until(lambda: len(client.text) > before, "the other one hears")  # noqa: B023
-            assert count < 20_000
-        wait_until(lambda: client.text.count("event: reading") == count, "the other one has heard everything")
-        assert not waiting._queue
-    stuck.close()
-    wait_until(lambda: server.subscribers() == 0, "the stuck one is forgotten")
+def test_only_get_is_allowed(server: Server) -> None:
+    """Another method, HEAD too, is 405 and told to use GET."""
+    for ask in (requests.post, requests.head):
+        refused = ask(server.url + ALL, headers=bearer(VIEWER), timeout=10)
+        assert (refused.status_code, refused.headers["Allow"]) == (405, "GET")
 
 
 @pytest.mark.parametrize(
@@ -152,59 +91,11 @@ def test_who_reads_nothing_keeps_nobody_waiting(server: Server) -> None:
         ("/api/v1/devices", {}, 404, "the REST API serves the rest"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_sentence(
+def test_problems_are_like_those_of_rest(
     server: Server, path: str, headers: dict[str, str], status_code: int, sentence: str
 ) -> None:
-    """Problems are the same as those of REST."""
+    """The detail says in one sentence what is wrong."""
     answer = server.get(path, **headers)
     assert (answer.status_code, answer.headers["Content-Type"]) == (status_code, "application/problem+json")
     assert sentence in answer.json()["detail"]
     assert ("WWW-Authenticate" in answer.headers) == (status_code == 401)
-
-
-def test_the_store_may_go_and_come_back(server: Server, redis_store: RunningStore) -> None:
-    """While it is away the process lives and is not ready, and listeners stay; then they hear what comes."""
-    with listening(server, ALL) as client:
-        redis_store.kill()
-        wait_until(lambda: requests.get(f"{server.url}/readyz", timeout=20).status_code == 503, "it is not ready")
-        assert requests.get(f"{server.url}/livez", timeout=10).ok
-        redis_store.start()
-        wait_until(lambda: requests.get(f"{server.url}/readyz", timeout=20).ok, "it is ready")
-        server.send(DEVICE, status())
-        assert client.wait(1)[0][1] == "status"
-
-
-def test_ingest_tells_listeners(redis_store: RunningStore, tmp_path: Path) -> None:
-    """What a device publishes is heard, once even if it comes twice, through processes as they are really run."""
-    port = free_port()
-    with running_broker(tmp_path / "broker") as broker:
-        services = {"redis_url": redis_store.url, "mqtt_url": broker.url}
-        login = {"mqtt_username": "server", "mqtt_password": ACCOUNTS["server"]}
-        with (
-            Room(tmp_path, "server", "ingest", **services, **login) as ingest,
-            Room(tmp_path, "server", "live", **services, viewer_token=VIEWER, live_port=port) as process,
-            broker.client(DEVICE) as device,
-        ):
-            ingest.says("the server is online")
-            wait_until(Rest(port).ready, "live events are served")
-            client = Listening(f"http://127.0.0.1:{port}{ALL}")
-            now = time.time_ns() // 1_000_000
-            device.publish(topics.topic(DEVICE, "status"), encode(status()), qos=1)
-            for seq in (0, 0, 1):
-                device.publish(topics.topic(DEVICE, "reading"), encode(reading(seq, now + seq)), qos=1)
-            events = client.wait(3)
-            assert process.stop() == 0
-            wait_until(lambda: client.ended, "the stream ends when the process does")
-            client.close()
-    assert [told.get("at", told["state"]) for _, _, told in events] == ["online", now, now + 1]
-    assert "Traceback" not in process.log
-
-
-@given(st.text(max_size=30))
-def test_no_id_is_a_failure(text: str) -> None:
-    """What is no id is refused with ValueError; what is one is written back as it was."""
-    try:
-        place = live_stream.parse(text)
-    except ValueError:
-        return
-    assert live_stream.parse(str(place)) == place

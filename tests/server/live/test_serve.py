@@ -1,0 +1,50 @@
+"""The live process serves what ingest stores, and is not harmed by bytes that are no request."""
+
+import socket
+import time
+from contextlib import closing
+from pathlib import Path
+
+from brokers import ACCOUNTS, DEVICE, free_port, running_broker
+from clients import VIEWER
+from listening import ALL, Listening, Server
+from records import reading, status
+from rooms import Rest, Room
+from services import RunningStore, wait_until
+
+from broker import topics
+from broker.messages import encode
+
+
+def test_what_a_device_publishes_reaches_subscribers_once(redis_store: RunningStore, tmp_path: Path) -> None:
+    """Ingest and the live process run as an operator runs them; a repeated reading comes once."""
+    port = free_port()
+    with running_broker(tmp_path / "broker") as broker:
+        services = {"redis_url": redis_store.url, "mqtt_url": broker.url}
+        login = {"mqtt_username": "server", "mqtt_password": ACCOUNTS["server"]}
+        with (
+            Room(tmp_path, "server", "ingest", **services, **login) as ingest,
+            Room(tmp_path, "server", "live", **services, viewer_token=VIEWER, live_port=port) as process,
+            broker.client(DEVICE) as device,
+        ):
+            ingest.says("the server is online")
+            wait_until(Rest(port).ready, "live events are served")
+            client = Listening(f"http://127.0.0.1:{port}{ALL}")
+            now = time.time_ns() // 1_000_000
+            device.publish(topics.topic(DEVICE, "status"), encode(status()), qos=1)
+            for seq in (0, 0, 1):
+                device.publish(topics.topic(DEVICE, "reading"), encode(reading(seq, now + seq)), qos=1)
+            events = client.wait(3)
+            assert process.stop() == 0
+            wait_until(lambda: client.ended, "the stream ends when the process does")
+            client.close()
+    assert [told.get("at", told["state"]) for _, _, told in events] == ["online", now, now + 1]
+    assert "Traceback" not in process.log
+
+
+def test_bytes_that_are_no_request_are_answered_400(server: Server) -> None:
+    """Other clients are still served."""
+    with closing(socket.create_connection(server.url.removeprefix("http://").split(":"))) as client:  # type: ignore[arg-type]
+        client.sendall(b"\x16\x03\x01 no request\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 400")
+    assert server.get("/readyz").ok
