@@ -11,12 +11,12 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
-from brokers import ACCOUNTS, DEVICE, RunningBroker
+from brokers import ACCOUNTS, DEVICE, OTHER_DEVICE, RunningBroker
 from records import BOOT, DAY_MS, OTHER_BOOT, reading, status
 from services import RunningStore, running_store, wait_until
 
 from broker import embedded, topics
-from broker.messages import Message, Stored, decode, encode, join
+from broker.messages import Command, CommandResponse, Generation, Message, Stored, decode, encode, join
 from server.store.redis_store import RedisStore
 
 
@@ -230,6 +230,39 @@ def test_a_delete_reaches_the_device_and_the_broker(
     assert json.loads(retained[topics.topic(DEVICE, "generation")])["gen"] == 1
     gone = {topics.home_assistant(DEVICE), *(topics.topic(DEVICE, kind) for kind in ("state", "status", "health"))}
     assert not gone & retained.keys()
+
+
+def test_what_is_queued_while_ingest_is_away_is_sent_once_it_is_back(
+    broker: RunningBroker, redis_store: RunningStore, ingest: Process
+) -> None:
+    """A command reaches its device once, and a device that was erased while it was away finds its generation."""
+    store = opened(redis_store)
+    told: list[tuple[str, bytes]] = []
+    with broker.client(DEVICE, lambda topic, payload: told.append((topic, payload))) as client:
+        client.subscribe(topics.command(DEVICE, "pause"), qos=1)
+        client.publish(topics.topic(DEVICE, "status"), encode(status()), qos=1, retain=True)
+        wait_until(lambda: store.device(DEVICE), "the status is stored")
+        ingest.kill()
+        pause = Command(transaction="ab")
+        store.commands.add(DEVICE, "pause", pause)
+        store.erase(OTHER_DEVICE)
+        ingest.start()
+        wait_until(lambda: store.commands.due() == [], "the broker has taken both")
+        wait_until(lambda: told == [(topics.command(DEVICE, "pause"), encode(pause))], "the device has the command")
+        state = store.commands.find(DEVICE, "ab")
+        assert state is not None
+        assert state.sent
+        ingest.kill()
+        ingest.start()
+        ingest.says("the server is online", 3)
+        response = CommandResponse(transaction="ab", status="ok")
+        client.publish(f"{topics.command(DEVICE, 'pause')}/response", encode(response), qos=1)
+        wait_until(lambda: getattr(store.commands.find(DEVICE, "ab"), "response", None), "the response is stored")
+        assert len(told) == 1
+    generations: list[bytes] = []
+    with broker.client(OTHER_DEVICE, lambda _, payload: generations.append(payload)) as other:
+        other.subscribe(topics.topic(OTHER_DEVICE, "generation"), qos=1)
+        wait_until(lambda: generations == [encode(Generation(gen=1))], "the other device has its generation")
 
 
 def test_ingest_says_offline_when_it_goes_and_when_it_dies(

@@ -11,8 +11,6 @@ import rooms
 from brokers import ACCOUNTS, free_port, running_broker
 from brokers import DEVICE as REAL
 from clients import MAC, OPERATOR, URL, VIEWER, Client
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec.structs import replace
 from records import BOOT, DEVICE, OTHER_BOOT, status
 from rooms import ROOT, Rest, Room, bearer
@@ -176,18 +174,6 @@ def test_what_waits_is_bounded(client: Client, now: int) -> None:
     assert len([name for name in fields if b":" not in name]) <= 101
 
 
-def test_a_device_that_is_away_holds_up_no_other(client: Client, now: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many commands wait for devices that are away, those for others are found in turn."""
-    monkeypatch.setattr(command_queue, "_PAGE", 3)
-    away = [f"{number:012x}" for number in range(5)]
-    for device in away:
-        client.store.write([(device, status(state="offline"))])
-        client.store.commands.add(device, "pause", Command(transaction=command_queue.new_transaction()))
-    looking = client.store.commands
-    looking.add(DEVICE, "pause", Command(transaction="aa"))
-    assert [[order.id for order in looking.due()] for _ in range(3)] == [[], ["aa"], []]
-
-
 def test_delete_forgets_commands(client: Client, now: int) -> None:
     """After a Delete nothing of them is left with the device, and only the Delete is sent."""
     transaction = ask(client, {"command": "set", "name": "Ann's room"}).json["transaction"]
@@ -195,19 +181,6 @@ def test_delete_forgets_commands(client: Client, now: int) -> None:
     assert [command.name for command in client.store.commands.due()] == ["erase"]
     assert client.store.execute("XLEN", keys.COMMANDS) == 0
     assert client.store.commands.find(DEVICE, transaction) is None
-
-
-@given(st.text(max_size=20))
-def test_no_transaction_is_a_failure(text: str) -> None:
-    """Whatever is asked after, the store is asked for fields that only an order has, or not at all."""
-    asked: list[Any] = []
-
-    def ask_all(commands: Any) -> list[Any]:
-        asked.extend(commands)
-        return [[None, None, None]]
-
-    assert command_queue.CommandQueue(ask_all, lambda: 0).find(DEVICE, text) is None
-    assert all(len(command) == 5 for command in asked)
 
 
 class World:

@@ -1,9 +1,9 @@
-"""What the store keeps beside readings, commands and news, works in each kind of store and goes with a Delete."""
+"""News for live events go with the next batch in each kind of store, and a Delete leaves none."""
 
-from records import BOOT, DAY_MS, DEVICE, reading, status
+from records import DAY_MS, DEVICE, reading, status
 from services import RunningStore
 
-from broker.messages import Command, CommandResponse
+from broker.messages import Command
 from server.store.live_stream import Position
 from server.store.redis_store import RedisStore
 
@@ -13,27 +13,6 @@ def opened(running: RunningStore) -> RedisStore:
     store = RedisStore(running.url, 90 * DAY_MS, 730 * DAY_MS)
     store.prepare()
     return store
-
-
-def test_a_command_goes_its_way(any_store: RunningStore) -> None:
-    """It is due for the device's connection, once, and its answer is found; nobody else's is kept."""
-    store = opened(any_store)
-    store.write([(DEVICE, status())])
-    store.commands.add(DEVICE, "pause", Command(transaction="ab"))
-    (order,) = store.commands.due()
-    assert order.connection == f"{BOOT}:1"
-    store.commands.note_taken([order])
-    assert store.commands.due() == []
-    assert store.commands.waiting(DEVICE) == 1
-    kinds = [
-        outcome and outcome.kind
-        for outcome in store.write([(DEVICE, CommandResponse(transaction=name, status="ok")) for name in ("ab", "cd")])
-    ]
-    assert kinds == ["stored", "stale"]
-    found = store.commands.find(DEVICE, "ab")
-    assert found
-    assert found.response == CommandResponse(transaction="ab", status="ok")
-    assert store.commands.waiting(DEVICE) == 0
 
 
 def test_news_go_with_the_next_batch_and_with_a_delete(any_store: RunningStore) -> None:
