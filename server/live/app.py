@@ -25,7 +25,7 @@ from server.store.tokens import Token
 from server.web import metrics, problems
 from server.web.auth import Guard
 from server.web.cors import parse_origins
-from server.web.rate_limit import Limit
+from server.web.rate_limit import RateLimit
 
 _ALL = "/api/v1/live"
 _ONE = "/api/v1/devices/{mac}/live"
@@ -74,7 +74,7 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard, broadc
 
     async def show_metrics(request: Request) -> Response:
         await authorize(request)
-        return Response(broadcast.metrics.text(), headers={"Content-Type": metrics.TEXT})
+        return Response(broadcast.metrics.text(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
     async def stream(request: Request) -> ASGIApp:
         token = await authorize(request)
@@ -102,7 +102,7 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard, broadc
         middleware=[
             Middleware(_Observer, metrics=broadcast.metrics),
             *_cors(settings.cors_origins),
-            Middleware(_RateLimiter, limit=Limit(guard, settings.requests_per_minute)),
+            Middleware(_RateLimiter, limit=RateLimit(guard, settings.requests_per_minute)),
         ],
         exception_handlers={
             ProblemError: _refuse,
@@ -139,7 +139,7 @@ class _Observer:
 class _RateLimiter:
     """Refuses a client that sends too many requests."""
 
-    def __init__(self, app: ASGIApp, limit: Limit) -> None:
+    def __init__(self, app: ASGIApp, limit: RateLimit) -> None:
         self._app = app
         self._limit = limit
 

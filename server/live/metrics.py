@@ -31,8 +31,8 @@ class LiveMetrics:
     """
 
     def __init__(self, subscribers: Callable[[], int]) -> None:
-        self._registry = metrics.of_process()
-        self._requests = metrics.of_requests(self._registry)
+        self._registry = metrics.process_registry()
+        self._requests = metrics.request_counter(self._registry)
         now = Gauge("moodwire_live_listeners", "Subscribers to live events.", registry=self._registry)
         now.set_function(subscribers)
         self.events = Counter("moodwire_live_events", "Events published by ingest.", registry=self._registry)

@@ -1,4 +1,4 @@
-"""What the server tells Prometheus: its own requests, and what the store and ingest have done."""
+"""Metrics for Prometheus: the server's requests, and what the store and ingest have done."""
 
 import importlib.metadata
 import time
@@ -15,15 +15,15 @@ from broker.messages import DeviceState
 from server.errors import StoreAwayError
 from server.store.redis_store import RedisStore
 
-TEXT = "text/plain; version=0.0.4; charset=utf-8"
-"""Content type of the format that Prometheus reads."""
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Of Prometheus' text format."""
 _STATES = (*get_args(DeviceState), "unknown")
 _OUTCOMES = ("stored", "repeat", "expired", "erased", "refused", "malformed")
 _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
-def of_process() -> CollectorRegistry:
-    """Return a registry with what every process of the server tells: its version, memory, processor time and files."""
+def process_registry() -> CollectorRegistry:
+    """Return a registry with the metrics of every process: version, memory, processor time and open files."""
     registry = CollectorRegistry()
     build = Info("moodwire_build", "Version of the server.", registry=registry)
     build.info({"version": importlib.metadata.version("moodwire")})
@@ -31,8 +31,8 @@ def of_process() -> CollectorRegistry:
     return registry
 
 
-def of_requests(registry: CollectorRegistry) -> Counter:
-    """Return a counter of requests."""
+def request_counter(registry: CollectorRegistry) -> Counter:
+    """Return the counter of requests, registered."""
     return Counter(
         "moodwire_http_requests",
         "Requests answered, by route, method and class of status.",
@@ -44,12 +44,12 @@ def of_requests(registry: CollectorRegistry) -> Counter:
 class Metrics:
     """The metrics of one application over a store.
 
-    No label has a value that a client chooses: routes are the patterns, not the paths, and devices are only counted.
+    No client chooses the value of a label: routes are patterns, not paths, and devices are only counted.
     """
 
     def __init__(self, app: Flask, store: RedisStore) -> None:
-        self._registry = of_process()
-        self._requests = of_requests(self._registry)
+        self._registry = process_registry()
+        self._requests = request_counter(self._registry)
         self._durations = Histogram(
             "moodwire_http_request_duration_seconds",
             "Time from a request's arrival to its answer, by route.",
@@ -62,8 +62,8 @@ class Metrics:
         app.after_request(self._end)
 
     def text(self) -> Response:
-        """Return everything in the text format that Prometheus reads."""
-        return Response(generate_latest(self._registry), content_type=TEXT)
+        """Return all metrics in Prometheus' text format."""
+        return Response(generate_latest(self._registry), content_type=CONTENT_TYPE)
 
     def _begin(self) -> None:
         g.began_s = time.perf_counter()
@@ -77,20 +77,20 @@ class Metrics:
 
 
 class _StoreCollector(Collector):
-    """Asks the store when Prometheus asks."""
+    """Reads the store when Prometheus reads the metrics."""
 
     def __init__(self, store: RedisStore) -> None:
         self._store = store
 
     def describe(self) -> list[Metric]:
-        """Return nothing, so that the store is not asked before there is a request."""
+        """Return nothing, so that registering does not read the store."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what the store knows; without it only that it is away."""
+        """Yield the metrics of the store; while it is away, only that."""
         up = GaugeMetricFamily("moodwire_store_up", "Whether the store answers.")
         try:
-            found = list(self._ask())
+            found = list(self._read())
         except StoreAwayError:
             up.add_metric([], 0)
             yield up
@@ -99,7 +99,7 @@ class _StoreCollector(Collector):
         yield up
         yield from found
 
-    def _ask(self) -> Iterator[Metric]:
+    def _read(self) -> Iterator[Metric]:
         ingest = GaugeMetricFamily("moodwire_ingest_up", "Whether ingest is there, connected to broker and store.")
         ingest.add_metric([], self._store.is_ingest_alive())
         yield ingest

@@ -1,4 +1,4 @@
-"""How much one client may ask: the size of a request, and how many in a minute (a token bucket for each client)."""
+"""Rate limit: requests a minute for each client, as a token bucket, and the largest body of a request."""
 
 import math
 import threading
@@ -13,58 +13,58 @@ from server.web.auth import Guard
 
 MAX_BODY_BYTES = 65_536
 _BURST_S = 10.0
-"""What so many seconds allow may come at once."""
-_MOST_BUCKETS = 10_000
-_FREE = frozenset(["/livez"])
+"""A full bucket holds what flows in during so many seconds."""
+_MAX_BUCKETS = 10_000
+_UNLIMITED = frozenset(["/livez"])
 """An orchestrator must not restart a server because it is busy."""
 
 
 class Buckets:
-    """How many requests each client may still make; one bucket fills for each of them.
+    """Token buckets, one for each client; it refills at a steady rate, and each request takes one from it.
 
     Args:
         per_minute: Requests that flow into a bucket.
-        clock_s: Tells the time; seconds of any start.
+        clock_s: Returns the time in seconds, since any start.
     """
 
     def __init__(self, per_minute: int, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._per_s = per_minute / 60
-        self._most = max(self._per_s * _BURST_S, 1.0)
+        self._capacity = max(self._per_s * _BURST_S, 1.0)
         self._clock_s = clock_s
         self._lock = threading.Lock()
         self._buckets: dict[str, tuple[float, float]] = {}
-        """Client → what was left, and when."""
+        """Client → requests left, and when that was."""
 
     def take(self, client: str) -> float:
-        """Take one request from a client's bucket; return 0, or in how many seconds there will be one."""
+        """Take one request from a client's bucket; return 0, or the seconds until there is one."""
         with self._lock:
             now_s = self._clock_s()
-            if len(self._buckets) >= _MOST_BUCKETS:
+            if len(self._buckets) >= _MAX_BUCKETS:
                 self._forget_full(now_s)
-            left, then_s = self._buckets.get(client, (self._most, now_s))
-            left = min(left + (now_s - then_s) * self._per_s, self._most)
+            left, then_s = self._buckets.get(client, (self._capacity, now_s))
+            left = min(left + (now_s - then_s) * self._per_s, self._capacity)
             if left < 1:
                 return (1 - left) / self._per_s
             self._buckets[client] = (left - 1, now_s)
             return 0.0
 
     def _forget_full(self, now_s: float) -> None:
-        """Forget who has not asked for so long that the bucket is full again; if nobody is, forget everybody."""
+        """Forget the clients whose buckets are full again; if there are none, forget all."""
         self._buckets = {
             client: (left, then_s)
             for client, (left, then_s) in self._buckets.items()
-            if left + (now_s - then_s) * self._per_s < self._most
+            if left + (now_s - then_s) * self._per_s < self._capacity
         }
-        if len(self._buckets) >= _MOST_BUCKETS:
+        if len(self._buckets) >= _MAX_BUCKETS:
             self._buckets.clear()
 
 
-class Limit:
+class RateLimit:
     """How many requests each token may send from each address.
 
     Args:
-        guard: Knows whose tokens are good: these have buckets of their own, so that nobody who shares their address
-            can empty them.
+        guard: Knows the tokens. Each has buckets of its own, so that a client without one cannot empty them from
+            the same address.
         per_minute: For each token and address; 0 for no limit.
     """
 
@@ -74,33 +74,37 @@ class Limit:
         self._buckets = Buckets(per_minute) if per_minute else None
 
     def check(self, authorization: str | None, address: str | None) -> None:
-        """Let a request pass.
+        """Count a request.
+
+        Args:
+            authorization: Its header of that name.
+            address: Of the client.
 
         Raises:
             ProblemError: 429, there were too many.
         """
         if self._buckets is None:
             return
-        held = self._guard.holder(authorization)
-        wait_s = math.ceil(self._buckets.take(f"{held.name if held else ''} {address}"))
+        token = self._guard.find(authorization)
+        wait_s = math.ceil(self._buckets.take(f"{token.name if token else ''} {address}"))
         if wait_s:
             raise ProblemError(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                f"there were too many requests: {self._per_minute} in a minute are taken; try again in {wait_s} s",
+                f"more than {self._per_minute} requests a minute: try again in {wait_s} s",
                 retry_s=wait_s,
             )
 
 
 def add_limits(app: Flask, guard: Guard, per_minute: int) -> None:
     """Refuse requests that are too large or too many."""
-    limit = Limit(guard, per_minute)
+    limit = RateLimit(guard, per_minute)
 
     @app.before_request
     def refuse() -> None:
         if (request.content_length or 0) > MAX_BODY_BYTES:
             raise ProblemError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"the request's body has {request.content_length} bytes: {MAX_BODY_BYTES} are the most",
+                f"the body has {request.content_length} bytes: send at most {MAX_BODY_BYTES}",
             )
-        if request.path not in _FREE:
+        if request.path not in _UNLIMITED:
             limit.check(request.headers.get("Authorization"), request.remote_addr)

@@ -35,7 +35,7 @@ def test_a_bucket_gives_no_more_than_flows_in(per_minute: int, pauses_s: list[fl
 
 def test_buckets_are_forgotten_when_they_are_full_or_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory stays bounded however many clients come, and who has just asked is remembered as long as it can be."""
-    monkeypatch.setattr(rate_limit, "_MOST_BUCKETS", 10)
+    monkeypatch.setattr(rate_limit, "_MAX_BUCKETS", 10)
     clock_s = [0.0]
     buckets = Buckets(6, lambda: clock_s[0])
     assert buckets.take("a") == 0
@@ -57,7 +57,7 @@ def test_too_many_requests_are_told_when_to_come_again(redis_store: RunningStore
         assert [client.ask("/api/v1/meta").status_code for _ in range(2)] == [200, 200]
         response = client.ask("/api/v1/meta")
         assert 1 <= int(response.headers["Retry-After"]) <= 5
-        assert "12 in a minute are taken; try again in" in client.problem("/api/v1/meta", 429)
+        assert "more than 12 requests a minute: try again in" in client.problem("/api/v1/meta", 429)
         assert client.ask("/api/v1/meta", token=OPERATOR).status_code == 200
         assert [client.ask("/livez", token=None).status_code for _ in range(9)] == [200] * 9
 
@@ -80,7 +80,7 @@ def test_a_large_body_is_refused(client: Client) -> None:
     headers = {"Authorization": f"Bearer {OPERATOR}"}
     response = client.flask.delete(URL, data=b"x" * (MAX_BODY_BYTES + 1), headers=headers)
     assert (response.status_code, response.mimetype) == (413, "application/problem+json")
-    assert "65536 are the most" in response.json["detail"]
+    assert "send at most 65536" in response.json["detail"]
 
 
 def test_pages_of_other_sites_read_nothing_by_default(client: Client) -> None:
