@@ -1,11 +1,11 @@
-"""The device as the Raspberry Pi's processor runs it, emulated: `python -m trials.aarch64 [folder]`.
+"""The device on an emulated Raspberry Pi's processor: `python -m trials.aarch64 [folder]`.
 
-Needs Linux with apt, and qemu-aarch64-static (Debian: apt install qemu-user-static); nothing is run as root and nothing
-is installed. Into the folder (kept for the next time if one is named) go Debian's arm64 python3 with what it needs, the
-aarch64 wheels of `locks/device.txt` by their hashes, and this checkout. Then, once here and once emulated:
+Needs Linux with apt, and qemu-aarch64-static (Debian: apt install qemu-user-static); it runs nothing as root and
+installs nothing. Into the folder (a temporary one if none is named) go Debian's arm64 python3 with its dependencies,
+the aarch64 wheels of `locks/device.txt` by their hashes, and this checkout. Then it runs
 
-- the golden test of the shipped bundle, and the windows of the samples through gate, front end, model and smoothing,
-- and, emulated only, `moodwire device run` on one of them, with Mosquitto, ingest, store and REST on this machine.
+- here and emulated: the golden test of the shipped bundle, and the windows of the samples through the whole pipeline,
+- emulated only: `moodwire device run` on one sample, with Mosquitto, ingest, store and REST on this machine.
 
 docs/aarch64.md says what this proves and what it does not.
 """
@@ -26,7 +26,7 @@ from trials.services import ROOT, environment, serving
 
 QEMU = "qemu-aarch64-static"
 CPU = "cortex-a72"
-"""That of a Raspberry Pi 4."""
+"""The processor of a Raspberry Pi 4."""
 CPUINFO = """processor\t: 0
 BogoMIPS\t: 108.00
 Features\t: fp asimd evtstrm crc32 cpuid
@@ -37,17 +37,17 @@ CPU part\t: 0xd08
 CPU revision\t: 3
 
 """
-"""Without it LiteRT's processor detection reads this machine's, and crashes."""
+"""Without it LiteRT's processor detection reads this machine's /proc/cpuinfo, and crashes."""
 SUITE, PYTHON = "bookworm", "3.11"
 GLIBC_MINORS = (17, 24, 26, 27, 28, 31, 34, 35, 36)
-"""Wheels made for any of these run on the suite's glibc."""
+"""Wheels built for any of these versions 2.x run on the suite's glibc."""
 CLIPS = ROOT / "samples"
 LAST_CLIP = CLIPS / "5-garden.flac"
 DEVICE = "020000000001"
-CLOSE_DB = 0.001
-"""Levels are sums of float32, which processors add up in their own order."""
-CLOSE = 0.02
-"""Largest difference of a score: what `models.runtime.load_verified` allows."""
+LEVEL_TOLERANCE_DB = 0.001
+"""Levels are sums of float32, whose order differs between processors."""
+SCORE_TOLERANCE = 0.02
+"""As `models.runtime.load_verified` allows."""
 WINDOWS = """
 import json, numpy, platform, sys
 from pathlib import Path
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def _prepare(folder: Path) -> None:
-    """Fetch and unpack what is not there yet."""
+    """Fetch and unpack what the folder lacks."""
     root, site = folder / "root", folder / "site"
     if not (root / f"usr/bin/python{PYTHON}").exists():
         _unpack_debian(folder, root)
@@ -92,7 +92,7 @@ def _prepare(folder: Path) -> None:
         platforms = [f"--platform=manylinux_2_{minor}_aarch64" for minor in GLIBC_MINORS]
         wheels = ["--only-binary=:all:", "--implementation=cp", f"--python-version={PYTHON}", *platforms]
         lock = ["--require-hashes", "-r", str(ROOT / "locks" / "device.txt")]
-        _do([*pip, *wheels, "--platform=manylinux2014_aarch64", *lock])
+        _run([*pip, *wheels, "--platform=manylinux2014_aarch64", *lock])
     checkout = folder / "checkout"
     shutil.rmtree(checkout, ignore_errors=True)
     listed = subprocess.run(
@@ -105,7 +105,7 @@ def _prepare(folder: Path) -> None:
         if name and (ROOT / name).is_file():
             (checkout / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, checkout / name)
-    _do([*pip, str(checkout)])
+    _run([*pip, str(checkout)])
 
 
 def _unpack_debian(folder: Path, root: Path) -> None:
@@ -126,14 +126,14 @@ def _unpack_debian(folder: Path, root: Path) -> None:
     options = [f"-o{name}={folder / 'apt' / place}" for name, place in places.items()]
     options += ["-oDir::Etc::SourceParts=/dev/null", "-oAPT::Architecture=arm64", "-oAPT::Architectures=arm64"]
     options += [f"-oAPT::Sandbox::User={'root' if os.getuid() == 0 else ''}", "-q=2"]
-    _do(["apt-get", *options, "update"])
+    _run(["apt-get", *options, "update"])
     wanted = [f"python{PYTHON}", "libportaudio2"]
-    _do(["apt-get", *options, "install", "--yes", "--download-only", "--no-install-recommends", *wanted])
+    _run(["apt-get", *options, "install", "--yes", "--download-only", "--no-install-recommends", *wanted])
     for package in sorted((folder / "apt/cache/archives").glob("*.deb")):
-        _do(["dpkg-deb", "--extract", str(package), str(root)])
+        _run(["dpkg-deb", "--extract", str(package), str(root)])
 
 
-def _do(argv: Sequence[str]) -> None:
+def _run(argv: Sequence[str]) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(argv[:4])} … failed: {done.stderr.strip()[-2000:]}")
@@ -161,7 +161,8 @@ def _windows(python: list[str], environ: dict[str, str]) -> dict[str, Any]:
 def _compare(here: list[Any], there: list[Any]) -> None:
     """Print how far apart the two are, and end if that is too far."""
     same = all(
-        ours[0] == theirs[0] and abs(ours[1] - theirs[1]) < CLOSE_DB for ours, theirs in zip(here, there, strict=True)
+        ours[0] == theirs[0] and abs(ours[1] - theirs[1]) < LEVEL_TOLERANCE_DB
+        for ours, theirs in zip(here, there, strict=True)
     )
     differences = [
         abs(ours - theirs)
@@ -170,8 +171,8 @@ def _compare(here: list[Any], there: list[Any]) -> None:
     ]
     print(f"sample clips      {len(here)} windows; states and levels {'equal' if same else 'DIFFER'}")
     print(f"scores            {len(differences)} compared; the largest difference is {max(differences):.2g}")
-    if not same or max(differences) > CLOSE:
-        raise SystemExit(f"the emulated device does not give the same: {here} and {there}")
+    if not same or max(differences) > SCORE_TOLERANCE:
+        raise SystemExit(f"the emulated device gives other results: {here} here, {there} emulated")
 
 
 def _run_device(folder: Path, work: Path) -> None:

@@ -1,14 +1,15 @@
 """A day of speech at full speed: `python -m trials.device_day [hours]`.
 
-The device's own pipeline, recorder, outbox and session are driven as the run loop drives them, in one process, with
-blocks of 100 ms made as fast as they are taken and a clock that advances with the sound, so that the records carry the
-times of the last 24 hours. Mosquitto, ingest, the store and REST behind them are real. The sound is five minutes of
-real recordings where they are (else the samples), with short pauses, again and again at shifting offsets.
+The device's pipeline, recorder, outbox and session run in one process, as the runner drives them. Blocks of 100 ms come
+as fast as they are taken, and the clock advances with the sound, so that the records carry the times of the last 24
+hours. Mosquitto, ingest, the store and REST behind them are real. The sound is five minutes of real recordings if they
+are present (else the samples), with short pauses, repeated at shifting offsets.
 
-In the first five minutes each record is confirmed before the next window is heard, as in a live device, and what
-the outbox wrote goes to the disk every half minute of sound, as the kernel does it: so the bytes and the processor time
-for each reading are those of a live device. After that nothing waits, except that the trial lets the server catch up
-whenever 1,000 records are in the outbox, so that its limits drop nothing.
+In the first five minutes of sound each record is confirmed before the next window, as in a live device, and what the
+outbox wrote is flushed to the disk every half minute, as the kernel does: so bytes and processor time per reading are
+those of a live device. After that the trial runs at full speed, but waits for the server whenever 1,000 records are in
+the outbox, so that the outbox drops none.
+
 """
 
 import os
@@ -45,13 +46,13 @@ HOUR_MS = 3_600_000
 LIVE_MS = HOUR_MS // 12
 MOST_WAITING = 1_000
 NOTIFY_EVERY = 50
-"""At full speed, notify the session once in so many windows: records then go as arrays, as a backlog does."""
+"""At full speed the session is notified once in so many windows, so that records go as arrays, as a backlog does."""
 WRITE_BACK_MS = 30_000
 """How long Linux lets changed pages of a file wait at most (dirty_expire_centisecs)."""
 
 
 class Clock:
-    """A clock that is right and advances with the sound."""
+    """A synchronised clock that advances with the sound."""
 
     def __init__(self, start_ms: int) -> None:
         self._start_ms = start_ms
@@ -66,11 +67,11 @@ class Clock:
         return self.played_ms
 
     def synced(self) -> bool:
-        """Return that it is right."""
+        """Return True."""
         return True
 
     def kernel_boot(self) -> str:
-        """Return the name of this run of the machine."""
+        """Return a fixed id."""
         return "trial"
 
 
@@ -78,18 +79,18 @@ def main() -> None:
     """Run the trial and print its figures."""
     hours = float(sys.argv[1]) if len(sys.argv) > 1 else 24.0
     if hours * HOUR_MS <= LIVE_MS:
-        raise SystemExit(f"{hours:g} hours are too few; more than {LIVE_MS / HOUR_MS:g} are right")
+        raise SystemExit(f"{hours:g} hours are too few; use more than {LIVE_MS / HOUR_MS:g}")
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "services", [DEVICE]) as services:
         day = _Day(services, Path(folder) / "state", hours)
         try:
             day.play()
         finally:
             day.close()
-        day.tell()
+        day.print_figures()
 
 
 class _Day:
-    """One run, with what was measured on the way."""
+    """One run of the trial, with its measurements."""
 
     def __init__(self, services: Services, state: Path, hours: float) -> None:
         self._services = services
@@ -114,14 +115,14 @@ class _Day:
         self._recorder = Recorder(self._outbox, status.boot, self._bundle.manifest)
         self._windows = self._readings = self._waits = 0
         self._rss: list[tuple[float, float]] = []
-        """Hours of sound, and megabytes then."""
+        """Hours of sound and megabytes, at several moments."""
         self._file_bytes = 0
         self._live_written = self._live_readings = 0
         self._live_windows = 0
         self._live_cpu_s = self._wall_s = 0.0
 
     def play(self) -> None:
-        """Hear the day and wait until all of it is confirmed."""
+        """Play the day and wait until all of it is confirmed."""
         self._session.start()
         start_s, start_cpu_s, start_written = time.monotonic(), time.process_time(), _written()
         next_rss_ms, next_write_back_ms = 60_000, WRITE_BACK_MS
@@ -153,11 +154,11 @@ class _Day:
         self._wall_s = time.monotonic() - start_s
 
     def close(self) -> None:
-        """Say goodbye."""
+        """Close the session and the outbox."""
         self._session.stop()
         self._outbox.close()
 
-    def tell(self) -> None:
+    def print_figures(self) -> None:
         """Print the figures."""
         records, readings, missing = self._services.kept(DEVICE)
         hop_s = self._bundle.manifest.hop_ms / 1000
@@ -172,7 +173,7 @@ class _Day:
             f"lost              {missing + self._readings - readings}, and {self._outbox.dropped} dropped in the outbox"
         )
         print(f"repeated          {max(0, readings - self._readings)} readings stored more than once")
-        print(f"server behind     waited {self._waits} times for it with {MOST_WAITING} records in the outbox")
+        print(f"server behind     waited for it {self._waits} times, with {MOST_WAITING} records in the outbox")
         print(f"resident memory   {shown}")
         print(f"written to disk   {wear:.0f} bytes for each of {self._live_readings} readings at a live pace")
         print(
@@ -184,7 +185,7 @@ class _Day:
             f"processor time    {per_window_ms:.2f} ms a window, {share:.2f} % of a core, all threads, at a live pace"
         )
         if missing or readings != self._readings or self._outbox.dropped:
-            raise SystemExit("what is stored is not what was heard")
+            raise SystemExit("the stored readings are not those that were heard")
 
     def _blocks(self) -> Iterator[Block]:
         samples = SAMPLE_RATE_HZ * BLOCK_MS // 1000

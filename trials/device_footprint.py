@@ -1,9 +1,8 @@
-"""What a device process costs from outside: `python -m trials.device_footprint [runs]`.
+"""Start-up time and memory of a device process: `python -m trials.device_footprint [runs]`.
 
-Starts the real `moodwire device run` on the sample clips several times and prints, as medians, when it was ready, which
-is when the first sample of the first window can be heard, when the first reading was in the outbox, and how much memory
-the process then holds. Three seconds of the second figure are the first window of sound itself; nothing can be said
-before it is heard. One more run lists what the process imports.
+Starts `moodwire device run` on the sample clips several times and prints the medians of three figures: when it was
+ready to hear the first sample, when the first reading was in the outbox, and how much memory the process then held. The
+second figure includes three seconds of sound, the first window. One more run lists what the process imports.
 """
 
 import os
@@ -27,10 +26,10 @@ HEAVY = ("tensorflow", "tf_keras", "keras", "librosa", "scipy", "numba", "sklear
 
 
 class Run(NamedTuple):
-    """What one run took."""
+    """Figures of one run."""
 
     ready_s: float
-    """From starting the process, the interpreter included."""
+    """From the start of the process, that of the interpreter included."""
     first_s: float
     resident_mb: float
 
@@ -43,17 +42,17 @@ def main() -> None:
     )
     imported = _imported()
     heavy = sorted(imported & set(HEAVY))
-    print(f"ready            {ready_s:.2f} s after the process was started (at most {READY_S} s is the target)")
-    print(f"first reading    {first_s:.2f} s after the process was started (3 s of them are sound)")
-    print(f"resident memory  {held_mb:.0f} MB then (at most {RESIDENT_MB} MB is the target)")
+    print(f"ready            {ready_s:.2f} s after the start of the process (target: at most {READY_S} s)")
+    print(f"first reading    {first_s:.2f} s after the start of the process (3 s of them are sound)")
+    print(f"resident memory  {held_mb:.0f} MB then (target: at most {RESIDENT_MB} MB)")
     print(f"heavy packages   {', '.join(heavy) or 'none'} of {', '.join(HEAVY)} among {len(imported)} imported ones")
     print(f"medians of {runs} runs on {os.uname().machine}, {os.cpu_count()} cores; load {os.getloadavg()[0]:.1f}")
     if heavy:
-        raise SystemExit("the device imports what it never should")
+        raise SystemExit(f"the device imports {', '.join(heavy)}; let it do without")
 
 
 def _run() -> Run:
-    """Return what one run took."""
+    """Run a device until its first reading, and return the figures."""
     start_s = time.monotonic()
     with _device() as device:
         _wait_for(device, " ready ")
@@ -63,7 +62,7 @@ def _run() -> Run:
 
 
 def _imported() -> set[str]:
-    """Return the top-level packages that are imported until the first reading is there."""
+    """Return the top-level packages that a device has imported by its first reading."""
     with _device("-X", "importtime") as device:
         lines = _wait_for(device, "first reading")
     names = [line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")]
@@ -85,7 +84,7 @@ def _device(*options: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def _wait_for(device: subprocess.Popen[str], what: str) -> list[str]:
-    """Return the lines that the device logs up to one that says this."""
+    """Return the lines that the device logs, up to the first one with these words."""
     assert device.stderr is not None
     start_s = time.monotonic()
     lines = []
@@ -95,7 +94,7 @@ def _wait_for(device: subprocess.Popen[str], what: str) -> list[str]:
             return lines
         if time.monotonic() - start_s > PATIENCE_S:
             break
-    raise SystemExit(f"{what.strip()!r} was not said within {PATIENCE_S:.0f} s; the device says: {''.join(lines[-3:])}")
+    raise SystemExit(f"the device did not log {what.strip()!r} within {PATIENCE_S:.0f} s: {''.join(lines[-3:])}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""One window, ours and as it is usually done: `python -m trials.device_window [rounds]`.
+"""Time of one window, of our pipeline and of a usual one: `python -m trials.device_window [rounds]`.
 
-Ours is what the device does each second: speech gate, the log-mel frames of the newest hop, the model, smoothing. The
-peer does the same job on the same sound with librosa and the TensorFlow interpreter: webrtcvad and a level over the new
-hop, `librosa.feature.melspectrogram` and `power_to_db` over the whole window, the same normalisation, the same model
-in `tf.lite.Interpreter`, its weights in eight bits as ours runs them, the same calibration and smoothing. Both run on
-one thread, in one process, and take turns window by window, the first of each pair changing, so that whatever else the
-machine does slows both. Both start from int16 samples in memory.
+Ours does what the device does each second: speech gate, the log-mel frames of the newest hop, the model, smoothing. The
+peer does the same with librosa and the TensorFlow interpreter: webrtcvad and a level over the newest hop,
+`librosa.feature.melspectrogram` and `power_to_db` over the whole window, the same normalisation, the same model in
+`tf.lite.Interpreter` with its weights in eight bits, the same calibration and smoothing. Both start from int16 samples
+in memory and run on one thread of one process. They alternate window by window, and so does who goes first, so that a
+busy machine slows both.
 """
 
 import os
@@ -38,12 +38,12 @@ from trials.usage import processor
 
 GATE_DBFS = -50.0
 FRAME = 480
-"""Samples of 30 ms, as webrtcvad takes them."""
+"""30 ms, as webrtcvad requires."""
 WARM_UP = 20
 
 
 class Peer:
-    """The same job with the usual tools."""
+    """The pipeline made of librosa, webrtcvad and TensorFlow."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._manifest = bundle.manifest
@@ -55,8 +55,8 @@ class Peer:
         self._samples = np.empty(0, np.int16)
         self._mean: np.ndarray | None = None
 
-    def hear(self, hop: Samples) -> np.ndarray | None:
-        """Take the next hop and return the window's scores; None before the first window, or in silence."""
+    def push(self, hop: Samples) -> np.ndarray | None:
+        """Append a hop and return the scores of the window; None before the first window and in silence."""
         self._samples = np.concatenate((self._samples, hop))[-self._manifest.window_samples :]
         frames = hop[: len(hop) // FRAME * FRAME].reshape(-1, FRAME)
         voiced = [self._vad.is_speech(frame.tobytes(), 16_000) for frame in frames]
@@ -64,17 +64,17 @@ class Peer:
         if len(self._samples) < self._manifest.window_samples or level < GATE_DBFS or not any(voiced):
             return None
         front_end = self._manifest.front_end
-        decibel = log_mel(self._samples, front_end).T
-        loud = np.percentile(decibel, LOUD_PERCENTILE)
-        window = np.maximum(0.0, (decibel - loud) / RANGE_DB + 1).astype(np.float32)[None, :, :, None]
-        self._interpreter.set_tensor(self._input["index"], self._into(window))
+        log_mel_db = log_mel(self._samples, front_end).T
+        loud = np.percentile(log_mel_db, LOUD_PERCENTILE)
+        window = np.maximum(0.0, (log_mel_db - loud) / RANGE_DB + 1).astype(np.float32)[None, :, :, None]
+        self._interpreter.set_tensor(self._input["index"], self._quantised(window))
         self._interpreter.invoke()
-        logits = self._out_of(self._interpreter.get_tensor(self._output["index"])[0])
+        logits = self._dequantised(self._interpreter.get_tensor(self._output["index"])[0])
         scores = softmax(logits / self._manifest.temperature)
         self._mean = scores if self._mean is None else SMOOTHING * scores + (1 - SMOOTHING) * self._mean
         return scores
 
-    def _into(self, window: np.ndarray) -> np.ndarray:
+    def _quantised(self, window: np.ndarray) -> np.ndarray:
         if self._input["dtype"] == np.float32:
             return window
         scale, zero = self._input["quantization"]
@@ -82,7 +82,7 @@ class Peer:
         quantised: np.ndarray = np.clip(np.rint(window / scale) + zero, limits.min, limits.max)
         return quantised.astype(self._input["dtype"])
 
-    def _out_of(self, logits: np.ndarray) -> np.ndarray:
+    def _dequantised(self, logits: np.ndarray) -> np.ndarray:
         if self._output["dtype"] == np.float32:
             return logits
         scale, zero = self._output["quantization"]
@@ -98,14 +98,14 @@ class Ours:
         self._end_ms = 0
         classifier = Classifier(bundle)
         self._hop_ms = bundle.manifest.hop_ms
-        self._before = bundle.manifest.window_ms // bundle.manifest.hop_ms - 1
+        self._hops_before = bundle.manifest.window_ms // bundle.manifest.hop_ms - 1
         self._windows = windows(self._blocks(), bundle.manifest, classifier.scores, GATE_DBFS)
 
-    def hear(self, hop: Samples) -> np.ndarray | None:
-        """Take the next hop and return the window's scores; None before the first window, or in silence."""
+    def push(self, hop: Samples) -> np.ndarray | None:
+        """Append a hop and return the scores of the window; None before the first window and in silence."""
         self._end_ms += self._hop_ms
         self._hops.append(Block(hop, self._end_ms))
-        if self._end_ms <= self._before * self._hop_ms:
+        if self._end_ms <= self._hops_before * self._hop_ms:
             return None
         return next(self._windows).scores
 
@@ -120,8 +120,8 @@ def main() -> None:
     warnings.simplefilter("ignore")  # TensorFlow announces the end of its interpreter
     bundle = models.bundle.load(models.bundle.find(models.bundle.DEFAULT))
     ours, peer = Ours(bundle), Peer(bundle)
-    taken: dict[str, list[float]] = {"ours": [], "peer": []}
-    worked: dict[str, list[float]] = {"ours": [], "peer": []}
+    wall_ms: dict[str, list[float]] = {"ours": [], "peer": []}
+    cpu_ms: dict[str, list[float]] = {"ours": [], "peer": []}
     worst = 0.0
     hop_samples = bundle.manifest.hop_samples
     sound = synthetic_clip(60 * hop_samples + 777)
@@ -130,23 +130,23 @@ def main() -> None:
         scores = {}
         for name, side in (("ours", ours), ("peer", peer)) if number % 2 else (("peer", peer), ("ours", ours)):
             start_s, start_cpu_s = time.perf_counter(), time.process_time()
-            scores[name] = side.hear(hop)
+            scores[name] = side.push(hop)
             if number >= WARM_UP:
-                taken[name].append((time.perf_counter() - start_s) * 1000)
-                worked[name].append((time.process_time() - start_cpu_s) * 1000)
+                wall_ms[name].append((time.perf_counter() - start_s) * 1000)
+                cpu_ms[name].append((time.process_time() - start_cpu_s) * 1000)
         if scores["ours"] is not None and scores["peer"] is not None:
             worst = max(worst, float(np.abs(scores["ours"] - scores["peer"]).max()))
-    _tell(taken, worked, worst, bundle)
+    _print(wall_ms, cpu_ms, worst, bundle)
 
 
-def _tell(taken: dict[str, list[float]], worked: dict[str, list[float]], worst: float, bundle: Bundle) -> None:
+def _print(wall_ms: dict[str, list[float]], cpu_ms: dict[str, list[float]], worst: float, bundle: Bundle) -> None:
     ours, peer, ours_cpu, peer_cpu = (
-        statistics.median(of[name]) for of in (taken, worked) for name in ("ours", "peer")
+        statistics.median(durations[name]) for durations in (wall_ms, cpu_ms) for name in ("ours", "peer")
     )
-    ratio, ratio_cpu = (_ratio(of) for of in (taken, worked))
+    ratio, ratio_cpu = (_ratio(durations) for durations in (wall_ms, cpu_ms))
     names = ("numpy", "ai-edge-litert", "librosa", "tensorflow", "webrtcvad-wheels")
     print(
-        f"ours              {ours:.2f} ms a window, {ours_cpu:.2f} ms of processor time; {len(taken['ours'])} windows"
+        f"ours              {ours:.2f} ms a window, {ours_cpu:.2f} ms of processor time; {len(wall_ms['ours'])} windows"
     )
     print(f"peer              {peer:.2f} ms a window, {peer_cpu:.2f} ms of processor time: librosa and TensorFlow")
     print(f"ratio             {ratio:.3f} (1/{1 / ratio:.1f}), median over the pairs")
@@ -157,11 +157,12 @@ def _tell(taken: dict[str, list[float]], worked: dict[str, list[float]], worst: 
     print(f"versions          {used}, Python {platform.python_version()}")
     print(f"machine           {processor()}, {os.cpu_count()} cores, one thread each; load {os.getloadavg()[0]:.1f}")
     if worst > GOLDEN_TOLERANCE:  # 8-bit inputs may round the other way, and kernels differ
-        raise SystemExit(f"the two do not do the same job: a score differs by {worst}; {GOLDEN_TOLERANCE} is allowed")
+        raise SystemExit(f"the two give different scores: one differs by {worst}; {GOLDEN_TOLERANCE} is allowed")
 
 
-def _ratio(of: dict[str, list[float]]) -> float:
-    return statistics.median(one / other for one, other in zip(of["ours"], of["peer"], strict=True))
+def _ratio(durations: dict[str, list[float]]) -> float:
+    """Return the median of ours over the peer's."""
+    return statistics.median(ours / peer for ours, peer in zip(durations["ours"], durations["peer"], strict=True))
 
 
 if __name__ == "__main__":
