@@ -50,7 +50,6 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard, broadc
         guard: Knows which tokens are accepted.
         broadcast: Where the events come from.
     """
-    lookup = DeviceLookup(store, settings)
 
     async def authorize(request: Request) -> Token:
         return await asyncio.to_thread(guard.check, request.headers.get("authorization"), "viewer")
@@ -79,7 +78,7 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard, broadc
     async def stream(request: Request) -> ASGIApp:
         token = await authorize(request)
         mac = request.path_params.get("mac")
-        device = (await asyncio.to_thread(lookup.find, mac)).id if mac is not None else None
+        device = (await asyncio.to_thread(DeviceLookup(store, settings).find, mac)).id if mac is not None else None
         since = _last_event(request)
         await broadcast.catch_up(since)
 

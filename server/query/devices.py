@@ -1,5 +1,6 @@
-"""What every route about a device asks first: which device, which range, and what is kept of it."""
+"""What a request about a device looks up: the device, its ranges, and what is kept of them."""
 
+import functools
 from http import HTTPStatus
 
 from broker import topics
@@ -12,15 +13,26 @@ from server.store.redis_store import RedisStore
 from server.store.rollups import MINUTE
 from server.store.types import Device
 
-_A_WHILE_MS = 10_000
+_SETTLED_MS = 10_000
+"""A range that ended so long ago changes only by records that arrive late."""
 
 
 class DeviceLookup:
-    """Devices and ranges of a store, with problems for what is not there."""
+    """Devices and ranges for one request, which asks the store's clock once.
+
+    Args:
+        store: What is asked.
+        settings: Retention of single readings.
+    """
 
     def __init__(self, store: RedisStore, settings: ServerSettings) -> None:
-        self.store = store
+        self._store = store
         self._retention_ms = settings.retention_days * DAY_MS
+
+    @functools.cached_property
+    def now(self) -> int:
+        """The store's clock when it was first asked, Unix ms."""
+        return self._store.now()
 
     def find(self, mac: str) -> Device:
         """Return a device by its MAC address.
@@ -32,7 +44,7 @@ class DeviceLookup:
             device_id = topics.device_id(mac)
         except ValueError as error:
             raise ProblemError(HTTPStatus.BAD_REQUEST, str(error)) from error
-        device = self.store.device(device_id)
+        device = self._store.device(device_id)
         if device is None:
             raise ProblemError(
                 HTTPStatus.NOT_FOUND,
@@ -40,36 +52,36 @@ class DeviceLookup:
             )
         return device
 
-    def now(self, device: Device) -> int:
-        """Return a time that no reading of a device comes after; a device's clock may be ahead of ours."""
-        now = self.store.now()
-        return max(now, device.latest.at + 1) if device.latest else now
+    def end_of_records(self, device: Device) -> int:
+        """Return a time that no reading of a device reaches, Unix ms; its clock may be ahead of the store's."""
+        return max(self.now, device.latest.at + 1) if device.latest else self.now
 
     def last_hour(self, device: Device) -> Range:
-        """Return the range that a series has by default."""
-        now = self.now(device)
-        return Range(now - time_range.HOUR_MS, now)
+        """Return the default range of a series."""
+        end = self.end_of_records(device)
+        return Range(end - time_range.HOUR_MS, end)
 
     def everything(self, device: Device) -> Range:
-        """Return the range of all that is kept of a device's records."""
-        now = self.now(device)
-        first_day = self.store.first_day(device.id)
-        return Range(now - time_range.HOUR_MS if first_day is None else first_day, now)
+        """Return the range of all records of a device."""
+        end = self.end_of_records(device)
+        first_day = self._store.first_day(device.id)
+        return Range(end - time_range.HOUR_MS if first_day is None else first_day, end)
 
     def raw_is_kept(self, asked: Range) -> bool:
-        """Return whether single readings reach back to the start of a range."""
-        return asked.start >= self.store.now() - self._retention_ms
+        """Return whether single readings are kept for all of a range."""
+        return asked.start >= self.now - self._retention_ms
+
+    def is_past(self, asked: Range) -> bool:
+        """Return whether a range ended long enough ago to change only by records that arrive late."""
+        return asked.end <= self.now - _SETTLED_MS
 
     def spans(self, device: Device, grid: series.Grid) -> list[series.Span]:
-        """Return what explains the gaps of a series."""
-        least_ms = grid.step_ms if grid.step_ms > MINUTE.slot_ms else 1
-        since = self.store.now() - self._retention_ms
-        return series.spans(self.store, device.id, grid.range, least_ms, grid.evidence(since))
+        """Return what explains the gaps of a series, without what is shorter than a step of more than a minute."""
+        evidence = grid.evidence(self.now - self._retention_ms)
+        spans = series.spans(self._store, device.id, grid.range, self.now, evidence)
+        least_ms = grid.step_ms if grid.step_ms > MINUTE.slot_ms else 0
+        return [span for span in spans if span.end - span.start >= least_ms]
 
-    def is_past(self, inside: Range) -> bool:
-        """Return whether a range has ended a while ago, so that it changes only by what arrives late."""
-        return inside.end <= self.store.now() - _A_WHILE_MS
-
-    def summary(self, device: Device, inside: Range) -> series.Summary:
+    def summary(self, device: Device, asked: Range) -> series.Summary:
         """Return the sums over a range."""
-        return series.summary(self.store, device.id, inside, raw_is_kept=self.raw_is_kept(inside))
+        return series.summary(self._store, device.id, asked, raw_is_kept=self.raw_is_kept(asked))

@@ -153,22 +153,21 @@ def _parts(store: RedisStore, device: str, level: rollups.Resolution | None, ins
                 yield _Part(rolled.schema.labels, rolled.at, rolled.count, rolled.uncertain, rolled.sums)
 
 
-def spans(store: RedisStore, device: str, inside: Range, least_ms: int, evidence: Evidence | None = None) -> list[Span]:
-    """Return when nothing was said and why, in order of time, without what is shorter than asked.
+def spans(store: RedisStore, device: str, inside: Range, now: int, evidence: Evidence | None = None) -> list[Span]:
+    """Return when nothing was said and why, in order of time.
 
     Args:
         store: What knows.
         device: Device id.
         inside: Where to look.
-        least_ms: Of a span.
-        evidence: What else is known; without it neither `uncertain` nor `missing` is told.
+        now: The store's clock, Unix ms.
+        evidence: Steps with readings; without it there are no spans `uncertain` and `missing`.
     """
     heard = store.heard(device, *inside)
     # Records follow each other by the clock of the device, which may be corrected by a little between two.
     listening = heard.windows > 0
     listened = join_many(heard.start[listening], heard.end[listening], _SLACK_MS)
     silent = listening & (heard.silent >= heard.windows)
-    now = store.now()
     events = store.events(device, *inside)
     ends = [*(event.at for event in events[1:]), now]  # one too many where there is no event
     states = {
@@ -187,12 +186,7 @@ def spans(store: RedisStore, device: str, inside: Range, least_ms: int, evidence
         absent = without(clip(judged, *inside), join([*listened, *evidence.readings]))
         kinds["missing"] = [(start, end) for start, end in absent if end - start >= _UNHEARD_MS]
     return sorted(
-        (
-            Span(kind, start, end)
-            for kind, intervals in kinds.items()
-            for start, end in clip(intervals, *inside)
-            if end - start >= least_ms
-        ),
+        (Span(kind, start, end) for kind, intervals in kinds.items() for start, end in clip(intervals, *inside)),
         key=lambda span: span.start,
     )
 

@@ -8,7 +8,6 @@ from flask_openapi3.openapi import OpenAPI
 from werkzeug.wrappers import Response as BaseResponse
 
 from common.notice import NOTICE
-from server.query.devices import DeviceLookup
 from server.rest import (
     command_routes,
     device_routes,
@@ -66,7 +65,7 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard) -> Fla
     def docs() -> BaseResponse:
         return redirect(_DOCS)
 
-    Services(store, DeviceLookup(store, settings), guard, Metrics(app, store)).attach(app)
+    Services(store, settings, guard, Metrics(app, store)).attach(app)
     app.register_blueprint(health_routes.blueprint)
     layout_guard.add_check(app, store)
     add_cors(app, settings.cors_origins)

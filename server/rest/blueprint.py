@@ -8,6 +8,7 @@ from flask_openapi3.utils import get_operation_id_for_path
 
 from server.query.devices import DeviceLookup
 from server.rest import openapi
+from server.settings import ServerSettings
 from server.store.redis_store import RedisStore
 from server.store.tokens import Role
 from server.web.auth import Guard
@@ -22,7 +23,7 @@ class Services:
     """What the routes of one application work with."""
 
     store: RedisStore
-    lookup: DeviceLookup
+    settings: ServerSettings
     guard: Guard
     metrics: Metrics
 
@@ -34,6 +35,14 @@ class Services:
 def services() -> Services:
     """Return the services of the application that handles the request."""
     found: Services = current_app.extensions[_NAME]
+    return found
+
+
+def lookup() -> DeviceLookup:
+    """Return what looks up devices and ranges for the request at hand."""
+    if "lookup" not in g:
+        g.lookup = DeviceLookup(services().store, services().settings)
+    found: DeviceLookup = g.lookup
     return found
 
 

@@ -11,7 +11,7 @@ from broker.topics import CommandName
 from server.errors import ProblemError
 from server.query.time_range import rfc3339
 from server.rest import openapi, params, responses
-from server.rest.blueprint import make_blueprint, services
+from server.rest.blueprint import lookup, make_blueprint, services
 from server.rest.responses import respond
 from server.store import command_queue
 from server.store.command_queue import CommandState
@@ -44,7 +44,7 @@ _RETRY_S = 60
 )
 def send_command(path: params.DevicePath, body: params.CommandBody) -> Response:
     """Command: pause or resume a device, change its settings or its model; answered before it happens."""
-    device = services().lookup.find(path.mac)
+    device = lookup().find(path.mac)
     command = _command(body)
     queue = services().store.commands
     if queue.waiting(device.id) >= command_queue.MAX_WAITING:
@@ -76,7 +76,7 @@ def send_command(path: params.DevicePath, body: params.CommandBody) -> Response:
 )
 def command_state(path: params.CommandPath) -> Response:
     """Command: what became of one."""
-    device = services().lookup.find(path.mac)
+    device = lookup().find(path.mac)
     state = services().store.commands.find(device.id, path.transaction)
     if state is None:
         raise ProblemError(
@@ -84,7 +84,7 @@ def command_state(path: params.CommandPath) -> Response:
             f"{topics.mac_address(device.id)} has no command {path.transaction!r}: ask within an hour, with the "
             "transaction that the answer to POST named",
         )
-    return respond(_body(device, state, services().store.now()))
+    return respond(_body(device, state, lookup().now))
 
 
 def _command(body: params.CommandBody) -> Command:

@@ -12,7 +12,7 @@ from server.errors import ProblemError
 from server.query import series, time_range
 from server.query.time_range import Range, rfc3339
 from server.rest import csv_format, device_bodies, event_pages, http_headers, openapi, palette, params, responses
-from server.rest.blueprint import make_blueprint, services
+from server.rest.blueprint import lookup, make_blueprint, services
 from server.rest.responses import respond
 from server.store.types import Boot
 
@@ -63,15 +63,14 @@ def delete_all(query: params.ConfirmParams) -> Response:
 )
 def single_device(path: params.DevicePath, query: params.SeriesParams) -> Response:
     """SingleDevice: a device and its emotions over time, on a grid of steps."""
-    lookup = services().lookup
-    device = lookup.find(path.mac)
-    range_ = time_range.parse_range(query.start, query.end, lookup.last_hour(device))
-    step_ms = time_range.parse_step(query.step, range_, raw_is_kept=lookup.raw_is_kept(range_))
+    device = lookup().find(path.mac)
+    range_ = time_range.parse_range(query.start, query.end, lookup().last_hour(device))
+    step_ms = time_range.parse_step(query.step, range_, raw_is_kept=lookup().raw_is_kept(range_))
     grid = series.grid(services().store, device.id, range_, step_ms)
     if csv_format.wants_csv(request, query.format):
         response = csv_format.table(device.id, *device_bodies.series_table(device, grid))
     else:
-        spans = lookup.spans(device, grid)
+        spans = lookup().spans(device, grid)
         response = respond(device_bodies.single_device(device, grid, _boots(device.id, grid.range), spans))
     response.vary.add("Accept")
     return _cacheable(response, grid.range)
@@ -85,10 +84,9 @@ def single_device(path: params.DevicePath, query: params.SeriesParams) -> Respon
 )
 def summary(path: params.DevicePath, query: params.RangeParams) -> Response:
     """Summary: means, shares and histograms over a range; over everything kept if none is asked for."""
-    lookup = services().lookup
-    device = lookup.find(path.mac)
-    range_ = time_range.parse_range(query.start, query.end, lookup.everything(device))
-    result = lookup.summary(device, range_)
+    device = lookup().find(path.mac)
+    range_ = time_range.parse_range(query.start, query.end, lookup().everything(device))
+    result = lookup().summary(device, range_)
     boots = _boots(device.id, result.range)
     received, missing = sum(boot.records for boot in boots), sum(boot.missing for boot in boots)
     body = responses.Summary(
@@ -113,9 +111,8 @@ def summary(path: params.DevicePath, query: params.RangeParams) -> Response:
 )
 def events(path: params.DevicePath, query: params.EventsParams) -> Response:
     """Events: when a device came, went, was paused, changed its model or was erased; page by page."""
-    lookup = services().lookup
-    device = lookup.find(path.mac)
-    range_ = time_range.parse_range(query.start, query.end, Range(0, lookup.now(device) + 1))
+    device = lookup().find(path.mac)
+    range_ = time_range.parse_range(query.start, query.end, Range(0, lookup().end_of_records(device) + 1))
     page, token = event_pages.page(services().store, device, range_, query.page_token, query.page_size)
     if csv_format.wants_csv(request, query.format):
         rows = [(event.at, event.kind, event.model, event.previous_model) for event in page]
@@ -138,7 +135,7 @@ def events(path: params.DevicePath, query: params.EventsParams) -> Response:
 )
 def delete(path: params.DevicePath) -> Response:
     """Delete: erase everything of one device, here and in its outbox."""
-    return respond(_erase(services().lookup.find(path.mac).id))
+    return respond(_erase(lookup().find(path.mac).id))
 
 
 @blueprint.get("/meta", tags=openapi.DEVICES, responses={200: responses.Meta}, openapi_extensions=openapi.VIEWER)
@@ -157,7 +154,7 @@ def meta() -> Response:
 
 def _cacheable(response: Response, inside: Range) -> Response:
     """Let a client keep a response about the past."""
-    return http_headers.revalidated(response) if services().lookup.is_past(inside) else response
+    return http_headers.revalidated(response) if lookup().is_past(inside) else response
 
 
 def _link_next(response: Response, token: str) -> Response:

@@ -17,7 +17,7 @@ from server.errors import ProblemError
 from server.query import series, time_range
 from server.query.series import Summary
 from server.rest import http_headers, openapi, params, plots
-from server.rest.blueprint import make_blueprint, services
+from server.rest.blueprint import lookup, make_blueprint, services
 from server.store.rollups import MINUTE
 from server.store.types import Device
 
@@ -44,7 +44,7 @@ def plot(path: params.PlotPath, query: params.PlotParams) -> Response:
             f"no plot {path.plot}.{path.form}: ask for timeline, histogram or mean, as png or svg",
         )
     form: plots.Form = "png" if path.form == "png" else "svg"
-    device, zone = services().lookup.find(path.mac), _zone(query.tz)
+    device, zone = lookup().find(path.mac), _zone(query.tz)
     draw = prepare(device, query, zone)
     etag = _etag(form, draw)
     if http_headers.is_known(etag):
@@ -56,14 +56,13 @@ def plot(path: params.PlotPath, query: params.PlotParams) -> Response:
 
 
 def _timeline(device: Device, query: params.PlotParams, zone: tzinfo) -> _Draw:
-    lookup = services().lookup
-    range_ = time_range.parse_range(query.start, query.end, lookup.last_hour(device))
-    raw_is_kept = lookup.raw_is_kept(range_)
+    range_ = time_range.parse_range(query.start, query.end, lookup().last_hour(device))
+    raw_is_kept = lookup().raw_is_kept(range_)
     step_ms = time_range.parse_step(query.step, range_, raw_is_kept=raw_is_kept, picked_points=plots.POINTS)
     if not query.end:  # so that the picture is the same until it has a new step
         range_ = time_range.widen(range_, step_ms)
     grid = series.grid(services().store, device.id, range_, step_ms)
-    spans = lookup.spans(device, grid)
+    spans = lookup().spans(device, grid)
     return functools.partial(plots.timeline, _title(device), grid, spans, range_, zone)
 
 
@@ -76,11 +75,10 @@ def _mean(device: Device, query: params.PlotParams, zone: tzinfo) -> _Draw:
 
 
 def _summary(device: Device, query: params.PlotParams) -> Summary:
-    lookup = services().lookup
-    range_ = time_range.parse_range(query.start, query.end, lookup.everything(device))
+    range_ = time_range.parse_range(query.start, query.end, lookup().everything(device))
     if not query.end:
         range_ = time_range.widen(range_, MINUTE.slot_ms)
-    return lookup.summary(device, range_)
+    return lookup().summary(device, range_)
 
 
 def _etag(form: str, draw: _Draw) -> str:
