@@ -1,16 +1,21 @@
-"""What operators ask of this device: decided between two windows, kept before it is answered, done once."""
+"""Operators' commands from the wire to their effect: each carried out once, and written down before it is answered.
+
+`put` queues a command in the network thread. `carry_out` decodes it, saves what it overrides in the state folder, puts
+that in force as `desired`, and answers. A `model` command takes longer: a thread of its own installs the bundle and
+queues the result, which `carry_out` puts in force and answers in the same way.
+"""
 
 import logging
 import queue
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
-import models.bundle
 from broker.messages import (
     Command,
     CommandResponse,
@@ -25,13 +30,12 @@ from device.control import model_update
 from device.control.overrides import Overrides
 from device.settings import DeviceSettings
 from models.bundle import BundleError
-from models.runtime import load_verified
 
 log = logging.getLogger(__name__)
 
 _REMEMBERED = 100
-"""Transactions whose answers are kept, so that a command that comes twice is answered twice and done once."""
-_KINDS: dict[CommandName, type[Command]] = {
+"""Newest responses that are remembered: a command that is delivered twice is answered twice and carried out once."""
+_MESSAGES: dict[CommandName, type[Command]] = {
     "pause": Command,
     "resume": Command,
     "set": SetCommand,
@@ -49,60 +53,55 @@ class Desired(NamedTuple):
     """Folder of a bundle that has passed its golden test on this machine."""
 
 
-class _Asked(NamedTuple):
+class _Received(NamedTuple):
+    """A command as it came from the wire."""
+
     name: CommandName
     payload: bytes
 
 
-class _Prepared(NamedTuple):
-    """The end of the work for a `model` command."""
+class _Installed(NamedTuple):
+    """How the installation that a `model` command asked for has ended."""
 
     transaction: str
     bundle: Path | None
     """None: it failed."""
-    error: str = ""
+    error: str
 
 
 class Commands:
-    """Takes commands from the network thread and carries them out in the run loop.
+    """Carries out commands one by one, and knows what the device shall be doing because of them.
 
-    Example:
-        overrides = Overrides.load(settings.state_dir)
-        model = load_first_usable((overrides.model, overrides.previous_model), settings.model)
-        commands = Commands(settings, overrides, model.bundle.folder)
-        session = Session(settings, device, status, outbox, on_command=commands.put)
-        ...
-        for window in windows:
-            if commands.carry_out(session.answer):  # quick when there is nothing to do
-                adopt(commands.desired)  # then session.set_status(...)
-        while commands.desired.paused:
-            commands.wait(5)
-            commands.carry_out(session.answer)
+    Args:
+        settings: As they are without overrides.
+        overrides: As they are in the state folder.
+        bundle: Folder of the bundle that the device starts with.
     """
 
     def __init__(self, settings: DeviceSettings, overrides: Overrides, bundle: Path) -> None:
         self._settings = settings
         self._overrides = overrides
-        self._sent = settings.state_dir.absolute() / "models"
-        self._queue: queue.SimpleQueue[_Asked | _Prepared] = queue.SimpleQueue()
+        self._models_dir = settings.state_dir.absolute() / "models"
+        self._queue: queue.SimpleQueue[_Received | _Installed] = queue.SimpleQueue()
         self._arrived = threading.Event()
-        self._answers: OrderedDict[tuple[CommandName, str], CommandResponse] = OrderedDict()
-        self._preparing: str | None = None
-        self._ignored = 0
+        self._responses: OrderedDict[tuple[CommandName, str], CommandResponse] = OrderedDict()
+        self._installing: str | None = None
+        """Transaction of the `model` command whose bundle is being installed."""
+        self._malformed = 0
         self.desired = self._combine(bundle)
-        """What the device shall be doing now; replaced by `carry_out` only."""
+        """What the device shall be doing now; only `carry_out` replaces it."""
 
     def put(self, name: CommandName, payload: bytes) -> None:
-        """Take a command for later; safe in the network thread."""
-        self._queue.put(_Asked(name, payload))
+        """Queue a command; safe in the network thread."""
+        self._queue.put(_Received(name, payload))
         self._arrived.set()
 
     def wait(self, timeout_s: float) -> None:
         """Wait until there is something to carry out."""
         self._arrived.wait(timeout_s)
 
-    def carry_out(self, answer: Callable[[CommandName, CommandResponse], None]) -> bool:
-        """Do what was asked since the last call, answer it, and return whether `desired` has changed."""
+    def carry_out(self, respond: Callable[[CommandName, CommandResponse], None]) -> bool:
+        """Carry out and answer what has arrived since the last call; return whether `desired` has changed."""
         self._arrived.clear()
         before = self.desired
         while True:
@@ -110,76 +109,76 @@ class Commands:
                 task = self._queue.get_nowait()
             except queue.Empty:
                 return self.desired != before
-            if isinstance(task, _Asked):
-                response = self.take(task.name, task.payload)
-                name = task.name
+            if isinstance(task, _Received):
+                name, response = task.name, self.execute(task.name, task.payload)
             else:
-                name, response = "model", self._switch(task)
+                name, response = "model", self._finish_model(task)
             if response is not None:
-                answer(name, response)
+                respond(name, response)
 
-    def take(self, name: CommandName, payload: bytes) -> CommandResponse | None:
-        """Carry out one command and return its answer; None: it comes later, or there is nobody to answer."""
+    def execute(self, name: CommandName, payload: bytes) -> CommandResponse | None:
+        """Carry out one command and return the response; None if it follows later, or if nobody could receive it."""
         try:
-            command = decode(payload, _KINDS[name])
+            command = decode(payload, _MESSAGES[name])
         except WireError as error:
-            return self._malformed(name, payload, error)
-        known = self._answers.get((name, command.transaction))
+            return self._reject(name, payload, error)
+        known = self._responses.get((name, command.transaction))
         if known is not None:
             return known
-        if name == "model" and command.transaction == self._preparing:
+        if name == "model" and command.transaction == self._installing:
             return None
         try:
             if isinstance(command, ModelCommand):
-                self._prepare(command)
+                self._start_model(command)
                 return None
-            self._change(name, command)
+            self._override(self._changed_by(name, command), self.desired.bundle)
         except ValueError as error:
-            return self._remember(name, command.transaction, str(error))
+            return self._respond(name, command.transaction, str(error))
         log.info("carried out %s", name)
-        return self._remember(name, command.transaction)
+        return self._respond(name, command.transaction)
 
-    def _malformed(self, name: CommandName, payload: bytes, error: WireError) -> CommandResponse | None:
+    def _reject(self, name: CommandName, payload: bytes, error: WireError) -> CommandResponse | None:
+        """Answer a malformed command, or count it if it names no transaction to answer."""
         asked = transaction(payload)
         if asked is not None:
-            return CommandResponse(transaction=asked, status="error", error=f"this is no {name} command: {error}")
-        self._ignored += 1
-        log.warning("ignored command number %d that is malformed (%s): %s", self._ignored, name, error)
+            return CommandResponse(transaction=asked, status="error", error=f"the {name} command is malformed: {error}")
+        self._malformed += 1
+        log.warning("ignored malformed command number %d (%s): %s", self._malformed, name, error)
         return None
 
-    def _remember(self, name: CommandName, asked: str, error: str | None = None) -> CommandResponse:
-        response = CommandResponse(transaction=asked, status="error" if error else "ok", error=error)
-        self._answers[name, asked] = response
-        while len(self._answers) > _REMEMBERED:
-            self._answers.popitem(last=False)
+    def _respond(self, name: CommandName, transaction: str, error: str | None = None) -> CommandResponse:
+        """Return the response to a command, and remember it."""
+        response = CommandResponse(transaction=transaction, status="error" if error else "ok", error=error)
+        self._responses[name, transaction] = response
+        while len(self._responses) > _REMEMBERED:
+            self._responses.popitem(last=False)
         return response
 
-    def _change(self, name: CommandName, command: Command) -> None:
-        """Pause, resume, or change settings.
+    def _changed_by(self, name: CommandName, command: Command) -> Overrides:
+        """Return the overrides as `pause`, `resume` or `set` wants them.
 
         Raises:
-            ValueError: it cannot be done; the text says why.
+            ValueError: a `set` command sets nothing.
         """
-        if isinstance(command, SetCommand):
-            changes = {"name": command.name, "gate_dbfs": command.gate_dbfs}
-            given = {field: value for field, value in changes.items() if value is not None}
-            if not given:
-                raise ValueError("nothing to set is given; name and gate_dbfs can be set")
-            self._override(replace(self._overrides, **given), self.desired.bundle)
-        else:
-            self._override(replace(self._overrides, paused=name == "pause"), self.desired.bundle)
+        if not isinstance(command, SetCommand):
+            return replace(self._overrides, paused=name == "pause")
+        changes = {"name": command.name, "gate_dbfs": command.gate_dbfs}
+        given = {field: value for field, value in changes.items() if value is not None}
+        if not given:
+            raise ValueError("the set command sets nothing; give name, gate_dbfs or both")
+        return replace(self._overrides, **given)
 
     def _override(self, overrides: Overrides, bundle: Path) -> None:
-        """Write down what changed, and only then let it be in force.
+        """Save overrides, and only then put them and their bundle in force.
 
         Raises:
-            ValueError: it cannot be written.
+            ValueError: they cannot be saved.
         """
         if overrides != self._overrides:
             try:
                 overrides.save(self._settings.state_dir)
             except OSError as error:
-                raise ValueError(f"nothing changed, because it cannot be kept: {error}") from error
+                raise ValueError(f"nothing changed, because the state folder cannot be written: {error}") from error
         self._overrides = overrides
         self.desired = self._combine(bundle)
 
@@ -187,54 +186,55 @@ class Commands:
         settings = self._overrides.apply(self._settings)
         return Desired(self._overrides.paused, settings.name, settings.gate_dbfs, bundle)
 
-    def _prepare(self, command: ModelCommand) -> None:
-        """Fetch, check and install a bundle in a thread of its own, which puts the result into the queue.
+    def _start_model(self, command: ModelCommand) -> None:
+        """Start to install a bundle, or to check the one before, in a thread of its own.
 
         Raises:
-            ValueError: it cannot even be begun.
+            ValueError: the command cannot be carried out, whatever its bundle is like.
         """
-        if self._preparing is not None:
-            raise ValueError("another model command is at work; ask again when it has been answered")
+        if self._installing is not None:
+            raise ValueError("another model command is in progress; send this one again when that has been answered")
         if bool(command.source) == command.rollback:
-            raise ValueError("exactly one of source and rollback is to be given")
+            raise ValueError("the model command takes either source or rollback; give one of them")
         if command.rollback and self._overrides.previous_model is None:
-            raise ValueError("there is no model before this one to go back to")
+            raise ValueError("there is no model before this one to roll back to; send one as source")
         if command.source and not self._settings.model_key:
-            raise ValueError("this device takes no models: its setting model_key is empty")
-        self._preparing = command.transaction
-        threading.Thread(target=self._work, args=(command,), name="model", daemon=True).start()
+            raise ValueError("this device takes no models; set its model_key to the key that bundle keygen prints")
+        install = (
+            partial(model_update.install, command.source, self._settings.model_key, self._models_dir)
+            if command.source
+            else partial(model_update.check, self._overrides.previous_model or self._settings.model)
+        )
+        self._installing = command.transaction
+        threading.Thread(target=self._install, args=(install, command.transaction), name="model", daemon=True).start()
 
-    def _work(self, command: ModelCommand) -> None:
+    def _install(self, install: Callable[[], Path], transaction: str) -> None:
+        """Queue how the installation ended, also if it failed in a way that nobody thought of."""
+        bundle, error = None, "the device failed to install it; see the device's log"
         try:
-            if command.source:
-                folder = model_update.install(model_update.fetch(command.source), self._settings.model_key, self._sent)
-            else:
-                folder = models.bundle.find(self._overrides.previous_model or self._settings.model)
-                load_verified(folder)
-            done = _Prepared(command.transaction, folder)
-        except (BundleError, ImportError, OSError) as error:
-            done = _Prepared(command.transaction, None, str(error))
-        self._queue.put(done)
-        self._arrived.set()
+            bundle = install()
+        except (BundleError, ImportError, OSError) as failure:
+            error = str(failure)
+        finally:
+            self._queue.put(_Installed(transaction, bundle, error))
+            self._arrived.set()
 
-    def _switch(self, done: _Prepared) -> CommandResponse:
-        """Put a prepared bundle in force."""
-        self._preparing = None
-        if done.bundle is None:
-            log.warning("the model stays %s: %s", self.desired.bundle.name, done.error)
-            return self._remember("model", done.transaction, done.error)
-        if done.bundle != self.desired.bundle:
-            overrides = replace(
-                self._overrides, model=self._name(done.bundle), previous_model=self._name(self.desired.bundle) or ""
-            )
+    def _finish_model(self, installed: _Installed) -> CommandResponse:
+        """Put an installed bundle in force; keep the one before it for the way back, and no other."""
+        self._installing = None
+        if installed.bundle is None:
+            log.warning("the model stays %s: %s", self.desired.bundle.name, installed.error)
+            return self._respond("model", installed.transaction, installed.error)
+        if installed.bundle != self.desired.bundle:
+            model, previous = self._override_of(installed.bundle), self._override_of(self.desired.bundle)
             try:
-                self._override(overrides, done.bundle)
+                self._override(replace(self._overrides, model=model, previous_model=previous or ""), installed.bundle)
             except ValueError as error:
-                return self._remember("model", done.transaction, str(error))
-            log.info("the model is %s now", done.bundle.name)
-        model_update.tidy(self._sent, {self._overrides.model, self._overrides.previous_model})
-        return self._remember("model", done.transaction)
+                return self._respond("model", installed.transaction, str(error))
+            log.info("the model is %s now", installed.bundle.name)
+        model_update.keep_only(self._models_dir, {self._overrides.model, self._overrides.previous_model})
+        return self._respond("model", installed.transaction)
 
-    def _name(self, bundle: Path) -> str | None:
-        """Return how `Overrides` names a bundle: its folder if it was sent here, None for the settings' own."""
-        return str(bundle) if bundle.parent == self._sent else None
+    def _override_of(self, bundle: Path) -> str | None:
+        """Return how overrides name a bundle: its folder if it was sent here, None for the settings' own."""
+        return str(bundle) if bundle.parent == self._models_dir else None

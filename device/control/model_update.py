@@ -1,7 +1,6 @@
-"""Bundles that are sent to a device: fetched, checked, installed beside the others, and tidied away."""
+"""Bundles that are sent to a device: fetched, checked, installed beside each other, and removed."""
 
 import http.client
-import logging
 import shutil
 import ssl
 import time
@@ -11,54 +10,38 @@ from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
 
+import models.bundle
 from common import files
 from models.bundle import BundleError
 from models.runtime import load_verified
 
-log = logging.getLogger(__name__)
-
 MAX_BYTES = 4 * 1024 * 1024
-"""No packed bundle is larger; the shipped one has about 50 kB."""
+"""Largest packed bundle; the shipped one has about 50 kB."""
 STALL_S = 15.0
-"""A server that says nothing for so long is given up."""
+"""How long a server may send nothing."""
 FETCH_S = 120.0
-"""A whole download may take so long."""
+"""How long a whole download may take."""
 _CHUNK = 64 * 1024
 
 
-def fetch(source: str) -> bytes:
-    """Return what is at an https:// or http:// URL, or at an absolute path on this device.
-
-    Raises:
-        BundleError: it cannot be had, or is too large; the text says why.
-    """
-    scheme = source.partition("://")[0].lower()
-    if scheme in {"http", "https"}:
-        return _download(source)
-    path = Path(source)
-    if not path.is_absolute():
-        raise BundleError(f"{source!r} is no source: an https:// or http:// URL or an absolute path is right")
-    try:
-        if not path.is_file():
-            raise BundleError(f"there is no file {source} on this device")
-        with path.open("rb") as file:
-            found = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise BundleError(f"{source} cannot be read: {error.strerror}") from error
-    return _bounded(found, source)
-
-
-def install(packed: bytes, key: str, folder: Path) -> Path:
-    """Check a packed bundle, write it into a folder of its own under `folder`, try it, and return where it is.
+def install(source: str, key: str, folder: Path) -> Path:
+    """Fetch a packed bundle, check it, write it into a folder of its own under `folder`, and return that.
 
     What does not pass leaves nothing behind.
 
+    Args:
+        source: https:// or http:// URL, or absolute path on this device.
+        key: Public key of who may send bundles, 64 hex digits.
+        folder: Where the bundles that were sent to this device lie.
+
     Raises:
-        BundleError: the signature is not of the pinned key, or the bundle is not right, or gives wrong scores here.
+        BundleError: it cannot be fetched, another key signed it, or it does not pass `load_verified`.
+        ImportError: PyNaCl is not installed.
         OSError: it cannot be written.
     """
-    from models.packing import unpack  # noqa: PLC0415 - the signature's library is needed now only
+    from models.packing import unpack  # noqa: PLC0415 - loads PyNaCl, which only a device that is sent a model needs
 
+    packed = fetch(source)
     contents = unpack(packed, key)
     fresh = folder / ".new"
     shutil.rmtree(fresh, ignore_errors=True)
@@ -66,26 +49,54 @@ def install(packed: bytes, key: str, folder: Path) -> Path:
     try:
         for name, content in contents.items():
             files.write(fresh / name, content)
-        bundle = load_verified(fresh).bundle
-        place = folder / f"{bundle.manifest.name}-{sha256(packed).hexdigest()[:8]}"
-        if place.exists():
-            try:
-                load_verified(place)
-            except BundleError:  # sent before, and damaged since
-                shutil.rmtree(place)
-        if not place.exists():
-            fresh.replace(place)
-            files.sync_folder(folder)
+        name = load_verified(fresh).bundle.manifest.name
+        return _adopt(fresh, folder / f"{name}-{sha256(packed).hexdigest()[:8]}")
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return place
 
 
-def tidy(folder: Path, wanted: Collection[str | None]) -> None:
-    """Remove the bundles of a folder that are not wanted."""
+def check(model: str) -> Path:
+    """Return the folder of a bundle, by path or shipped name, after checking that it can be used.
+
+    Raises:
+        BundleError: it cannot.
+    """
+    folder = models.bundle.find(model)
+    load_verified(folder)
+    return folder
+
+
+def keep_only(folder: Path, wanted: Collection[str | None]) -> None:
+    """Remove all bundles of a folder but some, named by their paths."""
     for place in folder.glob("*"):
         if str(place) not in wanted:
             shutil.rmtree(place, ignore_errors=True)
+
+
+def fetch(source: str) -> bytes:
+    """Return what is at an https:// or http:// URL, or at an absolute path on this device.
+
+    Raises:
+        BundleError: it cannot be read, or is larger than `MAX_BYTES`.
+    """
+    scheme = source.partition("://")[0].lower()
+    content = _download(source) if scheme in {"http", "https"} else _read(source)
+    if len(content) > MAX_BYTES:
+        raise BundleError(f"{source} is larger than {MAX_BYTES:,} bytes; send a file that moodwire bundle pack made")
+    return content
+
+
+def _read(source: str) -> bytes:
+    path = Path(source)
+    if not path.is_absolute():
+        raise BundleError(f"source is {source!r}; give an https:// or http:// URL, or an absolute path on the device")
+    try:
+        if not path.is_file():  # a pipe or a device could keep the reader waiting for ever
+            raise BundleError(f"there is no file {source} on this device; copy it there, or give a URL")
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise BundleError(f"{source} cannot be read: {error.strerror}") from error
 
 
 def _download(url: str) -> bytes:
@@ -102,22 +113,30 @@ def _download(url: str) -> bytes:
     ):
         opener.add_handler(handler)
     until_s = time.monotonic() + FETCH_S
-    found = bytearray()
+    content = bytearray()
     try:
         with opener.open(url, timeout=STALL_S) as response:
-            while len(found) <= MAX_BYTES and (chunk := response.read1(_CHUNK)):
-                found += chunk
+            while len(content) <= MAX_BYTES and (chunk := response.read1(_CHUNK)):
+                content += chunk
                 if time.monotonic() > until_s:
-                    raise BundleError(f"{url} takes longer than {FETCH_S:.0f} s to send the bundle")
+                    raise BundleError(f"{url} has not sent the bundle within {FETCH_S:.0f} s; try a faster server")
     except urllib.error.HTTPError as error:
         raise BundleError(f"{url} cannot be fetched: the server answers {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise BundleError(f"{url} cannot be fetched: {reason or type(error).__name__}") from error
-    return _bounded(bytes(found), url)
+    return bytes(content)
 
 
-def _bounded(found: bytes, source: str) -> bytes:
-    if len(found) > MAX_BYTES:
-        raise BundleError(f"{source} is larger than {MAX_BYTES:,} bytes, which no packed bundle is")
-    return found
+def _adopt(fresh: Path, place: Path) -> Path:
+    """Move a new bundle to its place, unless the same one was installed there before and is still whole."""
+    if place.exists():
+        try:
+            load_verified(place)
+        except BundleError:
+            shutil.rmtree(place)
+        else:
+            return place
+    fresh.replace(place)
+    files.sync_folder(place.parent)
+    return place

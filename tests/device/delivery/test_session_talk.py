@@ -293,7 +293,7 @@ def test_commands_end_to_end(any_broker: RunningBroker, outbox: Outbox, tmp_path
         assert operator.ask("set", "2", name="Hall").status == "ok"
         assert operator.ask("resume", "3").status == "ok"
         assert operator.ask("model", "4", source=str(tmp_path / "packed")).status == "ok"
-        assert "this is no set command" in str(operator.ask("set", "5", gate_dbfs="loud").error)
+        assert "the set command is malformed" in str(operator.ask("set", "5", gate_dbfs="loud").error)
         assert operator.ask("pause", "1").status == "ok", "a repeated command is answered again"
         assert not commands.desired.paused, "and done once"
         assert commands.desired.bundle != own
