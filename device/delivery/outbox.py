@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -80,10 +80,10 @@ class Outbox:
             numbers = [seq for _, of_boot, seq in self._recent if of_boot == boot]
             return self._table.span(boot, min(numbers), max(numbers))
 
-    def confirm(self, boot: str, ranges: Iterable[tuple[int, int]]) -> None:
+    def confirm(self, boot: str, ranges: Sequence[tuple[int, int]]) -> None:
         """Delete records that are confirmed; ranges include both ends."""
         with self._lock:
-            self._table.remove(boot, list(ranges))
+            self._table.remove(boot, ranges)
 
     def refuse(self, boot: str, first: int, last: int, why: str) -> None:
         """Set records aside that the server will never take."""

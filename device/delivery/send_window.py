@@ -1,86 +1,106 @@
-"""Decides which rows of the outbox to send when: bounded, oldest first, again after a growing pause. Without I/O."""
+"""What is in flight: messages until the broker acknowledges them, rows until they are confirmed. Without I/O."""
 
-import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from broker.messages import MAX_BATCH, MAX_PAYLOAD_BYTES
-from broker.messages import ranges as as_ranges
+from broker import messages
+from broker.messages import MAX_BATCH, MAX_PAYLOAD_BYTES, Range
+from common.backoff import Backoff
 from device.delivery.outbox import RECENT_ROWS, Outbox
 from device.delivery.row import Row
 
 MAX_UNCONFIRMED = 200
-"""Rows that may be on their way at a time."""
+"""Rows that may be in flight."""
 MAX_BACKLOG = MAX_UNCONFIRMED - RECENT_ROWS
-"""So many of them may be old ones, so that there is always room for what is heard now."""
-FIRST_RETRY_S = 10.0
-LONGEST_RETRY_S = 300.0
+"""Rows of the backlog that may be in flight, so that there is always room for what is heard now."""
+MAX_UNACKNOWLEDGED = 20
+"""Messages that the broker may leave unacknowledged before no rows are sent; bounds the queue in memory."""
+FIRST_RETRY_S, LONGEST_RETRY_S, LEAST_RETRY = 12.5, 375.0, 0.6
+"""Waits for a confirmation: 10 s on average at first, doubling up to 5 min, each a quarter more or less."""
 _ENVELOPE_BYTES = 1_024
 
 
+class Message(NamedTuple):
+    """A message that the broker has not acknowledged."""
+
+    topic: str
+    rows: Sequence[Row]
+    """The rows that it carries; empty for a message of another kind."""
+
+    def ranges(self) -> dict[str, tuple[Range, ...]]:
+        """Return the sequence numbers of its rows by boot."""
+        numbers: dict[str, list[int]] = {}
+        for row in self.rows:
+            numbers.setdefault(row.boot, []).append(row.seq)
+        return {boot: messages.ranges(of_boot) for boot, of_boot in numbers.items()}
+
+
 class _Sent(NamedTuple):
-    again_s: float
-    attempts: int
+    retry_s: float
+    """When to send the row again."""
+    backoff: Backoff
 
 
 class SendWindow:
-    """Keeps track of what is on its way. The caller sends what `next_batch` gives and passes on what comes back."""
+    """Decides which rows to send when: the newest at once, the backlog oldest first, all again after a growing pause.
+
+    The caller sends what `next_batch` gives, and tells what it published and what came back.
+    """
 
     def __init__(self, outbox: Outbox, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._outbox = outbox
         self._clock_s = clock_s
-        self._sent: dict[tuple[str, int], _Sent] = {}
+        self._messages: dict[int, Message] = {}
+        """By packet identifier."""
+        self._rows: dict[tuple[str, int], _Sent] = {}
+        """By boot and sequence number."""
 
     def next_batch(self) -> list[Row]:
-        """Return rows of one kind to send now as one message, and count them as on their way; often none.
+        """Return rows of one kind to send now as one message, and count them as in flight; often none.
 
         What was put in the last seconds goes first, however long the backlog is; of the backlog the oldest.
         """
-        recent = self._outbox.recent()
-        return self._take(recent, MAX_UNCONFIRMED) or self._take(
-            self._outbox.oldest(MAX_UNCONFIRMED + MAX_BATCH), MAX_BACKLOG
+        if len(self._messages) >= MAX_UNACKNOWLEDGED:
+            return []
+        backlog = MAX_UNCONFIRMED + MAX_BATCH
+        return self._take(self._outbox.recent(), MAX_UNCONFIRMED) or self._take(
+            self._outbox.oldest(backlog), MAX_BACKLOG
         )
 
-    def confirmed(self, rows: Iterable[Row]) -> None:
-        """Forget the rows of one message, here and in the outbox, because a confirmation of the message is enough."""
-        numbers: dict[str, list[int]] = {}
-        for row in rows:
-            numbers.setdefault(row.boot, []).append(row.seq)
-        for boot, of_boot in numbers.items():
-            self._outbox.confirm(boot, as_ranges(of_boot))
-            self.settled(boot, as_ranges(of_boot))
+    def published(self, packet_id: int, message: Message) -> None:
+        """Count a message as in flight."""
+        self._messages[packet_id] = message
 
-    def settled(self, boot: str, ranges: Iterable[tuple[int, int]]) -> None:
-        """Take note that these are no longer on their way."""
+    def acknowledged(self, packet_id: int) -> Message | None:
+        """Return the message that the broker has acknowledged, no longer in flight; None for one of QoS 0."""
+        return self._messages.pop(packet_id, None)
+
+    def confirmed(self, boot: str, ranges: Iterable[tuple[int, int]]) -> None:
+        """Count rows as no longer in flight; ranges include both ends."""
         for first, last in ranges:
-            for key in [key for key in self._sent if key[0] == boot and first <= key[1] <= last]:
-                del self._sent[key]
+            for key in [key for key in self._rows if key[0] == boot and first <= key[1] <= last]:
+                del self._rows[key]
 
-    def start_over(self) -> None:
-        """Forget what is on its way, because the connection it went over is gone."""
-        self._sent.clear()
+    def resend_all(self) -> None:
+        """Count no row as in flight, because the connection or the server that they went to is gone."""
+        self._rows.clear()
 
     def _take(self, rows: list[Row], most: int) -> list[Row]:
-        """Return the first of the rows that are not on their way, as many as fit one message and the bound."""
+        """Return the first of the rows that are not in flight, as many as fit one message and the bound."""
         now_s = self._clock_s()
         batch: list[Row] = []
         size = _ENVELOPE_BYTES
         for row in rows:
-            sent = self._sent.get((row.boot, row.seq))
-            if sent and sent.again_s > now_s:
+            sent = self._rows.get((row.boot, row.seq))
+            if sent and sent.retry_s > now_s:
                 continue
-            if not sent and len(self._sent) >= most:
+            if not sent and len(self._rows) >= most:
                 break
             size += len(row.payload) + 1
             if batch and (row.kind != batch[0].kind or size > MAX_PAYLOAD_BYTES or len(batch) == MAX_BATCH):
                 break
             batch.append(row)
-            attempts = sent.attempts + 1 if sent else 1
-            self._sent[row.boot, row.seq] = _Sent(now_s + _pause_s(attempts), attempts)
+            backoff = sent.backoff if sent else Backoff(FIRST_RETRY_S, LONGEST_RETRY_S, LEAST_RETRY)
+            self._rows[row.boot, row.seq] = _Sent(now_s + backoff.next_s(), backoff)
         return batch
-
-
-def _pause_s(attempts: int) -> float:
-    """Return how long to wait for a confirmation: doubling, with jitter so that devices do not move in step."""
-    return min(FIRST_RETRY_S * 2.0 ** (attempts - 1), LONGEST_RETRY_S) * random.uniform(0.75, 1.25)  # noqa: S311

@@ -3,7 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from msgspec.structs import replace
@@ -27,20 +28,18 @@ from device.delivery.connection import Connection
 from device.delivery.home_assistant import HomeAssistant
 from device.delivery.outbox import Outbox
 from device.delivery.row import Row
-from device.delivery.send_window import SendWindow
+from device.delivery.send_window import Message, SendWindow
 from device.settings import DeviceSettings
 
 log = logging.getLogger(__name__)
 
-RESEND_CHECK_S = 1.0
-"""How often to look whether a confirmation is overdue, or a live state waits."""
+CHECK_S = 1.0
+"""How often to look whether a row is to be sent again, or something for Home Assistant is due."""
 GOODBYE_S = 2.0
-MAX_UNACKNOWLEDGED = 20
-"""Messages that the broker may leave unanswered before no more are handed over; bounds the queue in memory."""
 
 
 class Session:
-    """One device's conversation, kept up in the background from `start` to `stop`.
+    """One device's conversation with broker and server, kept up in the background from `start` to `stop`.
 
     Args:
         settings: Where the broker is, how to log in, who confirms.
@@ -66,12 +65,16 @@ class Session:
         self._outbox = outbox
         self._on_command = on_command
         self._send_window = SendWindow(outbox)
-        self._wake = threading.Condition()  # nothing is published while it is held: see Connection._on_publish
+        self._acknowledgements: deque[tuple[int, str | None]] = deque()
+        """Packet identifiers, each with the reason if the broker refused the message."""
+        # paho calls `on_acknowledged` with a lock held that it needs to publish. So publish nothing while `_wake` is
+        # held, and take `_publishing` in no callback for acknowledgements.
+        self._wake = threading.Condition()
+        self._publishing = threading.Lock()
         self._connected = False
         self._server_online = False
         self._stopping = False
         self._broker_confirms = settings.confirm == "broker"
-        self._on_way: dict[int, list[Row]] = {}
         self._home_assistant = HomeAssistant(device, on=settings.home_assistant, state_dir=settings.state_dir)
         # A client id of its own per boot: two devices that share an id by mistake must not throw each other out.
         client_id = f"moodwire-{device}-{status.boot[:8]}"
@@ -118,16 +121,16 @@ class Session:
         model: str | None = None,
     ) -> None:
         """Change what is said of this device, now if connected, and at every connect; what is None stays."""
-        asked = {"state": state, "name": name, "labels": labels, "model": model}
+        given = {"state": state, "name": name, "labels": labels, "model": model}
         with self._wake:
             before = self._status
-            self._status = replace(before, **{field: value for field, value in asked.items() if value is not None})
+            self._status = replace(before, **{field: value for field, value in given.items() if value is not None})
         if self._connected and self._status != before:
-            self._say_status()
+            self._publish_status()
 
     def answer(self, name: CommandName, response: CommandResponse) -> None:
         """Publish how a command ended; later when there is no connection now."""
-        self._connection.publish(topics.command_response(self._device, name), encode(response))
+        self._publish(topics.command_response(self._device, name), encode(response))
 
     def drain(self, timeout_s: float) -> int:
         """Wait until everything is confirmed, and return how many rows still wait."""
@@ -143,34 +146,34 @@ class Session:
         self._sender.join()
         if self._connected:  # else the last will has said it
             goodbye = encode(replace(self._status, state="offline"))
-            self._connection.say_goodbye(topics.topic(self._device, "status"), goodbye, GOODBYE_S)
+            self._connection.publish_last(topics.topic(self._device, "status"), goodbye, GOODBYE_S)
         self._connection.stop()
 
-    def will(self) -> tuple[str, bytes]:
+    def last_will(self) -> tuple[str, bytes]:
         """Number the connection, so that the last will of an older one is recognised as stale."""
         with self._wake:
             self._status = replace(self._status, connection=self._status.connection + 1)
         return topics.topic(self._device, "status"), encode(replace(self._status, state="offline"))
 
-    def begin(self) -> None:
+    def on_connected(self) -> None:
         """Say that the device is there, and listen."""
-        self._say_status()  # first, so that what is heard on the own topic is what was just said
+        self._publish_status()  # first, so that what is heard on the own topic is what was just said
         self._connection.subscribe([*self._handlers, *self._commands])
         self._home_assistant.begin()
         with self._wake:
-            self._send_window.start_over()
+            self._send_window.resend_all()
             self._connected = True
             self._wake.notify_all()
 
-    def end(self) -> None:
+    def on_disconnected(self) -> None:
         """Send nothing until the connection is back."""
         self._home_assistant.end(time.monotonic())
         with self._wake:
             self._connected = False
             self._server_online = False
 
-    def hear(self, topic: str, payload: bytes, *, retained: bool) -> None:
-        """Pass a message on to who knows what it means."""
+    def on_message(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        """Pass a message on to its handler."""
         if topic in self._commands:
             if retained:
                 log.warning("ignored a retained message on %s: a command is for once, not for every connect", topic)
@@ -182,23 +185,33 @@ class Session:
         except WireError as error:
             log.warning("ignored a message on %s: %s", topic, error)
 
-    def acknowledged(self) -> None:
-        """Let the sender look at what the broker has answered."""
+    def on_acknowledged(self, packet_id: int, refusal: str | None) -> None:
+        """Leave to the sender what the broker has acknowledged or refused."""
+        self._acknowledgements.append((packet_id, refusal))
         self.notify()
 
-    def _say_status(self) -> None:
-        self._connection.publish(topics.topic(self._device, "status"), encode(self._status), retain=True)
+    def _publish(self, topic: str, payload: bytes, *, rows: Sequence[Row] = (), retain: bool = False) -> None:
+        """Publish at QoS 1; later when there is no connection now."""
+        with self._publishing:
+            packet_id = self._connection.publish(topic, payload, retain=retain)
+            self._send_window.published(packet_id, Message(topic, rows))
+
+    def _publish_status(self) -> None:
+        self._publish(topics.topic(self._device, "status"), encode(self._status), retain=True)
 
     def _on_stored(self, payload: bytes) -> None:
         answer = decode(payload, Stored)
-        settled = [*answer.stored, *answer.expired, *answer.erased]
-        self._outbox.confirm(answer.boot, settled)
+        self._confirm(answer.boot, [*answer.stored, *answer.expired, *answer.erased])
         for first, last, why in answer.refused:
             log.warning("the server refuses records %d to %d of boot %s: %s", first, last, answer.boot, why)
             self._outbox.refuse(answer.boot, first, last, why)
-            settled.append((first, last))
+            self._confirm(answer.boot, [(first, last)])
+
+    def _confirm(self, boot: str, ranges: Sequence[tuple[int, int]]) -> None:
+        """Delete rows from the outbox, and make room for others in flight."""
+        self._outbox.confirm(boot, ranges)
         with self._wake:
-            self._send_window.settled(answer.boot, settled)
+            self._send_window.confirmed(boot, ranges)
             self._wake.notify_all()
 
     def _on_generation(self, payload: bytes) -> None:
@@ -223,7 +236,7 @@ class Session:
         elif seen.state != "offline" and (seen.boot != self._status.boot or seen == self._status):
             return
         log.info("the retained status is not this device's; saying again that it is %s", self._status.state)
-        self._say_status()
+        self._publish_status()
 
     def _on_server_status(self, payload: bytes) -> None:
         online = bool(payload) and decode(payload, ServerStatus).state == "online"
@@ -231,7 +244,7 @@ class Session:
             log.info("the server is %s", "online" if online else "away; readings wait in the outbox")
         with self._wake:
             if not online:
-                self._send_window.start_over()
+                self._send_window.resend_all()
             self._server_online = online
             self._wake.notify_all()
 
@@ -245,38 +258,34 @@ class Session:
             self._take_acknowledgements()
             if self._connected:
                 for topic, payload in self._home_assistant.due(self._status, time.monotonic()):
-                    self._connection.publish(topic, payload, retain=True)
+                    self._publish(topic, payload, retain=True)
             with self._wake:
                 if self._stopping:
                     return
-                rows = self._next_rows()
+                may_send = self._connected and (self._server_online or self._broker_confirms)
+                rows = self._send_window.next_batch() if may_send else []
                 if not rows:
-                    if not self._connection.has_acknowledgements:
-                        self._wake.wait(RESEND_CHECK_S)
+                    if not self._acknowledgements:
+                        self._wake.wait(CHECK_S)
                     continue
             payload = join([row.payload for row in rows])
-            mid = self._connection.publish(topics.topic(self._device, rows[0].kind), payload)
-            if self._broker_confirms:
-                self._on_way[mid] = rows
-
-    def _next_rows(self) -> list[Row]:
-        """Return what to send now; nothing while nobody confirms."""
-        if not self._connected or self._connection.unacknowledged >= MAX_UNACKNOWLEDGED:
-            return []
-        if not (self._server_online or self._broker_confirms):
-            return []
-        return self._send_window.next_batch()
+            self._publish(topics.topic(self._device, rows[0].kind), payload, rows=rows)
 
     def _take_acknowledgements(self) -> None:
-        """Forget what the broker has, where the broker is who confirms."""
-        for answer in self._connection.acknowledgements():
-            rows = self._on_way.pop(answer.mid, [])
-            if answer.refused:
+        """Count what the broker has acknowledged as no longer in flight; confirm it where the broker confirms."""
+        while self._acknowledgements:
+            packet_id, refusal = self._acknowledgements.popleft()
+            with self._publishing:  # an acknowledgement may come before `_publish` has counted its message
+                message = self._send_window.acknowledged(packet_id)
+            if message is None:
                 continue
-            self._home_assistant.acknowledged(answer.topic)
-            with self._wake:
-                self._send_window.confirmed(rows)
-                self._wake.notify_all()
+            if refusal is not None:
+                self._connection.report_refused(message.topic, "publish on", refusal)
+                continue
+            self._home_assistant.acknowledged(message.topic)
+            if self._broker_confirms:
+                for boot, ranges in message.ranges().items():
+                    self._confirm(boot, ranges)
 
 
 def _ignore(_payload: bytes) -> None:

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from outboxes import OPEN, TestClock, open_outbox, put
 
 from device.delivery.outbox import RECENT_MS
-from device.delivery.send_window import FIRST_RETRY_S, LONGEST_RETRY_S, MAX_BACKLOG, MAX_UNCONFIRMED, SendWindow
+from device.delivery.send_window import (
+    FIRST_RETRY_S,
+    LEAST_RETRY,
+    LONGEST_RETRY_S,
+    MAX_BACKLOG,
+    MAX_UNACKNOWLEDGED,
+    MAX_UNCONFIRMED,
+    Message,
+    SendWindow,
+)
 
 OLD_BOOT = "f" * 16
 
@@ -36,7 +45,7 @@ class World:
     def confirm(self, first: int, last: int, boot: str = OLD_BOOT) -> None:
         """Let the server confirm a range."""
         self.outbox.confirm(boot, [(first, last)])
-        self.send_window.settled(boot, [(first, last)])
+        self.send_window.confirmed(boot, [(first, last)])
 
 
 MakeWorld = Callable[..., World]
@@ -131,7 +140,7 @@ class Busy(World):
 
     def begin_anew(self, _count: int) -> None:
         """Lose the connection and make a new one."""
-        self.send_window.start_over()
+        self.send_window.resend_all()
         self.on_the_way.clear()
 
 
@@ -158,7 +167,7 @@ def test_everything_arrives_and_the_bound_holds(
 
 
 def test_an_unconfirmed_row_goes_again_after_growing_pauses(world: MakeWorld) -> None:
-    """Ten seconds at first, doubling, never more than five minutes."""
+    """Ten seconds on average at first, doubling to five minutes on average."""
     here = world(1)
     here.sent()
     pauses = []
@@ -168,10 +177,10 @@ def test_an_unconfirmed_row_goes_again_after_growing_pauses(world: MakeWorld) ->
             here.clock.advance(0.5)
         pauses.append((here.clock.monotonic_ms() - before_ms) / 1000)
 
-    assert 0.75 * FIRST_RETRY_S <= pauses[0] <= 1.25 * FIRST_RETRY_S + 0.5
+    assert LEAST_RETRY * FIRST_RETRY_S <= pauses[0] <= FIRST_RETRY_S + 0.5
     assert pauses[1] > pauses[0]
-    assert max(pauses) <= 1.25 * LONGEST_RETRY_S + 0.5
-    assert min(pauses[-3:]) >= 0.75 * LONGEST_RETRY_S
+    assert max(pauses) <= LONGEST_RETRY_S + 0.5
+    assert min(pauses[-3:]) >= LEAST_RETRY * LONGEST_RETRY_S
 
 
 def test_after_a_new_connection_everything_unconfirmed_goes_again(world: MakeWorld) -> None:
@@ -179,7 +188,7 @@ def test_after_a_new_connection_everything_unconfirmed_goes_again(world: MakeWor
     here = world(3)
     here.sent()
 
-    here.send_window.start_over()
+    here.send_window.resend_all()
 
     assert here.sent() == [0, 1, 2]
 
@@ -192,10 +201,16 @@ def test_a_message_that_the_broker_confirms_is_forgotten_with_all_its_rows(world
     rows = here.send_window.next_batch()
     assert [row.seq for row in rows] == [0, 1, 2, 7]
 
-    here.send_window.confirmed(rows)
+    here.send_window.published(1, Message("topic", rows))
+    message = here.send_window.acknowledged(1)
+    assert message
+    for boot, ranges in message.ranges().items():
+        for first, last in ranges:
+            here.confirm(first, last, boot)
 
+    assert here.send_window.acknowledged(1) is None
     assert here.outbox.waiting()[0] == 0
-    here.send_window.start_over()
+    here.send_window.resend_all()
     assert here.sent() == []
 
 
@@ -206,7 +221,7 @@ def test_kinds_are_not_mixed_in_one_message(world: MakeWorld) -> None:
     put(here.outbox, 3, 0, OLD_BOOT, payload=b"{}")
     assert [here.sent(), here.sent(), here.sent(), here.sent()] == [[2], [3], [0, 1], []]
 
-    here.send_window.start_over()
+    here.send_window.resend_all()
     here.clock.advance(RECENT_MS / 1000 + 1)
     assert [here.sent(), here.sent(), here.sent(), here.sent()] == [[0, 1], [2], [3], []]
 
@@ -216,3 +231,15 @@ def test_a_message_stays_below_the_wire_limit(world: MakeWorld) -> None:
     here = world(10, payload=b"x" * 30_000)
 
     assert here.sent() == [0, 1]
+
+
+def test_nothing_is_sent_while_the_broker_leaves_too_many_messages_unacknowledged(world: MakeWorld) -> None:
+    """Messages of every kind count, and each acknowledgement makes room."""
+    here = world(1)
+    for packet_id in range(MAX_UNACKNOWLEDGED):
+        here.send_window.published(packet_id, Message("topic", ()))
+    assert here.sent() == []
+
+    here.send_window.acknowledged(0)
+
+    assert here.sent() == [0]

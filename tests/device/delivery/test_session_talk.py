@@ -17,6 +17,7 @@ from sessions import STATUS, ignore, put, running_session, serving
 
 from broker import topics
 from broker.messages import CommandResponse, Live, Status, decode
+from common.backoff import Backoff
 from device.control.commands import Commands
 from device.control.overrides import Overrides
 from device.delivery import connection
@@ -65,7 +66,14 @@ def test_one_line_when_lost_and_one_when_back(
     """However often the device tries while the broker is away, the log has one line for each change."""
     caplog.set_level("INFO")
     tries: list[float] = []
-    monkeypatch.setattr(connection.random, "uniform", lambda _low, high: tries.append(high) or 0.05)
+
+    def next_s(backoff: Backoff) -> float:
+        tries.append(backoff._span_s)
+        next_span(backoff)
+        return 0.05
+
+    next_span = Backoff.next_s
+    monkeypatch.setattr(Backoff, "next_s", next_s)
     with running_session(broker, outbox):
         with serving(broker) as server:
             wait_until(server.states, "the device is online")
@@ -120,8 +128,8 @@ def test_mqtt_5_tells_what_is_refused(broker: RunningBroker, outbox: Outbox, cap
     with running_session(broker, outbox, mqtt_version="5") as session:
         for _ in range(2):
             wait_until(lambda: session._connected, "the device is connected")
-            session._connection.publish("moodwire/v1/elsewhere/reading", b"x")
-            wait_until(lambda: session._connection.unacknowledged == 0, "the broker has answered")
+            session._publish("moodwire/v1/elsewhere/reading", b"x")
+            wait_until(lambda: not session._send_window._messages, "the broker has answered")
 
     sentence = "does not let this device publish on moodwire/v1/elsewhere/reading: Not authorized"
     assert caplog.text.count(sentence) == 1
