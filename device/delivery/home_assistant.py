@@ -1,11 +1,12 @@
-"""Home Assistant finds the device by itself: MQTT device discovery, and a live state slow enough for its database.
+"""Home Assistant: MQTT device discovery, and a live state that is slow enough for its database.
 
-Built after https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery, with full key names, because which
-abbreviations exist changes from version to version.
+After https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery, with full key names, because the set of
+abbreviations changes from version to version.
 """
 
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,15 +15,16 @@ from broker.messages import CaptureState, Live, Status, encode
 
 log = logging.getLogger(__name__)
 
-SHORTEST_PAUSE_S = 10.0
-"""The live state goes out at most this often."""
-LONGEST_PAUSE_S = 30.0
-"""Without a change it goes out this often, while windows come."""
+MIN_INTERVAL_S = 10.0
+"""Between two live states."""
+MAX_INTERVAL_S = 30.0
+"""Between two live states that are alike, while windows come."""
 STATE_EXPIRES_S = 120
 HEALTH_EXPIRES_S = 180
-"""Health comes once a minute; entities without news for longer become unavailable."""
-_KICKED_OUT_S = 2.0
-_KICKS_ALLOWED = 3
+"""Entities without news for longer become unavailable; health comes once a minute."""
+_EJECTED_WITHIN_S = 2.0
+"""A connection that is lost so soon after an announcement counts as lost because of it."""
+_EJECTIONS_ALLOWED = 3
 _MARKER = "home-assistant"
 
 Publication = tuple[str, bytes]
@@ -30,9 +32,9 @@ Publication = tuple[str, bytes]
 
 
 class HomeAssistant:
-    """Decides what to publish for Home Assistant and when; `due` is asked in one thread, the rest may be anywhere.
+    """Decides what to publish for Home Assistant and when; call `due` in one thread, the rest in any.
 
-    A file in `state_dir` notes that this device has announced itself, so that turning the setting off clears the
+    A file in `state_dir` marks that this device has announced itself. So turning the setting off clears the
     announcement, while the broker of someone who never turned it on never sees the topic.
     """
 
@@ -41,27 +43,27 @@ class HomeAssistant:
         self._on = on
         self._marker = state_dir / _MARKER
         self._announced: tuple[object, ...] | None = None
-        self._announced_s = -_KICKED_OUT_S
-        self._kicks = 0
-        self._clear = not on and self._marker.exists()
-        self._clearing = False
+        self._announced_s = -math.inf
+        self._ejections = 0
+        self._must_clear = not on and self._marker.exists()
+        self._is_clearing = False
         self._live: Live | None = None
-        self._said: Live | None = None
-        self._said_s = 0.0
+        self._published: Live | None = None
+        self._published_s = -math.inf
 
-    def begin(self) -> None:
-        """Say everything again: connected, Home Assistant has started, or an erasure has cleared the topics."""
+    def publish_again(self) -> None:
+        """Publish everything again: connected, Home Assistant has started, or an erasure has cleared the topics."""
         self._announced = None
-        self._said = None
+        self._published = None
 
-    def end(self, now_s: float) -> None:
-        """Take note that the connection is lost.
+    def on_disconnected(self, now_s: float) -> None:
+        """Count a connection that was lost right after the announcement.
 
-        Mosquitto 2.0.11 throws out who publishes what its access rules forbid. A device must not lose its
-        connection again and again for that, so it then gives up announcing until the next start.
+        Mosquitto 2.0.11 disconnects whoever publishes what its access rules forbid. A device must not lose its
+        connection again and again for that, so it gives up announcing until the next start.
         """
-        self._kicks = self._kicks + 1 if now_s - self._announced_s < _KICKED_OUT_S else 0
-        if self._on and self._kicks >= _KICKS_ALLOWED:
+        self._ejections = self._ejections + 1 if now_s - self._announced_s < _EJECTED_WITHIN_S else 0
+        if self._on and self._ejections >= _EJECTIONS_ALLOWED:
             self._on = False
             log.warning(
                 "the broker ends the connection whenever this device announces itself to Home Assistant; "
@@ -69,14 +71,14 @@ class HomeAssistant:
                 topics.home_assistant(self._device),
             )
 
-    def hear(self, live: Live) -> None:
+    def update(self, live: Live) -> None:
         """Take what is heard now."""
         self._live = live
 
     def due(self, status: Status, now_s: float) -> list[Publication]:
         """Return what to publish now."""
-        if self._clear:
-            self._clear, self._clearing = False, True
+        if self._must_clear:
+            self._must_clear, self._is_clearing = False, True
             return [(topics.home_assistant(self._device), b""), (topics.topic(self._device, "state"), b"")]
         if not self._on:
             return []
@@ -84,29 +86,32 @@ class HomeAssistant:
         facts = (status.name, status.labels, status.model, status.version)
         if facts != self._announced:
             self._announced, self._announced_s = facts, now_s
-            self._note_down()
+            self._write_marker()
             found.append((topics.home_assistant(self._device), announcement(self._device, status)))
         live = self._live
         if live and self._is_due(live, now_s):
-            self._said, self._said_s = live, now_s
+            self._published, self._published_s = live, now_s
             found.append((topics.topic(self._device, "state"), encode(live)))
         return found
 
-    def acknowledged(self, topic: str) -> None:
-        """Take note that the broker has a message."""
-        if self._clearing and topic == topics.home_assistant(self._device):
-            self._marker.unlink(missing_ok=True)
+    def on_acknowledged(self, topic: str) -> None:
+        """Delete the marker once the broker has cleared the announcement."""
+        if self._is_clearing and topic == topics.home_assistant(self._device):
+            try:
+                self._marker.unlink(missing_ok=True)
+            except OSError as error:
+                log.warning(
+                    "%s cannot be deleted (%s); the next start clears the announcement again", self._marker, error
+                )
 
     def _is_due(self, live: Live, now_s: float) -> bool:
-        if live is self._said:
-            return False  # nobody has heard anything since
-        waited_s = now_s - self._said_s
-        if self._said is None:
-            return waited_s >= SHORTEST_PAUSE_S or self._said_s == 0.0
-        changed = (live.state, live.top) != (self._said.state, self._said.top)
-        return waited_s >= (SHORTEST_PAUSE_S if changed else LONGEST_PAUSE_S)
+        before = self._published
+        if live is before:
+            return False  # nothing has been heard since
+        alike = before is not None and (live.state, live.top) == (before.state, before.top)
+        return now_s - self._published_s >= (MAX_INTERVAL_S if alike else MIN_INTERVAL_S)
 
-    def _note_down(self) -> None:
+    def _write_marker(self) -> None:
         try:
             self._marker.parent.mkdir(parents=True, exist_ok=True)
             self._marker.touch()
@@ -115,13 +120,13 @@ class HomeAssistant:
 
 
 def announcement(device: str, status: Status) -> bytes:
-    """Return the payload of the discovery topic: one Home Assistant device with all its entities."""
+    """Return the payload of the discovery topic: one device with all its entities, as UTF-8 JSON."""
     state_topic, health_topic = topics.topic(device, "state"), topics.topic(device, "health")
-    heard = {"state_topic": state_topic, "expire_after": STATE_EXPIRES_S}
+    live = {"state_topic": state_topic, "expire_after": STATE_EXPIRES_S}
     health = {"state_topic": health_topic, "expire_after": HEALTH_EXPIRES_S, "entity_category": "diagnostic"}
     entities: dict[str, dict[str, Any]] = {
         "emotion": {
-            **heard,
+            **live,
             "name": "Emotion",
             "device_class": "enum",
             "options": [*status.labels, "uncertain", "silent", "paused"],
@@ -129,7 +134,7 @@ def announcement(device: str, status: Status) -> bytes:
         },
         **{
             label.lower(): {
-                **heard,
+                **live,
                 **_measurement("%", 0),
                 "name": label,
                 "value_template": f"{{{{ (value_json.scores['{label}'] * 100) | round(1) "
@@ -138,7 +143,7 @@ def announcement(device: str, status: Status) -> bytes:
             for label in status.labels
         },
         "level": {
-            **heard,
+            **live,
             **_measurement("dBFS", 0),
             "name": "Level",
             "value_template": "{{ value_json.level_dbfs }}",
@@ -180,7 +185,7 @@ def announcement(device: str, status: Status) -> bytes:
         entity["platform"] = "sensor"
         entity["unique_id"] = f"moodwire_{device}_{key}"
         entity["default_entity_id"] = f"sensor.moodwire_{device}_{key}"
-    page = {
+    payload = {
         "device": {
             "identifiers": [f"moodwire_{device}"],
             "name": status.name,
@@ -200,7 +205,7 @@ def announcement(device: str, status: Status) -> bytes:
         "qos": 1,
         "components": entities,
     }
-    return json.dumps(page, ensure_ascii=False).encode()
+    return json.dumps(payload, ensure_ascii=False).encode()
 
 
 def _measurement(unit: str, digits: int) -> dict[str, Any]:

@@ -110,7 +110,7 @@ class Session:
 
         Call it for every window, and every few seconds while the device is paused: what nobody repeats expires.
         """
-        self._home_assistant.hear(live)
+        self._home_assistant.update(live)
 
     def set_status(
         self,
@@ -159,7 +159,7 @@ class Session:
         """Say that the device is there, and listen."""
         self._publish_status()  # first, so that what is heard on the own topic is what was just said
         self._connection.subscribe([*self._handlers, *self._commands])
-        self._home_assistant.begin()
+        self._home_assistant.publish_again()
         with self._wake:
             self._send_window.resend_all()
             self._connected = True
@@ -167,7 +167,7 @@ class Session:
 
     def on_disconnected(self) -> None:
         """Send nothing until the connection is back."""
-        self._home_assistant.end(time.monotonic())
+        self._home_assistant.on_disconnected(time.monotonic())
         with self._wake:
             self._connected = False
             self._server_online = False
@@ -231,7 +231,7 @@ class Session:
             return
         seen = decode(payload, Status) if payload else None
         if seen is None:
-            self._home_assistant.begin()
+            self._home_assistant.publish_again()
             self.notify()
         elif seen.state != "offline" and (seen.boot != self._status.boot or seen == self._status):
             return
@@ -250,7 +250,7 @@ class Session:
 
     def _on_home_assistant(self, payload: bytes) -> None:
         if payload == b"online":
-            self._home_assistant.begin()
+            self._home_assistant.publish_again()
             self.notify()
 
     def _send(self) -> None:
@@ -282,7 +282,7 @@ class Session:
             if refusal is not None:
                 self._connection.report_refused(message.topic, "publish on", refusal)
                 continue
-            self._home_assistant.acknowledged(message.topic)
+            self._home_assistant.on_acknowledged(message.topic)
             if self._broker_confirms:
                 for boot, ranges in message.ranges().items():
                     self._confirm(boot, ranges)

@@ -1,5 +1,6 @@
 """Home Assistant: the announcement is what its documentation asks for, and what is said of the device fits it."""
 
+import errno
 import json
 import re
 from itertools import pairwise
@@ -16,7 +17,7 @@ from records import status
 
 from broker import topics
 from broker.messages import Health, Live, encode
-from device.delivery.home_assistant import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, HomeAssistant, announcement
+from device.delivery.home_assistant import MAX_INTERVAL_S, MIN_INTERVAL_S, HomeAssistant, announcement
 
 STATUS = status(labels=("ANG", "HAP", "NEU"))
 ANNOUNCEMENT = topics.home_assistant(DEVICE)
@@ -205,7 +206,7 @@ def test_the_announcement_goes_out_once_and_again_when_asked(tmp_path: Path) -> 
 
     assert said(assistant, 100) == [ANNOUNCEMENT]
     assert said(assistant, 101) == []
-    assistant.begin()
+    assistant.publish_again()
     assert said(assistant, 102) == [ANNOUNCEMENT]
     assert said(assistant, 103, name="Hall") == [ANNOUNCEMENT]
     assert said(assistant, 104, name="Hall", state="paused") == []
@@ -217,13 +218,13 @@ def test_the_live_state_is_slow_enough_for_a_database(tmp_path: Path) -> None:
     assistant.due(STATUS, 0)
     times = []
     for second in range(1, 3_600):
-        assistant.hear(replace(TALK if second % 2 else SILENCE, at=second))
+        assistant.update(replace(TALK if second % 2 else SILENCE, at=second))
         if STATE in said(assistant, second):
             times.append(second)
 
     pauses = [later - earlier for earlier, later in pairwise(times)]
-    assert min(pauses) >= SHORTEST_PAUSE_S
-    assert max(pauses) <= SHORTEST_PAUSE_S + 1
+    assert min(pauses) >= MIN_INTERVAL_S
+    assert max(pauses) <= MIN_INTERVAL_S + 1
 
 
 def test_a_change_is_told_as_soon_as_it_may(tmp_path: Path) -> None:
@@ -232,20 +233,20 @@ def test_a_change_is_told_as_soon_as_it_may(tmp_path: Path) -> None:
     assistant.due(STATUS, 0)
     times = []
     for second in range(1, 100):
-        assistant.hear(replace(TALK if second < 45 else SILENCE, at=second))
+        assistant.update(replace(TALK if second < 45 else SILENCE, at=second))
         if STATE in said(assistant, second):
             times.append(second)
 
-    assert times == [1, 1 + LONGEST_PAUSE_S, 45, 45 + LONGEST_PAUSE_S]
+    assert times == [1, 1 + MAX_INTERVAL_S, 45, 45 + MAX_INTERVAL_S]
 
 
 def test_a_change_that_nobody_repeats_is_told_all_the_same(tmp_path: Path) -> None:
     """The last thing that was heard before the windows stopped comes when its time has come, and only once."""
     assistant = home(tmp_path)
     assistant.due(STATUS, 0)
-    assistant.hear(TALK)
+    assistant.update(TALK)
     assert said(assistant, 1) == [STATE]
-    assistant.hear(replace(SILENCE, state="paused"))
+    assistant.update(replace(SILENCE, state="paused"))
 
     assert said(assistant, 5) == []
     assert said(assistant, 11) == [STATE]
@@ -255,8 +256,8 @@ def test_a_change_that_nobody_repeats_is_told_all_the_same(tmp_path: Path) -> No
 def test_who_never_wanted_it_never_sees_it(tmp_path: Path) -> None:
     """With the setting off nothing is published, whatever is heard."""
     assistant = home(tmp_path, on=False)
-    assistant.begin()
-    assistant.hear(TALK)
+    assistant.publish_again()
+    assistant.update(TALK)
 
     assert said(assistant, 0) == []
     assert not list(tmp_path.iterdir())
@@ -271,19 +272,40 @@ def test_turning_it_off_clears_what_was_announced(tmp_path: Path) -> None:
     heard = home(tmp_path, on=False)
     assert heard.due(STATUS, 0) == [(ANNOUNCEMENT, b""), (STATE, b"")]
     assert heard.due(STATUS, 1) == []
-    heard.acknowledged(ANNOUNCEMENT)
+    heard.on_acknowledged(ANNOUNCEMENT)
 
     assert home(tmp_path, on=False).due(STATUS, 0) == []
+
+
+def test_a_marker_that_cannot_be_deleted_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On a disk that takes nothing the device says so, goes on, and clears again at the next start."""
+    home(tmp_path).due(STATUS, 0)
+    assistant = home(tmp_path, on=False)
+    assistant.due(STATUS, 0)
+
+    with monkeypatch.context() as read_only:
+        read_only.setattr(Path, "unlink", deny)
+        assistant.on_acknowledged(ANNOUNCEMENT)
+
+    assert "cannot be deleted" in caplog.text
+    assert home(tmp_path, on=False).due(STATUS, 0) == [(ANNOUNCEMENT, b""), (STATE, b"")]
+
+
+def deny(_path: Path, **_options: bool) -> None:
+    """Fail as on a disk that is mounted read-only."""
+    raise OSError(errno.EROFS, "Read-only file system")
 
 
 def test_a_broker_that_throws_out_who_announces_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """When three connections in a row end right after the announcement, it is given up with a sentence."""
     assistant = home(tmp_path)
     for start in (0, 10, 20):
-        assistant.begin()
+        assistant.publish_again()
         assert said(assistant, start) == [ANNOUNCEMENT]
-        assistant.end(start + 0.1)
-    assistant.begin()
+        assistant.on_disconnected(start + 0.1)
+    assistant.publish_again()
 
     assert said(assistant, 30) == []
     assert f"its access rules must allow {ANNOUNCEMENT}" in caplog.text
@@ -293,6 +315,6 @@ def test_connections_that_last_do_not_count_against_it(tmp_path: Path) -> None:
     """A poor network is no reason to stop announcing."""
     assistant = home(tmp_path)
     for start in range(0, 100, 10):
-        assistant.begin()
+        assistant.publish_again()
         assert said(assistant, start) == [ANNOUNCEMENT]
-        assistant.end(start + 5)
+        assistant.on_disconnected(start + 5)

@@ -10,7 +10,7 @@ from brokers import DEVICE
 from outboxes import BOOT, OPEN, numbers, open_outbox, put
 
 from device.delivery.outbox import Outbox, OutboxError
-from device.delivery.outbox_file import kept_aside, peek
+from device.delivery.outbox_file import kept_aside, peek, set_aside
 
 
 def test_a_cloned_card_is_noticed_and_its_records_are_kept_unsent(
@@ -117,3 +117,15 @@ def test_another_process_may_look_while_the_device_runs(tmp_path: Path) -> None:
     outbox.close()
     assert peek(tmp_path / "outbox.sqlite").rows == 6
     assert sorted(path.name for path in tmp_path.iterdir()) == ["outbox.sqlite"]
+
+
+def test_a_file_is_set_aside_with_its_log(tmp_path: Path) -> None:
+    """A log that SQLite could not write back belongs to the old file, and must not meet the new one."""
+    for name in ("outbox.sqlite", "outbox.sqlite-wal", "outbox.sqlite-shm"):
+        (tmp_path / name).write_text(name)
+
+    kept = set_aside(tmp_path / "outbox.sqlite", "damaged")
+
+    assert kept.read_text() == "outbox.sqlite"
+    assert (tmp_path / f"{kept.name}-wal").read_text() == "outbox.sqlite-wal"
+    assert len(list(tmp_path.iterdir())) == 2

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from outboxes import BOOT, Blocked, TestClock, numbers, open_outbox, put, reopened
 
-from device.delivery.outbox_file import kept_aside, set_aside
+from device.delivery.outbox_file import kept_aside
 from device.delivery.outbox_table import OutboxTable
 from device.delivery.outbox_tiers import RETRY_MS, Limits
 
@@ -224,18 +224,6 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begins(tmp_path: Path, caplog
 
     names = [path.name for path in kept_aside(tmp_path / "outbox.sqlite")]
     assert names == ["outbox-damaged-3.sqlite", "outbox-damaged-4.sqlite", "outbox-damaged-5.sqlite"]
-
-
-def test_a_file_is_set_aside_with_its_log(tmp_path: Path) -> None:
-    """A log that SQLite could not write back belongs to the old file, and must not meet the new one."""
-    for name in ("outbox.sqlite", "outbox.sqlite-wal", "outbox.sqlite-shm"):
-        (tmp_path / name).write_text(name)
-
-    kept = set_aside(tmp_path / "outbox.sqlite", "damaged")
-
-    assert kept.read_text() == "outbox.sqlite"
-    assert (tmp_path / f"{kept.name}-wal").read_text() == "outbox.sqlite-wal"
-    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_file_that_breaks_while_it_is_used_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,27 +1,19 @@
-"""The device's connection on real brokers: presence, sending, confirmations, erasures."""
+"""A device's session on real brokers: presence, sending, confirmations, erasures."""
 
 import time
 from pathlib import Path
 
 import pytest
 from brokers import DEVICE, RunningBroker
-from outboxes import open_outbox
+from msgspec.structs import replace
 from records import heard
 from services import wait_until
-from sessions import STATUS, ignore, put, running_session, serving
+from sessions import STATUS, put, running_session, serving
 
 from broker import topics
-from broker.messages import Generation, Status, Stored
+from broker.messages import Generation, Status, Stored, decode
 from device.delivery.outbox import Outbox
 from device.delivery.row import Row
-from device.delivery.session import Session
-from device.settings import DeviceSettings
-
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Outbox:
-    """Return an empty outbox."""
-    return open_outbox(tmp_path)
 
 
 def test_presence_is_retained_and_a_clean_stop_says_offline(any_broker: RunningBroker, outbox: Outbox) -> None:
@@ -152,13 +144,81 @@ def test_kinds_go_to_their_own_topics(broker: RunningBroker, outbox: Outbox) -> 
         wait_until(lambda: wanted <= {topic for topic, _ in server.heard}, "both arrive")
 
 
-def test_a_refused_login_is_said_once(broker: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
-    """A wrong password is named as the reason, and trying again is quiet."""
-    session = Session(DeviceSettings(mqtt_url=broker.url, mqtt_password="wrong"), DEVICE, STATUS, outbox, ignore)
-    session.start()
-    try:
-        wait_until(lambda: "refuses this device: Not authorized" in caplog.text, "the reason is logged")
-    finally:
-        session.stop()
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+def test_without_a_server_the_broker_confirms(broker: RunningBroker, outbox: Outbox, version: str) -> None:
+    """With `confirm = "broker"` rows go out with no server there, and leave the outbox once the broker has them."""
+    put(outbox, *range(250))
+    with serving(broker) as server, running_session(broker, outbox, confirm="broker", mqtt_version=version) as session:
+        assert session.drain(20) == 0
+        put(outbox, 250)
+        session.notify()
+        assert session.drain(20) == 0
+        wait_until(lambda: sorted(server.numbers()) == list(range(251)), "all have arrived, once")
 
-    assert caplog.text.count("trying again") == 1
+
+def test_unconfirmed_rows_stay_without_a_broker(broker: RunningBroker, outbox: Outbox) -> None:
+    """With `confirm = "broker"` nothing leaves the outbox while the broker is away."""
+    with running_session(broker, outbox, confirm="broker") as session:
+        assert session.drain(0) == 0
+        broker.kill()
+        put(outbox, 0)
+        session.notify()
+        assert session.drain(0.3) == 1
+        broker.start()
+        assert session.drain(20) == 0
+
+
+def test_a_refused_row_is_not_confirmed(
+    broker: RunningBroker, outbox: Outbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With MQTT 5 and `confirm = "broker"`, a record that the access rules forbid stays in the outbox."""
+    put(outbox, 0)
+    broker.stop()
+    rules = tmp_path / "broker" / "acl"
+    rules.write_text(rules.read_text().replace("pattern write moodwire/v1/%u/reading\n", ""))
+    broker.start()
+    with running_session(broker, outbox, confirm="broker", mqtt_version="5") as session:
+        wanted = f"does not let this device publish on {topics.topic(DEVICE, 'reading')}"
+        wait_until(lambda: wanted in caplog.text, "the device says so")
+        assert session.drain(0) == 1
+
+
+def test_a_changed_status_is_told_and_kept_over_connections(broker: RunningBroker, outbox: Outbox) -> None:
+    """Paused, renamed, with another model: the retained status says so at once, and again after a lost connection."""
+    with running_session(broker, outbox) as session:
+        with serving(broker) as server:
+            wait_until(server.states, "the device is online")
+            session.set_status(state="paused", name="Hall", labels=("ANG", "CAL"), model="other-2")
+            wait_until(lambda: server.states()[-1] == ("paused", 1), "the device is paused")
+            server.say(topics.topic(DEVICE, "status"), replace(STATUS, state="offline"), retain=True)
+            wait_until(lambda: server.states()[-1] == ("paused", 1), "a stale will is corrected to paused")
+        broker.kill()
+        broker.start()
+        with serving(broker) as server:
+            wait_until(lambda: [state for state, _ in server.states()][-1:] == ["paused"], "it is paused still")
+            payload = [payload for topic, payload in server.heard if topic == topics.topic(DEVICE, "status")][-1]
+            told = decode(payload, Status)
+            assert (told.name, told.labels, told.model) == ("Hall", ("ANG", "CAL"), "other-2")
+
+
+def test_a_stale_will_of_the_process_before_is_corrected(broker: RunningBroker, outbox: Outbox) -> None:
+    """When power came back before the broker noticed that it was gone, the late will does not hide the device."""
+    with serving(broker) as server, running_session(broker, outbox):
+        wait_until(server.states, "the device is online")
+
+        before = replace(STATUS, boot="f" * 16, state="offline", connection=3)
+        server.say(topics.topic(DEVICE, "status"), before, retain=True)
+
+        wait_until(lambda: server.states()[-1] == ("online", 1), "the device corrects it")
+
+
+def test_another_live_device_with_the_same_id_is_left_alone(broker: RunningBroker, outbox: Outbox) -> None:
+    """Two devices with one id do not answer each other's status for ever."""
+    with serving(broker) as server, running_session(broker, outbox):
+        wait_until(server.states, "the device is online")
+        server.say(topics.topic(DEVICE, "status"), replace(STATUS, boot="f" * 16, connection=9), retain=True)
+        server.online()  # comes after it, so the device has seen both when it sends
+        put(outbox, 0)
+        wait_until(server.numbers, "the reading arrives")
+
+        assert server.states() == [("online", 1), ("online", 9)]

@@ -1,4 +1,4 @@
-"""The device's connection with TLS to a real Mosquitto: trust, passwords, access rules, certificates of devices."""
+"""The device's connection to a real broker: reconnects, refusals, TLS, certificates of devices."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from brokers import ACCOUNTS, DEVICE, OTHER_DEVICE, RunningBroker, Tls, running_broker
 from certificates import Authority
-from outboxes import open_outbox
 from services import wait_until
 from sessions import STATUS, ignore, put, running_session, serving
 
 from broker import topics
+from common.backoff import Backoff
+from device.delivery import connection
 from device.delivery.outbox import Outbox
 from device.delivery.session import Session
 from device.settings import DeviceSettings
@@ -25,12 +26,6 @@ LEFT_OPEN = pytest.mark.filterwarnings(
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """Return who signs the broker's certificate."""
     return Authority(tmp_path_factory.mktemp("authority"), "Authority of the tests")
-
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Outbox:
-    """Return an empty outbox."""
-    return open_outbox(tmp_path)
 
 
 def tls(authority: Authority, *, mutual: bool) -> Tls:
@@ -60,6 +55,83 @@ def complaint(broker: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFi
     (line,) = [record.getMessage() for record in caplog.records if "trying again" in record.getMessage()]
     assert not any("connected" in record.getMessage() for record in caplog.records)
     return line
+
+
+def lost_and_back(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what the device has logged about its connection."""
+    lines = [record.getMessage() for record in caplog.records if record.name == connection.__name__]
+    return ["lost" if "trying again" in line else "back" for line in lines if "connected" in line or "trying" in line]
+
+
+def test_one_line_when_lost_and_one_when_back(
+    broker: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often the device tries while the broker is away, the log has one line for each change."""
+    caplog.set_level("INFO")
+    tries: list[float] = []
+
+    def next_s(backoff: Backoff) -> float:
+        tries.append(backoff._span_s)
+        next_span(backoff)
+        return 0.05
+
+    next_span = Backoff.next_s
+    monkeypatch.setattr(Backoff, "next_s", next_s)
+    with running_session(broker, outbox):
+        with serving(broker) as server:
+            wait_until(server.states, "the device is online")
+        broker.kill()
+        wait_until(lambda: len(tries) > 8, "the device tries again and again")
+        broker.start()
+        with serving(broker) as server:
+            wait_until(lambda: server.states()[-1:] == [("online", STATUS.connection + len(tries) + 1)], "it is back")
+
+    assert lost_and_back(caplog) == ["back", "lost", "back"]
+    assert tries[:8] == [1, 2, 4, 8, 16, 32, 60, 60], "the longest wait doubles up to a minute"
+
+
+def test_a_first_connection_that_fails_is_said_with_the_reason(
+    outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A broker that is not there is named with what the system says about it."""
+    session = Session(DeviceSettings(mqtt_url="mqtt://127.0.0.1:1"), DEVICE, STATUS, outbox, ignore)
+    session.start()
+    try:
+        wait_until(lambda: "the broker at 127.0.0.1:1 cannot be reached: Connection refused" in caplog.text, "it is")
+    finally:
+        session.stop()
+
+
+def test_a_refused_login_is_said_once(broker: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
+    """A wrong password is named as the reason, and trying again is quiet."""
+    session = Session(DeviceSettings(mqtt_url=broker.url, mqtt_password="wrong"), DEVICE, STATUS, outbox, ignore)
+    session.start()
+    try:
+        wait_until(lambda: "refuses this device: Not authorized" in caplog.text, "the reason is logged")
+    finally:
+        session.stop()
+
+    assert caplog.text.count("trying again") == 1
+
+
+def test_mqtt_5_tells_what_is_refused(broker: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
+    """A publication that the access rules forbid is named once, with the reason, and is no confirmation."""
+    with running_session(broker, outbox, mqtt_version="5") as session:
+        for _ in range(2):
+            wait_until(lambda: session._connected, "the device is connected")
+            session._publish("moodwire/v1/elsewhere/reading", b"x")
+            wait_until(lambda: not session._send_window._messages, "the broker has answered")
+
+    sentence = "does not let this device publish on moodwire/v1/elsewhere/reading: Not authorized"
+    assert caplog.text.count(sentence) == 1
+
+
+def test_what_a_device_may_not_hear_is_said(tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
+    """An account that may not read the device's topics is told which, so that nobody wonders why nothing comes."""
+    other = {"mqtt_username": "homeassistant", "mqtt_password": ACCOUNTS["homeassistant"]}
+    with running_broker(tmp_path / "broker", "amqtt") as broker, running_session(broker, outbox, **other):
+        wanted = f"does not let this device hear {topics.topic(DEVICE, 'stored')}"
+        wait_until(lambda: wanted in caplog.text, "the device says so")
 
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
