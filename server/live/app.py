@@ -1,4 +1,7 @@
-"""The live application: server-sent events of what devices hear now, over ASGI; `create_app` builds it."""
+"""The live application: readings and states of devices as server-sent events; `create_app` builds it.
+
+Errors are problem details as in REST (RFC 9457), and the same tokens, CORS origins and rate limits apply.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -30,9 +33,8 @@ from server.web.rate_limit import RateLimit
 _ALL = "/api/v1/live"
 _ONE = "/api/v1/devices/{mac}/live"
 _LIVEZ = "/livez"
-_METHODS = ["GET"]
 _STREAM_HEADERS = {"X-Accel-Buffering": "no"}
-"""nginx passes events on at once."""
+"""Tells nginx to pass events on at once."""
 _HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -42,20 +44,20 @@ _HEADERS = {
 
 
 def create_app(store: RedisStore, settings: ServerSettings, guard: Guard, broadcast: Broadcast) -> Starlette:
-    """Return the application; it serves what `broadcast` follows.
+    """Return the application; something else has to run `broadcast.follow`.
 
     Args:
-        store: Knows which devices there are.
-        settings: CORS origins and the limit of requests.
-        guard: Knows which tokens are accepted.
-        broadcast: Where the events come from.
+        store: Finds devices.
+        settings: CORS origins and the rate limit.
+        guard: Checks tokens.
+        broadcast: Delivers the events.
     """
 
     async def authorize(request: Request) -> Token:
         return await asyncio.to_thread(guard.check, request.headers.get("authorization"), "viewer")
 
-    async def is_welcome(request: Request) -> bool:
-        """Return whether the token is still accepted; while the store is away it is."""
+    async def is_authorized(request: Request) -> bool:
+        """Return whether the token is still accepted; it is while the store is away."""
         try:
             await authorize(request)
         except ProblemError:
@@ -84,7 +86,7 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard, broadc
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
             with broadcast.subscribe(device, f"{token.name} {_address(request)}") as subscriber:
-                events = broadcast.events(subscriber, device, since, lambda: is_welcome(request))
+                events = broadcast.events(subscriber, device, since, lambda: is_authorized(request))
                 response = StreamingResponse(events, headers=_STREAM_HEADERS, media_type="text/event-stream")
                 await response(scope, receive, send)
 
@@ -92,11 +94,11 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard, broadc
 
     app = Starlette(
         routes=[
-            _route(_LIVEZ, livez),
-            _route("/readyz", readyz),
-            _route("/metrics", show_metrics),
-            _route(_ALL, stream),
-            _route(_ONE, stream),
+            Route(_LIVEZ, livez),
+            Route("/readyz", readyz),
+            Route("/metrics", show_metrics),
+            _stream_route(_ALL, stream),
+            _stream_route(_ONE, stream),
         ],
         middleware=[
             Middleware(_Observer, metrics=broadcast.metrics),
@@ -146,7 +148,7 @@ class _RateLimiter:
         app = self._app
         request = Request(scope)
         try:
-            if request.url.path != _LIVEZ:  # an orchestrator must not restart a server because it is busy
+            if scope["path"] != _LIVEZ:  # an orchestrator must not restart a server because it is busy
                 await asyncio.to_thread(self._limit.check, request.headers.get("authorization"), _address(request))
         except ProblemError as error:
             app = _refuse(request, error)
@@ -154,7 +156,7 @@ class _RateLimiter:
 
 
 def _cors(origins: str) -> list[Middleware]:
-    """Return what lets pages of some origins read the events in a browser; nothing if there are none."""
+    """Return the middleware that lets pages of some origins read the events; none without origins."""
     allowed = parse_origins(origins)
     if not allowed:
         return []
@@ -162,36 +164,42 @@ def _cors(origins: str) -> list[Middleware]:
         Middleware(
             CORSMiddleware,
             allow_origins=allowed,
-            allow_methods=_METHODS,
+            allow_methods=["GET"],
             allow_headers=["Authorization", "Last-Event-ID"],
             expose_headers=["Retry-After"],
         )
     ]
 
 
-def _route(path: str, endpoint: Callable[[Request], Awaitable[ASGIApp]]) -> Route:
-    """Return a route for GET alone: Starlette adds HEAD, and the answer to that would never end here."""
+def _stream_route(path: str, endpoint: Callable[[Request], Awaitable[ASGIApp]]) -> Route:
+    """Return a route without HEAD, which Starlette adds to GET: the response to it would never end."""
     route = Route(path, endpoint)
-    route.methods = set(_METHODS)
+    route.methods = {"GET"}
     return route
 
 
 def _refuse(request: Request, error: Exception) -> Response:
-    """Return an error as a problem."""
+    """Return the response to a request that failed."""
     assert isinstance(error, ProblemError | StoreAwayError)
-    return Response(*problems.respond(error, request.url.path))
+    return Response(*problems.respond(error, _path(request)))
 
 
 def _not_found(request: Request, _error: Exception) -> Response:
-    detail = f"unknown path {request.url.path}: live events are at {_ALL} and {_ONE}, the REST API serves the rest"
+    detail = f"unknown path {_path(request)}: live events are at {_ALL} and {_ONE}, the REST API serves the rest"
     return _refuse(request, ProblemError(HTTPStatus.NOT_FOUND, detail))
 
 
 def _not_allowed(request: Request, _error: Exception) -> Response:
-    detail = f"{request.method} is not allowed on {request.url.path}: use GET"
+    detail = f"{request.method} is not allowed on {_path(request)}: use GET"
     response = _refuse(request, ProblemError(HTTPStatus.METHOD_NOT_ALLOWED, detail))
     response.headers["Allow"] = "GET"
     return response
+
+
+def _path(request: Request) -> str:
+    """Return the path; `request.url` would mix it with whatever the header Host says."""
+    path: str = request.scope["path"]
+    return path
 
 
 def _address(request: Request) -> str:
@@ -200,7 +208,7 @@ def _address(request: Request) -> str:
 
 
 def _last_event(request: Request) -> Position | None:
-    """Return the last event that a client has got.
+    """Return the position of the last event that a client has got; None for a new client.
 
     Raises:
         ProblemError: the header is no id of an event.

@@ -1,4 +1,8 @@
-"""Follows the store's live stream and delivers its events to subscribers, which can resume where they were."""
+"""Follows the store's live stream and delivers its events to subscribers.
+
+A client that was cut off resumes with the id of its last event, and misses and repeats nothing while the store keeps
+what came since.
+"""
 
 import asyncio
 import contextlib
@@ -21,6 +25,7 @@ _HEARTBEAT_S = 15.0
 _POLL_S = 0.05
 """How often the store is polled while there are subscribers."""
 _POLL_IDLE_S = 0.5
+"""The same without subscribers."""
 _RETRY_S = 2.0
 _ENTRIES_PER_POLL = 100
 _MAX_SUBSCRIBERS = 5000
@@ -35,8 +40,8 @@ class Broadcast:
     """All events for all subscribers.
 
     Args:
-        live_stream: The store's.
-        prepare: Called once when the store answers for the first time.
+        live_stream: The events in the store.
+        prepare: Called once, in a thread, when the store answers for the first time.
     """
 
     def __init__(self, live_stream: LiveStream, prepare: Callable[[], None]) -> None:
@@ -93,7 +98,7 @@ class Broadcast:
 
         Args:
             device: Id of a device.
-            client: Who it is: each client has a limited number of places.
+            client: Token and address; each pair has a limited number of connections.
 
         Raises:
             ProblemError: there are too many subscribers.
@@ -101,10 +106,10 @@ class Broadcast:
         """
         subscribers = self._started()
         if self._per_client[client] >= _MAX_PER_CLIENT:
-            detail = f"this token has {_MAX_PER_CLIENT} live connections from this address, the most: close one first"
+            detail = f"this token has {_MAX_PER_CLIENT} live connections from this address, the limit: close one first"
             raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, detail, _FULL_RETRY_S)
         if len(subscribers) >= _MAX_SUBSCRIBERS:
-            detail = f"there are {_MAX_SUBSCRIBERS} live connections, the most: try again later"
+            detail = f"there are {_MAX_SUBSCRIBERS} live connections, the limit: try again later"
             raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, _FULL_RETRY_S)
         self._per_client[client] += 1
         subscriber = subscribers.add(device)
@@ -121,7 +126,7 @@ class Broadcast:
         subscriber: Subscriber,
         device: str | None,
         since: Position | None,
-        is_welcome: Callable[[], Awaitable[bool]],
+        is_authorized: Callable[[], Awaitable[bool]],
     ) -> AsyncIterator[bytes]:
         """Yield the stream of a subscriber: missed events, then what comes, and heartbeats in silence.
 
@@ -129,7 +134,7 @@ class Broadcast:
             subscriber: Of this broadcast.
             device: The device that it is subscribed to; None for all.
             since: Last event that the client has got; None to begin now.
-            is_welcome: Whether the client's token is still accepted; asked with each heartbeat.
+            is_authorized: Tells whether the client's token is still accepted; called at each heartbeat.
         """
         yield _HELLO
         if since is not None:
@@ -142,7 +147,7 @@ class Broadcast:
         check_at_s = time.monotonic() + _HEARTBEAT_S
         while (chunk := await subscriber.take(_HEARTBEAT_S)) is not None:
             if time.monotonic() >= check_at_s:
-                if not await is_welcome():
+                if not await is_authorized():
                     subscriber.end(Reason.TOKEN)
                     return
                 check_at_s = time.monotonic() + _HEARTBEAT_S
@@ -162,7 +167,7 @@ class Broadcast:
                 return
 
     async def _missed(self, since: Position, upto: Position, device: str | None) -> AsyncIterator[bytes]:
-        """Yield what a client has missed between two places, after `missed` if the store keeps only some of it."""
+        """Yield the events between two positions, after an event `missed` if the store may have dropped some."""
         start = await asyncio.to_thread(self._live_stream.start)
         if since.entry != upto.entry and (start is None or start > since):
             yield b'event: missed\ndata: {"after":"%s"}\n\n' % str(since).encode()

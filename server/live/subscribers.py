@@ -1,4 +1,4 @@
-"""Who follows the live events, and what waits for each of them; all in one event loop."""
+"""Subscribers to live events and their queues; all in one event loop."""
 
 import asyncio
 from collections import defaultdict, deque
@@ -20,7 +20,7 @@ class Subscriber:
     """The queue of one client.
 
     Args:
-        position: Place in the live stream; later events are queued.
+        position: In the live stream; later events are queued.
     """
 
     def __init__(self, position: Position) -> None:
@@ -70,7 +70,7 @@ class Subscribers:
     """All subscribers, each to one device or to all devices.
 
     Args:
-        position: Place in the live stream up to which everything is published.
+        position: In the live stream; everything up to it is published.
     """
 
     def __init__(self, position: Position) -> None:

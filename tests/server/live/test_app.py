@@ -55,7 +55,9 @@ def test_the_rate_limit_counts_each_token_alone(open_server: Server) -> None:
     assert "more than 12 requests a minute" in refused.json()["detail"]
     assert 1 <= int(refused.headers["Retry-After"]) <= 5
     assert requests.get(f"{open_server.url}/readyz", headers=bearer(OPERATOR), timeout=10).ok
+    assert open_server.get("/readyz", Host="x/livez?").status_code == 429
     assert open_server.get("/livez").json() == {"status": "alive"}
+    assert requests.head(f"{open_server.url}/livez", timeout=10).ok
 
 
 def test_connections_are_limited_for_each_client_and_in_all(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
