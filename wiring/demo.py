@@ -20,6 +20,8 @@ import broker.embedded
 import server.store.embedded
 from broker.topics import mac_address
 from common.notice import NOTICE
+from device.audio import input_devices, portaudio
+from device.audio.source import SourceError
 from device.system import identity
 from server.errors import UnusableError
 from wiring.children import Child, Children
@@ -86,7 +88,9 @@ class _Plan:
         self.device = identity.device_id("hardware", self.folder / "device")
         self._keys = Keys(self.folder / "secrets")
         self._keys.add_device(self.device)
-        if not settings.mic and not Path(settings.wav).exists():
+        if settings.mic:
+            _check_microphone()
+        elif not Path(settings.wav).exists():
             raise DemoError(f"no file or folder {settings.wav!r} to play; name another: WAV=…")
         self._check_ports()
         self.api = f"http://{HOST}:{settings.api_port}"
@@ -106,9 +110,15 @@ moodwire is ready after {after_s:.1f} s: device {mac_address(self.device)} {sour
 
   Dashboard  {self.dashboard}/login?key={self._keys.value("dashboard-key")}
   REST API   {self.api}/api/v1/docs
-  try        curl -H 'Authorization: Bearer {token}' {self.api}/api/v1/devices
-  live       curl -N -H 'Authorization: Bearer {token}' {self.live}/api/v1/live
   Data       {self.folder} (logs in {self.folder / "logs"})
+
+Ask it from another terminal; README.md has more of these:
+
+  export TOKEN={token}
+  export DEVICE={mac_address(self.device)} API={self.api}/api/v1
+  curl -H "Authorization: Bearer $TOKEN" "$API/devices"
+  curl -H "Authorization: Bearer $TOKEN" "$API/devices/$DEVICE?step=1m"
+  curl -N -H "Authorization: Bearer $TOKEN" {self.live}/api/v1/live
 
 {end}"""
 
@@ -193,12 +203,27 @@ moodwire is ready after {after_s:.1f} s: device {mac_address(self.device)} {sour
         ]
 
     def _room(self, name: str, words: list[str], settings: dict[str, str]) -> Child:
-        return self._child(name, name, [sys.executable, "-m", "moodwire", *words], settings)
+        # -P keeps the current folder out of the import path: a `server.py` or `moodwire/` there is not ours.
+        return self._child(name, name, [sys.executable, "-P", "-m", "moodwire", *words], settings)
 
     def _child(self, name: str, label: str, argv: list[str], settings: dict[str, str] | None = None) -> Child:
         environment = {f"MOODWIRE_{key}": value for key, value in (settings or {}).items()}
         log = self.folder / "logs" / f"{name.lower().replace(' ', '-')}.log"
         return Child(name=name, label=label, argv=argv, environment=environment, log=log)
+
+
+def _check_microphone() -> None:
+    """Look for a microphone before anything starts.
+
+    Raises:
+        DemoError: there is none to listen to.
+    """
+    try:
+        sounddevice = portaudio.load()
+        input_devices.choose("", portaudio.list_inputs(sounddevice), portaudio.default_index(sounddevice))
+    except SourceError as error:
+        reason = str(error).partition(";")[0]
+        raise DemoError(f"MIC=1: {reason}; mend that, or play recordings: make demo WAV=my-recordings") from error
 
 
 def _wait_ready(plan: _Plan, children: Children, stop: threading.Event) -> bool:

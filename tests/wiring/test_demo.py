@@ -4,6 +4,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,14 +98,60 @@ def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
 
 
 def test_without_a_microphone_the_demo_says_so_and_ends(tmp_path: Path) -> None:
-    """MIC=1 on a machine that has none ends with the device's own sentence."""
+    """MIC=1 on a machine that has none ends with a sentence in make's words, before anything starts."""
     with Demo(tmp_path, mic="true") as demo:
         code = demo.process.wait(60)
 
     if "moodwire is ready" in demo.log:
         pytest.skip("this machine has a microphone")
-    assert code == 1
-    assert re.search(r"device cannot run: .*(no microphone found|PortAudio is missing|no default microphone)", demo.log)
+    assert code == 2
+    assert re.search(
+        r"^MIC=1: (no microphone found|PortAudio is missing|no default microphone).*WAV=", demo.log, re.MULTILINE
+    )
+    assert "started" not in demo.log
+
+
+def test_files_where_the_demo_is_started_are_not_taken_for_ours(tmp_path: Path) -> None:
+    """A folder `moodwire/` and a file `server.py` in the current folder are somebody else's."""
+    (tmp_path / "moodwire").mkdir()
+    (tmp_path / "moodwire" / "__init__.py").touch()
+    for name in ("server", "device", "broker", "redis"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not ours')")
+
+    ports = {f"--{name}-port": str(free_port()) for name in ("api", "live", "dashboard", "mqtt")}
+    settings = [word for pair in ports.items() for word in pair]
+    command = Path(sys.executable).with_name("moodwire")
+    clips = Path(__file__).parents[2] / "samples"
+
+    ended = subprocess.run(
+        [command, "demo", "--for-s", "6", "--wav", clips, "--data-dir", "data", *settings],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_what_the_demo_prints_to_try_works(tmp_path: Path) -> None:
+    """Each command that the welcome shows answers with data when it is pasted into a shell."""
+    with Demo(tmp_path) as demo:
+        demo.says("moodwire is ready")
+        wait_until(lambda: _readings(demo) > 0, "there are readings")
+        lines = [line.strip() for line in demo.log.splitlines() if line.startswith("  ")]
+        exports = [line for line in lines if line.startswith("export ")]
+        curls = [line for line in lines if line.startswith("curl ") and " -N " not in line]
+        ended = [
+            subprocess.run(
+                ["sh", "-c", "; ".join([*exports, f"{line} -fsS"])], capture_output=True, timeout=60, check=False
+            )
+            for line in curls
+        ]
+
+    assert len(curls) == 2
+    assert all(one.returncode == 0 and b"mac_address" in one.stdout for one in ended), ended
 
 
 def test_secrets_are_made_once_and_kept_from_others(tmp_path: Path) -> None:
