@@ -143,12 +143,8 @@ def test_what_the_demo_prints_to_try_works(tmp_path: Path) -> None:
         lines = [line.strip() for line in demo.log.splitlines() if line.startswith("  ")]
         exports = [line for line in lines if line.startswith("export ")]
         curls = [line for line in lines if line.startswith("curl ") and " -N " not in line]
-        ended = [
-            subprocess.run(
-                ["sh", "-c", "; ".join([*exports, f"{line} -fsS"])], capture_output=True, timeout=60, check=False
-            )
-            for line in curls
-        ]
+        scripts = ["; ".join([*exports, f"{line} -fsS"]) for line in curls]
+        ended = [subprocess.run(["sh", "-c", one], capture_output=True, timeout=60, check=False) for one in scripts]
 
     assert len(curls) == 2
     assert all(one.returncode == 0 and b"mac_address" in one.stdout for one in ended), ended
