@@ -31,14 +31,14 @@ _DOCS = f"{PREFIX}/swagger"
 _DESCRIPTION = f"""{NOTICE}
 
 Each request carries a token, `Authorization: Bearer …` (the button *Authorize* sets it here): a viewer's may read, an
-operator's may also delete and command. Times that are asked for are RFC 3339 or Unix seconds; errors are
-`application/problem+json` (RFC 9457). Live events come from a process of their own, `moodwire server live`, as
+operator's may also delete and command. Write times in RFC 3339 or Unix seconds; errors are
+`application/problem+json` (RFC 9457). `moodwire server live` serves live events on a port of its own, as
 `/api/v1/live` and `/api/v1/devices/{{mac}}/live`.
 """
 
 
 def create_app(store: RedisStore, settings: ServerSettings, guard: Guard) -> Flask:
-    """Return the application over a store; nothing is asked of the store before the first request."""
+    """Return the application over a store; it does not read the store before the first request."""
     app = OpenAPI(
         __name__,
         info=Info(title="moodwire", version=importlib.metadata.version("moodwire"), description=_DESCRIPTION),
@@ -48,15 +48,15 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard) -> Fla
         validation_error_callback=invalid_request,
         doc_prefix=PREFIX,
     )
-    app.json.sort_keys = False  # type: ignore[attr-defined] # as written, which reads better
+    app.json.sort_keys = False  # type: ignore[attr-defined] # in the order of the code
     for routes in (device_routes, plot_routes, command_routes):
         app.register_api(routes.blueprint)
-    http_headers.deliver_well(app, _DOCS)  # first, so that it sees answers last
+    http_headers.add_headers(app, _DOCS)  # first, since Flask runs these functions in reverse order
 
     @app.after_request
-    def let_documentation_be_kept(response: Response) -> Response:
+    def revalidate_document(response: Response) -> Response:
         if request.path == f"{PREFIX}/openapi.json":
-            response.headers["Cache-Control"] = "no-cache"
+            response.headers["Cache-Control"] = "no-cache"  # public: it needs no token
         return response
 
     add_error_handlers(app)
@@ -67,7 +67,7 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard) -> Fla
 
     Services(store, settings, guard, Metrics(app, store)).attach(app)
     app.register_blueprint(health_routes.blueprint)
-    layout_guard.add_check(app, store)
+    layout_guard.add_layout_guard(app, store)
     add_cors(app, settings.cors_origins)
     add_limits(app, guard, settings.requests_per_minute)
     return app

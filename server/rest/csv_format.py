@@ -1,4 +1,4 @@
-"""Answers as tables: which requests want CSV, and how it is written (RFC 4180)."""
+"""CSV: which requests want it, and how it is written (RFC 4180)."""
 
 import csv
 import io
@@ -10,20 +10,20 @@ from flask import Request, Response
 _JSON, _CSV = "application/json", "text/csv"
 
 
-def wants_csv(request: Request, form: Literal["", "json", "csv"]) -> bool:
-    """Return whether a request is to be answered as CSV: as `format` says, else as its Accept header prefers."""
-    if form:
-        return form == "csv"
+def wants_csv(request: Request, chosen: Literal["", "json", "csv"]) -> bool:
+    """Return whether to answer in CSV: as the parameter `format` says, else as the Accept header prefers."""
+    if chosen:
+        return chosen == "csv"
     return request.accept_mimetypes.best_match([_JSON, _CSV], _JSON) == _CSV
 
 
-def table(name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
-    """Return rows as CSV with a header line; None becomes an empty field.
+def respond_csv(name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
+    """Return rows as a CSV file with a header line; None becomes an empty field.
 
     Args:
-        name: Of the file that a browser saves.
+        name: Of the file, without its ending.
         header: Names of the columns.
-        rows: Of the header's length.
+        rows: As long as the header.
     """
     text = io.StringIO()
     writer = csv.writer(text)  # its defaults are RFC 4180: CRLF, and quotes where they are needed

@@ -22,7 +22,7 @@ audit = logging.getLogger("moodwire.audit")
 
 _DEVICES_PER_READ = 1000
 _META_S = 3600
-"""How long a client may keep names and colours; they change with the server's version."""
+"""How long a client may keep names and colours, which change with the server's version."""
 
 
 @blueprint.get("/devices", tags=openapi.DEVICES, responses={200: responses.Devices}, openapi_extensions=openapi.VIEWER)
@@ -68,7 +68,7 @@ def single_device(path: params.DevicePath, query: params.SeriesParams) -> Respon
     step_ms = time_range.parse_step(query.step, range_, raw_is_kept=lookup().raw_is_kept(range_))
     grid = series.grid(services().store, device.id, range_, step_ms)
     if csv_format.wants_csv(request, query.format):
-        response = csv_format.table(device.id, *device_bodies.series_table(device, grid))
+        response = csv_format.respond_csv(device.id, *device_bodies.series_table(device, grid))
     else:
         spans = lookup().spans(device, grid)
         response = respond(device_bodies.single_device(device, grid, _boots(device.id, grid.range), spans))
@@ -113,10 +113,10 @@ def events(path: params.DevicePath, query: params.EventsParams) -> Response:
     """Events: when a device came, went, was paused, changed its model or was erased; page by page."""
     device = lookup().find(path.mac)
     range_ = time_range.parse_range(query.start, query.end, Range(0, lookup().end_of_records(device) + 1))
-    page, token = event_pages.page(services().store, device, range_, query.page_token, query.page_size)
+    page, token = event_pages.read(services().store, device, range_, query.page_token, query.page_size)
     if csv_format.wants_csv(request, query.format):
         rows = [(event.at, event.kind, event.model, event.previous_model) for event in page]
-        response = csv_format.table(f"{device.id}-events", list(responses.Event.model_fields), rows)
+        response = csv_format.respond_csv(f"{device.id}-events", list(responses.Event.model_fields), rows)
     else:
         body = responses.Events(
             mac_address=topics.mac_address(device.id),
@@ -149,12 +149,12 @@ def meta() -> Response:
         spans={kind: responses.SpanName(name=style.name, colour=style.colour) for kind, style in palette.SPANS.items()},
         notice=NOTICE,
     )
-    return http_headers.lasting(respond(body), _META_S)
+    return http_headers.cache_for(respond(body), _META_S)
 
 
 def _cacheable(response: Response, inside: Range) -> Response:
     """Let a client keep a response about the past."""
-    return http_headers.revalidated(response) if lookup().is_past(inside) else response
+    return http_headers.revalidate(response) if lookup().is_past(inside) else response
 
 
 def _link_next(response: Response, token: str) -> Response:

@@ -1,4 +1,4 @@
-"""Whether the store's data has the layout of this version; REST answers nothing from another one."""
+"""Refuses requests while the store's data has another layout than this version reads."""
 
 import time
 from http import HTTPStatus
@@ -12,28 +12,28 @@ from server.store.redis_store import RedisStore
 _FRESH_S = 2.0
 """How soon a store with another layout is noticed."""
 _WITHOUT_STORE = ("/livez", "/readyz")
-"""The second says itself what is wrong."""
+"""`/readyz` names the layout itself."""
 
 
-def add_check(app: Flask, store: RedisStore) -> None:
-    """Answer 503 as long as the store's data has another layout than ours."""
-    wrong = ""
-    again_s = 0.0
+def add_layout_guard(app: Flask, store: RedisStore) -> None:
+    """Answer 503 as long as the store's data has another layout than this version's."""
+    problem = ""
+    check_again_s = 0.0
 
     @app.before_request
-    def look() -> None:
-        nonlocal wrong, again_s
+    def check_layout() -> None:
+        nonlocal problem, check_again_s
         if request.path in _WITHOUT_STORE:
             return
-        if time.monotonic() >= again_s:
-            again_s = time.monotonic() + _FRESH_S
+        if time.monotonic() >= check_again_s:
+            check_again_s = time.monotonic() + _FRESH_S
             try:
                 layout.check(store.execute)
             except UnusableError as error:
-                wrong = str(error)
+                problem = str(error)
             except StoreAwayError:
-                pass  # what needs the store says so
+                pass  # a route that needs the store answers 503 itself
             else:
-                wrong = ""
-        if wrong:
-            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, wrong)
+                problem = ""
+        if problem:
+            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, problem)

@@ -1,4 +1,4 @@
-"""What OpenAPI says of the routes beside their parameters and bodies: headings, roles, problems and pictures."""
+"""What OpenAPI says of the routes beside their parameters and bodies: headings, roles, problems and plots."""
 
 from http import HTTPStatus
 from typing import Any
@@ -16,7 +16,7 @@ DELETE = [Tag(name="Delete")]
 VIEWER, OPERATOR = {"x-required-role": "viewer"}, {"x-required-role": "operator"}
 """Extensions that name the role which a route requires; `blueprint` checks it."""
 IMAGES: dict[str, Any] = {
-    "description": "the picture",
+    "description": "the plot",
     "content": {
         "image/png": {"schema": {"type": "string", "format": "binary"}},
         "image/svg+xml": {"schema": {"type": "string"}},
@@ -39,7 +39,7 @@ def problems() -> dict[Any, Any]:
     schema = {"$ref": f"{OPENAPI3_REF_PREFIX}/{responses.Problem.__name__}"}
     return {
         status: {
-            "description": f"{status.phrase}; `detail` says in one sentence what to do",
+            "description": f"{status.phrase}; `detail` says what to do",
             "content": {"application/problem+json": {"schema": schema}},
         }
         for status in _PROBLEMS

@@ -1,4 +1,4 @@
-"""What requests may ask for: the parameters of the routes, as the framework checks and documents them."""
+"""Parameters of the routes, as flask-openapi3 checks and documents them."""
 
 from typing import Annotated, Literal
 
@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker.topics import CommandName
 
-PLOTS = ("timeline", "histogram", "mean")
 FORMS = ("png", "svg")
 _TIME = "RFC 3339 or Unix seconds"
 
@@ -18,25 +17,25 @@ class DevicePath(BaseModel):
         str,
         Field(
             description="aa:bb:cc:dd:ee:ff or aabbccddeeff",
-            # Checked by `broker.topics`, whose sentence is better.
+            # Not checked here: the sentence of `broker.topics` is better.
             json_schema_extra={"pattern": "^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$|^[0-9A-Fa-f]{12}$"},
         ),
     ]
 
 
 class StrictParams(BaseModel):
-    """No parameter that nobody knows: a misspelt one would silently be another question."""
+    """Refuses unknown parameters; ignoring a misspelt one would answer another question."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class DevicesParams(StrictParams):
-    """Which of the devices."""
+    """Which page of the devices."""
 
-    page_size: Annotated[int, Field(ge=1, le=1000, description="devices in one answer")] = 100
-    page_token: Annotated[
-        str, Field(pattern="^([0-9a-f]{12})?$", description="next_page_token of the answer before")
-    ] = ""
+    page_size: Annotated[int, Field(ge=1, le=1000, description="devices per page")] = 100
+    page_token: Annotated[str, Field(pattern="^([0-9a-f]{12})?$", description="next_page_token of the page before")] = (
+        ""
+    )
 
 
 class RangeParams(StrictParams):
@@ -47,17 +46,17 @@ class RangeParams(StrictParams):
 
 
 class FormatParams(StrictParams):
-    """As what to answer."""
+    """Content type of the response."""
 
     format: Annotated[
-        Literal["", "json", "csv"], Field(description="left out, the Accept header decides, and else JSON it is")
+        Literal["", "json", "csv"], Field(description="default: as the Accept header prefers, else JSON")
     ] = ""
 
 
 class StepParams(RangeParams):
     """A range of time in steps."""
 
-    step: Annotated[str, Field(description="like 10s, 1m, 1h; left out, the server picks one")] = ""
+    step: Annotated[str, Field(description="like 10s, 1m, 1h; default: the server picks one")] = ""
 
 
 class SeriesParams(StepParams, FormatParams):
@@ -65,16 +64,16 @@ class SeriesParams(StepParams, FormatParams):
 
 
 class EventsParams(RangeParams, FormatParams):
-    """Which of a device's events."""
+    """Which page of a device's events."""
 
-    page_size: Annotated[int, Field(ge=1, le=1000, description="events in one answer")] = 100
+    page_size: Annotated[int, Field(ge=1, le=1000, description="events per page")] = 100
     page_token: Annotated[
-        str, Field(pattern=r"^([0-9]{1,15}-[0-9]{1,9})?$", description="next_page_token of the answer before")
+        str, Field(pattern=r"^([0-9]{1,15}-[0-9]{1,9})?$", description="next_page_token of the page before")
     ] = ""
 
 
 class PlotPath(DevicePath):
-    """One picture of one device."""
+    """One plot of one device."""
 
     plot: Annotated[
         str,
@@ -84,25 +83,25 @@ class PlotPath(DevicePath):
 
 
 class PlotParams(StepParams):
-    """What a picture shows, and in which zone's time."""
+    """What a plot shows, and in which time zone."""
 
     tz: Annotated[str, Field(description="time zone of the axis: UTC, or Area/City like Europe/Berlin")] = "UTC"
 
 
 class ConfirmParams(StrictParams):
-    """That everything is meant."""
+    """A confirmation that all devices are meant."""
 
     confirm: Annotated[str, Field(description="must be `all`")] = ""
 
 
 class CommandPath(DevicePath):
-    """One command that was given to one device."""
+    """One command to one device."""
 
-    transaction: Annotated[str, Field(description="`transaction` of the answer to the command")]
+    transaction: Annotated[str, Field(description="`transaction` of the response to the command")]
 
 
 class CommandBody(StrictParams):
-    """What a device shall do."""
+    """A command to a device."""
 
     model_config = ConfigDict(strict=True)
 

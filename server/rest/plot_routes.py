@@ -47,12 +47,12 @@ def plot(path: params.PlotPath, query: params.PlotParams) -> Response:
     device, zone = lookup().find(path.mac), _zone(query.tz)
     draw = prepare(device, query, zone)
     etag = _etag(form, draw)
-    if http_headers.is_known(etag):
-        return http_headers.not_changed(etag)  # without drawing, which is what takes the time
+    if http_headers.client_has(etag):
+        return http_headers.not_modified(etag)  # without drawing, which is what takes the time
     image = _painter.submit(lambda: plots.render(draw(), form)).result()
     response = Response(image, mimetype="image/png" if form == "png" else "image/svg+xml")
     response.set_etag(etag, weak=True)
-    return http_headers.revalidated(response)
+    return http_headers.revalidate(response)
 
 
 def _timeline(device: Device, query: params.PlotParams, zone: tzinfo) -> _Draw:

@@ -1,4 +1,4 @@
-"""The three plots, drawn by matplotlib without a display: confidence over time, its histogram, and its means."""
+"""The three plots, drawn by matplotlib without a display: confidence over time, its histogram, its means."""
 
 import io
 from datetime import datetime, tzinfo
@@ -19,7 +19,7 @@ from server.store.keys import DAY_MS
 
 Form = Literal["png", "svg"]
 POINTS = 300
-"""On a timeline; more of them are no longer seen as lines."""
+"""Most steps on a timeline; with more the lines cannot be told apart."""
 
 _SIZE_INCHES = (10.0, 5.0)
 _DPI = 120
@@ -30,39 +30,39 @@ mpl.rcParams.update(
     {
         "font.size": 11,
         "svg.hashsalt": "moodwire",  # the same plot has the same bytes
-        "text.parse_math": False,  # a dollar sign in a device's name is no formula
+        "text.parse_math": False,  # a dollar sign in a device's name begins no formula
     }
 )
 
 
-def timeline(name: str, grid: Grid, spans: list[Span], asked: Range, zone: tzinfo) -> Figure:
-    """Return a line of mean confidence over time for each emotion, with gaps, and what explains these as shades."""
-    figure, axes = _figure(name, "Confidence over time", asked, zone)
+def timeline(name: str, grid: Grid, spans: list[Span], range_: Range, zone: tzinfo) -> Figure:
+    """Return mean confidence over time: a line for each emotion, gaps without readings, spans as shades."""
+    figure, axes = _figure_with_axes(name, "Confidence over time", range_, zone)
     days = (grid.timestamps + grid.step_ms / 2) / DAY_MS  # matplotlib counts days since 1970
     for place, (label, means) in enumerate(grid.means.items()):
         shown = emotion(label, place)
         axes.plot(days, means, color=shown.colour, label=shown.name, linewidth=1.6, solid_capstyle="round")
-        alone = _alone(np.isnan(means))
-        axes.plot(days[alone], means[alone], "o", color=shown.colour, markersize=3)
+        isolated = _isolated(np.isnan(means))
+        axes.plot(days[isolated], means[isolated], "o", color=shown.colour, markersize=3)
     if grid.timestamps.size:
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=6, frameon=False)
     else:
-        _say_nothing(axes)
+        _note_no_readings(axes)
     _shade(figure, axes, spans)
     ticks = AutoDateLocator(tz=zone)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(ticks)
     words = ConciseDateFormatter(ticks, tz=zone, show_offset=False)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(words)
-    axes.set_xlim(asked.start / DAY_MS, asked.end / DAY_MS)
-    axes.set_xlabel(f"Time ({_zone_name(asked, zone)})")
-    axes.set_ylabel(f"Mean confidence per {_length(grid.step_ms)}")
+    axes.set_xlim(range_.start / DAY_MS, range_.end / DAY_MS)
+    axes.set_xlabel(f"Time ({_zone_name(range_, zone)})")
+    axes.set_ylabel(f"Mean confidence per {_step_words(grid.step_ms)}")
     axes.set_ylim(0, 1)
     axes.grid(axis="y", color=_LINES, linewidth=0.8)
     return figure
 
 
 def _shade(figure: Figure, axes: Axes, spans: list[Span]) -> None:
-    """Draw spans behind the lines, and a legend of the kinds that there are."""
+    """Draw spans behind the lines, and a legend of their kinds."""
     shades = []
     for kind, style in SPANS.items():
         stretches = [(span.start / DAY_MS, (span.end - span.start) / DAY_MS) for span in spans if span.kind == kind]
@@ -75,16 +75,16 @@ def _shade(figure: Figure, axes: Axes, spans: list[Span]) -> None:
 
 
 def histogram(name: str, result: Summary, zone: tzinfo) -> Figure:
-    """Return how often each emotion was given which confidence, over all readings, one panel for each emotion."""
+    """Return the histogram of confidence over all readings, a panel for each emotion."""
     labels = sorted(result.labels)
     if not result.readings:
-        return _nothing(*_figure(name, "Histogram of confidence", result.range, zone))
-    figure = _page(name, "Histogram of confidence", result.range, zone)
+        return _no_readings(*_figure_with_axes(name, "Histogram of confidence", result.range, zone))
+    figure = _titled_figure(name, "Histogram of confidence", result.range, zone)
     columns = min(len(labels), 3)
     panels = figure.subplots(-(-len(labels) // columns), columns, sharex=True, sharey=True, squeeze=False)
     edges = np.arange(BINS + 1) / BINS
     for place, axes in enumerate(panels.flat):
-        _quiet(axes)
+        _strip(axes)
         if place >= len(labels):
             axes.set_visible(False)
             continue
@@ -107,11 +107,11 @@ def histogram(name: str, result: Summary, zone: tzinfo) -> Figure:
 
 
 def mean(name: str, result: Summary, zone: tzinfo) -> Figure:
-    """Return the mean confidence of each emotion where it was the strongest, and over all of these."""
-    figure, axes = _figure(name, "Mean confidence where strongest", result.range, zone)
+    """Return the mean confidence of each emotion over the readings that it won, and over all these."""
+    figure, axes = _figure_with_axes(name, "Mean confidence where strongest", result.range, zone)
     figure.subplots_adjust(top=0.87, bottom=0.1)  # there is no legend
     if not result.count:
-        return _nothing(figure, axes)
+        return _no_readings(figure, axes)
     names, values, colours, counts = [], [], [], []
     for place, label in enumerate(sorted(result.labels)):
         tally, shown = result.labels[label], emotion(label, place)
@@ -147,26 +147,26 @@ def render(figure: Figure, form: Form) -> bytes:
     return out.getvalue()
 
 
-def _figure(name: str, what: str, asked: Range, zone: tzinfo) -> tuple[Figure, Axes]:
-    figure = _page(name, what, asked, zone)
+def _figure_with_axes(name: str, what: str, range_: Range, zone: tzinfo) -> tuple[Figure, Axes]:
+    figure = _titled_figure(name, what, range_, zone)
     axes = figure.subplots()
-    _quiet(axes)
+    _strip(axes)
     return figure, axes
 
 
-def _page(name: str, what: str, asked: Range, zone: tzinfo) -> Figure:
-    """Return a figure with a title and fixed margins; letting matplotlib find them takes longer than all the rest."""
+def _titled_figure(name: str, what: str, range_: Range, zone: tzinfo) -> Figure:
+    """Return a figure with a title and fixed margins; matplotlib takes longer to find margins than for all the rest."""
     figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI)
     figure.subplots_adjust(left=0.08, right=0.97, top=0.82, bottom=0.18, wspace=0.08, hspace=0.35)
-    since, until = (datetime.fromtimestamp(at / 1000, zone) for at in asked)
+    since, until = (datetime.fromtimestamp(at / 1000, zone) for at in range_)
     end = f"{until:%H:%M}" if since.date() == until.date() else f"{until:%Y-%m-%d %H:%M}"
-    text = f"{what}: {name}\n{since:%Y-%m-%d %H:%M} to {end} {_zone_name(asked, zone)}"
+    text = f"{what}: {name}\n{since:%Y-%m-%d %H:%M} to {end} {_zone_name(range_, zone)}"
     figure.suptitle(text, color=_INK, fontsize=12, y=0.97)
     return figure
 
 
-def _quiet(axes: Axes) -> None:
-    """Leave out the lines that say nothing."""
+def _strip(axes: Axes) -> None:
+    """Leave out frame and ticks, and write in the quiet colour."""
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(length=0, colors=_QUIET)
     axes.tick_params(axis="x", pad=8)  # clear of the lowest number of the other axis
@@ -176,14 +176,14 @@ def _quiet(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def _nothing(figure: Figure, axes: Axes) -> Figure:
-    """Say that there is nothing to show."""
+def _no_readings(figure: Figure, axes: Axes) -> Figure:
+    """Return an empty figure that says so."""
     axes.set_axis_off()
-    _say_nothing(axes)
+    _note_no_readings(axes)
     return figure
 
 
-def _say_nothing(axes: Axes) -> None:
+def _note_no_readings(axes: Axes) -> None:
     axes.text(
         0.5,
         0.5,
@@ -197,18 +197,18 @@ def _say_nothing(axes: Axes) -> None:
     )
 
 
-def _alone(missing: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Return where a value has no neighbour that a line could join it with."""
+def _isolated(missing: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Return which values have no neighbour, so that no line shows them."""
     around = np.pad(missing, 1, constant_values=True)
-    lonely: np.ndarray[tuple[int], np.dtype[np.bool_]] = ~missing & around[:-2] & around[2:]
-    return lonely
+    isolated: np.ndarray[tuple[int], np.dtype[np.bool_]] = ~missing & around[:-2] & around[2:]
+    return isolated
 
 
-def _zone_name(asked: Range, zone: tzinfo) -> str:
-    return datetime.fromtimestamp(asked.start / 1000, zone).tzname() or "UTC"
+def _zone_name(range_: Range, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(range_.start / 1000, zone).tzname() or "UTC"
 
 
-def _length(step_ms: int) -> str:
+def _step_words(step_ms: int) -> str:
     """Return a step in words: `10 s`, `5 min`, `2 h`, `1 day`."""
     for unit_ms, unit in ((86_400_000, "day"), (3_600_000, "h"), (60_000, "min")):
         if step_ms % unit_ms == 0:

@@ -1,4 +1,4 @@
-"""What the routes answer, as typed structures: the same that OpenAPI describes."""
+"""Response models: the bodies of the routes, as OpenAPI describes them."""
 
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, Literal
@@ -48,7 +48,7 @@ class Latest(Body):
 
 
 class Device(Body):
-    """A device as Devices and SingleDevice say it."""
+    """A device as Devices and SingleDevice show it."""
 
     mac_address: MacAddress
     name: str
@@ -70,7 +70,7 @@ class Devices(Body):
 
 
 class Boot(Body):
-    """One start of the device process."""
+    """One start of a device process."""
 
     boot: str
     first_at: Time
@@ -85,8 +85,8 @@ class Span(Body):
     kind: Annotated[
         SpanKind,
         Field(
-            description="silence: listened, heard nothing; uncertain: most readings were; missing: said to be online, "
-            "but nothing tells what it heard"
+            description="silence: it heard nobody; uncertain: most readings were; paused: someone paused it; offline: "
+            "it was not connected; missing: it was online, but no record says what it heard"
         ),
     ]
     start: Time
@@ -105,7 +105,7 @@ class SingleDevice(Device):
 
     health: Annotated[dict[str, Any] | None, Field(description="its latest report about itself")]
     boots: list[Boot]
-    duplicate_identity: Annotated[bool, Field(description="two boots overlap in time: two devices use this address")]
+    duplicate_identity: Annotated[bool, Field(description="two boots overlap in time: two devices use this id")]
     start: Time
     end: Time
     step_s: int
@@ -136,7 +136,7 @@ class LabelSummary(Body):
 class Overall(Body):
     """All emotions over a range."""
 
-    mean_confidence: Annotated[Ratio | None, Field(description="of the winners")]
+    mean_confidence: Annotated[Ratio | None, Field(description="mean score of the winning emotion")]
     count: int
 
 
@@ -148,7 +148,7 @@ class Uncertain(Body):
 
 
 class Completeness(Body):
-    """How much of what was sent in a range has arrived."""
+    """How many of the records of a range have arrived."""
 
     received: int
     missing: int
@@ -169,7 +169,7 @@ class Summary(Body):
 
 
 class Event(Body):
-    """Something that happened to a device."""
+    """A change of a device's state or model, or an erasure."""
 
     at: Time
     kind: Annotated[
@@ -177,7 +177,7 @@ class Event(Body):
         Field(description="its new state; model: only the model changed; erased: all older data was deleted"),
     ]
     model: Annotated[str | None, Field(description="from then on; null when erased")]
-    previous_model: Annotated[str | None, Field(description="if it changed at this moment")]
+    previous_model: Annotated[str | None, Field(description="if it changed with this event")]
 
 
 class Events(Body):
@@ -193,7 +193,7 @@ class Events(Body):
 
 
 class Receipt(Body):
-    """An erasure that has happened."""
+    """The receipt of an erasure."""
 
     receipt: Annotated[str, Field(description="number of the command that tells the device; the audit log has it too")]
     mac_address: MacAddress
@@ -211,17 +211,17 @@ class Receipts(Body):
 class Command(Body):
     """A command, and what became of it."""
 
-    transaction: Annotated[str, Field(description="asks after it, and names it in the logs")]
+    transaction: Annotated[str, Field(description="names the command, here and in the logs")]
     mac_address: MacAddress
     command: CommandName
     status: Annotated[
         CommandStatus,
-        Field(description="ok, error: so the device says; expired: too late for it to be sent or answered"),
+        Field(description="pending: not answered yet; ok, error: the device's answer; expired: not answered in time"),
     ]
-    error: Annotated[str | None, Field(description="one sentence if it failed or expired")]
+    error: Annotated[str | None, Field(description="one sentence if the command failed or expired")]
     asked_at: Time
-    expires_at: Annotated[Time, Field(description="from then on it is not sent any more")]
-    sent: Annotated[bool, Field(description="the broker has taken it while the device was online")]
+    expires_at: Annotated[Time, Field(description="after that it is not sent any more")]
+    sent: Annotated[bool, Field(description="the broker took it while the device was online")]
 
 
 class EmotionName(Body):
@@ -247,10 +247,10 @@ class Meta(Body):
 
 
 class Problem(Body):
-    """What is wrong with a request, or with the server (RFC 9457)."""
+    """Why a request failed (RFC 9457)."""
 
     type: str
     title: str
     status: int
-    detail: Annotated[str, Field(description="one sentence that says what would be right")]
+    detail: Annotated[str, Field(description="one sentence that names the value and says what to do")]
     instance: str

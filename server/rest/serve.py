@@ -1,4 +1,4 @@
-"""The REST process: waitress serves the application, and the tokens are made at the start."""
+"""Serves the REST application with waitress until it is told to stop, and makes the tokens at the start."""
 
 import contextlib
 import logging
@@ -9,6 +9,7 @@ from types import FrameType
 
 import waitress.server  # type: ignore[import-untyped]
 
+from common.outage import Outage
 from server.errors import StoreAwayError, UnusableError
 from server.rest.app import create_app
 from server.rest.blueprint import PREFIX
@@ -23,7 +24,7 @@ _THREADS = 8
 _RETRY_S = 2.0
 _MAX_HEADER_BYTES = 32_768
 _MAX_BODY_BYTES = 2**20
-"""A larger body is refused before it is read; a smaller one by the application, in a sentence."""
+"""waitress refuses a larger body unread; `web.rate_limit` refuses a smaller one with a problem."""
 
 
 def serve(store: RedisStore, settings: ServerSettings) -> None:
@@ -32,7 +33,7 @@ def serve(store: RedisStore, settings: ServerSettings) -> None:
     Raises:
         UnusableError: the address or port cannot be listened on, or the store holds data in another layout.
     """
-    with contextlib.suppress(StoreAwayError):  # it is waited for
+    with contextlib.suppress(StoreAwayError):  # `_prepare` waits for it
         layout.check(store.execute)
     guard = Guard(settings, store)
     try:
@@ -48,7 +49,7 @@ def serve(store: RedisStore, settings: ServerSettings) -> None:
     except (OSError, OverflowError, ValueError) as error:
         raise UnusableError(
             f"api_host {settings.api_host} with api_port {settings.api_port} cannot be listened on ({error}): "
-            "an address of this machine with a free port is right"
+            "set an address of this machine and a free port"
         ) from error
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
@@ -58,24 +59,24 @@ def serve(store: RedisStore, settings: ServerSettings) -> None:
 
 
 def _prepare(store: RedisStore, guard: Guard) -> None:
-    """Wait for the store and make the tokens, so that they are printed at the start and not at the first request."""
-    said = ""
+    """Wait for the store and make the tokens, so that they are printed at the start, not at the first request."""
+    store_away, other_layout = Outage(log), Outage(log)
     while True:
         try:
             layout.check(store.execute)
             guard.prepare()
-        except (StoreAwayError, UnusableError) as error:
-            what = "it does" if isinstance(error, StoreAwayError) else "that is mended"
-            if said != what:
-                log.warning("%s; requests are answered 503 until %s", error, what)
-                said = what
-            time.sleep(_RETRY_S)
+        except StoreAwayError as error:
+            store_away.begin("%s; requests are answered 503 until it does", error)
+        except UnusableError as error:
+            store_away.end("the store is back")
+            other_layout.begin("%s; requests are answered 503 until then", error)
         else:
-            if said:
-                log.info("the store is back")
+            store_away.end("the store is back")
+            other_layout.end("the store has the layout of this version")
             return
+        time.sleep(_RETRY_S)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    """Let waitress end its work."""
+    """Make waitress finish its requests and return."""
     raise SystemExit(0)
