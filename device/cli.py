@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+import threading
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -58,7 +59,8 @@ def run(settings: DeviceSettings) -> int:
         print(f"{error.filename} cannot be read ({error.strerror}); check who owns state_dir", file=sys.stderr)
         return 2
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: device.runner.stop())
+        # In a thread of its own, because a handler interrupts the main thread, which may hold a lock that `stop` needs.
+        signal.signal(number, lambda *_: threading.Thread(target=device.runner.stop, name="stop").start())
     log.info(NOTICE)
     device.session.start()
     device.health_reporter.start()

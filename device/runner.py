@@ -29,7 +29,7 @@ LONGEST_RETRY_S = 60.0
 
 @dataclass
 class Runner:
-    """Runs one device. `run` belongs to the main thread; call the rest from any.
+    """Runs one device. `run` belongs to the main thread; call the rest from any other.
 
     A command that changes what the device does closes the source, and `run` goes on with what is desired then.
     """
@@ -45,7 +45,7 @@ class Runner:
     """Takes what each window holds, for home automation; None if nobody wants it."""
 
     def __post_init__(self) -> None:
-        """Start the counts."""
+        """Start the counts at 0."""
         self._source: Source | None = None
         self._name = ""
         self._id: str | None = None
@@ -65,7 +65,7 @@ class Runner:
             source: The open source to start with; None for a device that starts paused.
 
         Raises:
-            SourceError: no more sound can come until the process starts again.
+            SourceError: no more sound can come until the process restarts.
             BundleError: the model that a command asked for has been damaged since it was installed.
             OverflowError: this boot has used up its sequence numbers.
         """
@@ -91,12 +91,12 @@ class Runner:
             self._command_thread.join()
 
     def stop(self) -> None:
-        """End `run` soon; safe in a signal handler."""
+        """End `run` soon; not for a signal handler in its thread, which may hold the lock of an event."""
         self._stopping = True
         self._interrupt()
 
     def capture_health(self) -> CaptureHealth:
-        """Return what comes in at present."""
+        """Return whether sound comes in, and what was lost so far."""
         source = self._source
         if source is None:
             paused = self.commands.desired.paused

@@ -35,7 +35,6 @@ class CaptureQueue:
     """
 
     def __init__(self) -> None:
-        # A simple queue because its `put` is safe in a signal handler that interrupts a `get`.
         self._blocks: queue.SimpleQueue[CapturedBlock | None] = queue.SimpleQueue()
         self.dropped = 0
 
@@ -56,7 +55,7 @@ class CaptureQueue:
             return None
 
     def wake(self) -> None:
-        """End a `get` that waits; safe in a signal handler."""
+        """End a `get` that waits."""
         self._blocks.put(None)
 
 

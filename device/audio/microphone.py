@@ -110,7 +110,7 @@ class Microphone:
         return None
 
     def close(self) -> None:
-        """Stop listening; safe in a signal handler, and more than once."""
+        """Stop listening; takes at most `CLOSING_S`, even if PortAudio hangs."""
         self._closed.set()
         self._queue.wake()
         self._keeper.join(CLOSING_S)

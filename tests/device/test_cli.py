@@ -1,4 +1,4 @@
-"""The running device as its operators know it: commands, restarts and signals, on real services around it."""
+"""`moodwire device run` with real services around it: commands, restarts and signals."""
 
 import json
 import shutil
@@ -163,8 +163,8 @@ def test_a_signed_model_is_switched_to_and_back_without_a_hole(world: World, tmp
     assert [boot["missing"] for boot in last["boots"]] == [0]
 
 
-def test_systemd_is_told_that_windows_flow(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It hears that the device is ready, signs of life while windows flow, and the goodbye."""
+def test_systemd_is_notified_while_windows_flow(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It receives READY, signs of life with the level, and STOPPING."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(60)

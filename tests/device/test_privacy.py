@@ -1,4 +1,4 @@
-"""No sound leaves the device's memory: everything that a real device gave away while it listened is searched for it."""
+"""No sound leaves the device's memory: whatever a listening device wrote, sent or shared is searched for it."""
 
 import ctypes.util
 import os

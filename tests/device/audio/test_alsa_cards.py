@@ -1,4 +1,4 @@
-"""Sound cards by stable ids, from a tree of files like the kernel's."""
+"""Stable ids of sound cards, from files like the kernel's."""
 
 from pathlib import Path
 

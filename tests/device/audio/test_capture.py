@@ -8,7 +8,7 @@ from device.audio.capture import QUEUE_BLOCKS, CapturedBlock, CaptureQueue, Capt
 
 
 def test_a_full_queue_drops_all_its_blocks_as_one_gap() -> None:
-    """So that a pipeline which is too slow still gets long stretches without a gap."""
+    """A pipeline that is too slow still gets long stretches without a gap."""
     captured = CaptureQueue()
     silence = np.zeros((1, 1), np.int16)
     for number in range(QUEUE_BLOCKS + 3):

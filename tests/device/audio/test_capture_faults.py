@@ -1,4 +1,4 @@
-"""Faults that samples and counts alone tell."""
+"""Constant values and losses of sound."""
 
 import numpy as np
 import pytest
@@ -31,13 +31,13 @@ def of(value: int, seconds: float) -> Samples:
     ],
 )
 def test_one_value_for_three_seconds_is_a_fault(sound: Samples, fact: str) -> None:
-    """Zeros and other values are told apart, and one other sample ends it."""
+    """Zeros are told from other values, and one different sample ends the fault."""
     assert ConstantDetector().push(sound, RATE_HZ) == fact
 
 
 @given(st.lists(st.tuples(st.integers(-1, 1), st.integers(0, 400)), max_size=6), st.integers(1, 200))
-def test_the_fact_does_not_depend_on_the_block_size(runs: list[tuple[int, int]], size: int) -> None:
-    """However the sound is cut, the same is known at its end."""
+def test_a_fault_does_not_depend_on_the_block_size(runs: list[tuple[int, int]], size: int) -> None:
+    """However the sound is cut, the state at its end is the same."""
     sound = np.repeat([value for value, _ in runs], [count for _, count in runs]).astype(np.int16)
     whole, cut = ConstantDetector(), ConstantDetector()
 
@@ -46,8 +46,8 @@ def test_the_fact_does_not_depend_on_the_block_size(runs: list[tuple[int, int]],
     assert facts[-1] == whole.push(sound, RATE_HZ)
 
 
-def test_losses_are_told_once_when_they_begin_and_once_when_they_end() -> None:
-    """However many there are between, and again for the next spell."""
+def test_a_spell_of_losses_is_logged_when_it_begins_and_when_it_ends() -> None:
+    """Losses in between are not logged, the next spell is."""
     losses = LossTracker()
 
     told = [losses.push(total, at_s) for at_s, total in enumerate([0, 2, 5, 5, 6])]

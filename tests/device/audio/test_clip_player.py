@@ -1,4 +1,4 @@
-"""Playing audio files: every format that people have, and what is said of the rest."""
+"""Audio files of all common formats are played; others are refused or skipped with a reason."""
 
 import logging
 from pathlib import Path
@@ -17,7 +17,7 @@ FLOAT = CLIP / 32_768
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
 def test_16_khz_mono_of_16_bits_or_more_is_played_sample_by_sample(tmp_path: Path, subtype: str) -> None:
-    """Formats that can hold the samples give exactly the samples."""
+    """Formats that hold the samples exactly are played exactly."""
     soundfile.write(tmp_path / "clip.wav", FLOAT, 16_000, subtype)
 
     (played,) = clip_player.load(tmp_path / "clip.wav")
@@ -26,8 +26,8 @@ def test_16_khz_mono_of_16_bits_or_more_is_played_sample_by_sample(tmp_path: Pat
     np.testing.assert_array_equal(played, CLIP)
 
 
-def test_8_bit_is_played_as_well_as_it_can_hold(tmp_path: Path) -> None:
-    """An 8-bit file is played, to within its own step of 256."""
+def test_8_bit_is_played_as_exactly_as_it_can_be(tmp_path: Path) -> None:
+    """An 8-bit file is played to within its own step of 256."""
     soundfile.write(tmp_path / "clip.wav", FLOAT, 16_000, "PCM_U8")
 
     (played,) = clip_player.load(tmp_path / "clip.wav")
@@ -69,10 +69,10 @@ def test_loud_float_is_clipped_not_wrapped(tmp_path: Path) -> None:
     assert played.tolist() == [32_767, -32_768]
 
 
-def test_what_is_there_of_a_truncated_file_is_played_and_the_log_says_so(
+def test_a_truncated_file_is_played_as_far_as_it_goes_and_the_log_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file cut short, as by a full disk, is played as far as it goes."""
+    """A full disk may have cut it short."""
     path = tmp_path / "clip.wav"
     soundfile.write(path, CLIP, 16_000)
     path.write_bytes(path.read_bytes()[: 44 + 2 * 4_000])
@@ -91,8 +91,8 @@ def test_what_is_there_of_a_truncated_file_is_played_and_the_log_says_so(
         (b"RIFF\x00\x00\x00\x00WAVE", "is not audio"),
     ],
 )
-def test_what_is_no_audio_is_refused_by_name(tmp_path: Path, content: bytes, said: str) -> None:
-    """An empty or foreign file gets one sentence that names it."""
+def test_a_file_that_is_not_audio_is_refused_by_name(tmp_path: Path, content: bytes, said: str) -> None:
+    """The error for an empty or foreign file names it."""
     path = tmp_path / "clip.wav"
     path.write_bytes(content)
 
@@ -103,7 +103,7 @@ def test_what_is_no_audio_is_refused_by_name(tmp_path: Path, content: bytes, sai
 
 
 def test_a_file_without_samples_is_refused(tmp_path: Path) -> None:
-    """A valid header with nothing behind it is said to hold no samples."""
+    """A valid header may have nothing behind it."""
     soundfile.write(tmp_path / "clip.wav", np.empty(0, np.int16), 16_000)
 
     with pytest.raises(SourceError, match="holds no samples"):
@@ -121,7 +121,7 @@ def test_samples_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
 def test_a_folder_is_played_in_the_order_of_names_and_bad_files_are_skipped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One bad file among good ones costs only itself; what is no audio by its name is not looked at."""
+    """A bad file is skipped with a warning; a file with another suffix is ignored."""
     soundfile.write(tmp_path / "b.wav", CLIP[:200], 16_000)
     soundfile.write(tmp_path / "a.flac", CLIP[:100], 16_000)
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
@@ -135,8 +135,8 @@ def test_a_folder_is_played_in_the_order_of_names_and_bad_files_are_skipped(
 
 
 @pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: None])
-def test_nothing_to_play_is_said(tmp_path: Path, make: object) -> None:
-    """An empty folder and a path that is not there are refused by name."""
+def test_a_path_without_clips_is_refused(tmp_path: Path, make: object) -> None:
+    """The error names the empty folder or missing path."""
     path = tmp_path / "clips"
     make(path)  # type: ignore[operator]
 

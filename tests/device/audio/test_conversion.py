@@ -1,4 +1,4 @@
-"""From a card's own format to 16 kHz mono."""
+"""Conversion from a card's format to 16 kHz mono."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_the_format_that_needs_least_conversion_is_chosen(
 
 
 def test_a_format_says_what_is_done_to_it() -> None:
-    """The log tells whoever reads it what the device hears."""
+    """The log shows how the sound is converted."""
     assert str(CaptureFormat(16_000, 1)) == "16000 Hz, 1 channel, int16"
     assert (
         str(CaptureFormat(48_000, 2))
@@ -44,7 +44,7 @@ def test_channels_are_mixed_by_their_mean() -> None:
 
 @pytest.mark.parametrize("size", [1, 480, 4_801])
 def test_blocks_of_any_size_are_resampled_like_the_whole(size: int) -> None:
-    """What is still missing at the end is what the resampler says that it holds back."""
+    """The samples that are missing at the end are the delay that the resampler reports."""
     sound = synthetic_clip(48_000)
     resampler = Resampler(48_000)
 

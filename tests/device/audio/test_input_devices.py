@@ -1,4 +1,4 @@
-"""Which input an index, name or id means, and which is the same again."""
+"""Which input an index, name or id means, and which one is found again."""
 
 import pytest
 from alsa_tree import AlsaTree
@@ -20,7 +20,7 @@ def offered(tree: AlsaTree, *names: str) -> list[InputDevice]:
 USB = "USB PnP Sound Device: Audio (hw:{},0)"
 
 
-def test_what_is_listed_for_people_names_every_id(tree: AlsaTree) -> None:
+def test_the_table_for_people_names_every_id(tree: AlsaTree) -> None:
     """Index, name, channels and rate come first, then the ids; outputs are not listed."""
     tree.plug_usb(1, "Device", "1-1.2", serial="A1B2")
 
@@ -74,8 +74,8 @@ def test_an_id_of_a_card_with_several_inputs_means_its_first(tree: AlsaTree) -> 
     assert choose("alsa:Array", found, default=-1).name == "Array: analogue (hw:1,0)"
 
 
-def test_without_any_microphone_the_sentence_says_what_to_do() -> None:
-    """No input at all leads to the other way of trying it; no default leads to choosing one."""
+def test_without_any_microphone_the_error_says_what_to_do() -> None:
+    """Without an input it suggests --clips, without a default one --mic."""
     with pytest.raises(SourceError, match="--clips"):
         choose("", [], default=-1)
     with pytest.raises(SourceError, match=r"choose one with --mic: 0: loopback"):
@@ -120,7 +120,7 @@ def test_twins_with_one_serial_number_are_told_apart_by_their_ports(tree: AlsaTr
         choose("usb-id:0d8c:0014:123456", found, default=-1)
 
 
-def test_what_is_no_usb_card_is_found_again_by_its_alsa_id_or_name(tree: AlsaTree) -> None:
+def test_an_input_that_is_not_on_usb_is_found_again_by_its_alsa_id_or_name(tree: AlsaTree) -> None:
     """A soldered card keeps its id when its number changes; an input made by software keeps its name."""
     soldered, software = AlsaCard(0, "Mic"), InputDevice(7, "pulse", 1, 48_000, None, 0)
     tree.solder(3, "Mic")

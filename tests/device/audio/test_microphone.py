@@ -123,16 +123,16 @@ def test_a_card_with_another_rate_is_resampled(tmp_path: Path, channels: int) ->
 
 
 @needs_portaudio
-def test_a_card_that_takes_nothing_usual_is_named(tmp_path: Path) -> None:
-    """The sentence names the microphone and what PortAudio says."""
+def test_a_card_that_takes_no_common_format_is_named(tmp_path: Path) -> None:
+    """The error names the microphone and quotes PortAudio."""
     told = listen(tmp_path, synthetic_clip(16_000), rate_hz=12_345)
 
     assert str(told["error"]).startswith("microphone 'wavmic' cannot be opened: not taken")
 
 
 @needs_portaudio
-def test_a_microphone_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """The sentence names what was asked for and what there is; no other microphone is taken instead."""
+def test_a_missing_microphone_is_named(tmp_path: Path) -> None:
+    """The error names the wanted microphone and lists those present; no other is taken instead."""
     told = listen(tmp_path, synthetic_clip(16_000), wanted="bluetooth")
 
     assert "'bluetooth' matches none of" in str(told["error"])

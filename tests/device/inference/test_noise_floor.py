@@ -7,7 +7,7 @@ from device.inference.noise_floor import NoiseFloor
 
 
 def test_snr_ignores_exact_zeros_and_is_bounded() -> None:
-    """A muted microphone does not make the room seem quiet, and no sound gives a figure that is none."""
+    """A muted microphone does not make the room seem quiet, and every SNR is 0 to 120 dB."""
     noise_floor = NoiseFloor()
     noise_floor.push(np.zeros(100))
     assert noise_floor.snr_db(np.array([0.1])) == 0, "nothing to compare yet"

@@ -106,7 +106,7 @@ def test_overlapping_windows_share_their_frames(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("first_s", [2, 5])
 def test_no_window_reaches_across_a_gap(first_s: int) -> None:
-    """What follows a gap is judged as if nothing had been heard before, only the background is still known."""
+    """What follows a gap is judged as if nothing had been heard before, only the noise floor is still known."""
     first = Block(VOICE[: first_s * 16_000], 100_000)
     second = Block(VOICE[2 * 16_000 + 5 :], 200_000, after_gap=True)
 
@@ -119,7 +119,7 @@ def test_no_window_reaches_across_a_gap(first_s: int) -> None:
     assert all(window.end_ms <= 100_000 for window in both[:before])
 
 
-def test_the_background_outlasts_a_gap() -> None:
+def test_the_noise_floor_outlasts_a_gap() -> None:
     """A hum that was heard before a gap is still known after it, when someone speaks at once and without a pause."""
     speech = windows(in_blocks(NEVER_SILENT, [1_600]), MANIFEST, CLASSIFIER.scores, GATE_DBFS)
     assert max(window.snr_db or 0 for window in speech) < 12, "nothing but the voice itself to compare"
@@ -133,7 +133,7 @@ def test_the_background_outlasts_a_gap() -> None:
 
 
 @pytest.mark.parametrize(("deviation", "gate_dbfs"), [(8, -50), (30, -50), (100, -50), (300, -35), (1_000, -28)])
-def test_snr_is_how_far_speech_stands_above_the_background(deviation: float, gate_dbfs: float) -> None:
+def test_snr_is_how_far_speech_stands_above_the_noise_floor(deviation: float, gate_dbfs: float) -> None:
     """Within 2 dB of the truth, whatever the background's level."""
     voice = np.concatenate((np.zeros(32_000, np.int16), synthetic_clip(48_000), np.zeros(32_000, np.int16)))
     noise = hiss(deviation, len(voice) / 16_000)
@@ -150,8 +150,8 @@ def test_snr_is_how_far_speech_stands_above_the_background(deviation: float, gat
     assert found[-1] == pytest.approx(level_dbfs(loud) - level_dbfs(noise), abs=2)
 
 
-def test_a_window_is_judged_as_the_classifier_judges_the_same_samples() -> None:
-    """Shared log-mel frames give each window exactly the scores of its own samples."""
+def test_a_window_has_the_scores_of_its_own_samples() -> None:
+    """Log-mel frames shared between windows do not change them."""
     found = list(windows([Block(VOICE, 0)], MANIFEST, CLASSIFIER.scores, GATE_DBFS))
 
     for number, window in enumerate(found):
@@ -179,7 +179,7 @@ def test_windows_come_each_hop_once_a_whole_one_is_heard() -> None:
     ids=["digital silence", "faint noise", "a voice far below the gate"],
 )
 def test_silence_is_not_classified(sound: Samples) -> None:
-    """Where there is no speech the model is not asked."""
+    """The classifier is not called."""
 
     def never(_frames: Frames) -> Scores:
         raise AssertionError("silence was classified")
@@ -213,7 +213,7 @@ def test_a_low_top_probability_is_uncertain() -> None:
 
 
 def test_smoothing_is_an_exponential_mean_that_silence_ends() -> None:
-    """Each window weighs half of what follows it, until silence starts anew."""
+    """Each window weighs half of what follows it, until silence restarts it."""
     smoother = Smoother()
 
     assert smoother.push(np.array([1.0, 0.0])).tolist() == [1.0, 0.0]

@@ -19,7 +19,7 @@ def voice(dbfs: float) -> Samples:
 
 
 def test_an_open_gate_closes_six_decibels_below_the_level_that_opens_it() -> None:
-    """What lies between is speech only after something louder, so that the end of a word is not cut off."""
+    """A level in between passes only after a louder one, so that the end of a word is not cut off."""
     gate = SpeechGate(-40)
 
     heard = [bool(gate.push(voice(dbfs)).speech.any()) for dbfs in (-43, -39, -43, -47, -43)]
@@ -27,7 +27,7 @@ def test_an_open_gate_closes_six_decibels_below_the_level_that_opens_it() -> Non
     assert heard == [False, True, True, False, False]
 
 
-def test_noise_that_is_loud_enough_is_no_speech() -> None:
+def test_loud_noise_is_not_speech() -> None:
     """The voice activity detector keeps a steady hiss out, once it knows it."""
     hiss = np.rint(np.random.default_rng(1).normal(0, 1_000, 160_000)).astype(np.int16)
 

@@ -1,4 +1,4 @@
-"""Which device this is, and on which machine: a card that is cloned or moved is noticed."""
+"""Identity of device and machine: a cloned or moved card is noticed."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def root(folder: Path, files: dict[str, str]) -> Path:
     ids=["Pi", "PC", "adapter", "address that was set", "bridge", "no serial", "no board", "a shared board", "nothing"],
 )
 def test_a_machine_is_known_by_its_hardware(tmp_path: Path, files: dict[str, str], facts: set[str]) -> None:
-    """What was set, made up or given to many machines does not count."""
+    """Addresses that software set, and numbers that many machines share, do not count."""
     assert machine(root(tmp_path, files)) == facts
 
 
@@ -68,7 +68,7 @@ def test_a_machine_is_known_by_its_hardware(tmp_path: Path, files: dict[str, str
     ],
 )
 def test_the_strongest_fact_that_both_have_decides(one: set[str], other: set[str], *, same: bool) -> None:
-    """Neither missing rights nor a changed adapter make another machine; where nothing can be told it is the same."""
+    """Neither missing rights nor a changed adapter makes another machine; without a common fact it is the same."""
     assert same_machine(Machine(one), Machine(other)) is same
     assert same_machine(Machine(other), Machine(one)) is same
 
@@ -96,14 +96,14 @@ def test_a_cloned_random_identity_is_replaced(tmp_path: Path, caplog: pytest.Log
 
 @pytest.mark.parametrize("left", ["", "02ab\n"])
 def test_half_an_identity_is_none(tmp_path: Path, left: str) -> None:
-    """What a power loss left of the file is not taken for an id."""
+    """A file that a power loss cut short is not taken for an id."""
     (tmp_path / "device-id").write_text(left)
 
     assert len(device_id("random", tmp_path, root(tmp_path / "pi", PI))) == 12
 
 
 def test_an_identity_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    """A device that is another one after each start helps nobody, so the sentence asks for a folder."""
+    """Otherwise each start would be another device; the error asks for a folder."""
     (tmp_path / "file").touch()
 
     with pytest.raises(ValueError, match=r"cannot be written to .*device-id.*set state_dir to a folder that can"):

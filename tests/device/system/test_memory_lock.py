@@ -1,4 +1,4 @@
-"""Memory that is never swapped: where it may be locked, and what is said where it may not."""
+"""Memory is locked where that is allowed; elsewhere the log warns of swap."""
 
 import os
 import shutil
@@ -42,15 +42,15 @@ def swaps(tmp_path: Path) -> Path:
 
 
 @as_root
-def test_memory_is_locked_also_what_comes_later(swaps: Path) -> None:
-    """Five megabytes that are taken afterwards are locked, too, and nothing is said."""
+def test_present_and_later_memory_is_locked(swaps: Path) -> None:
+    """Five megabytes allocated afterwards are locked, too, and nothing is logged."""
     assert lock(swaps) == ("True True", "")
 
 
 @as_root
 @needs_setpriv
-def test_where_it_may_not_be_locked_swap_is_warned_of(swaps: Path, tmp_path: Path) -> None:
-    """The device goes on; with swap it says what that means, and without there is nothing to say."""
+def test_where_locking_is_forbidden_the_log_warns_of_swap(swaps: Path, tmp_path: Path) -> None:
+    """The device goes on; without swap there is nothing to warn of."""
     printed, said = lock(swaps, *WITHOUT_THE_RIGHT)
     quiet = lock(tmp_path / "none", *WITHOUT_THE_RIGHT)
 

@@ -1,4 +1,4 @@
-"""What systemd is told, heard on a real datagram socket."""
+"""Notifications to systemd, received on a real datagram socket."""
 
 import os
 import socket
@@ -41,8 +41,8 @@ def heard(listener: socket.socket) -> list[str]:
             return found
 
 
-def test_a_start_a_status_and_an_end_are_told(manager: tuple[socket.socket, str]) -> None:
-    """READY, STATUS in one line, WATCHDOG and STOPPING come as sd_notify(3) words them."""
+def test_start_status_and_end_are_notified(manager: tuple[socket.socket, str]) -> None:
+    """READY, STATUS in one line, WATCHDOG and STOPPING come as sd_notify(3) defines them."""
     listener, name = manager
     notify = SystemdNotifier({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "1"})
 
@@ -63,7 +63,7 @@ def test_a_start_a_status_and_an_end_are_told(manager: tuple[socket.socket, str]
 def test_signs_of_life_are_rarer_than_windows_and_often_enough(
     manager: tuple[socket.socket, str], monkeypatch: pytest.MonkeyPatch, pid: int | None
 ) -> None:
-    """With a watchdog of 60 s and a window each second, one window in fifteen is told: well within half of the time."""
+    """With a watchdog of 60 s and a window each second, one in fifteen is notified: well within half of the time."""
     listener, name = manager
     now_s = 0.0
     monkeypatch.setattr("device.system.systemd.time.monotonic", lambda: now_s)
@@ -80,7 +80,7 @@ def test_signs_of_life_are_rarer_than_windows_and_often_enough(
 def test_a_watchdog_of_another_process_is_not_hurried_for(
     manager: tuple[socket.socket, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """WATCHDOG_PID names who is waited for; another process only tells its status now and then."""
+    """WATCHDOG_PID names the watched process; another one only sends its status now and then."""
     listener, name = manager
     now_s = 0.0
     monkeypatch.setattr("device.system.systemd.time.monotonic", lambda: now_s)
@@ -92,7 +92,7 @@ def test_a_watchdog_of_another_process_is_not_hurried_for(
     assert len(heard(listener)) == 1
 
 
-def test_a_running_device_tells_systemd_how_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_running_device_notifies_systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It is ready at once, gives a sign of life once sound flows, and says that it ends, all without a broker."""
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     monkeypatch.setenv("WATCHDOG_USEC", "4000000")
@@ -115,8 +115,8 @@ def test_a_running_device_tells_systemd_how_it_is(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("name", ["", "vsock:2:1234", "/nowhere/notify"])
-def test_without_someone_who_listens_nothing_happens(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A device that systemd did not start, or whose systemd is gone, goes on; a broken socket is said once."""
+def test_without_systemd_nothing_happens(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A device that systemd did not start, or whose systemd is gone, goes on; a broken socket is logged once."""
     notify = SystemdNotifier({"NOTIFY_SOCKET": name} if name else {})
 
     notify.ready("")

@@ -1,4 +1,4 @@
-"""A microphone that goes away, comes back, falls silent or stands still: the real PortAudio and a real sound server."""
+"""Recovery of a microphone that is unplugged, silent or hung, with the real PortAudio and a real sound server."""
 
 import ctypes.util
 import json
@@ -115,7 +115,7 @@ def listening(server: SoundServer, folder: Path, hung_s: float = 60.0, stalled_s
 
 
 def test_a_microphone_that_is_unplugged_and_plugged_in_again_is_heard_again(tmp_path: Path) -> None:
-    """While it is away that is told; then sound flows after a marked gap, well dated, and one reopening counts."""
+    """Meanwhile it is `missing`; then sound flows again, after a marked gap, with correct times and one reopening."""
     with sound_server(tmp_path) as server, listening(server, tmp_path) as listener:
         with server.playing(LONG_VOICE):
             before = listener.until(lambda told: abs(told["level"] - VOICE_DBFS) < 6)
@@ -135,8 +135,8 @@ def test_a_microphone_that_is_unplugged_and_plugged_in_again_is_heard_again(tmp_
         assert listener.log.count("delivers sound again") == 1
 
 
-def test_exact_zeros_are_told_until_sound_comes(tmp_path: Path) -> None:
-    """A microphone that delivers only zeros is said to, is not opened again for that, and is well when it hears."""
+def test_exact_zeros_are_reported_until_sound_comes(tmp_path: Path) -> None:
+    """A silent microphone is logged once, not reopened, and `ok` again when it hears."""
     with sound_server(tmp_path) as server, listening(server, tmp_path) as listener:
         zeros = listener.until(lambda told: told["capture"] == "zeros")
         assert zeros["blocks"] >= 30, "three seconds of them"
@@ -148,8 +148,8 @@ def test_exact_zeros_are_told_until_sound_comes(tmp_path: Path) -> None:
         assert listener.log.count("delivers sound again") == 1
 
 
-def test_a_sound_system_that_stands_still_is_told_and_recovered_from_or_given_up(tmp_path: Path) -> None:
-    """Even while closing hangs, that is told; who is patient hears again later, who is not ends with a sentence."""
+def test_a_hung_sound_server_is_reported_and_recovered_from_or_given_up(tmp_path: Path) -> None:
+    """While closing hangs it is `stalled`; later it is heard again, or the device gives up with an error."""
     (tmp_path / "other").mkdir()
     with (
         sound_server(tmp_path) as server,
