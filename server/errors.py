@@ -8,7 +8,7 @@ class UnusableError(Exception):
 
 
 class StoreAwayError(Exception):
-    """The store does not answer, or not with what was asked; trying again later is right."""
+    """The store does not answer, or not with what was asked; try again later."""
 
 
 class ProblemError(Exception):

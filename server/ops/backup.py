@@ -87,7 +87,7 @@ def read(settings: BackupSettings) -> int:
                 problem = str(error)
         store.sync()  # restored is what is on disk
     except (UnusableError, StoreAwayError) as error:
-        return _failed("restore", f"{error}; to repeat the command is right: what is there already is not doubled")
+        return _failed("restore", f"{error}; repeat the command: what is there already is not doubled")
     except OSError as error:
         return _failed("restore", f"{error.filename or settings.file} cannot be read: {error.strerror}")
     for what in ("readings", "heard", "events"):

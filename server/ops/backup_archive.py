@@ -32,8 +32,7 @@ from server.ops.backup_format import (
 from server.store import codec, keys, rollups
 from server.store.keys import DAY_MS
 from server.store.redis_store import RedisStore
-from server.store.types import Schema
-from server.store.writer import Word
+from server.store.types import Schema, Word
 
 _PAGE = 1000
 _NO_BOOT = "0" * 16

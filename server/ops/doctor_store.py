@@ -112,7 +112,7 @@ def _version(server: _Server, about: dict[str, Any]) -> Finding:
     number = str(about.get("valkey_version") or about["redis_version"])
     seen = f"{kind} {number} at {server.place}"
     if int(number.partition(".")[0]) < _OLDEST_MAJOR:
-        return Finding("store", "fail", seen, "Redis 7 or newer, or Valkey, is needed")
+        return Finding("store", "fail", seen, "use Redis 7 or newer, or Valkey")
     return Finding("store", "ok", seen)
 
 
@@ -200,7 +200,7 @@ def _tokens(store: RedisStore, settings: ServerSettings) -> Finding:
     seen = f"{roles.count('viewer')} viewer and {roles.count('operator')} operator tokens"
     if roles:
         return Finding("tokens", "ok", seen)
-    return Finding("tokens", "warn", "there is no token", "`moodwire server token add` makes one")
+    return Finding("tokens", "warn", "there is no token", "make one: `moodwire server token add`")
 
 
 def _config(server: _Server, name: str) -> str | None:

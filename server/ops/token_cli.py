@@ -33,8 +33,7 @@ def add(settings: NewTokenSettings) -> int:
         made = tokens.add(settings.token_name, settings.role)
         if made is None:
             raise ValueError(
-                f"there is a token {settings.token_name} already: another --token-name, or to revoke that one first, "
-                "is right"
+                f"there is a token {settings.token_name} already: use another --token-name, or revoke that one first"
             )
         print(f"{settings.role} token {settings.token_name}, shown only this once:", file=sys.stderr)
         print(made)
@@ -66,7 +65,7 @@ def revoke(settings: TokenSettings) -> int:
     def work(tokens: Tokens) -> int:
         if settings.token_name in [f"{role}_token" for role in ROLES]:
             raise ValueError(
-                f"{settings.token_name} is a setting of the server: to change it there and restart the server is right"
+                f"{settings.token_name} is a setting of the server: change it there and restart the server"
             )
         if not tokens.revoke(settings.token_name):
             raise ValueError(

@@ -17,8 +17,8 @@ _LAST_S = 253_402_300_800
 """The end of the year 9999."""
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": HOUR_MS, "d": keys.DAY_MS}
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400)
-_TIME_RIGHT = "RFC 3339 like 2026-01-31T12:00:00Z (write + as %2B), or Unix seconds, is right"
-_STEP_RIGHT = "a whole number with s, m, h or d, like 10s or 1m, is right"
+_TIME_FORMS = "use RFC 3339 like 2026-01-31T12:00:00Z (write + as %2B), or Unix seconds"
+_STEP_FORMS = "use a whole number with s, m, h or d, like 10s or 1m"
 
 
 class Range(NamedTuple):
@@ -44,7 +44,7 @@ def parse_range(start: str, end: str, default: Range) -> Range:
     if since >= until:
         raise ProblemError(
             HTTPStatus.BAD_REQUEST,
-            f"start {rfc3339(since)} is not before end {rfc3339(until)}: an earlier start is right",
+            f"start {rfc3339(since)} is not before end {rfc3339(until)}: ask for an earlier start",
         )
     return Range(max(since, 0), until)
 
@@ -61,7 +61,7 @@ def parse_time(name: str, text: str) -> int:
         seconds = _from_rfc3339(name, text)
     if not 0 <= seconds < _LAST_S:  # not a number is neither
         raise ProblemError(
-            HTTPStatus.BAD_REQUEST, f"{name} {text!r} is not between 1970 and the year 9999: {_TIME_RIGHT}"
+            HTTPStatus.BAD_REQUEST, f"{name} {text!r} is not between 1970 and the year 9999: {_TIME_FORMS}"
         )
     return round(seconds * 1000)
 
@@ -70,9 +70,9 @@ def _from_rfc3339(name: str, text: str) -> float:
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, f"{name} {text!r} is not a time: {_TIME_RIGHT}") from error
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"{name} {text!r} is not a time: {_TIME_FORMS}") from error
     if time.tzinfo is None:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, f"{name} {text!r} has no time zone: {_TIME_RIGHT}")
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"{name} {text!r} has no time zone: {_TIME_FORMS}")
     return (time - _EPOCH).total_seconds()
 
 
@@ -93,18 +93,18 @@ def parse_step(text: str, asked: Range, *, raw_is_kept: bool, picked_points: int
     match = re.fullmatch(r"(\d{1,9})([smhd])", text)
     step = int(match[1]) * _UNITS_MS[match[2]] if match else 0
     if not step:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, f"step {text!r} is not a step: {_STEP_RIGHT}")
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"step {text!r} is not a step: {_STEP_FORMS}")
     if step > rollups.MINUTE.slot_ms and step % rollups.MINUTE.slot_ms:
         raise ProblemError(
             HTTPStatus.BAD_REQUEST,
-            f"step {text!r} is more than a minute but not whole minutes: whole minutes are right",
+            f"step {text!r} is more than a minute but not whole minutes: use whole minutes",
         )
     if points(asked, step) > MOST_POINTS:
-        right = _finest(asked, 1000, MOST_POINTS)
+        finest = _finest(asked, 1000, MOST_POINTS)
         raise ProblemError(
             HTTPStatus.BAD_REQUEST,
             f"step {text!r} would make {points(asked, step)} points of this range, and {MOST_POINTS} are the most: "
-            f"{right // 1000}s or more is right",
+            f"use {finest // 1000}s or more",
         )
     return step
 

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from server.errors import StoreAwayError, UnusableError
-from server.store.nodes import Error, Nodes, Word, key_of, sync, waits_for_disk
+from server.store.nodes import Error, Nodes, key_of, sync, waits_for_disk
+from server.store.types import Word
 
 _COMMANDS_PER_TRIP = 2000
 

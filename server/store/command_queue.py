@@ -9,7 +9,7 @@ have a stream each: no erasure waits behind commands for devices that are away.
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -17,6 +17,7 @@ from broker import messages
 from broker.messages import Command, CommandResponse, Generation
 from broker.topics import CommandName
 from server.store import keys
+from server.store.types import ExecuteAll, Word
 
 LIFETIME_MS = 300_000
 """How long a command may wait for its device; after that nobody expects any more that it happens."""
@@ -28,8 +29,6 @@ _MAX_HISTORY = 100
 _PAGE = 200
 """Entries of a stream that `due` reads at a time, page after page: no device holds up the others."""
 _PRESENT = (b"online", b"paused")
-
-ExecuteAll = Callable[[Sequence[tuple[str | int | bytes, ...]]], list[Any]]
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -159,7 +158,7 @@ class CommandQueue:
 
     def _due_commands(self, entries: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> list[DueCommand]:
         """Return the commands of a page that are due, and forget those that ended."""
-        questions: list[tuple[str | int | bytes, ...]] = []
+        questions: list[tuple[Word, ...]] = []
         for _, fields in entries:
             device = fields[b"device"].decode()
             questions.append(("HMGET", keys.base(device), "state", "status_boot", "connection"))
@@ -185,7 +184,7 @@ class CommandQueue:
 
     def note_taken(self, taken: Iterable[DueCommand]) -> None:
         """Note what the broker has taken: an erasure is done, a command is sent on the device's connection."""
-        asked: list[tuple[str | int | bytes, ...]] = []
+        asked: list[tuple[Word, ...]] = []
         for command in taken:
             if command.name == "erase":
                 asked.append(("XDEL", keys.ERASURES, command.id))

@@ -1,13 +1,8 @@
 """The layout of the store's data, as a number in the store: a version reads and writes only its own layout."""
 
-from collections.abc import Callable
-from typing import Any
-
 from server.errors import UnusableError
 from server.store import keys
-
-Execute = Callable[..., Any]
-"""Sends one command, given as its words, and returns the reply."""
+from server.store.types import Execute
 
 
 def found(execute: Execute) -> int | None:

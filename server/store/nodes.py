@@ -1,4 +1,4 @@
-"""Which server keeps a key: the only one there is, or one of the primaries of a Redis Cluster."""
+"""The servers of a store: a single one, or the primaries of a Redis Cluster, each with its part of the keys."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -11,6 +11,7 @@ from redis.exceptions import AskError, MovedError, RedisClusterException
 from redis.retry import Retry
 
 from server.errors import UnusableError
+from server.store.types import Word
 
 _OLDEST_MAJOR = 7
 _TIMEOUT_S = 10.0
@@ -19,19 +20,18 @@ _WAIT_FOR_DISK_MS = 3000
 _CLUSTER = "cluster+"
 
 Error = (redis.RedisError, RedisClusterException, OSError)
-"""What the client raises when the store cannot be reached or does not do what it is asked."""
-Word = str | int | bytes
+"""What a server that is away, or refuses a command, makes redis-py raise."""
 
 
 class _Part:
-    """Commands that are on their way to one server.
+    """Commands on their way to one server.
 
     Args:
-        node: Who is asked.
-        commands: What is asked.
-        together: In one transaction, which is synchronised once. Commands by themselves would be once for each 16 KiB
-            that come in.
-        wait: Whether the disk is to be waited for.
+        node: The server.
+        commands: In order.
+        together: In one transaction, which is synchronised to disk once. Single commands are synchronised once for each
+            16 KiB that arrive.
+        wait: Wait for the disk.
     """
 
     def __init__(self, node: redis.Redis, commands: Sequence[Sequence[Word]], *, together: bool, wait: bool) -> None:
@@ -51,12 +51,11 @@ class _Part:
 
     def receive(self) -> list[Any]:
         """Return the replies, errors among them."""
-        found = [_reply(self._connection) for _ in range(self._awaited)]
-        answers = found[-1] if self._together else found
-        if isinstance(answers, Exception):
-            raise answers
-        replies: list[Any] = answers
-        return replies
+        received = [_reply(self._connection) for _ in range(self._awaited)]
+        replies: Any = received[-1] if self._together else received
+        if isinstance(replies, Exception):
+            raise replies
+        return cast("list[Any]", replies)
 
     def sync(self) -> None:
         """Wait until all is on disk."""
@@ -64,21 +63,21 @@ class _Part:
             raise redis.TimeoutError(f"it did not write to disk in {_WAIT_FOR_DISK_MS} ms")
 
     def release(self) -> None:
-        """Let others have the connection, with nothing more to read on it."""
+        """Give the connection back to the pool; nothing is left to read on it."""
         self._pool.release(self._connection)
 
     def drop(self) -> None:
-        """End the connection, on which something may still come."""
+        """Close the connection, because replies may still arrive on it."""
         self._connection.disconnect()
         self.release()
 
 
 class Sent:
-    """Commands that are on their way to the servers; `replies` is to be called once.
+    """Commands on their way to the servers; call `replies` once.
 
     Args:
         parts: What went to each server, and the places of its commands among all.
-        count: Commands in all.
+        count: Number of all commands.
     """
 
     def __init__(self, parts: Sequence[tuple[_Part, Sequence[int]]], count: int) -> None:
@@ -105,10 +104,10 @@ class Sent:
 
 
 class Nodes:
-    """The servers of a store; nothing is sent before the first question.
+    """The servers of a store; nothing is sent before the first command.
 
-    The client of a cluster sends commands one by one or asks for the keys of each, which is slow for functions. So the
-    cluster's client is only asked who keeps which key, and each node is spoken to as if it were alone.
+    redis-py's client of a cluster sends commands one by one, or asks the server for the keys of each, which is slow for
+    functions. So it only says which node keeps a key, and each node is used like a single server.
 
     Args:
         url: `redis://`, `rediss://`, `unix://`, or the first two with `cluster+` before them and any of the nodes.
@@ -121,7 +120,7 @@ class Nodes:
         self.is_cluster = url.startswith((f"{_CLUSTER}redis://", f"{_CLUSTER}rediss://"))
         self._url = url.removeprefix(_CLUSTER) if self.is_cluster else url
         self._cluster: Any = None
-        # Whoever calls decides about another try, so the client makes none of its own.
+        # The caller decides about another try.
         self._options: dict[str, Any] = {
             "socket_timeout": _TIMEOUT_S,
             "socket_connect_timeout": _TIMEOUT_S,
@@ -130,30 +129,25 @@ class Nodes:
         self._only = redis.Redis.from_url(self._url, **self._options)
 
     def of(self, key: Word) -> redis.Redis:
-        """Return who keeps a key."""
+        """Return the server that keeps a key."""
         if not self.is_cluster:
             return self._only
-        cluster = self._there()
+        cluster = self._connected()
         found: redis.Redis = cluster.get_redis_connection(cluster.get_node_from_key(key))
         return found
 
     def primaries(self) -> list[redis.Redis]:
-        """Return all who keep keys."""
+        """Return all servers that keep keys."""
         if not self.is_cluster:
             return [self._only]
-        cluster = self._there()
+        cluster = self._connected()
         return [cluster.get_redis_connection(node) for node in cluster.get_primaries()]
 
     def send(self, commands: Sequence[Sequence[Word]], *, wait: bool) -> Sent:
-        """Send commands, each to where its key is kept.
-
-        Args:
-            commands: What is asked.
-            wait: Whether the disk is to be waited for.
-        """
+        """Send commands, each to the server that keeps its key; `wait` makes the replies wait for the disk."""
         parts: list[tuple[_Part, list[int]]] = []
         with ExitStack() as on_error:
-            for node, places in self.divide(commands):  # all servers work at the same time
+            for node, places in self.divide(commands):  # all servers work in parallel
                 own = [commands[place] for place in places]
                 # A cluster has no transactions over several devices.
                 part = _Part(node, own, together=not self.is_cluster, wait=wait)
@@ -163,7 +157,7 @@ class Nodes:
         return Sent(parts, len(commands))
 
     def divide(self, commands: Sequence[Sequence[Word]]) -> list[tuple[redis.Redis, list[int]]]:
-        """Return who is to be asked which of the commands, by their places."""
+        """Return the servers, each with the places of its commands."""
         if not self.is_cluster:
             return [(self._only, list(range(len(commands))))]
         parts: dict[int, tuple[redis.Redis, list[int]]] = {}
@@ -173,31 +167,31 @@ class Nodes:
         return list(parts.values())
 
     def forget(self) -> None:
-        """Ask anew who keeps what, next time."""
+        """Look up the nodes of a cluster again next time."""
         if self._cluster is not None:
             for node in self._cluster.get_nodes():
-                if node.redis_connection:  # else its connections stay open until they are collected
+                if node.redis_connection:  # else its connections stay open until garbage collection
                     node.redis_connection.connection_pool.disconnect()
             self._cluster.close()
             self._cluster = None
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         self.forget()
         self._only.close()
 
-    def _there(self) -> Any:
+    def _connected(self) -> Any:
         if self._cluster is None:
             self._cluster = RedisCluster.from_url(self._url, **self._options)
         return self._cluster
 
 
 def waits_for_disk(node: Any, place: str) -> bool:
-    """Return whether a server can be asked to wait until all is on disk, which others do before each answer.
+    """Return whether a server has WAITAOF; one without it must write to disk before each reply.
 
     Args:
-        node: Who is asked.
-        place: Where that is, for people.
+        node: The server.
+        place: Its address, for people.
 
     Raises:
         UnusableError: it is too old, or would lose what it confirms.
@@ -205,7 +199,7 @@ def waits_for_disk(node: Any, place: str) -> bool:
     info = node.execute_command("INFO", "server")
     version = str(info.get("valkey_version") or info["redis_version"])
     if int(version.partition(".")[0]) < _OLDEST_MAJOR:
-        raise UnusableError(f"the store at {place} is Redis {version}: 7 or newer, or Valkey, is needed")
+        raise UnusableError(f"the store at {place} is Redis {version}: use Redis 7 or newer, or Valkey")
     waits = bool(node.execute_command("COMMAND LIST", "FILTERBY", "PATTERN", "waitaof"))
     keeps = {"appendonly": "?", "appendfsync": "?"}
     try:
@@ -213,28 +207,28 @@ def waits_for_disk(node: Any, place: str) -> bool:
             keeps[name] = node.execute_command("CONFIG GET", name).get(name, "?")
     except redis.ResponseError:  # CONFIG is forbidden on many hosted stores
         if waits:
-            return True  # every batch then proves it
+            return True  # WAITAOF then proves each batch
     enough = ("always", "everysec") if waits else ("always",)
     if keeps["appendonly"] != "yes" or keeps["appendfsync"] not in enough:
         raise UnusableError(
             f"the store at {place} (version {version}) would lose what it confirms: it has appendonly "
-            f"{keeps['appendonly']} and appendfsync {keeps['appendfsync']}; appendonly yes and appendfsync "
-            f"{' or '.join(enough)} are needed"
+            f"{keeps['appendonly']} and appendfsync {keeps['appendfsync']}; set appendonly yes and appendfsync "
+            f"{' or '.join(enough)}"
         )
     return waits
 
 
 def sync(node: Any) -> None:
-    """Wait until what was asked of a server is on its disk, if always the calling thread has asked.
+    """Wait until everything that the calling thread has sent to a server is on its disk.
 
-    A server waits for what came over the same connection, and the pool hands a single thread the same one each time.
+    WAITAOF covers one connection, and the pool gives a single thread the same one each time.
     """
     if node.execute_command("WAITAOF", 1, 0, _WAIT_FOR_DISK_MS)[0] < 1:
         raise redis.TimeoutError(f"it did not write to disk in {_WAIT_FOR_DISK_MS} ms")
 
 
 def _reply(connection: Any) -> Any:
-    """Return what the store answers next, be it an error."""
+    """Return the next reply, or the error that stands in its place."""
     try:
         return connection.read_response()
     except redis.ResponseError as error:
@@ -247,5 +241,5 @@ def key_of(command: Sequence[Word]) -> Word:
 
 
 def _moved(reply: Any) -> bool:
-    """Return whether a node says that another one keeps the key now."""
+    """Return whether a node says that another one now keeps the key."""
     return isinstance(reply, MovedError | AskError)

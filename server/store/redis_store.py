@@ -13,7 +13,6 @@ from server.store import codec, keys, layout, reader, writer
 from server.store.client import Client
 from server.store.command_queue import CommandQueue
 from server.store.live_stream import LiveStream
-from server.store.nodes import Word
 from server.store.rollups import Resolution, Rollups, cover
 from server.store.tokens import Tokens
 from server.store.types import (
@@ -27,6 +26,7 @@ from server.store.types import (
     PendingWrite,
     Readings,
     Receipt,
+    Word,
 )
 
 _LIBRARY = f"#!lua name=moodwire_{keys.LAYOUT_VERSION}\n" + "".join(

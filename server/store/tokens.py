@@ -1,17 +1,18 @@
-"""Named bearer tokens: how they are made, kept, and taken back.
+"""Named bearer tokens: how they are made, kept and revoked.
 
-A token is 256 random bits, so nobody can try them all, and one SHA-256 of it is as good as a slow hash, which exists to
-make few and guessable passwords costly to try. What is kept cannot be turned back into a token.
+A token is 256 random bits, so nobody can try them all, and one SHA-256 of it is as good as a slow hash, which
+makes guessable passwords costly to try. What is kept cannot be turned back into a token.
 """
 
 import hashlib
 import re
 import secrets
 import time
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
+
+from server.store.types import Execute
 
 Role = Literal["viewer", "operator"]
 ROLES: tuple[Role, ...] = ("viewer", "operator")
@@ -34,7 +35,7 @@ class Token(msgspec.Struct, frozen=True):
     """Unix s."""
 
 
-class Listed(NamedTuple):
+class TokenUse(NamedTuple):
     """A token that is accepted, and when it was used last."""
 
     token: Token
@@ -55,7 +56,7 @@ def new(name: str, role: Role) -> tuple[str, Token]:
     """
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"token_name {name!r} is no name of a token: 1 to 32 lower-case letters, digits and hyphens are right, "
+            f"token_name {name!r} is no name of a token: use 1 to 32 lower-case letters, digits and hyphens, "
             "such as grafana"
         )
     text = f"mw_{role}_{secrets.token_urlsafe(32)}"
@@ -68,28 +69,28 @@ class Tokens:
     Every method raises `StoreAwayError` when the store cannot answer.
 
     Args:
-        ask: Sends one command to the store and returns its reply.
+        execute: Sends one command to the store and returns its reply.
     """
 
-    def __init__(self, ask: Callable[..., Any]) -> None:
-        self._ask = ask
+    def __init__(self, execute: Execute) -> None:
+        self._execute = execute
 
     def accepted(self) -> list[Token]:
         """Return the tokens that are not revoked, by name."""
         return [token for token in self._kept() if token.digest]
 
-    def listed(self) -> list[Listed]:
+    def listed(self) -> list[TokenUse]:
         """Return the tokens that are not revoked, by name, with their last use."""
-        used = self._ask("HGETALL", _USED)
+        used = self._execute("HGETALL", _USED)
         return [
-            Listed(token, int(used[token.name.encode()]) if token.name.encode() in used else None)
+            TokenUse(token, int(used[token.name.encode()]) if token.name.encode() in used else None)
             for token in self.accepted()
         ]
 
     def make_first(self, role: Role) -> str | None:
         """Make a token named like its role, unless there has ever been one; return it for its holder."""
         text, token = new(role, role)
-        return text if self._ask("HSETNX", _KEY, role, msgspec.json.encode(token)) else None
+        return text if self._execute("HSETNX", _KEY, role, msgspec.json.encode(token)) else None
 
     def add(self, name: str, role: Role) -> str | None:
         """Make a token and return it for its holder; None if another one has the name.
@@ -100,26 +101,26 @@ class Tokens:
         text, token = new(name, role)
         if any(other.name == name for other in self.accepted()):
             return None
-        self._ask("HDEL", _USED, name)
-        self._ask("HSET", _KEY, name, msgspec.json.encode(token))
+        self._execute("HDEL", _USED, name)
+        self._execute("HSET", _KEY, name, msgspec.json.encode(token))
         return text
 
     def revoke(self, name: str) -> bool:
-        """Let a token be accepted no more; False if there is none of that name.
+        """Accept a token no more; False if none has that name.
 
-        Its name is kept, so that the next start does not make it anew.
+        Its name is kept, so that the next start does not make it again.
         """
         for token in self.accepted():
             if token.name == name:
                 gone = msgspec.structs.replace(token, digest="")
-                self._ask("HSET", _KEY, name, msgspec.json.encode(gone))
+                self._execute("HSET", _KEY, name, msgspec.json.encode(gone))
                 return True
         return False
 
     def note_use(self, name: str) -> None:
-        """Keep in which hour a token was used."""
-        self._ask("HSET", _USED, name, int(time.time()) // _HOUR_S * _HOUR_S)
+        """Keep the hour of a token's last use."""
+        self._execute("HSET", _USED, name, int(time.time()) // _HOUR_S * _HOUR_S)
 
     def _kept(self) -> list[Token]:
-        kept = self._ask("HGETALL", _KEY)
+        kept = self._execute("HGETALL", _KEY)
         return [msgspec.json.decode(kept[name], type=Token) for name in sorted(kept)]

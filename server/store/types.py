@@ -1,6 +1,6 @@
 """What the store takes and returns: messages and their outcomes, readings, devices, their boots and events."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -11,6 +11,13 @@ from broker import messages
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+Word = str | int | bytes
+"""Part of a command to the store."""
+Execute = Callable[..., Any]
+"""Sends one command, given as its words, and returns the reply; raises `StoreAwayError`."""
+ExecuteAll = Callable[[Sequence[Sequence[Word]]], list[Any]]
+"""Sends several commands and returns their replies; raises `StoreAwayError`."""
 
 OutcomeKind = Literal["stored", "repeat", "expired", "erased", "refused", "stale"]
 
@@ -27,9 +34,9 @@ class Outcome(NamedTuple):
 
 
 PendingWrite = Callable[[], list[Outcome | None]]
-"""Waits until what was sent is on disk, and returns what became of each message; to be called once, from any thread.
+"""Waits until a batch is on disk and returns the outcome of each message; call it once, from any thread.
 
-None means that the store could not write that one and it is to be written again. Raises `StoreAwayError`.
+None: the store could not write this message; write it again. Raises `StoreAwayError`.
 """
 
 
@@ -58,7 +65,7 @@ class Readings:
 
 
 class HeardSpans(NamedTuple):
-    """Parts of heard records in the order of their ends; times in Unix ms, each of shape (n,)."""
+    """Times and counts of heard records, ordered by end; times in Unix ms, each of shape (n,)."""
 
     start: Ints
     end: Ints
@@ -119,7 +126,7 @@ class Device:
     readings: int
     generation: int
     erased_at: int | None
-    """When it was erased last, if ever; nothing of it is older."""
+    """The last erasure, if any; nothing of the device is older."""
     latest: Latest | None
     health: dict[str, Any] | None
 
@@ -129,9 +136,9 @@ class Fleet:
     """All listed devices in numbers."""
 
     states: dict[str, int]
-    """Devices by what they said last: online, offline, paused; unknown for those that have said nothing."""
+    """Devices by their last status: online, offline, paused; unknown for those without one."""
     readings: int
-    """That are stored; falls when some are erased."""
+    """Stored readings; an erasure lowers the number."""
 
 
 @dataclass(frozen=True)

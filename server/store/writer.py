@@ -1,4 +1,4 @@
-"""Words what devices send as calls of the store's functions, and reads what these answer."""
+"""Turns messages of devices into calls of the store's functions, and the replies into outcomes."""
 
 import logging
 from collections.abc import Sequence
@@ -8,11 +8,9 @@ from msgspec.structs import replace
 
 from broker import messages
 from server.store import codec, keys
-from server.store.types import DeviceMessage, Outcome, OutcomeKind
+from server.store.types import DeviceMessage, Outcome, OutcomeKind, Word
 
 log = logging.getLogger(__name__)
-
-Word = str | int | bytes
 
 _LONGEST_ERROR = 500
 _KINDS: tuple[OutcomeKind, ...] = ("stored", "repeat", "expired", "erased", "stale")
@@ -24,7 +22,7 @@ class Call(NamedTuple):
 
     words: list[Word]
     places: list[int]
-    """Places in the batch of what it writes."""
+    """Places of its messages in the batch."""
 
 
 def calls(
@@ -32,8 +30,8 @@ def calls(
 ) -> list[Call]:
     """Return the calls that write (device, message) pairs.
 
-    Records are written by one call for each device, or by one for all if `together`, for which all devices must be
-    kept by one server. They come first: what a device says of itself does not depend on its records.
+    One call writes the records of one device, or, `together`, those of all devices, which one server must then keep.
+    Records come first: what a device says of itself does not depend on them.
     """
     records: dict[str, Call] = {}
     about: list[Call] = []
@@ -67,7 +65,7 @@ def _write(devices: Sequence[tuple[str, Call]], keep_ms: int, keep_rollups_ms: i
 
 
 def outcomes(made: Sequence[Call], replies: Sequence[Any], length: int) -> list[Outcome | None]:
-    """Return what became of each message of a batch of so many; None where the store answered with an error."""
+    """Return the outcome of each message of a batch of so many; None where the store replied with an error."""
     found: list[Outcome | None] = [None] * length
     for call, reply in zip(made, replies, strict=True):
         if isinstance(reply, Exception):
@@ -79,7 +77,7 @@ def outcomes(made: Sequence[Call], replies: Sequence[Any], length: int) -> list[
 
 
 def _other(answer: str) -> Outcome | None:
-    """Return what an answer says that comes with a reason."""
+    """Return the outcome that a reply with a reason names; None if the record is to be written again."""
     kind, _, reason = answer.partition(" ")
     if kind != "refused":
         log.error("a record cannot be written: %s", reason)
@@ -90,7 +88,7 @@ def _other(answer: str) -> Outcome | None:
 def _about(
     device: str, message: messages.Status | messages.Health | messages.CommandResponse, keep_rollups_ms: int
 ) -> list[Word]:
-    """Return the call that takes over what a device says of itself, or how a command ended."""
+    """Return the call that keeps what a device says of itself, or its response to a command."""
     key = keys.base(device)
     if isinstance(message, messages.CommandResponse):
         short = replace(message, error=message.error and message.error[:_LONGEST_ERROR])

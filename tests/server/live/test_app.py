@@ -87,7 +87,7 @@ def test_only_get_is_allowed(server: Server) -> None:
     [
         (ALL, {"Authorization": "Bearer wrong"}, 401, "unknown token"),
         (ALL, {"Authorization": ""}, 401, "has no token"),
-        (ALL, {"Last-Event-ID": "yesterday"}, 400, "'yesterday' is no id of an event"),
+        (ALL, {"Last-Event-ID": "yesterday"}, 400, "'yesterday' is no event id"),
         ("/api/v1/devices/020202020202/live", {}, 404, "there is no device 02:02:02:02:02:02"),
         ("/api/v1/devices/kitchen/live", {}, 400, "is not a MAC address"),
         ("/api/v1/devices", {}, 404, "the REST API serves the rest"),

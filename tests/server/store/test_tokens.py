@@ -86,7 +86,7 @@ def test_the_first_token_is_not_made_again_once_revoked(client: Client, capsys: 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("add", "--token-name", "Über uns"), "lower-case letters, digits and hyphens are right"),
+        (("add", "--token-name", "Über uns"), "use 1 to 32 lower-case letters, digits and hyphens"),
         (("add",), "is no name of a token"),
         (("add", "--token-name", "taken"), "there is a token taken already"),
         (("revoke", "--token-name", "nobody"), "names no token"),
