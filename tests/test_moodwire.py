@@ -174,7 +174,7 @@ def test_the_help_of_a_command_is_for_people(name: str, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("name", sorted(moodwire.COMMANDS))
 def test_every_command_exists_and_each_setting_has_help(name: str) -> None:
-    """What the front door points to is there, frozen, and explained."""
+    """The function and the settings of a command exist, and each setting is frozen and has help."""
     command = moodwire.COMMANDS[name]
     settings_class: Any = moodwire._load(command.settings)
 

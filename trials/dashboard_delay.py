@@ -1,9 +1,9 @@
 """How soon the dashboard shows what is stored, and what a viewer costs: `python -m trials.dashboard_delay`.
 
 The store, REST, live events and the dashboard run as an operator runs them, and pages are open in headless Chromium
-(`chromium` and `chromedriver` on PATH). One after the other 25 readings are stored and told as ingest does it, and it
-is watched when the page counts them; first with live events, then after their process has ended. Then two devices speak
-once a second, and the processor time of each process is taken with one page open and with four.
+(`chromium` and `chromedriver` on PATH). 25 readings are stored and published one by one, as ingest does it, and each is
+timed until the page counts it: first with live events, at the end without them. In between, two devices speak once a
+second, and the CPU time of each process is measured with one page open and with four.
 """
 
 import random
@@ -39,8 +39,8 @@ COUNTED = "return (document.querySelector('#facts')?.innerText.match(/([0-9,]+) 
 Processes = Mapping[str, subprocess.Popen[bytes]]
 
 
-class Room:
-    """Two devices whose readings go into the store and to those who listen."""
+class Devices:
+    """Two devices whose readings go into the store and its live stream."""
 
     def __init__(self, url: str) -> None:
         self._store = RedisStore(url, 90 * DAY_MS, 730 * DAY_MS)
@@ -61,11 +61,11 @@ class Room:
             self._store.write([(device, status)])
 
     def speak(self, *devices: str) -> int:
-        """Store a reading of each device as of now, tell listeners, and return how many readings each has."""
+        """Store and publish a reading of each device as of now, and return how many readings each has."""
         with self._lock:
-            told = [(device, load.reading(1, self._seq, self._store.now())) for device in devices]
-            self._store.write(told)
-            self._live_stream.add(told)
+            readings = [(device, load.reading(1, self._seq, self._store.now())) for device in devices]
+            self._store.write(readings)
+            self._live_stream.add(readings)
             self._live_stream.flush()
             self._seq += 1
             return self._seq
@@ -73,34 +73,34 @@ class Room:
 
 def main() -> None:
     """Measure and print."""
-    with tempfile.TemporaryDirectory() as name, _services(Path(name)) as (room, page, processes):
+    with tempfile.TemporaryDirectory() as name, _services(Path(name)) as (devices, page, processes):
         browser = _browser(Path(name))
         try:
-            _open(browser, room, page)
-            _print_delay("with live events", browser, room)
-            _print_usage(browser, room, page, processes)
+            _open(browser, devices, page)
+            _print_delay("with live events", browser, devices)
+            _print_usage(browser, devices, page, processes)
             processes["live events"].terminate()
             processes["live events"].wait()
-            _print_delay("without, asking every 2 s", browser, room)
+            _print_delay("without, asking every 2 s", browser, devices)
         finally:
             browser.quit()
 
 
-def _open(browser: webdriver.Chrome, room: Room, page: str) -> None:
+def _open(browser: webdriver.Chrome, devices: Devices, page: str) -> None:
     browser.get(f"{page}/login?key={KEY}")
-    room.speak(SHOWN)
+    devices.speak(SHOWN)
     wait_until(lambda: browser.execute_script(COUNTED) == "1", "the page shows the first reading")
 
 
-def _print_delay(case: str, browser: webdriver.Chrome, room: Room) -> None:
-    """Print how long readings take to be seen."""
+def _print_delay(case: str, browser: webdriver.Chrome, devices: Devices) -> None:
+    """Print how long readings take to reach the page."""
     pause = random.Random(1)
     delays_s = []
     for _ in range(PROBES):
         time.sleep(pause.uniform(0.5, 2.5))
         before = browser.execute_script(COUNTED)
         start_s = time.monotonic()
-        room.speak(SHOWN)
+        devices.speak(SHOWN)
         wait_until(partial(_counts_other_than, browser, before), "the page counts it", 0.005)
         delays_s.append(time.monotonic() - start_s)
     delays_s.sort()
@@ -115,10 +115,10 @@ def _counts_other_than(browser: webdriver.Chrome, before: str) -> bool:
     return bool(browser.execute_script(COUNTED) != before)
 
 
-def _print_usage(browser: webdriver.Chrome, room: Room, page: str, processes: Processes) -> None:
-    """Print what share of a core each process takes while two devices speak."""
+def _print_usage(browser: webdriver.Chrome, devices: Devices, page: str, processes: Processes) -> None:
+    """Print the CPU share and memory of each process while two devices speak."""
     stopping = threading.Event()
-    speaking = threading.Thread(target=lambda: _speak_on(room, stopping))
+    speaking = threading.Thread(target=lambda: _speak_on(devices, stopping))
     speaking.start()
     try:
         for pages in (1, 4):
@@ -144,18 +144,18 @@ def _print_usage(browser: webdriver.Chrome, room: Room, page: str, processes: Pr
         browser.switch_to.window(browser.window_handles[0])
 
 
-def _speak_on(room: Room, stopping: threading.Event) -> None:
+def _speak_on(devices: Devices, stopping: threading.Event) -> None:
     """Let both devices speak once a second until stopped."""
     while not stopping.wait(1):
-        room.speak(SHOWN, OTHER)
+        devices.speak(SHOWN, OTHER)
 
 
 @contextmanager
-def _services(folder: Path) -> Iterator[tuple[Room, str, Processes]]:
-    """Run everything; yield what fills the store, the page's address, and the processes by their names."""
+def _services(folder: Path) -> Iterator[tuple[Devices, str, Processes]]:
+    """Run everything; yield the devices, the page's address, and the processes by name."""
     api, live, page = free_port(), free_port(), free_port()
     with running_store(folder / "store") as store:
-        room = Room(store.url)
+        devices = Devices(store.url)
         access = {"redis_url": store.url, "viewer_token": TOKEN, "operator_token": f"o{TOKEN}"}
         urls = {"api_url": f"http://127.0.0.1:{api}", "live_url": f"http://127.0.0.1:{live}"}
         dashboard = environment(**urls, api_token=TOKEN, dashboard_key=KEY, dashboard_port=page)
@@ -166,7 +166,7 @@ def _services(folder: Path) -> Iterator[tuple[Room, str, Processes]]:
         ):
             log = folder / "dashboard.log"
             wait_until(lambda: "live events come from" in log.read_text(), f"the dashboard listens; see {log}")
-            yield room, f"http://127.0.0.1:{page}", {"REST": rest, "live events": telling, "dashboard": shown}
+            yield devices, f"http://127.0.0.1:{page}", {"REST": rest, "live events": telling, "dashboard": shown}
 
 
 def _moodwire(*words: str) -> list[str]:
@@ -177,7 +177,7 @@ def _browser(folder: Path) -> webdriver.Chrome:
     options = Options()
     for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"):
         options.add_argument(flag)
-    # Pages in the background shall ask as often as the one in front.
+    # Pages in the background must poll as often as the one in front.
     options.add_argument("--disable-background-timer-throttling")
     options.add_argument("--disable-renderer-backgrounding")
     options.add_argument("--disable-backgrounding-occluded-windows")

@@ -1,16 +1,16 @@
-"""What listeners of live events cost those who ask REST: `python -m trials.live_listeners [rounds] [seconds]`.
+"""What subscribers to live events cost REST: `python -m trials.live_listeners [rounds] [seconds]`.
 
 All processes run as an operator runs them, on one machine: Mosquitto, the store, ingest, REST, live events, 1,000
-devices that publish a reading a second each, and one client that asks REST at a steady rate. Each round does so, each
-time in another order,
+devices that publish a reading a second each, and one client that sends requests to REST at a steady rate. Each round
+has three cases, in an order that changes from round to round:
 
-- without listeners,
-- with 200 idle listeners (each to a device that says nothing) and 20 slow ones to all devices, half of which read
-  4 KB/s and half nothing at all,
-- with 200 listeners that hear every reading of all devices,
+- no subscribers,
+- 200 idle subscribers (to a device that is silent) and 20 slow ones to all devices, half of which read 4 KB/s and half
+  nothing,
+- 200 subscribers that receive every reading of all devices.
 
-and the ratio of each round is taken to the same round without listeners. A second process of the trial plays the
-listeners, so that their own work is on the machine too but not in the client's way.
+Ratios are taken within a round, to the case without subscribers. The subscribers run in a second process of the trial,
+so that their work loads the machine but not the client that measures.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ from trials.usage import cpu_s, resident_mb
 
 DEVICES = load.devices(1000)
 QUIET = "02ffffffffff"
-"""A device that says who it is, and no more."""
+"""A device that publishes its status and no readings."""
 PER_S = 1000
 REQUESTS_PER_S = 40
 IDLE, SLOW, BUSY = 200, 20, 200
@@ -55,7 +55,7 @@ PATHS = (
 
 
 class Case(NamedTuple):
-    """Who listens while REST is asked."""
+    """Which subscribers there are while REST is measured."""
 
     name: str
     idle: int = 0
@@ -64,18 +64,18 @@ class Case(NamedTuple):
 
 
 CASES = (
-    Case("no listeners"),
+    Case("no subscribers"),
     Case(f"{IDLE} idle and {SLOW} slow", idle=IDLE, slow=SLOW),
-    Case(f"{BUSY} that hear all", busy=BUSY),
+    Case(f"{BUSY} that receive all", busy=BUSY),
 )
 
 
 class Result(NamedTuple):
-    """What one case of one round brought."""
+    """One case of one round."""
 
     times_ms: list[float]
     live_share: float
-    """Of a core."""
+    """CPU time of the live process, as a share of a core."""
     live_mb: float
 
 
@@ -86,7 +86,7 @@ def main() -> None:
     found: dict[str, list[Result]] = {case.name: [] for case in CASES}
     total_s = WARM_S + rounds * len(CASES) * (seconds + SETTLE_S + 3)
     with tempfile.TemporaryDirectory() as name, _services(Path(name)) as (broker, api, live, live_pid):
-        print(f"live events have {resident_mb(live_pid):.0f} MB before anybody listens")
+        print(f"the live process holds {resident_mb(live_pid):.0f} MB without subscribers")
         with load.publishing(broker.port, _packets(total_s), PER_S) as go:
             go.set()
             time.sleep(WARM_S)
@@ -101,8 +101,8 @@ def main() -> None:
         told = _metrics(live)
         ended = {key[1]: int(value) for key, value in told.items() if key[0] == "moodwire_live_listeners_ended_total"}
         print(
-            f"live events passed on {told['moodwire_live_events_sent_total',]:.0f} events of "
-            f"{told['moodwire_live_events_total',]:.0f}; listeners ended: {ended}"
+            f"the live process delivered {told['moodwire_live_events_sent_total',]:.0f} events, from "
+            f"{told['moodwire_live_events_total',]:.0f} published; subscribers ended: {ended}"
         )
 
 
@@ -130,7 +130,7 @@ def _report(found: dict[str, list[Result]], rounds: int) -> None:
 
 
 def _measure(case: Case, api: str, live: str, live_pid: int, seconds: float) -> Result:
-    """Ask REST at a steady rate for a while, with listeners."""
+    """Measure REST at a steady rate for some seconds, with the subscribers of a case."""
     with _listening(case, live):
         before_s, start_s = cpu_s(live_pid), time.monotonic()
         times_ms = list(_ask(api, seconds))
@@ -139,7 +139,7 @@ def _measure(case: Case, api: str, live: str, live_pid: int, seconds: float) -> 
 
 
 def _ask(api: str, seconds: float) -> Iterator[float]:
-    """Yield how many milliseconds each request took since it was due, so that one that waits for another counts so."""
+    """Yield the time of each request in ms since it was due, so that waiting for an earlier request counts."""
     connection = http.client.HTTPConnection(api)
     start_s = time.monotonic()
     for number in range(int(seconds * REQUESTS_PER_S)):
@@ -166,7 +166,7 @@ def _ratio(mine: tuple[float, ...], its: tuple[float, ...]) -> float:
 
 @contextmanager
 def _services(folder: Path) -> Iterator[tuple[Broker, str, str, int]]:
-    """Run everything; yield the broker, where REST and live events are (host:port), and the process of the latter."""
+    """Run everything; yield the broker, REST and live events (host:port each), and the live process."""
     api, live = free_port(), free_port()
     with (
         running_broker(folder / "broker") as broker,
@@ -215,7 +215,7 @@ def _is_ready(port: int) -> bool:
 
 
 def _metrics(live: str) -> dict[tuple[str, ...], float]:
-    """Return what live events tell Prometheus: name and values of the labels → value."""
+    """Return the metrics of the live process: name and values of the labels → value."""
     connection = http.client.HTTPConnection(live)
     with contextlib.closing(connection):
         connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
@@ -228,7 +228,7 @@ def _metrics(live: str) -> dict[tuple[str, ...], float]:
 
 
 def _packets(seconds: float) -> list[bytes]:
-    """Return a reading of each device in turn, timed as they will be sent, so that they are news."""
+    """Return readings of each device in turn, dated when they will be sent, so that they are live events."""
     begin = int(time.time() * 1000) + int(WARM_S * 1000)
     made = []
     for number in range(int(seconds * PER_S)):
@@ -240,7 +240,7 @@ def _packets(seconds: float) -> list[bytes]:
 
 @contextmanager
 def _listening(case: Case, live: str) -> Iterator[None]:
-    """Let clients listen from a process of their own as long as the context lasts."""
+    """Run the subscribers of a case in a process of their own as long as the context lasts."""
     if case == CASES[0]:
         time.sleep(SETTLE_S)
         yield
@@ -253,16 +253,16 @@ def _listening(case: Case, live: str) -> Iterator[None]:
         ready.wait(30)
         time.sleep(SETTLE_S)
         if (there := _metrics(live)["moodwire_live_listeners",]) < case.idle + case.busy:
-            raise SystemExit(f"only {there:.0f} clients listen")
+            raise SystemExit(f"only {there:.0f} subscribers are connected")
         yield
     finally:
         child.terminate()
         child.join()
-        wait_until(lambda: _metrics(live)["moodwire_live_listeners",] <= case.slow, "the listeners have gone", 0.2)
+        wait_until(lambda: _metrics(live)["moodwire_live_listeners",] <= case.slow, "the subscribers have gone", 0.2)
 
 
 async def _listen(case: Case, live: str, ready: Any) -> None:
-    """Open all connections and read from them as each kind of listener does."""
+    """Open all connections, and read from them as each kind of subscriber does."""
     all_devices, one = "/api/v1/live", f"/api/v1/devices/{QUIET}/live"
     tasks = []
     for path, count, bytes_per_s in (
@@ -279,7 +279,7 @@ async def _listen(case: Case, live: str, ready: Any) -> None:
 
 
 async def _connect(live: str, path: str, *, small: bool) -> socket.socket:
-    """Return a connection that has asked for events; one with small buffers is felt sooner when it does not read."""
+    """Return a subscribed connection; a small receive buffer lets the server feel a slow reader sooner."""
     host, _, port = live.rpartition(":")
     connection = socket.socket()
     connection.setblocking(False)  # noqa: FBT003 -- positional only
@@ -293,7 +293,7 @@ async def _connect(live: str, path: str, *, small: bool) -> socket.socket:
 
 
 async def _read(connection: socket.socket, bytes_per_s: int | None) -> None:
-    """Read as fast as it comes, or so much a second, or nothing."""
+    """Read at a rate; None: as fast as data comes, 0: nothing."""
     loop = asyncio.get_running_loop()
     while bytes_per_s != 0:
         if not await loop.sock_recv(connection, bytes_per_s // 4 if bytes_per_s else 65_536):

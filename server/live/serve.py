@@ -30,7 +30,7 @@ def serve(store: RedisStore, settings: ServerSettings) -> None:
     """Serve live events until SIGTERM or SIGINT.
 
     Raises:
-        UnusableError: the address or port cannot be listened on, or the store holds data in another layout.
+        UnusableError: it cannot listen on the address and port, or the store holds data in another layout.
     """
     with contextlib.suppress(StoreAwayError):  # `follow` waits for it
         layout.check(store.execute)
@@ -70,16 +70,16 @@ async def run(server: uvicorn.Server, broadcast: Broadcast, listening: socket.so
 
 
 def listen(settings: ServerSettings) -> socket.socket:
-    """Return a listening socket that gives up a client that takes nothing.
+    """Return a listening socket, whose connections end when the client reads nothing for a minute.
 
     Raises:
-        UnusableError: the address or port cannot be listened on.
+        UnusableError: it cannot listen on the address and port.
     """
     try:
         listening = socket.create_server((settings.live_host, settings.live_port), backlog=1024)
     except (OSError, OverflowError) as error:
         raise UnusableError(
-            f"live_host {settings.live_host} with live_port {settings.live_port} cannot be listened on ({error}): "
+            f"cannot listen on live_host {settings.live_host} and live_port {settings.live_port} ({error}): "
             "set an address of this machine and a free port"
         ) from error
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)  # connections inherit it
