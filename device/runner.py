@@ -51,7 +51,7 @@ class Runner:
         self._id: str | None = None
         self._overruns = 0
         self._reopened = 0
-        self._said_reading = False
+        self._has_reading = False
         self._stopping = False
         self._interrupted = threading.Event()
         """Set when `run` shall look again at what is desired."""
@@ -72,7 +72,7 @@ class Runner:
         if source:
             self._use(source)
         self._command_thread.start()
-        self._say_ready()
+        self._announce_ready()
         try:
             while (desired := self._next_desired()) is not None:
                 model = self._adopt(desired, model)
@@ -91,7 +91,7 @@ class Runner:
             self._command_thread.join()
 
     def stop(self) -> None:
-        """End `run` soon; not for a signal handler in its thread, which may hold the lock of an event."""
+        """End `run` soon; not for a signal handler, because `run` may hold a lock that this needs."""
         self._stopping = True
         self._interrupt()
 
@@ -108,7 +108,7 @@ class Runner:
         self._interrupted.clear()  # first, so that whatever changes from here on interrupts again
         return None if self._stopping else self.commands.desired
 
-    def _say_ready(self) -> None:
+    def _announce_ready(self) -> None:
         doing = f"listening to {self._name}" if self._source else "paused"
         self.systemd.ready(doing)
         log.info("ready %.2f s after start: %s", resources.process_age_s() or float("nan"), doing)
@@ -160,7 +160,7 @@ class Runner:
         for window in windows(self._blocks(source), manifest, _timed(model.classifier, self.timings), gate_dbfs):
             if self.recorder.add(window, self._overruns_with(source)):
                 self.session.notify()
-                self._say_first_reading()
+                self._log_first_reading()
             if self.publish_live:
                 self.publish_live(_live(window, manifest.labels))
             self.systemd.alive(f"{window.state} at {window.level_dbfs:.0f} dBFS")
@@ -202,9 +202,9 @@ class Runner:
         if source:
             source.close()
 
-    def _say_first_reading(self) -> None:
-        if not self._said_reading:
-            self._said_reading = True
+    def _log_first_reading(self) -> None:
+        if not self._has_reading:
+            self._has_reading = True
             age_s = resources.process_age_s() or float("nan")
             log.info("first reading %.1f s after start; resident memory %.0f MB", age_s, resources.rss_bytes() / 1e6)
 
