@@ -1,7 +1,7 @@
-"""The broker that comes along when nobody brings one: Mosquitto where it is installed, else amqtt in its own process.
+"""The embedded broker, for the demo: Mosquitto where it is installed, else amqtt (PyPI, pure Python).
 
-amqtt (PyPI, pure Python) acknowledges a message before it delivers it and forgets everything when it is killed. That
-is bearable because a device keeps every record until the server's own `stored` arrives.
+amqtt acknowledges a message before it delivers it and forgets everything when it is killed. That loses nothing,
+because a device keeps every record until the server's own `stored` arrives.
 """
 
 import base64
@@ -21,15 +21,15 @@ from common import files
 SERVER_ACCOUNT = "server"
 """Account of ingest; a device's account is its id."""
 HOME_ASSISTANT_ACCOUNT = "homeassistant"
-"""Account of Home Assistant or another home automation, which reads."""
+"""Account of Home Assistant, or another home automation; it only reads."""
 
 _HERE = Path(__file__).parent
 _PBKDF2_ROUNDS = 101
-"""What mosquitto_passwd uses. The passwords are 256 random bits, so more rounds would protect nothing."""
+"""As mosquitto_passwd. The passwords are 256 random bits, so more rounds would protect nothing."""
 
 
 class BrokerStart(NamedTuple):
-    """How to run the broker as a child process."""
+    """How to start the broker as a child process."""
 
     name: str
     """For people."""
@@ -37,9 +37,13 @@ class BrokerStart(NamedTuple):
 
 
 def prepare(folder: Path, host: str, port: int, accounts: dict[str, str]) -> BrokerStart:
-    """Write configuration, accounts and access rules into a folder and return what to run.
+    """Write configuration, accounts and access rules into a folder and return how to start it.
 
-    `accounts` maps user names to passwords: `server`, perhaps `homeassistant`, and one device id per device.
+    Args:
+        folder: Made if need be, readable by its owner only.
+        host: Address to listen on.
+        port: Port to listen on.
+        accounts: User name → password: `server`, perhaps `homeassistant`, and the id of each device.
     """
     binary = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
     if binary is None:
@@ -52,7 +56,7 @@ def write_mosquitto(folder: Path, host: str, port: int, accounts: dict[str, str]
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / "conf.d").mkdir(exist_ok=True, mode=0o700)
     template = Template((_HERE / "mosquitto.conf").read_text())
-    # Started as root, Mosquitto would become another user, who cannot read this folder.
+    # Started as root without this, Mosquitto becomes another user, who cannot read this folder.
     conf = template.substitute(port=port, host=host, folder=folder.absolute(), user=getpass.getuser())
     _write_secret(folder / "acl", (_HERE / "mosquitto.acl").read_text())
     lines = [f"{user}:{_mosquitto_hash(password)}\n" for user, password in accounts.items()]
@@ -62,7 +66,7 @@ def write_mosquitto(folder: Path, host: str, port: int, accounts: dict[str, str]
 
 
 def prepare_amqtt(folder: Path, host: str, port: int, accounts: dict[str, str]) -> BrokerStart:
-    """Write amqtt's configuration into a folder and return what to run."""
+    """Write amqtt's configuration into a folder and return how to start it."""
     from pwdlib.hashers.argon2 import Argon2Hasher  # noqa: PLC0415 - comes with amqtt, which only the demo installs
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

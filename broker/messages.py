@@ -1,4 +1,4 @@
-"""Every message on the wire as a frozen, typed structure, and the only place that turns them into bytes and back.
+"""Every message on the wire as a frozen, typed structure, and the only place that encodes and decodes them.
 
 Unknown fields are ignored, so that old readers survive new writers; anything else that is not as described here
 raises `WireError` with the reason. No message has a field that could hold audio.
@@ -14,7 +14,7 @@ from msgspec import Meta
 MAX_PAYLOAD_BYTES = 65_536
 """No message is larger; the broker's configuration has the same limit."""
 MAX_BATCH = 100
-"""Records in one array, sent when a backlog is worked off."""
+"""Records in one array; devices send a backlog in arrays."""
 MAX_SEQ = 2**26 - 1
 """At one record a second a boot lasts two years; the store's bitmap of one boot stays under 8 MiB."""
 
@@ -30,13 +30,13 @@ Decibel = Annotated[float, Meta(ge=-120, le=0)]
 ShortText = Annotated[str, Meta(max_length=64)]
 Count = Annotated[int, Meta(ge=0)]
 EraseGeneration = Annotated[int, Meta(ge=0, le=2**48)]
-"""How often a device was deleted; the store can count so far."""
+"""How often a device was erased; the store counts no further."""
 Range = tuple[Seq, Seq]
 """First and last sequence number, both included."""
 ReadingState = Literal["speech", "uncertain"]
 DeviceState = Literal["online", "offline", "paused"]
 CaptureState = Literal["ok", "zeros", "flat", "stalled", "missing", "paused"]
-"""Whether sound comes in; else why not: exact zeros, one constant value, a microphone that delivers nothing, no
+"""Whether sound comes in, or why not: exact zeros, one constant value, a microphone that delivers nothing, no
 microphone, or a paused device."""
 
 
@@ -52,18 +52,18 @@ class WireError(ValueError):
 @functools.lru_cache(maxsize=16_384)
 def _check_boot(boot: str) -> None:
     if not _BOOT.fullmatch(boot):
-        raise ValueError(f"boot is {boot!r}; 16 lower-case hex digits are right")
+        raise ValueError(f"boot is {boot!r}: use 16 lower-case hex digits")
 
 
 @functools.lru_cache(maxsize=1024)
 def _check_labels(labels: tuple[str, ...]) -> None:
     for label in labels:
         if not _LABEL.fullmatch(label):
-            raise ValueError(f"scores has {label!r}; a label is up to 16 of A-Z, 0-9 and _, a letter first")
+            raise ValueError(f"scores has {label!r}: use 1 to 16 of A-Z, 0-9 and _, a letter first")
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What every record has that goes through the outbox and is confirmed."""
+    """The fields of every record, which goes through the outbox and is confirmed."""
 
     v: Literal[1] = 1
     boot: Annotated[str, Meta(max_length=16)]
@@ -77,12 +77,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     span_ms: Annotated[int, Meta(ge=1, le=600_000)]
 
     def __post_init__(self) -> None:
-        """Refuse a boot that is none."""
+        """Check the boot."""
         _check_boot(self.boot)
 
 
 class Reading(Record, frozen=True, kw_only=True):
-    """What the classifier thought of one window of speech."""
+    """The classifier's result for one window of speech."""
 
     state: ReadingState
     scores: Annotated[dict[Annotated[str, Meta(max_length=16)], Probability], Meta(min_length=1, max_length=16)]
@@ -93,20 +93,20 @@ class Reading(Record, frozen=True, kw_only=True):
     clock_synced: bool
 
     def __post_init__(self) -> None:
-        """Refuse a boot or a label that is none."""
+        """Check the boot and the labels."""
         _check_boot(self.boot)
         _check_labels(tuple(self.scores))
 
 
 class Heard(Record, frozen=True, kw_only=True):
-    """One record a minute of what the device listened to, so that silence and absence can be told apart later."""
+    """What the device listened to in one minute, so that silence and absence can be told apart later."""
 
     windows: Count
     silent: Count
     speech: Count
     uncertain: Count
     dropped: Count
-    """Blocks of sound that were lost before they could be looked at."""
+    """Blocks of sound that were lost before they were classified."""
     level_dbfs: Decibel
     """Mean level of the span."""
     clipping: Probability
@@ -118,7 +118,7 @@ class Heard(Record, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a device is there; retained, and the device's last will."""
+    """Whether a device is online; retained, and the device's last will."""
 
     v: Literal[1] = 1
     state: DeviceState
@@ -132,12 +132,12 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """How a device is; retained, once a minute."""
+    """A device's health; retained, once a minute."""
 
     v: Literal[1] = 1
     boot: Boot
     inference_p50_ms: float
-    """Classifier, one window."""
+    """Median time of the classifier for one window."""
     inference_p95_ms: float
     cpu_ratio: float
     """Share of one core that the process used since the last record."""
@@ -164,7 +164,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of exactly these sequence numbers of one boot; a device forgets a row only on this message."""
+    """Outcomes of exactly these sequence numbers of one boot; a device forgets a record only on this."""
 
     v: Literal[1] = 1
     boot: Boot
@@ -172,7 +172,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     expired: tuple[Range, ...] = ()
     """Older than the server keeps."""
     erased: tuple[Range, ...] = ()
-    """Of a generation that someone deleted."""
+    """Of a generation that was erased."""
     refused: tuple[tuple[Seq, Seq, str], ...] = ()
     """With the reason."""
 
@@ -184,7 +184,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     gen: EraseGeneration
 
 
-class Live(msgspec.Struct, frozen=True, kw_only=True):
+class LiveState(msgspec.Struct, frozen=True, kw_only=True):
     """What a device hears now, for home automation: retained, at most every ten seconds, and never a record."""
 
     v: Literal[1] = 1
@@ -199,18 +199,18 @@ class Live(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Transaction = Annotated[str, Meta(min_length=1, max_length=64)]
-"""Chosen by who asks; the answer carries it, and a command that comes twice is carried out once."""
+"""Chosen by the sender of a command; the response carries it, and a command that comes twice is carried out once."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator asks of a device: the whole of `pause` and `resume`, and what all commands begin with."""
+    """A command to a device: all of `pause` and `resume`, and the base of the others."""
 
     v: Literal[1] = 1
     transaction: Transaction
 
 
 class SetCommand(Command, frozen=True, kw_only=True):
-    """Changes settings that a device can change while it runs; kept over restarts. What is None stays."""
+    """Changes settings of a running device; kept over restarts. What is None stays."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     gate_dbfs: Annotated[float, Meta(ge=-100, le=0)] | None = None
@@ -225,7 +225,7 @@ class ModelCommand(Command, frozen=True, kw_only=True):
 
 
 class CommandResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """How a command ended."""
+    """A device's response to a command, once it has ended."""
 
     v: Literal[1] = 1
     transaction: Transaction
@@ -235,7 +235,7 @@ class CommandResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether an ingest is there to confirm; retained, and ingest's last will."""
+    """Whether an ingest is there to confirm records; retained, and ingest's last will."""
 
     v: Literal[1] = 1
     state: Literal["online", "offline"]
@@ -246,7 +246,7 @@ Message = (
     | Heard
     | Status
     | Health
-    | Live
+    | LiveState
     | Command
     | SetCommand
     | ModelCommand
@@ -259,14 +259,14 @@ M = TypeVar("M", bound=Message)
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """The part of a record that names it; enough to refuse a record that is otherwise malformed."""
+    """The identity of a record; enough to refuse one that is otherwise malformed."""
 
     boot: Boot
     seq: Seq
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """The part of a command that names it; enough to answer a command that is otherwise malformed."""
+class _CommandIdentity(msgspec.Struct, frozen=True):
+    """The identity of a command; enough to respond to one that is otherwise malformed."""
 
     transaction: Transaction
 
@@ -275,7 +275,7 @@ _encoder = msgspec.json.Encoder()
 _raw_list = msgspec.json.Decoder(Annotated[list[msgspec.Raw], Meta(max_length=MAX_BATCH)])
 _decoders: dict[Any, msgspec.json.Decoder[object]] = {}
 _identity = msgspec.json.Decoder(Identity)
-_asked = msgspec.json.Decoder(Asked)
+_command_identity = msgspec.json.Decoder(_CommandIdentity)
 
 
 def encode(message: Message) -> bytes:
@@ -284,12 +284,12 @@ def encode(message: Message) -> bytes:
 
 
 def join(payloads: list[bytes]) -> bytes:
-    """Return one payload that carries several encoded records; a single one stays as it is."""
+    """Return one payload with several encoded records; a single one stays as it is."""
     return payloads[0] if len(payloads) == 1 else b"[" + b",".join(payloads) + b"]"
 
 
 def split(payload: bytes) -> list[bytes]:
-    """Return the encoded records of one payload, one or up to 100, without looking into them.
+    """Return the encoded records of one payload, one or up to 100, without decoding them.
 
     Raises:
         WireError: the payload is too large, is an array that is not JSON, or has too many elements.
@@ -324,7 +324,7 @@ def decode_all(payload: bytes, kind: type[M]) -> list[M]:
     """Return the messages of one payload, one or up to 100, that are all of the asked kind.
 
     Raises:
-        WireError: the payload is too large, or anything in it is not such a message; `split` tells what.
+        WireError: the payload is too large, or anything in it is not such a message; `split` it to learn what.
     """
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise WireError(f"the payload has {len(payload)} bytes; {MAX_PAYLOAD_BYTES} are allowed")
@@ -356,7 +356,7 @@ def identify(payload: bytes) -> Identity | None:
 def transaction(payload: bytes) -> str | None:
     """Return the transaction of a command that is otherwise malformed, or None if not even that is there."""
     try:
-        return _asked.decode(payload).transaction
+        return _command_identity.decode(payload).transaction
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 

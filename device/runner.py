@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from broker.messages import Live
+from broker.messages import LiveState
 from common.backoff import Backoff
 from device.audio.level import FLOOR_DBFS
 from device.audio.source import Block, Source, SourceError
@@ -41,7 +41,7 @@ class Runner:
     session: Session
     systemd: SystemdNotifier
     timings: resources.Timings
-    publish_live: Callable[[Live], None] | None
+    publish_live: Callable[[LiveState], None] | None
     """Takes what each window holds, for home automation; None if nobody wants it."""
 
     def __post_init__(self) -> None:
@@ -133,7 +133,7 @@ class Runner:
         while not self._interrupted.wait(TICK_S):
             self.recorder.pause(clock.monotonic_ms())
             if self.publish_live:
-                live = Live(at=clock.now_ms(), state="paused", top=None, scores={}, level_dbfs=FLOOR_DBFS)
+                live = LiveState(at=clock.now_ms(), state="paused", top=None, scores={}, level_dbfs=FLOOR_DBFS)
                 self.publish_live(live)
             self.systemd.alive("paused")
         self.recorder.close_minute(clock.monotonic_ms(), 0)
@@ -221,9 +221,9 @@ def _timed(classifier: Classifier, timings: resources.Timings) -> Classify:
     return classify
 
 
-def _live(window: Window, labels: tuple[str, ...]) -> Live:
+def _live(window: Window, labels: tuple[str, ...]) -> LiveState:
     """Return what a window holds, for home automation."""
-    return Live(
+    return LiveState(
         at=clock.unix_ms(window.end_ms),
         state=window.state,
         top=window.top,

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Callable
 
 from server.errors import UnusableError
 from server.settings import ServerSettings
@@ -9,39 +10,37 @@ from server.store.redis_store import open_store
 
 
 def run(settings: ServerSettings) -> int:
-    """Serve REST until SIGTERM or SIGINT; return 0, or 2 with a sentence on stderr if it cannot."""
+    """Serve REST until SIGTERM or SIGINT."""
     from server.rest.serve import serve  # noqa: PLC0415 -- ingest needs neither Flask nor matplotlib
 
-    try:
-        serve(open_store(settings), settings)
-    except UnusableError as error:
-        print(f"moodwire server run: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return _exit_code("run", lambda: serve(open_store(settings), settings))
 
 
 def ingest(settings: ServerSettings) -> int:
-    """Store what devices send until SIGTERM or SIGINT; return 0, or 2 with a sentence on stderr if it cannot."""
+    """Store what devices send until SIGTERM or SIGINT."""
     from server.ingest.worker import Ingest  # noqa: PLC0415 -- REST needs no MQTT
 
-    try:
+    def work() -> None:
         worker = Ingest(open_store(settings), settings)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())
         worker.run()
-    except UnusableError as error:
-        print(f"moodwire server ingest: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    return _exit_code("ingest", work)
 
 
 def live(settings: ServerSettings) -> int:
-    """Serve live events until SIGTERM or SIGINT; return 0, or 2 with a sentence on stderr if it cannot."""
+    """Serve live events until SIGTERM or SIGINT."""
     from server.live.serve import serve  # noqa: PLC0415 -- the others need no event loop
 
+    return _exit_code("live", lambda: serve(open_store(settings), settings))
+
+
+def _exit_code(command: str, work: Callable[[], None]) -> int:
+    """Do the work of a command; return 0, or 2 after a sentence on stderr if it cannot be done."""
     try:
-        serve(open_store(settings), settings)
+        work()
     except UnusableError as error:
-        print(f"moodwire server live: {error}", file=sys.stderr)
+        print(f"moodwire server {command}: {error}", file=sys.stderr)
         return 2
     return 0

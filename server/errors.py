@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions whose text is the one sentence that a person gets to read."""
+"""Exceptions whose text is one sentence for the person who reads it."""
 
 from http import HTTPStatus
 
@@ -12,11 +12,11 @@ class StoreAwayError(Exception):
 
 
 class ProblemError(Exception):
-    """A request that is answered with a problem instead of a result.
+    """A request that gets a problem as its response.
 
     Args:
         status: HTTP status.
-        detail: One sentence that names the thing, its value and what would be right.
+        detail: One sentence that names the thing, its value and what to do.
         retry_s: After how many seconds the same request may succeed; None where time changes nothing.
 
     Source: RFC 9457, problem details for HTTP APIs.

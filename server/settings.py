@@ -5,7 +5,7 @@ import typed_settings as ts
 
 @ts.settings(frozen=True)
 class ServerSettings:
-    """Where the store and the broker are, where REST listens, and how long what is kept."""
+    """Where the store and the broker are, where REST listens, who may read, and how long data is kept."""
 
     redis_url: str = ts.option(
         default="redis://127.0.0.1:6379/0",
@@ -18,7 +18,7 @@ class ServerSettings:
         default="", help="certificate authority that signed the broker's certificate; empty: the system's"
     )
     mqtt_client_id: str = ts.option(
-        default="moodwire-ingest", help="client id of ingest; its session at the broker hangs on it"
+        default="moodwire-ingest", help="client id of ingest; the broker keeps its session under this name"
     )
     mqtt_version: str = ts.option(default="3.1.1", help="MQTT version that ingest speaks: 3.1.1 or 5")
     mqtt_share: str = ts.option(
@@ -30,19 +30,21 @@ class ServerSettings:
     live_host: str = ts.option(default="127.0.0.1", help="address that live events are served on")
     live_port: int = ts.option(default=8082, help="port that live events are served on")
     viewer_token: str = ts.secret(
-        default="", help="bearer token that may read; empty: made at first start and printed once"
+        default="", help="bearer token that may read; empty: generated at the first start and printed once"
     )
     operator_token: str = ts.secret(
-        default="", help="bearer token that may also delete; empty: made at first start and printed once"
+        default="",
+        help="bearer token that may also command and delete; empty: generated at the first start and printed once",
     )
     requests_per_minute: int = ts.option(
-        default=12_000, help="requests that REST, and live events, take from each token and address; 0 for no limit"
+        default=12_000,
+        help="requests a minute that REST, and live events, accept from each token and address; 0 for no limit",
     )
     cors_origins: str = ts.option(
         default="",
-        help="origins whose pages may read REST and live events in a browser, by commas, like https://example.org",
+        help="origins whose pages may read REST and live events, like https://example.org; separated by commas",
     )
     retention_days: int = ts.option(default=90, help="days that single readings are kept")
     rollup_retention_days: int = ts.option(
-        default=730, help="days that minutes, hours and days are kept; at least retention_days"
+        default=730, help="days that rollups (minutes, hours, days) are kept; at least retention_days"
     )

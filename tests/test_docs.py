@@ -16,7 +16,7 @@ from broker.messages import (
     CommandResponse,
     Health,
     Heard,
-    Live,
+    LiveState,
     ModelCommand,
     Reading,
     SetCommand,
@@ -25,10 +25,10 @@ from broker.messages import (
     decode,
 )
 from broker.topics import (
-    ANSWERED,
     COMMANDS,
     FROM_DEVICE,
     HOME_ASSISTANT_STATUS,
+    RESPONSES,
     SERVER_STATUS,
     command,
     command_response,
@@ -70,7 +70,7 @@ def test_the_wire_is_documented_as_it_is() -> None:
     """Topics and limits of the contract's page are those of the code."""
     text = (ROOT / "broker" / "README.md").read_text()
 
-    kinds = [kind for kind in FROM_DEVICE if kind not in ANSWERED]
+    kinds = [kind for kind in FROM_DEVICE if kind not in RESPONSES]
     names = [topic("<id>", kind) for kind in (*kinds, "stored", "generation", "state")]
     names += [home_assistant("<id>"), HOME_ASSISTANT_STATUS, SERVER_STATUS]
     names += [name("<id>", "pause").replace("pause", "<name>") for name in (command, command_response)]
@@ -85,12 +85,12 @@ def test_the_wire_is_documented_as_it_is() -> None:
 def test_the_wire_s_page_names_every_field_and_its_examples_are_right() -> None:
     """No field of a message is missing, and what is shown as a message is one."""
     text = (ROOT / "broker" / "README.md").read_text()
-    for kind in (Reading, Heard, Status, Health, Live, Stored, SetCommand, ModelCommand, CommandResponse):
+    for kind in (Reading, Heard, Status, Health, LiveState, Stored, SetCommand, ModelCommand, CommandResponse):
         for field in kind.__struct_fields__:
             assert re.search(rf'[`"]{field}[`"]', text), f"{kind.__name__}.{field}"
 
     shown = [block.encode() for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
-    for payload, kind in zip(shown, (Reading, Status, Stored, Live), strict=True):
+    for payload, kind in zip(shown, (Reading, Status, Stored, LiveState), strict=True):
         decode(payload, kind)
     for name, payload in re.findall(r"^\| `(pause|resume|set|model)` \| `(.*?)` \|", text, re.MULTILINE):
         decode(payload.encode(), {"set": SetCommand, "model": ModelCommand}.get(name, Command))

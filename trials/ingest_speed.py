@@ -2,11 +2,12 @@
 
 Each round gives the same load (1,000 devices, QoS 1, one reading in each message, as fast as Mosquitto takes it) to
 
-- `mosquitto_sub`, a subscriber in C that throws everything away: what the broker can deliver,
+- `mosquitto_sub`, a subscriber in C that throws everything away, if it is installed: what the broker can deliver,
 - a naive callback: paho, JSON, one round trip to the store for each message, no rollups, acknowledged by itself,
 - Node-RED with node-red-contrib-redis, if a folder with both is named (`npm install node-red node-red-contrib-redis`),
 - `moodwire server ingest`: acknowledged by hand once the store has answered, repeats sorted out, rollups, `stored`,
-- the same with 50 readings in each message, as a device sends a backlog.
+- the same over paho's own socket instead of `server.ingest.bulk_client`,
+- the first of the two with 50 readings in each message, as a device sends a backlog.
 
 All have a store with an append-only file: ours synchronises it before each answer, the others' once a second. Then
 come the time from publish to readable over REST at 2,000 messages/s, and the memory of ingest over a million readings.
@@ -59,6 +60,13 @@ client.connect("127.0.0.1", int(sys.argv[1]))
 client.subscribe("moodwire/v1/+/reading", qos=1)
 client.loop_forever()
 """
+OVER_PLAIN_PAHO = """
+import moodwire
+from server.ingest import connection
+from trials.plain_client import PlainClient
+connection.BulkClient = PlainClient
+moodwire.main()
+"""
 
 
 def main() -> None:
@@ -78,14 +86,16 @@ def main() -> None:
 
 
 def _report(found: dict[str, list[tuple[float, float]]], rounds: int) -> None:
-    print(f"{'':<28} {'readings/s':>10} {'CPU us':>8} {'x C subscriber':>15} {'x naive':>8} {'x Node-RED':>11}")
+    peers = f"{'x C subscriber':>15} {'x naive':>8} {'x Node-RED':>11} {'x plain paho':>13}"
+    print(f"{'':<28} {'readings/s':>10} {'CPU us':>8} {peers}")
     for contender, results in found.items():
         rate, cpu = (statistics.median(column) for column in zip(*results, strict=True))
         ratios = []
-        for peer in ("C subscriber", "naive callback", "Node-RED"):
+        for peer in ("C subscriber", "naive callback", "Node-RED", "moodwire over plain paho"):
             pairs = [mine[0] / its[0] for mine, its in zip(results, found.get(peer, []), strict=False)]
             ratios.append(f"{statistics.median(pairs):.2f}" if pairs else "-")
-        print(f"{contender:<28} {rate:>10.0f} {cpu:>8.1f} {ratios[0]:>15} {ratios[1]:>8} {ratios[2]:>11}")
+        columns = f"{ratios[0]:>15} {ratios[1]:>8} {ratios[2]:>11} {ratios[3]:>13}"
+        print(f"{contender:<28} {rate:>10.0f} {cpu:>8.1f} {columns}")
     print(f"medians of {rounds} interleaved rounds of {MESSAGES} readings; ratios are medians of each round's own")
 
 
@@ -96,10 +106,11 @@ def _round(folder: Path, number: int, node_red: Path | None) -> Iterator[tuple[s
     arrays = load.packets(number, DEVICES, IN_ARRAYS, 50, now_ms)
     contenders: list[tuple[str, Callable[[Path, Broker, Store], contextlib.AbstractContextManager[int]], list[bytes]]]
     contenders = [
-        ("C subscriber", _c_subscriber, single),
+        *([("C subscriber", _c_subscriber, single)] if shutil.which("mosquitto_sub") else []),
         ("naive callback", _naive, single),
         *([("Node-RED", _node_red(node_red), single)] if node_red else []),
         ("moodwire", _moodwire, single),
+        ("moodwire over plain paho", _over_plain_paho, single),
         ("moodwire, 50 in a message", _moodwire, arrays),
     ]
     for name, start, made in contenders:
@@ -161,9 +172,17 @@ def _naive(folder: Path, broker: Broker, store: Store) -> Iterator[int]:
         yield process.pid
 
 
+def _moodwire(folder: Path, broker: Broker, store: Store) -> contextlib.AbstractContextManager[int]:
+    return _ingest(["-m", "moodwire"], folder, broker, store)
+
+
+def _over_plain_paho(folder: Path, broker: Broker, store: Store) -> contextlib.AbstractContextManager[int]:
+    return _ingest(["-c", OVER_PLAIN_PAHO], folder, broker, store)
+
+
 @contextlib.contextmanager
-def _moodwire(folder: Path, broker: Broker, store: Store) -> Iterator[int]:
-    argv = [sys.executable, "-m", "moodwire", "server", "ingest"]
+def _ingest(program: list[str], folder: Path, broker: Broker, store: Store) -> Iterator[int]:
+    argv = [sys.executable, *program, "server", "ingest"]
     with running(argv, folder / LOG, _environment(broker, store)) as process:
         wait_until(lambda: "the server is online" in (folder / LOG).read_text(), "ingest is there")
         yield process.pid

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from broker import topics
-from broker.messages import CaptureState, Live, Status, encode
+from broker.messages import CaptureState, LiveState, Status, encode
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +47,8 @@ class HomeAssistant:
         self._ejections = 0
         self._must_clear = not on and self._marker.exists()
         self._is_clearing = False
-        self._live: Live | None = None
-        self._published: Live | None = None
+        self._live: LiveState | None = None
+        self._published: LiveState | None = None
         self._published_s = -math.inf
 
     def publish_again(self) -> None:
@@ -71,7 +71,7 @@ class HomeAssistant:
                 topics.home_assistant(self._device),
             )
 
-    def update(self, live: Live) -> None:
+    def update(self, live: LiveState) -> None:
         """Take what is heard now."""
         self._live = live
 
@@ -104,7 +104,7 @@ class HomeAssistant:
                     "%s cannot be deleted (%s); the next start clears the announcement again", self._marker, error
                 )
 
-    def _is_due(self, live: Live, now_s: float) -> bool:
+    def _is_due(self, live: LiveState, now_s: float) -> bool:
         before = self._published
         if live is before:
             return False  # nothing has been heard since

@@ -14,7 +14,7 @@ from broker.messages import (
     CommandResponse,
     Generation,
     Health,
-    Live,
+    LiveState,
     ServerStatus,
     Status,
     Stored,
@@ -105,7 +105,7 @@ class Session:
         if self._connected:
             self._connection.publish(topics.topic(self._device, "health"), encode(health), qos=0, retain=True)
 
-    def publish_live(self, live: Live) -> None:
+    def publish_live(self, live: LiveState) -> None:
         """Take what is heard now, for home automation; it goes out at most every ten seconds, and only if wanted.
 
         Call it for every window, and every few seconds while the device is paused: what nobody repeats expires.

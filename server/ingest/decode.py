@@ -33,7 +33,7 @@ def decode(topic: str, payload: bytes) -> Decoded:
         return Decoded(device, [messages.decode(payload, Status)] if payload else [])
     if kind == "health":
         return Decoded(device, [messages.decode(payload, Health)] if payload else [])
-    if kind in topics.ANSWERED:
+    if kind in topics.RESPONSES:
         return Decoded(device, [messages.decode(payload, CommandResponse)])
     try:
         return Decoded(device, messages.decode_all(payload, _record_of(kind)))

@@ -13,7 +13,7 @@ import pytest
 from services import wait_until
 
 import models.bundle
-from broker.messages import CaptureState, Live
+from broker.messages import CaptureState, LiveState
 from broker.topics import CommandName
 from device.audio.source import Block, SourceError
 from device.control.commands import Commands
@@ -65,14 +65,14 @@ class World:
         self.opened: list[FakeSource] = []
         self.failures = 0
         """How often opening fails before it succeeds."""
-        self.lives: list[Live] = []
+        self.lives: list[LiveState] = []
         self.recorder, self.session = Mock(spec=Recorder), Mock(spec=Session)
         self.runner = self.make(self.lives.append)
         self._model = model
         self._thread: threading.Thread | None = None
         self._asked = 0
 
-    def make(self, publish_live: Callable[[Live], None] | None) -> Runner:
+    def make(self, publish_live: Callable[[LiveState], None] | None) -> Runner:
         """Return a runner."""
         systemd, recorder, session = SystemdNotifier({}), cast("Recorder", self.recorder), cast("Session", self.session)
         return Runner(self.open, self.commands, recorder, session, systemd, Timings(), publish_live)

@@ -16,14 +16,14 @@ from msgspec.structs import replace
 from records import status
 
 from broker import topics
-from broker.messages import Health, Live, encode
+from broker.messages import Health, LiveState, encode
 from device.delivery.home_assistant import MAX_INTERVAL_S, MIN_INTERVAL_S, HomeAssistant, announcement
 
 STATUS = status(labels=("ANG", "HAP", "NEU"))
 ANNOUNCEMENT = topics.home_assistant(DEVICE)
 STATE = topics.topic(DEVICE, "state")
-TALK = Live(at=1, state="speech", top="ANG", scores={"ANG": 0.7, "HAP": 0.2, "NEU": 0.1}, level_dbfs=-20)
-SILENCE = Live(at=1, state="silent", top=None, scores={}, level_dbfs=-70)
+TALK = LiveState(at=1, state="speech", top="ANG", scores={"ANG": 0.7, "HAP": 0.2, "NEU": 0.1}, level_dbfs=-20)
+SILENCE = LiveState(at=1, state="silent", top=None, scores={}, level_dbfs=-70)
 HEALTH = Health(
     boot="0" * 16,
     inference_p50_ms=1.0,
@@ -152,7 +152,7 @@ def test_no_key_is_abbreviated() -> None:
         (replace(SILENCE, state="paused"), "paused", "None"),
     ],
 )
-def test_templates_read_the_live_state(announced: Announcement, live: Live, emotion: str, ang: str) -> None:
+def test_templates_read_the_live_state(announced: Announcement, live: LiveState, emotion: str, ang: str) -> None:
     """The emotion is one of its options, and a score is a percentage, or unknown (None) when nobody speaks."""
     entities = announced.components
     payload = encode(live)

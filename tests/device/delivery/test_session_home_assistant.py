@@ -12,10 +12,10 @@ from services import wait_until
 from sessions import STATUS, running_session, serving
 
 from broker import topics
-from broker.messages import Live
+from broker.messages import LiveState
 from device.delivery.outbox import Outbox
 
-SILENCE = Live(at=1, state="silent", top=None, scores={}, level_dbfs=-70)
+SILENCE = LiveState(at=1, state="silent", top=None, scores={}, level_dbfs=-70)
 
 
 @contextmanager

@@ -140,7 +140,7 @@ def test_silence_is_a_span(client: Client, now: int) -> None:
 @pytest.mark.parametrize(
     ("path", "status_code", "sentence"),
     [
-        ("/api/v1/devices/kitchen", 400, "'kitchen' is not a MAC address: aa:bb:cc:dd:ee:ff or aabbccddeeff is right"),
+        ("/api/v1/devices/kitchen", 400, "'kitchen' is not a MAC address: write aa:bb:cc:dd:ee:ff or aabbccddeeff"),
         ("/api/v1/devices/112233445566", 404, "there is no device 11:22:33:44:55:66"),
         (f"{URL}?start=yesterday", 400, "start 'yesterday' is not a time"),
         (f"{URL}?start=2026-01-01T00:00:00", 400, "has no time zone"),
