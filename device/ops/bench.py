@@ -1,4 +1,4 @@
-"""`moodwire device bench`: what the device costs on this machine, without broker and server."""
+"""`moodwire device bench`: what a device costs on this machine, without broker and server."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ from models.frontend import LogMelStream, Samples
 from models.runtime import Classifier, load_verified, synthetic_clip
 
 WARM_UP_WINDOWS = 50
-"""Run first and not counted: caches, the processor's clock and lazy initialisation settle."""
+"""Run first and not counted, until caches, the processor's clock and lazy initialisation have settled."""
 COUNTED_WINDOWS = 500
 _BOARD = Path("/proc/device-tree/model")
 _PROCESSOR = Path("/proc/cpuinfo")
@@ -40,24 +40,24 @@ T = TypeVar("T")
 class BenchSettings(DeviceSettings):
     """Settings of `moodwire device bench`."""
 
-    markdown: bool = ts.option(default=False, help="print the table as Markdown, to paste it")
+    markdown: bool = ts.option(default=False, help="print the table as Markdown")
 
 
 class _Stopwatch:
-    """Durations of one stage, the warm-up included."""
+    """Durations of one stage, including the warm-up."""
 
     def __init__(self) -> None:
         self._ms: list[float] = []
 
     def time(self, action: Callable[[A], T], argument: A) -> T:
-        """Do something and note how long it took."""
+        """Do something, and keep how long it took."""
         start_s = time.perf_counter()
         result = action(argument)
         self._ms.append((time.perf_counter() - start_s) * 1000)
         return result
 
     def __str__(self) -> str:
-        """Return the percentiles of all but the first, warm-up, durations."""
+        """Return the 50th, 95th and 99th percentile of the durations after the warm-up."""
         if not self._ms[WARM_UP_WINDOWS:]:
             return "not run: nothing was taken for speech"
         p50, p95, p99 = np.percentile(self._ms[WARM_UP_WINDOWS:], [50, 95, 99])
@@ -65,9 +65,9 @@ class _Stopwatch:
 
 
 def bench(settings: BenchSettings) -> int:
-    """Run windows through the pipeline as fast as it goes, one after the other, and print a table.
+    """Run windows through the pipeline one after the other, as fast as it goes, and print a table.
 
-    The sound is the `clips` setting's, else synthetic; it is repeated until there are enough windows.
+    The sound is that of the setting `clips`, or synthetic without it, repeated until there are enough windows.
     """
     try:
         bundle, classifier = load_verified(models.bundle.find(settings.model))
@@ -83,8 +83,8 @@ def bench(settings: BenchSettings) -> int:
         ("ready after process start", f"{ready_s:.2f} s" if ready_s is not None else "unknown (no /proc)"),
         ("first reading after that", f"{bundle.manifest.window_ms / 1000:.0f} s of sound later"),
         ("resident memory when ready", f"{ready_bytes / 1e6:.0f} MB"),
-        *_whole(bundle, classifier, sound, settings.gate_dbfs),
-        *_parts(bundle.manifest, sound, settings.gate_dbfs),
+        *_time_windows(bundle, classifier, sound, settings.gate_dbfs),
+        *_time_stages(bundle.manifest, sound, settings.gate_dbfs),
         ("resident memory at the end", f"{resources.rss_bytes() / 1e6:.0f} MB"),
     ]
     print(_markdown(rows) if settings.markdown else _text(rows))
@@ -92,7 +92,7 @@ def bench(settings: BenchSettings) -> int:
 
 
 def machine() -> str:
-    """Return what this machine is: the board's own name, else the processor's, and how many cores may be used."""
+    """Return the name of the board, or else of the processor, with how many cores this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     name = _first_match(_BOARD, r"(.+?)\0*$") or _first_match(_PROCESSOR, r"(?m)^model name\s*: (.+)$")
     return f"{name or platform.machine()}, {cores} cores, {platform.machine()}"
@@ -106,7 +106,7 @@ def _first_match(path: Path, pattern: str) -> str | None:
     return found[1] if found else None
 
 
-def _whole(bundle: Bundle, classifier: Classifier, sound: Samples, gate_dbfs: float) -> list[Row]:
+def _time_windows(bundle: Bundle, classifier: Classifier, sound: Samples, gate_dbfs: float) -> list[Row]:
     """Time windows as the device computes them."""
     manifest = bundle.manifest
     whole, model = _Stopwatch(), _Stopwatch()
@@ -127,8 +127,8 @@ def _whole(bundle: Bundle, classifier: Classifier, sound: Samples, gate_dbfs: fl
     ]
 
 
-def _parts(manifest: Manifest, sound: Samples, gate_dbfs: float) -> list[Row]:
-    """Time what comes before the model, each alone on the same sound."""
+def _time_stages(manifest: Manifest, sound: Samples, gate_dbfs: float) -> list[Row]:
+    """Time each stage before the model alone, on the same sound."""
     front_end, gate = _Stopwatch(), _Stopwatch()
     log_mel, speech = LogMelStream(manifest.front_end), SpeechGate(gate_dbfs)
     for hop in _hops(sound, manifest):
@@ -138,9 +138,9 @@ def _parts(manifest: Manifest, sound: Samples, gate_dbfs: float) -> list[Row]:
 
 
 def _hops(sound: Samples, manifest: Manifest) -> Iterator[Block]:
-    """Yield the sound hop by hop, again and again, dated as if it were played from 1970 on."""
+    """Yield hops of the sound, repeated, dated from 1970 on."""
     length = manifest.hop_samples
-    # Its own beginning at the end, so that a slice may go round: a copy of all that is played would cost memory.
+    # The beginning once more at the end, so that a hop can wrap around without a copy of all that is played.
     looped = np.resize(sound, max(len(sound), length) + length)
     for number in range(WARM_UP_WINDOWS + COUNTED_WINDOWS + manifest.window_samples // length):
         start = number * length % (len(looped) - length)

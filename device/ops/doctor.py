@@ -1,4 +1,4 @@
-"""`moodwire device doctor`: looks at everything that a device needs, and says what to do about what is wrong."""
+"""`moodwire device doctor`: checks everything that a device needs, and says what to do about each fault."""
 
 import atexit
 import sys
@@ -17,7 +17,7 @@ from device.settings import DeviceSettings
 from device.system import identity
 
 PATIENCE_S = 13.0
-"""After that, what has not answered is reported as such: PortAudio and name servers can hang."""
+"""How long all checks may take; those that have not ended then are said to hang, as PortAudio and name servers can."""
 
 
 @ts.settings(frozen=True)
@@ -31,87 +31,95 @@ class DoctorSettings(DeviceSettings):
         """Check what types alone cannot.
 
         Raises:
-            ValueError: a value is out of its range; the text names it and what would be right.
+            ValueError: a value is out of its range; the message names the range.
         """
         super().__attrs_post_init__()
         if not 1 <= self.listen_s <= 5:
-            raise ValueError(f"listen_s is {self.listen_s}; 1 to 5 is right")
+            raise ValueError(f"listen_s is {self.listen_s}; use 1 to 5")
 
 
 class DeviceReport(Report, frozen=True, kw_only=True):
     """The report of a device."""
 
     device: str | None
-    """Its id; None where it could not be found out."""
+    """Its id; None if it has none yet, or if it cannot be read."""
 
 
-class _Looking(threading.Thread):
-    """Some checks in a thread of their own, which is left behind when it hangs."""
+class _Checks(threading.Thread):
+    """Some checks in a thread of their own, which is left behind if it hangs.
 
-    def __init__(self, names: Sequence[str], look: Callable[[], list[Finding]]) -> None:
+    Args:
+        names: Of the findings, in their order.
+        check: Runs the checks.
+        todo: What to do if they hang.
+    """
+
+    def __init__(self, names: Sequence[str], check: Callable[[], list[Finding]], todo: str) -> None:
         super().__init__(daemon=True, name=f"doctor-{names[0]}")
         self._names = names
-        self._look = look
-        self._found: list[Finding] | None = None
+        self._check = check
+        self._todo = todo
+        self._findings: list[Finding] | None = None
         self.start()
 
     def run(self) -> None:
-        """Look."""
-        self._found = self._look()
+        """Run the checks."""
+        self._findings = self._check()
 
     def findings(self, deadline_s: float) -> list[Finding]:
-        """Return what was found, or by the deadline that nothing was."""
+        """Return the findings; by the deadline, that the checks hang."""
         self.join(max(0.0, deadline_s - time.monotonic()))
-        if self._found is not None:
-            return self._found
-        todo = (
-            "unplug it and plug it in again" if self._names == doctor_audio.NAMES else "look at network and name server"
-        )
-        hung = Finding(self._names[0], "fail", f"no answer within {PATIENCE_S:g} s", todo)
+        if self._findings is not None:
+            return self._findings
+        hung = Finding(self._names[0], "fail", f"no answer within {PATIENCE_S:g} s", self._todo)
         return [hung, *(Finding(name, "skip", f"{self._names[0]} hangs") for name in self._names[1:])]
 
 
 def doctor(settings: DoctorSettings) -> int:
-    """Print what is right and wrong; return 1 if something must be mended, 2 if the settings are not usable."""
+    """Print the findings; return 1 if a check fails, 2 if the settings are not usable."""
     deadline_s = time.monotonic() + PATIENCE_S
     try:
         parse_url(settings.mqtt_url)
-        in_force = _in_force(settings)
-        device = _device(in_force)
+        effective = _effective(settings)
+        device = _device_id(effective)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    sound = _Looking(doctor_audio.NAMES, lambda: doctor_audio.check(in_force, settings.listen_s))
-    network = _Looking(doctor_network.NAMES, lambda: _network(in_force, device))
+    sound = _Checks(
+        doctor_audio.NAMES,
+        lambda: doctor_audio.check(effective, settings.listen_s),
+        "unplug it and plug it in again",
+    )
+    network = _Checks(doctor_network.NAMES, lambda: _network(effective, device), "check network and name server")
     machine = [
-        doctor_machine.model(in_force),
+        doctor_machine.model(effective),
         *network.findings(deadline_s),
-        doctor_machine.wall_clock(in_force),
-        doctor_machine.disk(in_force),
-        doctor_machine.outbox(in_force),
-        doctor_machine.permissions(in_force),
+        doctor_machine.wall_clock(effective),
+        doctor_machine.disk(effective),
+        doctor_machine.outbox(effective),
+        doctor_machine.permissions(effective),
     ]
     findings = (*sound.findings(deadline_s), *machine)
     code = tell(DeviceReport(*msgspec.structs.astuple(report(findings)), device=device), as_json=settings.json)
-    if sound.is_alive() and "sounddevice" in sys.modules:  # it hangs in PortAudio, and so would the clean-up at exit
+    if sound.is_alive() and "sounddevice" in sys.modules:  # it hangs in PortAudio, as the clean-up at exit would
         atexit.unregister(sys.modules["sounddevice"]._exit_handler)  # noqa: SLF001 - there is no public way
     return code
 
 
-def _in_force(settings: DeviceSettings) -> DeviceSettings:
-    """Return the settings that a start now would run with.
+def _effective(settings: DeviceSettings) -> DeviceSettings:
+    """Return the settings with the overrides that a device which starts now would have.
 
     Raises:
-        ValueError: what is kept cannot be read.
+        ValueError: the overrides cannot be read.
     """
     try:
         return Overrides.load(settings.state_dir).apply(settings)
-    except OSError:  # what is wrong with the folder, the check of the disk tells
+    except OSError:  # the check of the disk says what is wrong with the folder
         return settings
 
 
-def _device(settings: DeviceSettings) -> str | None:
-    """Return the device's id; None if it is random and not yet made, which the device does at its first start.
+def _device_id(settings: DeviceSettings) -> str | None:
+    """Return the device's id; None for a random one that the device has yet to make at its first start.
 
     Raises:
         ValueError: `identity` is not usable.
@@ -127,7 +135,7 @@ def _device(settings: DeviceSettings) -> str | None:
 def _network(settings: DeviceSettings, device: str | None) -> list[Finding]:
     if device is None:
         return [
-            Finding(name, "skip", "not asked, as the device has no id before its first start")
+            Finding(name, "skip", "not checked, because the device has no id before its first start")
             for name in doctor_network.NAMES
         ]
     return doctor_network.check(settings, device)

@@ -1,4 +1,4 @@
-"""The doctor's checks of what the device stands on: model, clock, disk, outbox, permissions."""
+"""The doctor's checks of the machine: model, clock, disk, outbox, permissions."""
 
 import os
 import shutil
@@ -21,43 +21,47 @@ from models.bundle import BundleError
 from models.runtime import load_verified
 
 OLDEST_YEAR = 2025
-"""A clock that says less was never set."""
+"""A clock that shows an earlier year was never set."""
 LITTLE_FREE_MB = 50
 LONG_WAIT_S = 3_600.0
-"""Longer than any pause between two tries of a device whose server is there."""
+"""Longer than any pause between two tries while the server is online."""
 SOUND_NODES = Path("/dev/snd")
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
 def model(settings: DeviceSettings) -> Finding:
-    """Load the model and run its golden clip."""
+    """Check that the model loads and passes its golden test."""
     try:
         manifest = load_verified(models.bundle.find(settings.model)).bundle.manifest
     except BundleError as error:
-        todo = "install moodwire again, let `model` name another bundle, or delete kept.json in the state folder"
+        todo = "install moodwire again, set model to another bundle, or delete kept.json in the state folder"
         return Finding("model", "fail", str(error), todo)
     seen = f"{manifest.name} ({', '.join(manifest.labels)}) loads and gives the scores that training recorded"
     return Finding("model", "ok", seen)
 
 
 def wall_clock(settings: DeviceSettings) -> Finding:
-    """Look whether the machine knows what time it is."""
+    """Check that the clock is set and synchronised."""
     now = datetime.now(UTC)
     seen = f"it is {now:%Y-%m-%d %H:%M:%S} UTC"
-    todo = "let `timedatectl` say that NTP is active and the clock synchronised: sudo timedatectl set-ntp true"
+    todo = "run sudo timedatectl set-ntp true, and wait until timedatectl says that the clock is synchronised"
     if now.year < OLDEST_YEAR:
         return Finding("clock", "fail", f"{seen}, so the clock was never set", todo)
     if clock.synced():
         return Finding("clock", "ok", f"{seen}, and the kernel says that the clock is synchronised")
-    waits = f"records wait up to {settings.clock_wait_s:g} s for that" if settings.clock_wait_s else "it is trusted"
+    waits = (
+        f"records wait up to {settings.clock_wait_s:g} s for it"
+        if settings.clock_wait_s
+        else "clock_wait_s = 0 trusts it all the same"
+    )
     return Finding("clock", "warn", f"{seen}, but the clock is not synchronised; {waits}", todo)
 
 
 def disk(settings: DeviceSettings) -> Finding:
-    """Look whether the state folder takes what the outbox may grow to."""
+    """Check that the state folder can be written and has room for the outbox."""
     folder = settings.state_dir
     if not folder.exists():
-        seen = f"{folder} is not there yet; the device makes it at its first start"
+        seen = f"{folder} does not exist; the device makes it at its first start"
         return Finding("disk", "warn", seen, "if the device has run before, set state_dir to the folder that it used")
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -65,36 +69,36 @@ def disk(settings: DeviceSettings) -> Finding:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        todo = "let state_dir name a folder that this user may write, on a disk that is neither full nor read-only"
+        todo = "set state_dir to a folder that this user may write, on a disk that is neither full nor read-only"
         return Finding("disk", "fail", f"{folder} cannot be written: {error.strerror}", todo)
     free_mb = shutil.disk_usage(folder).free / 1e6
     card = " on an SD card" if _is_on_sd_card(folder) else ""
     seen = f"{folder} can be written{card}, and {free_mb:,.0f} MB are free"
     if free_mb < LITTLE_FREE_MB:
-        return Finding("disk", "fail", seen, f"make room: below {LITTLE_FREE_MB} MB the system itself is in danger")
+        return Finding("disk", "fail", seen, f"free some space: below {LITTLE_FREE_MB} MB the system itself may fail")
     if free_mb < settings.outbox_max_mb:
-        todo = f"make room, or lower outbox_max_mb: the outbox may grow to {settings.outbox_max_mb:g} MB"
+        todo = f"free some space, or lower outbox_max_mb: the outbox may grow to {settings.outbox_max_mb:g} MB"
         return Finding("disk", "warn", seen, todo)
     return Finding("disk", "ok", seen)
 
 
 def outbox(settings: DeviceSettings) -> Finding:
-    """Look into the outbox without changing anything; a running device goes on using it."""
+    """Report what waits in the outbox, without changing it or disturbing a device that uses it."""
     path = settings.state_dir / "outbox.sqlite"
     try:
         if not path.is_file():
-            return Finding("outbox", "skip", f"{path} is not there: no device has run with this state_dir yet")
+            return Finding("outbox", "skip", f"{path} does not exist: no device has run with this state_dir yet")
         facts = outbox_file.peek(path)
     except PermissionError:
         return Finding("outbox", "fail", f"{path} may not be read by this user", "run this as the device's user")
     except OutboxError as error:
-        todo = "look whether the disk is full or broken; the device begins a new one if you move this one away"
+        todo = "check the disk; if you move this file away, the device starts a new one"
         return Finding("outbox", "fail", str(error), todo)
-    return _judge(facts, settings.state_dir, outbox_file.kept_aside(path))
+    return _judge_outbox(facts, settings.state_dir, outbox_file.kept_aside(path))
 
 
-def _judge(facts: outbox_file.Facts, folder: Path, aside: list[Path]) -> Finding:
-    """Say what is in an outbox, and what beside it was set aside."""
+def _judge_outbox(facts: outbox_file.Facts, folder: Path, aside: list[Path]) -> Finding:
+    """Report what is in an outbox, and which files were set aside."""
     running = "; a running device uses it" if _is_in_use(folder) else ""
     age_s = max(0.0, time.time() - facts.oldest_at_ms / 1000) if facts.oldest_at_ms is not None else 0.0
     held = f", {facts.held} of them for the clock" if facts.held else ""
@@ -103,19 +107,19 @@ def _judge(facts: outbox_file.Facts, folder: Path, aside: list[Path]) -> Finding
         why = Counter(one.why for one in facts.refused)
         reasons = "; ".join(f"{reason} ({count})" for reason, count in why.most_common(3))
         seen = f"{waiting}, and the server has refused {len(facts.refused)}: {reasons}{running}"
-        return Finding("outbox", "warn", seen, "these are lost; mend the reason (the clock? different versions?)")
+        return Finding("outbox", "warn", seen, "these are lost; correct the clock, or install the same version")
     if aside:
         names = ", ".join(file.name for file in aside)
-        todo = "the log of the device says why; delete them when you need them no more"
+        todo = "read in the device's log why, and delete them when you no longer need them"
         return Finding("outbox", "warn", f"{waiting}{running}; set aside are {names}", todo)
     if age_s > LONG_WAIT_S:
-        todo = "look at broker and server above, and whether the device runs"
+        todo = "see broker and server above, and check that the device runs"
         return Finding("outbox", "warn", f"{waiting}{running}", todo)
     return Finding("outbox", "ok", f"{waiting}{running}")
 
 
 def _is_in_use(folder: Path) -> bool:
-    """Return whether a device that runs has the folder; holds it for a moment when none has."""
+    """Return whether a running device uses the folder; takes its lock for a moment if none does."""
     try:
         os.close(outbox_file.lock(folder))
     except OutboxError:
@@ -134,29 +138,30 @@ def _duration(seconds: float) -> str:
 
 
 def permissions(settings: DeviceSettings) -> Finding:
-    """Look whether this user may listen, write, and read secrets that others may not."""
-    wrong = list(_wrong_permissions(settings))
-    if not wrong:
+    """Check that this user may listen and write, and that no other user may read secrets."""
+    faults = list(_wrong_permissions(settings))
+    if not faults:
         return Finding("permissions", "ok", f"user {os.geteuid()} may use the sound devices and owns the state folder")
-    return Finding("permissions", "warn", "; ".join(seen for seen, _ in wrong), "; ".join(todo for _, todo in wrong))
+    return Finding("permissions", "warn", "; ".join(seen for seen, _ in faults), "; ".join(todo for _, todo in faults))
 
 
 def _wrong_permissions(settings: DeviceSettings) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong and what to do about it."""
     if os.geteuid() == 0:
-        yield "this runs as root", "run it as the user that the device runs as"
+        yield "this runs as root", "run it as the device's user"
     for node in sorted(SOUND_NODES.glob("pcm*c")):
         if not os.access(node, os.R_OK | os.W_OK):
-            yield f"{node} is not for this user", "sudo usermod -aG audio that user, and log in again"
+            yield f"this user may not use {node}", "run sudo usermod -aG audio with this user, and log in again"
             break
     folder = settings.state_dir
     if folder.is_dir() and folder.stat().st_uid != os.geteuid():
         yield (
             f"{folder} belongs to user {folder.stat().st_uid}",
-            f"run as that user, or sudo chown -R that user {folder}",
+            f"run this as that user, or give {folder} to this user with sudo chown -R",
         )
     for path in _secret_files(settings):
         if path.is_file() and path.stat().st_mode & stat.S_IROTH:
-            yield f"everybody may read the secret {path}", f"sudo chmod o-r {path}"
+            yield f"everybody may read the secret {path}", f"run sudo chmod o-r {path}"
 
 
 def _secret_files(settings: DeviceSettings) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""`moodwire device install`: makes a systemd service of the device, with a user of its own."""
+"""`moodwire device install`: makes the device a systemd service with a user of its own."""
 
 import subprocess
 import sys
@@ -14,9 +14,9 @@ UNIT = "moodwire-device.service"
 WRAPPER = "moodwire-device"
 TEMPLATE = Path(__file__).with_name(UNIT)
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
-"""What ProtectHome= hides from the service (systemd.exec(5))."""
+"""Folders that ProtectHome= hides from the service (systemd.exec(5))."""
 _SETTINGS = """\
-# Settings of `moodwire device`; docs/settings.md has them all. Without a line, the default holds.
+# Settings of `moodwire device`; docs/settings.md lists them all. A setting without a line has its default.
 [device]
 # name = "Kitchen"
 # mqtt_url = "mqtts://moodwire.example:8883"
@@ -59,13 +59,13 @@ class InstallSettings:
 
 
 def install(settings: InstallSettings) -> int:
-    """Write unit, user and example settings, and say what to do next; what was set before stays."""
+    """Write unit, user and example settings, and print what to do next; existing settings stay."""
     command = Path(sysconfig.get_path("scripts")) / "moodwire"
-    hidden = _hidden(_needed(command))
+    hidden = _first_hidden(_code_folders(command))
     if hidden:
         print(
-            f"{hidden} lies in a home folder, which the service cannot see; install moodwire under /opt/moodwire: "
-            "docs/device.md says how",
+            f"{hidden} lies in a home folder, which the service cannot see; install moodwire under /opt/moodwire "
+            "(docs/device.md)",
             file=sys.stderr,
         )
     if settings.dry_run:
@@ -80,13 +80,13 @@ def install(settings: InstallSettings) -> int:
             _run("systemd-sysusers", "/etc/sysusers.d/moodwire.conf")
             _run("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/moodwire.conf")
     except PermissionError as error:
-        print(f"{error.filename} cannot be written by this user: sudo {command} device install", file=sys.stderr)
+        print(f"{error.filename} cannot be written by this user; run sudo {command} device install", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     except subprocess.CalledProcessError as error:
-        print(f"{' '.join(error.cmd)} ends with code {error.returncode}; see what it says above", file=sys.stderr)
+        print(f"{' '.join(error.cmd)} failed with code {error.returncode}; see its message above", file=sys.stderr)
         return 2
     print(_next_steps(is_image=is_image))
     return 0
@@ -98,7 +98,7 @@ def unit(command: Path) -> str:
 
 
 def _write(root: Path, command: Path) -> None:
-    """Write what is ours anew, and what people fill in only where it is not there."""
+    """Replace the files that are ours; write those that people fill in only if they do not exist."""
     etc = root / "etc"
     ours = {
         etc / "systemd" / "system" / UNIT: unit(command),
@@ -114,18 +114,18 @@ def _write(root: Path, command: Path) -> None:
     (root / "usr" / "local" / "bin" / WRAPPER).chmod(0o755)
     for path, text in theirs.items():
         if not path.exists():
-            # It holds a secret, or may: nobody but root reads it before its group is set.
+            # It may hold a secret: only root reads it until its group is set.
             files.create_private(path, text)
             print(f"wrote {path}")
 
 
-def _needed(command: Path) -> list[Path]:
-    """Return the folders that the service's code comes from: the environment, its Python, and an editable checkout."""
+def _code_folders(command: Path) -> list[Path]:
+    """Return the folders of the service's code: the environment, its Python, and an editable checkout."""
     return [command.parent, Path(sys.base_prefix), TEMPLATE.parent]
 
 
-def _hidden(paths: list[Path]) -> Path | None:
-    """Return the first of these that the service cannot see."""
+def _first_hidden(paths: list[Path]) -> Path | None:
+    """Return the first of these paths that the service cannot see."""
     return next((path for path in paths for home in HOMES if path.resolve().is_relative_to(home)), None)
 
 
@@ -133,7 +133,7 @@ def _run(*argv: str) -> None:
     try:
         subprocess.run(argv, check=True)  # noqa: S603 - fixed words
     except FileNotFoundError as error:
-        raise OSError(error.errno, "is not there: this machine has no systemd", argv[0]) from error
+        raise OSError(error.errno, "not found; this machine has no systemd", argv[0]) from error
 
 
 def _next_steps(*, is_image: bool) -> str:

@@ -31,7 +31,7 @@ needs_systemd = pytest.mark.skipif(
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the root below which everything was written, by a moodwire that lies in no home folder."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr("device.ops.install._needed", lambda _command: [Path("/opt/moodwire")])
+    monkeypatch.setattr("device.ops.install._code_folders", lambda _command: [Path("/opt/moodwire")])
     root = tmp_path / "root"
     assert moodwire.main(["device", "install", "--root", str(root)]) == 0
     return root
@@ -232,7 +232,7 @@ def test_an_environment_in_a_home_folder_is_refused(
 ) -> None:
     """The service could not see it and would never start; where to put it instead is said."""
     monkeypatch.setattr(
-        "device.ops.install._needed", lambda _command: [Path("/opt/moodwire"), Path("/home/pi/moodwire")]
+        "device.ops.install._code_folders", lambda _command: [Path("/opt/moodwire"), Path("/home/pi/moodwire")]
     )
 
     assert moodwire.main(["device", "install", "--root", str(tmp_path / "root")]) == 2
@@ -245,7 +245,7 @@ def test_a_user_who_may_not_write_is_given_the_line_that_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing is half done, and sudo is the way."""
-    monkeypatch.setattr("device.ops.install._needed", lambda _command: [Path("/opt/moodwire")])
+    monkeypatch.setattr("device.ops.install._code_folders", lambda _command: [Path("/opt/moodwire")])
     monkeypatch.setenv("XDG_CONFIG_HOME", "/nowhere")
     (tmp_path / "root").mkdir()
     (tmp_path / "root").chmod(0o500)

@@ -1,0 +1,106 @@
+"""The doctor's checks of model, clock, disk, outbox and permissions, with each fault provoked."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from bundles import copy_bundle
+from diagnoses import examine
+from outboxes import BOOT, open_outbox, put
+
+from device.ops import doctor_machine
+from device.settings import DeviceSettings
+from device.system import clock
+
+pytestmark = pytest.mark.usefixtures("a_device")
+
+
+def test_a_broken_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One changed byte is enough."""
+    folder = copy_bundle(tmp_path / "bundle")
+    model = bytearray((folder / "model.tflite").read_bytes())
+    model[5_000] ^= 1
+    (folder / "model.tflite").write_bytes(model)
+
+    found = examine(capsys, "--model", str(folder))
+
+    assert found.results["model"] == "fail"
+    assert "sha256" in found.told["model"]
+
+
+def test_a_state_folder_that_cannot_be_used_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file in its place is a fault; a folder that is not there yet is only worth a word, and is not made."""
+    (tmp_path / "file").touch()
+    broken = examine(capsys, "--state-dir", str(tmp_path / "file"))
+    missing = examine(capsys, "--state-dir", str(tmp_path / "later"), "--identity", "random")
+
+    assert (broken.results["disk"], missing.results["disk"]) == ("fail", "warn")
+    assert missing.results["outbox"] == missing.results["broker"] == "skip"
+    assert not (tmp_path / "later").exists()
+
+
+def test_what_waits_and_what_was_refused_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Waiting records are counted with their age; refused ones are listed by reason; a broken file is a fault."""
+    outbox = open_outbox(tmp_path / "state", max_age_s=86_400)
+    for seq in range(3):
+        put(outbox, seq, clock.now_ms() - 7_300_000)
+    outbox.refuse(BOOT, 0, 0, "from more than five minutes ahead")
+    outbox.close()
+    refused = examine(capsys)
+    (tmp_path / "state" / "outbox.sqlite").write_bytes(bytes(8_192))
+    broken = examine(capsys)
+
+    assert (refused.results["outbox"], broken.results["outbox"]) == ("warn", "fail")
+    assert "2 records wait, the oldest for 2 h" in refused.told["outbox"]
+    assert "refused 1: from more than five minutes ahead (1)" in refused.told["outbox"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user for a moment")
+def test_a_state_folder_of_another_user_is_named() -> None:
+    """Whoever may not look into the folder of the service is told to become its user."""
+    with tempfile.TemporaryDirectory() as folder:  # not below pytest's, into which nobody else may look at all
+        settings = DeviceSettings(state_dir=Path(folder))
+        os.seteuid(65_534)
+        try:
+            found = [
+                check(settings) for check in (doctor_machine.outbox, doctor_machine.disk, doctor_machine.permissions)
+            ]
+        finally:
+            os.seteuid(0)
+
+    assert [finding.result for finding in found] == ["fail", "fail", "warn"]
+    assert "may not be read by this user" in found[0].seen
+    assert "belongs to user 0" in found[2].seen
+
+
+def test_little_space_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """An outbox that may grow beyond the disk is worth a word."""
+    found = examine(capsys, "--outbox-max-mb", "1000000")
+
+    assert found.results["disk"] == "warn"
+    assert "outbox_max_mb" in found.told["disk"]
+
+
+def test_the_clock_is_judged_by_the_kernel(capsys: pytest.CaptureFixture[str]) -> None:
+    """A clock that is not synchronised is worth a word, with how long records wait for it."""
+    found = examine(capsys, "--clock-wait-s", "300")
+
+    assert found.results["clock"] == ("ok" if clock.synced() else "warn")
+    assert ("300 s" in found.told["clock"]) != clock.synced()
+
+
+def test_a_secret_that_everybody_may_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So is running as root, which no device needs."""
+    (tmp_path / "password").write_text("secret")
+    (tmp_path / "password").chmod(0o644)
+    monkeypatch.delenv("MOODWIRE_MQTT_PASSWORD")
+    monkeypatch.setenv("MOODWIRE_MQTT_PASSWORD_FILE", str(tmp_path / "password"))
+
+    found = examine(capsys)
+
+    assert found.results["permissions"] == "warn"
+    assert f"chmod o-r {tmp_path / 'password'}" in found.told["permissions"]
+    assert ("root" in found.told["permissions"]) == (os.geteuid() == 0)

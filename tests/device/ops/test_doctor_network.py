@@ -1,0 +1,71 @@
+"""The doctor's checks of broker and server, with each fault provoked."""
+
+import socket
+from pathlib import Path
+
+import pytest
+from brokers import ACCOUNTS, OTHER_DEVICE, running_broker
+from diagnoses import Hospital, examine
+
+from broker import topics
+
+pytestmark = pytest.mark.usefixtures("a_device")
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <ssl:ResourceWarning")  # paho leaves a failed handshake's socket behind
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <ssl:pytest.PytestUnraisableExceptionWarning")
+def test_a_broker_that_is_away_or_wrong_is_named(
+    hospital: Hospital, impatient: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody there, no login, no TLS and a port that says nothing are told apart."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        found = {
+            "away": examine(capsys),
+            "login": examine(capsys, "--mqtt-url", hospital.broker.url, "--mqtt-password", "wrong"),
+            "tls": examine(capsys, "--mqtt-url", hospital.broker.url.replace("mqtt://", "mqtts://")),
+            "mute": examine(capsys, "--mqtt-url", f"mqtt://127.0.0.1:{mute.getsockname()[1]}"),
+            "ca": examine(capsys, "--mqtt-url", "mqtts://127.0.0.1", "--mqtt-ca-file", "/no/such/file"),
+        }
+
+    words = {
+        "away": "Connection refused",
+        "login": "mqtt_password",
+        "tls": "TLS",
+        "mute": "says nothing",
+        "ca": "/no/such/file",
+    }
+    for name, diagnosis in found.items():
+        assert diagnosis.code == 1
+        assert (diagnosis.results["broker"], diagnosis.results["server"]) == ("fail", "skip")
+        assert words[name] in diagnosis.told["broker"]
+
+
+def test_a_server_that_is_away_is_told_from_one_that_never_was(
+    tmp_path: Path, impatient: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without ingest the broker knows of no server; with its last word `offline` it is away; `broker` asks nobody."""
+    with running_broker(tmp_path / "broker") as broker:
+        never = examine(capsys, "--mqtt-url", broker.url)
+        nobody = examine(capsys, "--mqtt-url", broker.url, "--confirm", "broker")
+        with broker.client("server") as server:
+            server.publish(topics.SERVER_STATUS, b'{"v":1,"state":"offline"}', qos=1, retain=True).wait_for_publish(5)
+            away = examine(capsys, "--mqtt-url", broker.url)
+            server.publish(topics.SERVER_STATUS, b'{"v":1,"state":"online"}', qos=1, retain=True).wait_for_publish(5)
+            mute = examine(capsys, "--mqtt-url", broker.url)
+
+    assert [found.results["server"] for found in (never, nobody, away, mute)] == ["fail", "skip", "fail", "fail"]
+    assert "knows of no server" in never.told["server"]
+    assert "the server is offline" in away.told["server"]
+    assert "has not answered" in mute.told["server"]
+
+
+def test_an_account_that_is_not_the_device_gets_no_answer(
+    hospital: Hospital, impatient: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The broker lets it in, but what it says under another id goes nowhere, and that is said."""
+    login = ["--mqtt-username", OTHER_DEVICE, "--mqtt-password", ACCOUNTS[OTHER_DEVICE]]
+
+    found = examine(capsys, "--mqtt-url", hospital.broker.url, *login)
+
+    assert found.results["server"] == "fail"
+    assert "set mqtt_username to the device id" in found.told["server"]
