@@ -7,6 +7,18 @@ from clients import Client
 from listening import Server
 from records import DEVICE, reading, status
 from services import RunningStore
+from stores import RETENTION_MS, ROLLUP_RETENTION_MS
+
+from server.store.redis_store import RedisStore
+
+
+@pytest.fixture
+def store(any_store: RunningStore) -> Iterator[RedisStore]:
+    """Return an empty store of each kind, ready to be written."""
+    store = RedisStore(any_store.url, RETENTION_MS, ROLLUP_RETENTION_MS)
+    store.prepare()
+    yield store
+    store.close()
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records import BOOT, DAY_MS, DEVICE, OTHER_BOOT, reading, status
-from services import RunningStore
+from records import BOOT, DEVICE, OTHER_BOOT, reading, status
 
 from broker.messages import Command, CommandResponse, Generation, ModelCommand, encode
 from server.store import command_queue, keys
@@ -16,21 +15,13 @@ AWAY = "00000000000f"
 PAUSE = Command(transaction="ab")
 
 
-def opened(running: RunningStore) -> RedisStore:
-    """Return a store, ready to be written."""
-    store = RedisStore(running.url, 90 * DAY_MS, 730 * DAY_MS)
-    store.prepare()
-    return store
-
-
 def due(store: RedisStore) -> list[tuple[str, str]]:
     """Return device and name of what is due."""
     return [(command.device, command.name) for command in store.commands.due()]
 
 
-def test_a_command_goes_its_way(any_store: RunningStore) -> None:
+def test_a_command_goes_its_way(store: RedisStore) -> None:
     """It is due for the device's connection, once, and its answer is found; nobody else's is kept."""
-    store = opened(any_store)
     store.write([(DEVICE, status())])
     store.commands.add(DEVICE, "pause", Command(transaction="ab"))
     (order,) = store.commands.due()
@@ -49,9 +40,8 @@ def test_a_command_goes_its_way(any_store: RunningStore) -> None:
     assert store.commands.waiting(DEVICE) == 0
 
 
-def test_an_erasure_is_due_until_the_broker_has_taken_it(any_store: RunningStore) -> None:
+def test_an_erasure_is_due_until_the_broker_has_taken_it(store: RedisStore) -> None:
     """It waits for no device, comes with the generation to go on with, and is gone once it is taken."""
-    store = opened(any_store)
     store.write([(DEVICE, status(state="offline")), (DEVICE, reading(0, store.now()))])
     receipt = store.erase(DEVICE)
     (erasure,) = store.commands.due()
@@ -62,9 +52,8 @@ def test_an_erasure_is_due_until_the_broker_has_taken_it(any_store: RunningStore
     assert store.commands.due() == []
 
 
-def test_erasures_and_commands_are_due_together(any_store: RunningStore) -> None:
+def test_erasures_and_commands_are_due_together(store: RedisStore) -> None:
     """Both kinds come from one call and are noted by one, and what waits for a device that is away stays."""
-    store = opened(any_store)
     store.write([(DEVICE, status()), (AWAY, status(state="offline"))])
     store.commands.add(AWAY, "pause", Command(transaction="aa"))
     store.commands.add(DEVICE, "pause", PAUSE)
@@ -79,9 +68,8 @@ def test_erasures_and_commands_are_due_together(any_store: RunningStore) -> None
     assert due(store) == [(AWAY, "pause")]
 
 
-def test_an_erasure_ends_the_commands_of_its_device(any_store: RunningStore) -> None:
+def test_an_erasure_ends_the_commands_of_its_device(store: RedisStore) -> None:
     """Of an erased device nothing is due but the erasure, also after it has come back."""
-    store = opened(any_store)
     store.write([(DEVICE, status())])
     store.commands.add(DEVICE, "pause", PAUSE)
     store.erase(DEVICE)
@@ -89,9 +77,8 @@ def test_an_erasure_ends_the_commands_of_its_device(any_store: RunningStore) -> 
     assert due(store) == [(DEVICE, "erase")]
 
 
-def test_what_must_not_happen_twice_spares_another_boot(any_store: RunningStore) -> None:
+def test_what_must_not_happen_twice_spares_another_boot(store: RedisStore) -> None:
     """A rollback that was sent goes again to the same boot on a new connection, and never to another boot."""
-    store = opened(any_store)
     store.write([(DEVICE, status())])
     store.commands.add(DEVICE, "model", ModelCommand(transaction="ab", rollback=True))
     store.commands.note_taken(store.commands.due())
@@ -101,9 +88,8 @@ def test_what_must_not_happen_twice_spares_another_boot(any_store: RunningStore)
     assert due(store) == []
 
 
-def test_entries_that_version_0_2_left_are_due(any_store: RunningStore) -> None:
+def test_entries_that_version_0_2_left_are_due(store: RedisStore) -> None:
     """An erasure and a command that were queued before an update of the server are published after it."""
-    store = opened(any_store)
     store.write([(DEVICE, status())])
     until = store.now() + 300_000
     entry = b'{"name":"pause","asked_at":%d}' % store.now()
@@ -116,10 +102,9 @@ def test_entries_that_version_0_2_left_are_due(any_store: RunningStore) -> None:
     assert (pause.device, pause.name, pause.payload, pause.connection) == (DEVICE, "pause", encode(PAUSE), f"{BOOT}:1")
 
 
-def test_devices_that_are_away_hold_up_nothing(redis_store: RunningStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_devices_that_are_away_hold_up_nothing(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many commands wait for devices that are away, an erasure is due at once and other commands in turn."""
     monkeypatch.setattr(command_queue, "_PAGE", 3)
-    store = opened(redis_store)
     for number in range(5):
         away = f"{number:012x}"
         store.write([(away, status(state="offline"))])
@@ -135,9 +120,8 @@ def test_devices_that_are_away_hold_up_nothing(redis_store: RunningStore, monkey
     ]
 
 
-def test_what_ended_leaves_the_stream(redis_store: RunningStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_ended_leaves_the_stream(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that is answered or too old is forgotten by the next look."""
-    store = opened(redis_store)
     store.write([(DEVICE, status()), (AWAY, status(state="offline"))])
     store.commands.add(DEVICE, "pause", PAUSE)
     monkeypatch.setattr(command_queue, "LIFETIME_MS", 0)

@@ -1,5 +1,7 @@
 """A store with the layout of another version is refused in a sentence and stays as it is."""
 
+from collections.abc import Iterator
+
 import pytest
 from records import DAY_MS, DEVICE, reading
 from services import RunningStore
@@ -10,9 +12,11 @@ from server.store.redis_store import RedisStore
 
 
 @pytest.fixture
-def store(redis_store: RunningStore) -> RedisStore:
-    """Return an empty store."""
-    return RedisStore(redis_store.url, DAY_MS, DAY_MS)
+def store(redis_store: RunningStore) -> Iterator[RedisStore]:
+    """Return an empty store that is not yet prepared."""
+    store = RedisStore(redis_store.url, DAY_MS, DAY_MS)
+    yield store
+    store.close()
 
 
 def test_an_empty_store_gets_our_layout(store: RedisStore) -> None:
@@ -40,3 +44,11 @@ def test_another_layout_is_refused(store: RedisStore, found: str, sentence: str)
         with pytest.raises(UnusableError, match=sentence):
             refused()
     assert store.execute("GET", keys.LAYOUT) == found.encode()
+
+
+def test_a_store_of_layout_1_is_refused(redis_store: RunningStore, store: RedisStore) -> None:
+    """Data of layout 1, which had no number, is named and left alone."""
+    redis_store.client.zadd(keys.DEVICES, {DEVICE: 0})
+    with pytest.raises(UnusableError, match="holds data in layout 1, and this version reads layout 2"):
+        store.prepare()
+    assert redis_store.client.keys("*") == [keys.DEVICES.encode()]

@@ -5,10 +5,12 @@ from brokers import DEVICE
 from hypothesis import given
 from hypothesis import strategies as st
 from listening import Server
-from records import reading
+from records import reading, status
 
+from broker.messages import Command
 from server.store import live_stream
 from server.store.live_stream import Position
+from server.store.redis_store import RedisStore
 
 
 def test_late_readings_are_no_news_and_the_stream_is_bounded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +35,22 @@ def test_an_event_id_is_parsed_or_refused(text: str) -> None:
     except ValueError:
         return
     assert live_stream.parse(str(place)) == place
+
+
+def test_events_go_with_the_next_batch_and_with_a_delete(store: RedisStore) -> None:
+    """What one batch brought is sent with the next one; after a Delete neither events nor commands are left."""
+    batch = [(DEVICE, status()), (DEVICE, reading(0, store.now()))]
+    store.write(batch)
+    stream = store.live_stream
+    stream.add(batch)
+    assert stream.start() is None
+    outcomes = store.send([(DEVICE, reading(1, store.now()))], stream.commands())()
+    assert [outcome and outcome.kind for outcome in outcomes] == ["stored"]
+    events, position = stream.after(Position(0, 0, 0), 10)
+    assert [(event.device, event.kind) for event in events] == [(DEVICE, "status"), (DEVICE, "reading")]
+    assert position == stream.end()
+    store.commands.add(DEVICE, "pause", Command(transaction="ab"))
+    store.erase(DEVICE)
+    assert stream.start() is None
+    assert store.commands.find(DEVICE, "ab") is None
+    assert [command.name for command in store.commands.due()] == ["erase"]

@@ -1,0 +1,22 @@
+"""What tests write to a store, and what became of it."""
+
+from typing import Any
+
+from records import DAY_MS, DEVICE
+from services import wait_until
+
+from server.store.redis_store import RedisStore
+
+RETENTION_MS = 90 * DAY_MS
+ROLLUP_RETENTION_MS = 730 * DAY_MS
+
+
+def write(store: RedisStore, *messages: Any) -> list[str]:
+    """Write messages of one device and return the kind of each outcome."""
+    return [outcome.kind for outcome in store.write([(DEVICE, message) for message in messages]) if outcome]
+
+
+def next_millisecond(store: RedisStore) -> None:
+    """Wait until the store's clock goes on."""
+    since = store.now()
+    wait_until(lambda: store.now() > since, "a millisecond has passed")
