@@ -48,7 +48,7 @@ class DeviceLookup:
         if device is None:
             raise ProblemError(
                 HTTPStatus.NOT_FOUND,
-                f"there is no device {topics.mac_address(device_id)}: GET /api/v1/devices lists those that are there",
+                f"there is no device {topics.mac_address(device_id)}: list them with GET /api/v1/devices",
             )
         return device
 
