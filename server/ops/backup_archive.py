@@ -1,7 +1,7 @@
 """How the lines of a backup come out of a store and go back into one; Python's half of `restore.lua`.
 
 What is restored is merged with what is there: a list of an hour's readings gets those that it does not have yet, so a
-restore can be repeated, and a store that lost some days gets just these. Tokens and waiting jobs are not in a backup.
+restore can be repeated, and a store that lost some days gets just these. Tokens and commands are not in a backup.
 """
 
 import time
