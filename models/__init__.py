@@ -1,5 +1,5 @@
 """The model contract: what training hands to the device.
 
-One front end (`frontend`), one bundle format (`bundle`) and one runtime (`runtime`), used by training, tests and device
-alike; this package imports nothing of ours. The shipped bundles lie in `bundles/`.
+Front end (`frontend`), bundle format (`bundle`) and runtime (`runtime`) are the same for training, tests and device.
+`bundles/` has the shipped bundles. Of ours this package imports only `common`.
 """

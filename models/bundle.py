@@ -1,11 +1,12 @@
-"""A model bundle: the folder that training writes and the device reads.
+"""Model bundle: the folder that training writes and the device reads.
 
-`model.tflite` takes one window of normalised log-mel frames and gives one logit per label; `manifest.json` says
-everything needed to feed it and to read it; `golden.npz` holds a synthetic clip with its features and scores, so that
-the hand-over can be tested anywhere; `CARD.md` is the model card for people.
+- `model.tflite` takes one window of normalised log-mel frames and gives one logit per label.
+- `manifest.json` describes its input and its output.
+- `golden.npz` has a synthetic clip with its features and scores, by which any machine can test the model.
+- `CARD.md` is the model card for people.
 
-A bundle that loads never stops a device later: its labels and its name are such that the wire takes them, it hears at
-the device's sample rate, and its windows follow each other without a gap.
+A bundle that loads does not stop a device later: the wire takes its name and labels, it expects the sample rate of the
+device, and its windows leave no gap between them.
 """
 
 import hashlib
@@ -21,8 +22,8 @@ from models.frontend import FrontEnd
 SHIPPED = Path(__file__).parent / "bundles"
 DEFAULT = "ang-hap-neu"
 
-
 _LABEL = re.compile(r"[A-Z][A-Z0-9_]{0,15}")
+"""The wire's rule for labels (broker/messages.py); a test checks that both agree."""
 
 
 class BundleError(Exception):
@@ -30,13 +31,13 @@ class BundleError(Exception):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a reader must know of a model."""
+    """What must be known of a model to run it and to read its scores."""
 
     schema_version: Literal[1] = 1
     name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}\Z")]
     """Name with its version, as readings carry it: `ang-hap-neu-1`."""
     labels: Annotated[tuple[str, ...], Meta(min_length=2, max_length=16)]
-    """In the order of the model's outputs, each once; one to 16 of A-Z, 0-9 and _, a letter first."""
+    """In the order of the model's outputs, each once; 1 to 16 characters of A-Z, 0-9 and _, a letter first."""
     front_end: FrontEnd
     window_ms: Annotated[int, Meta(ge=500, le=10_000)]
     hop_ms: Annotated[int, Meta(ge=100, le=10_000)]
@@ -47,7 +48,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model_sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     recipe_sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     data_sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-    """Over the names and hashes of the recordings it was trained on."""
+    """Hash of the names and hashes of the recordings that trained it."""
     sparsity: Annotated[float, Meta(ge=0, lt=1)]
     """Share of weights that pruning set to zero."""
     measured: dict[str, Any]
@@ -57,7 +58,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Check what bounds of single fields cannot.
 
         Raises:
-            ValueError: a device could not run the model, or the wire would not take what it says.
+            ValueError: a device could not run the model, or the wire would refuse its readings.
         """
         for label in self.labels:
             if not _LABEL.fullmatch(label):
@@ -92,12 +93,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """A bundle whose manifest is valid and whose model file is the one that the manifest names."""
+    """A bundle with a valid manifest, and the model that the manifest names."""
 
     folder: Path
     manifest: Manifest
     model: bytes
-    """The TFLite flat buffer."""
+    """A TFLite flat buffer."""
 
     @property
     def golden_file(self) -> Path:
@@ -119,10 +120,10 @@ def find(name: str) -> Path:
 
 
 def load(folder: Path) -> Bundle:
-    """Read a bundle and check its manifest and its model's hash; `models.runtime.load_verified` also runs it.
+    """Read a bundle, and check its manifest and the hash of its model; `models.runtime.load_verified` also runs it.
 
     Raises:
-        BundleError: a file is missing, the manifest is not valid, or the model is not the one that it names.
+        BundleError: a file is missing, the manifest is malformed, or it names another model.
     """
     manifest = _read_manifest(folder / "manifest.json")
     model = _read(folder / "model.tflite")
@@ -145,7 +146,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise BundleError(f"{path} cannot be read: {error.strerror}") from error
+        raise BundleError(f"{path} cannot be read: {error.strerror}; copy the bundle again, all four files") from error
 
 
 def _read_manifest(path: Path) -> Manifest:

@@ -1,4 +1,4 @@
-"""`moodwire bundle …`: signs models, so that they can be sent to devices."""
+"""`moodwire bundle …`: signs bundles, so that they can be sent to devices."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from models.runtime import load_verified
 
 
 def _key_file() -> Path:
-    """Return where programs keep their configuration (XDG Base Directory Specification)."""
+    """Return the default file of the key (XDG Base Directory Specification)."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "moodwire" / "bundle.key"
 
 
@@ -21,21 +21,23 @@ def _key_file() -> Path:
 class BundleSettings:
     """Settings of `moodwire bundle`."""
 
-    key_file: Path = ts.option(default=_key_file(), help="private key that signs; who has it decides what devices run")
-    bundle: str = ts.option(default=models.bundle.DEFAULT, help="name of a shipped bundle, or folder of any")
-    out: str = ts.option(default="", help="file to write the packed bundle to; empty: its name and .moodwire, here")
+    key_file: Path = ts.option(
+        default=_key_file(), help="private key that signs; whoever has it decides what devices run"
+    )
+    bundle: str = ts.option(default=models.bundle.DEFAULT, help="name of a shipped bundle, or folder of any bundle")
+    out: str = ts.option(default="", help="file to write; empty: the model's name with .moodwire, in this folder")
 
 
 def keygen(settings: BundleSettings) -> int:
-    """Make the private key if there is none, and print the public one."""
+    """Make a private key if there is none, and print its public key as a setting of devices."""
     path = settings.key_file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            print(f"{path} is there already; this is its public key", file=sys.stderr)
+            print(f"{path} exists; this is its public key", file=sys.stderr)
         else:
             signing.make_key(path)
-            print(f"Made {path}; keep it secret, and keep a copy", file=sys.stderr)
+            print(f"Made {path}; keep it secret, and make a copy", file=sys.stderr)
         public = signing.public_key(signing.read_key(path))
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
@@ -45,14 +47,14 @@ def keygen(settings: BundleSettings) -> int:
 
 
 def pack(settings: BundleSettings) -> int:
-    """Try a bundle, and write it as one signed file."""
+    """Check a bundle, and write it as one signed file."""
     try:
         private = signing.read_key(settings.key_file)
         bundle = load_verified(models.bundle.find(settings.bundle)).bundle
         out = Path(settings.out or f"{bundle.manifest.name}.moodwire")
         out.write_bytes(packed := packing.pack(bundle.folder, private))
     except FileNotFoundError as error:
-        print(f"no such file: {error.filename}; moodwire bundle keygen makes a key", file=sys.stderr)
+        print(f"no such file: {error.filename}; make a key with moodwire bundle keygen", file=sys.stderr)
         return 2
     except (BundleError, OSError, ValueError) as error:
         print(error, file=sys.stderr)

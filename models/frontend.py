@@ -1,4 +1,4 @@
-"""Audio to log-mel features: the one front end that training, tests and device share."""
+"""Front end: audio to log-mel features, the same for training, tests and device."""
 
 from functools import cached_property
 from typing import Annotated
@@ -16,22 +16,21 @@ Frames = NDArray[np.float32]
 SAMPLE_RATE_HZ = 16_000
 """The rate at which every device hears."""
 LOUD_PERCENTILE = 99.0
-"""A window is as loud as all but one of a hundred of its values."""
+"""Percentile of a window's values that counts as its loudness."""
 RANGE_DB = 50.0
-"""How far below its loud part a window is heard."""
+"""What lies further below a window's loudness is cut off."""
 BLOCK_FRAMES = 30
-"""So many frames are computed at a time, in the same memory: what comes up on the way then fits into a processor's
-cache."""
+"""Frames computed at a time, in the same memory, so that intermediate results fit into the processor's cache."""
 BLOCK_FILTERS = 16
-"""So many neighbouring mel filters are summed at a time, over the bins that one of them hears."""
+"""Neighbouring mel filters summed at a time, over the bins in which any of them has a weight."""
 
 
 class FrontEnd(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """Log-mel spectrogram: Hann window, power spectrum, Slaney mel bands, decibel.
 
-    Frames lie wholly inside the samples (librosa's `center=False`), so that a frame does not depend on which window
-    it is seen through, but for rounding: overlapping windows share their frames. Computed in float64, the logarithm in
-    float32; equal to `librosa.feature.melspectrogram(..., center=False)` to 1e-4 dB, which a test checks.
+    Frames lie wholly inside the samples (librosa's `center=False`), so that overlapping windows share their frames, up
+    to rounding. Computed in float64, the logarithm in float32. A test checks that the result equals
+    `librosa.feature.melspectrogram(..., center=False)` to 1e-4 dB.
     """
 
     sample_rate_hz: int = SAMPLE_RATE_HZ
@@ -43,7 +42,7 @@ class FrontEnd(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     f_min_hz: float = 50.0
     f_max_hz: float = 7_600.0
     floor: Annotated[float, Meta(gt=0, le=1)] = 1e-10
-    """Smallest mel energy, so that digital silence is -100 dB."""
+    """Least mel energy, so that digital silence is -100 dB."""
 
     def __post_init__(self) -> None:
         """Check what bounds of single fields cannot.
@@ -62,14 +61,14 @@ class FrontEnd(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @cached_property
     def _window(self) -> NDArray[np.float64]:
         phase = 2 * np.pi * np.arange(self.n_fft) / self.n_fft
-        return (0.5 - 0.5 * np.cos(phase)) / 32_768  # periodic Hann; scales int16 to [-1, 1) on the way
+        return (0.5 - 0.5 * np.cos(phase)) / 32_768  # periodic Hann, which also scales int16 to [-1, 1)
 
     @cached_property
     def _bands(self) -> "_Bands":
         return _Bands(mel_filters(self.sample_rate_hz, self.n_fft, self.n_mels, self.f_min_hz, self.f_max_hz))
 
     def frames_in(self, samples: int) -> int:
-        """Return how many whole frames lie in so many samples."""
+        """Return the number of whole frames in this number of samples."""
         return max(0, 1 + (samples - self.n_fft) // self.hop_length)
 
     def log_mel(self, samples: Samples) -> Frames:
@@ -93,31 +92,31 @@ class FrontEnd(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class _Bands:
     """Mel filters as small matrix products.
 
-    Nearly all weights are zero. One product with all of them would be four times the sums, and enough of them for
-    OpenBLAS to wake a thread on each core, which takes longer than the sums.
+    Nearly all weights are zero. One product with all of them would have four times the additions, enough for OpenBLAS
+    to start a thread on each core, which takes longer than the additions.
     """
 
     def __init__(self, filters: NDArray[np.float64]) -> None:
         blocks = [slice(first, first + BLOCK_FILTERS) for first in range(0, len(filters), BLOCK_FILTERS)]
-        self._blocks = [(block, *_heard(filters[block])) for block in blocks]
+        self._blocks = [(block, *_nonzero(filters[block])) for block in blocks]
 
     def sum(self, spectra: NDArray[np.complex128], energy: NDArray[np.float64]) -> None:
         """Write the energy in each filter, shape (frames, filters); spectra, shape (frames, bins), are overwritten."""
         squares = spectra.view(np.float64)  # real and imaginary parts side by side
         np.square(squares, out=squares)
-        for block, heard, weights in self._blocks:
-            np.matmul(squares[:, heard], weights, out=energy[:, block])
+        for block, parts, weights in self._blocks:
+            np.matmul(squares[:, parts], weights, out=energy[:, block])
 
 
-def _heard(filters: NDArray[np.float64]) -> tuple[slice, NDArray[np.float64]]:
-    """Return which numbers of a spectrum some filters hear, two a bin, and the weights, shape (heard, filters)."""
-    bins = np.flatnonzero(filters.any(axis=0))  # none, if the filters are so narrow that they lie between two bins
+def _nonzero(filters: NDArray[np.float64]) -> tuple[slice, NDArray[np.float64]]:
+    """Return the parts of a spectrum, two a bin, where some filters have weights, and these, shape (parts, filters)."""
+    bins = np.flatnonzero(filters.any(axis=0))  # none for filters so narrow that they lie between two bins
     first, end = (bins[0], bins[-1] + 1) if len(bins) else (0, 0)
     return slice(2 * first, 2 * end), np.repeat(filters[:, first:end].T, 2, axis=0)
 
 
 class LogMelStream:
-    """The same frames, computed once as samples arrive in blocks of any size."""
+    """Computes each frame once, as samples arrive in blocks of any size."""
 
     def __init__(self, front_end: FrontEnd) -> None:
         self._front_end = front_end
@@ -132,10 +131,10 @@ class LogMelStream:
 
 
 def normalise(frames: Frames) -> Frames:
-    """Return one window's frames relative to its own loud part: 0 is `RANGE_DB` or more below it, 1 is as loud.
+    """Return one window's frames relative to its loudness: 1 is as loud, 0 is `RANGE_DB` or more below.
 
-    So the model hears neither how loud the microphone is set nor what lies in the pauses, as long as that is quiet. A
-    window without any variation (digital silence) gives zeros.
+    This hides from the model the gain of the microphone, and what is quiet in the pauses. A window without variation
+    (digital silence) gives zeros.
     """
     loud = _percentile(frames, LOUD_PERCENTILE)
     if loud == frames.min():
@@ -145,7 +144,7 @@ def normalise(frames: Frames) -> Frames:
 
 
 def _percentile(values: Frames, percent: float) -> float:
-    """Return a percentile as `np.percentile` does, in a fifth of its time: interpolated between two ranks."""
+    """Return a percentile, interpolated between two ranks as by `np.percentile`, in a fifth of its time."""
     rank = percent / 100 * (values.size - 1)
     below = min(int(rank), values.size - 2)
     ordered = np.partition(values, below, axis=None)

@@ -1,4 +1,4 @@
-"""The one runtime: runs a bundle's model with LiteRT, for training's evaluation, tests and device alike."""
+"""Runtime: runs a bundle's model with LiteRT, the same for training, tests and device."""
 
 import zipfile
 import zlib
@@ -53,7 +53,7 @@ class Classifier:
         manifest = bundle.manifest
         path = bundle.folder / "model.tflite"
         try:
-            Interpreter(model_content=bundle.model)  # refuses what is no model, before it is read here
+            Interpreter(model_content=bundle.model)  # refuses what is no model, before it is unpacked
             self._interpreter = Interpreter(model_content=tflite.unpacked(bundle.model), num_threads=1)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
@@ -146,9 +146,9 @@ def softmax(logits: NDArray[np.float64]) -> Scores:
 
 
 def synthetic_clip(samples: int) -> Samples:
-    """Return a voice-like clip made from arithmetic alone: the same int16 samples on every machine.
+    """Return a voice-like clip made by arithmetic alone: the same int16 samples on every machine.
 
-    A gliding harmonic tone in syllables over faint noise. It sounds like no one and serves as golden input.
+    It is a gliding harmonic tone in syllables over faint noise, nobody's voice, and serves as golden input.
     """
     time_s = np.arange(samples) / SAMPLE_RATE_HZ
     pitch_hz = 140 + 40 * np.sin(2 * np.pi * 0.7 * time_s)

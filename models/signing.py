@@ -1,4 +1,4 @@
-"""Ed25519 keys and signatures, by which a device knows who made a bundle."""
+"""Ed25519 keys and signatures, by which a device knows who signed a bundle (RFC 8032, PyNaCl)."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ _KEY_BYTES = 32
 
 
 def make_key(path: Path) -> None:
-    """Write a new private key, 64 hex digits, into a file that only its owner can read.
+    """Write a new private key, 64 hex digits, to a file that only its owner can read.
 
     Raises:
-        OSError: the file is there already, or cannot be written.
+        OSError: the file exists, or cannot be written.
     """
     files.create_private(path, bytes(SigningKey.generate()).hex() + "\n")
 
@@ -29,15 +29,15 @@ def read_key(path: Path) -> bytes:
     """Return the private key of a file that `make_key` wrote, 32 bytes.
 
     Raises:
-        ValueError: it holds something else.
+        ValueError: it holds no private key.
         OSError: it cannot be read.
     """
     try:
         key = bytes.fromhex(path.read_text().strip())
     except ValueError as error:
-        raise ValueError(f"{path} holds no private key; moodwire bundle keygen makes one") from error
+        raise ValueError(f"{path} holds no private key; make one with moodwire bundle keygen") from error
     if len(key) != _KEY_BYTES:
-        raise ValueError(f"{path} holds {len(key)} bytes, and a private key has {_KEY_BYTES}")
+        raise ValueError(f"{path} holds {len(key)} bytes; make a key of {_KEY_BYTES} with moodwire bundle keygen")
     return key
 
 
@@ -47,7 +47,7 @@ def sign(message: bytes, private: bytes) -> bytes:
 
 
 def is_signed(message: bytes, signature: bytes, public: str) -> bool:
-    """Return whether the signature is that of the holder of a public key, 64 hex digits."""
+    """Return whether a message was signed with the private key of this public key, 64 hex digits."""
     try:
         VerifyKey(bytes.fromhex(public)).verify(message, signature)
     except BadSignatureError:

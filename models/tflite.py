@@ -1,4 +1,4 @@
-"""TFLite files as objects: their four-bit weights made int8, and flat buffers written without waste."""
+"""TFLite flat buffers: four-bit weights unpacked to int8, and models written without waste."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 IDENTIFIER = b"TFL3"
 ALIGNMENT = 16
-"""Kernels read weights in steps of so many bytes; the format wants a buffer's content to begin at a multiple of it."""
+"""Bytes to which buffers are aligned, as the format demands: kernels read weights in steps of this size."""
 
 
 class _Sharing(flatbuffers.Builder):  # type: ignore[misc]  # the library ships no types
-    """Writes equal arrays once: every channel of every layer has a zero point of 0, as 8 bytes."""
+    """Writes equal arrays once: each channel of each layer has the same zero point, which takes 8 bytes."""
 
     def __init__(self) -> None:
         super().__init__(1 << 16)
@@ -40,11 +40,11 @@ def write(model: schema.ModelT) -> bytes:
 def unpacked(content: bytes) -> bytes:
     """Return the same model with int8 weights where it has four-bit ones.
 
-    LiteRT 2.3 gives convolutions with four-bit weights to kernels of its own, which take twice the time of XNNPACK's
-    int8 kernels and round differently on each kind of processor. So four bits are how weights are kept and sent only.
+    LiteRT 2.3 runs convolutions with four-bit weights in kernels of its own, which take twice the time of XNNPACK's
+    int8 kernels and round differently on each kind of processor. So weights have four bits only in files.
 
     Args:
-        content: a TFLite flat buffer that LiteRT has accepted: what is none would raise errors of all kinds here.
+        content: A TFLite flat buffer that LiteRT has accepted; other bytes raise errors of any kind.
     """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     packed = [tensor for graph in model.subgraphs for tensor in graph.tensors if tensor.type == schema.TensorType.INT4]

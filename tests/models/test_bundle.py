@@ -100,7 +100,10 @@ def test_bad_manifest_is_refused(broken: Path, changes: dict[str, object], reaso
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"labels": ["ANG", "angry"]}, "label 'angry' is not allowed; use 1 to 16 of A-Z, 0-9 and _, a letter first"),
+        (
+            {"labels": ["ANG", "angry"]},
+            "label 'angry' is not allowed; use 1 to 16 of A-Z, 0-9 and _, a letter first",
+        ),
         ({"labels": ["ANG", ""]}, "label '' is not allowed"),
         ({"labels": ["ANG", "NEU\n"]}, r"label 'NEU\\n' is not allowed"),
         ({"labels": ["ANG", "A" * 17]}, "label 'A{17}' is not allowed"),
