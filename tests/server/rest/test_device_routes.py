@@ -1,22 +1,12 @@
-"""REST answers exactly what is written, over a real store, and says in one sentence what is wrong with a request."""
+"""Devices, series, summaries and Delete, over a real store."""
 
-import os
+import logging
 import re
-import signal
-import socket
-import subprocess
-import sys
-from contextlib import closing
-from pathlib import Path
 
 import pytest
-from clients import MAC, OPERATOR, URL, Client
-from records import BOOT, DAY_MS, DEVICE, OTHER_BOOT, heard, reading, status
-from services import RunningStore, running_store, wait_until
-
-from server.settings import ServerSettings
-from server.store.redis_store import RedisStore
-from server.web.auth import Guard
+from clients import MAC, OPERATOR, URL, VIEWER, Client
+from records import BOOT, DEVICE, OTHER_BOOT, heard, reading, status
+from services import wait_until
 
 
 def test_devices_lists_what_is_known(client: Client, now: int) -> None:
@@ -137,49 +127,6 @@ def test_silence_is_a_span(client: Client, now: int) -> None:
     assert span["end"].endswith(":00.000Z")
 
 
-@pytest.mark.parametrize(
-    ("path", "status_code", "sentence"),
-    [
-        ("/api/v1/devices/kitchen", 400, "'kitchen' is not a MAC address: write aa:bb:cc:dd:ee:ff or aabbccddeeff"),
-        ("/api/v1/devices/112233445566", 404, "there is no device 11:22:33:44:55:66"),
-        (f"{URL}?start=yesterday", 400, "start 'yesterday' is not a time"),
-        (f"{URL}?start=2026-01-01T00:00:00", 400, "has no time zone"),
-        (f"{URL}?end=nan", 400, "is not between 1970 and the year 9999"),
-        (f"{URL}?start=200&end=100", 400, "is not before end"),
-        (f"{URL}?step=fast", 400, "step 'fast' is not a step"),
-        (f"{URL}?step=0s", 400, "step '0s' is not a step"),
-        (f"{URL}?step=90s", 400, "use whole minutes"),
-        (f"{URL}?start=0&end=86400&step=1s", 400, "use 120s or more"),
-        (f"{URL}?strt=0", 400, "unknown parameter 'strt'"),
-        (f"{URL}/plots/pie.png", 404, "no plot pie.png"),
-        (f"{URL}/plots/mean.gif", 404, "no plot mean.gif"),
-        (f"{URL}/plots/mean.png?tz=Mars/Olympus", 400, "unknown time zone 'Mars/Olympus'"),
-        ("/api/v1/devices?page_size=0", 400, "invalid page_size '0'"),
-        ("/api/v1/nothing", 404, "unknown path /api/v1/nothing"),
-        ("/readyz", 503, "ingest is not connected"),
-    ],
-)
-def test_bad_requests_get_one_sentence(client: Client, now: int, path: str, status_code: int, sentence: str) -> None:
-    """Each mistake is a problem whose detail names the thing and what would be right."""
-    assert sentence in client.problem(path, status_code)
-
-
-def test_a_wrong_method_names_the_right_ones(client: Client) -> None:
-    """405 carries Allow, and its sentence says the same."""
-    assert "GET" in client.problem("/api/v1/devices", 405, method="POST", token=OPERATOR)
-    assert "GET" in client.ask("/api/v1/devices", "POST", OPERATOR).headers["Allow"]
-
-
-def test_roles_are_kept_apart(client: Client, now: int) -> None:
-    """No token and a foreign one are 401, a viewer that deletes is 403, an operator may read too."""
-    assert "no token" in client.problem(URL, 401, token=None)
-    assert "unknown token" in client.problem(URL, 401, token="x" * 20)
-    assert "use an operator token" in client.problem(URL, 403, method="DELETE")
-    assert client.ask(URL, token=None).headers["WWW-Authenticate"] == "Bearer"
-    assert client.ask(URL, token=OPERATOR).status_code == 200
-    assert client.store.device(DEVICE) is not None
-
-
 def test_delete_answers_a_receipt_and_the_device_is_gone(client: Client, now: int) -> None:
     """Delete erases one device, names how much, and the device is unknown afterwards."""
     receipt = client.ask(URL, "DELETE", OPERATOR).json
@@ -197,81 +144,12 @@ def test_deleting_everything_needs_a_confirmation(client: Client, now: int) -> N
     assert client.get("/api/v1/devices") == {"devices": [], "next_page_token": ""}
 
 
-def test_the_documentation_loads_nothing_from_elsewhere(client: Client) -> None:
-    """The page about the API takes its scripts from this server."""
-    page = client.ask(client.ask("/api/v1/docs", token=None).headers["Location"], token=None)
-    scripts = re.findall(r'(?:src|href)="([^"]+)"', page.text)
-    assert scripts
-    assert not [script for script in scripts if "//" in script]
-
-
-def test_answers_carry_security_headers(client: Client) -> None:
-    """Answers are not stored, not sniffed and may load nothing."""
-    headers = client.ask("/api/v1/devices").headers
-    assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Cache-Control"] == "no-store"
-    assert headers["Content-Security-Policy"].startswith("default-src 'none'")
-
-
-def test_a_store_that_goes_away_is_503_until_it_is_back(tmp_path: Path) -> None:
-    """While the store is away every answer is 503 with the reason, and afterwards all is as before."""
-    with running_store(tmp_path) as running, closing(Client(running)) as client:
-        client.store.write([(DEVICE, reading(0, client.store.now()))])
-        running.kill()
-        assert "does not answer" in client.problem(URL, 503)
-        assert client.ask("/livez").status_code == 200
-        running.start()
-        assert client.get(URL)["readings"] == 1
-
-
-def test_tokens_are_made_once_and_kept_hashed(redis_store: RunningStore, capsys: pytest.CaptureFixture[str]) -> None:
-    """The first start prints a token for each role and stores only its hash; the second start prints nothing."""
-    store = RedisStore(redis_store.url, DAY_MS, DAY_MS)
-    Guard(ServerSettings(), store).prepare()
-    tokens = re.findall(r"mw_\w+_[\w-]{43}", capsys.readouterr().out)
-    assert len(tokens) == 2
-    again = Guard(ServerSettings(), store)
-    again.prepare()
-    assert capsys.readouterr().out == ""
-    again.check(f"Bearer {tokens[1]}", "operator")
-    assert not [token for token in tokens if token.encode() in b"".join(redis_store.client.hvals("mw:access"))]
-
-
-def test_a_taken_port_is_one_sentence_and_code_2(redis_store: RunningStore) -> None:
-    """`server run` on a port that is taken says so, and what would be right."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        done = _run_server(redis_store, taken.getsockname()[1])
-        assert done.wait(60) == 2
-        _, errors = done.communicate()
-        assert "free port" in errors
-        assert "Traceback" not in errors
-
-
-def test_server_run_serves_and_ends_on_sigterm(redis_store: RunningStore) -> None:
-    """The process answers over HTTP and ends with code 0 on SIGTERM."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = _run_server(redis_store, port)
-
-    def answers() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    wait_until(answers, "REST answers")
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
-    process.communicate()
-
-
-def _run_server(running: RunningStore, port: int) -> "subprocess.Popen[str]":
-    environment = {"MOODWIRE_REDIS_URL": running.url, "MOODWIRE_API_PORT": str(port)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "moodwire", "server", "run"],
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def test_delete_leaves_a_line_in_the_audit_log(client: Client, now: int, caplog: pytest.LogCaptureFixture) -> None:
+    """The line has what, who and the receipt; a refused Delete erases nothing and leaves none."""
+    with caplog.at_level(logging.INFO, "moodwire.audit"):
+        client.ask(URL, "DELETE", VIEWER)
+        assert caplog.messages == []
+        receipt = client.ask(URL, "DELETE", OPERATOR).json["receipt"]
+    (line,) = caplog.messages
+    assert f"erased {MAC}: 3 records, generation 1, receipt {receipt}" in line
+    assert re.search(r"receipt \S+, asked by .*operator.* from 127\.0\.0\.1$", line)

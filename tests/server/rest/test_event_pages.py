@@ -1,35 +1,7 @@
-"""A device's history can be read change by change, from the store and over REST, and as tables."""
+"""Events over REST: what each says, and page by page."""
 
-import csv
-import io
-
-import pytest
 from clients import OPERATOR, URL, Client
 from records import DEVICE, OTHER_BOOT, reading, status
-from services import RunningStore
-
-from server.store.redis_store import RedisStore
-
-
-def test_changes_are_read_page_by_page(any_store: RunningStore) -> None:
-    """Pages of one change each hold every change once, in order, and know the one before."""
-    store = RedisStore(any_store.url, 1, 1)
-    store.prepare()
-    said = [status(), status(state="paused", connection=2), status(boot=OTHER_BOOT, model="other-1")]
-    store.write([(DEVICE, message) for message in said])
-    end = store.now() + 1
-    before, changes = store.event_page(DEVICE, 0, end, "", 10)
-    assert before is None
-    assert [(change.state, change.model) for change in changes] == [(each.state, each.model) for each in said]
-
-    after, pages = "", []
-    while page := store.event_page(DEVICE, 0, end, after, 1)[1]:
-        assert store.event_page(DEVICE, 0, end, after, 1)[0] == (pages[-1] if pages else None)
-        pages += page
-        after = page[-1].id
-    assert pages == changes
-    assert store.event_page(DEVICE, end, end + 10, "", 1) == (changes[-1], [])
-    assert store.event_page(DEVICE, end, end + 10, "0-0", 1) == (changes[-1], [])
 
 
 def told(client: Client, query: str = "") -> list[tuple[str, str | None, str | None]]:
@@ -106,34 +78,3 @@ def test_events_of_a_range(client: Client) -> None:
 def test_a_page_token_that_is_none_is_a_problem(client: Client, now: int) -> None:
     """A token of nowhere is 400 and names itself."""
     assert "invalid page_token 'first'" in client.problem(f"{URL}/events?page_token=first", 400)
-
-
-@pytest.mark.parametrize("asked", [("?format=csv", "*/*"), ("", "text/csv")])
-def test_events_as_a_table(client: Client, asked: tuple[str, str]) -> None:
-    """As CSV each event is a line, a text with a comma or a quote is quoted, and nothing is an empty field."""
-    query, accept = asked
-    client.store.write([(DEVICE, status(model='a "b", c'))])
-    response = client.ask(f"{URL}/events{query}", accept=accept)
-    assert response.content_type == "text/csv; charset=utf-8; header=present"
-    assert response.text.endswith(',online,"a ""b"", c",\r\n')
-    (line,) = csv.DictReader(io.StringIO(response.text))
-    assert line == {**client.get(f"{URL}/events")["events"][0], "previous_model": ""}
-
-
-def test_a_series_as_a_table(client: Client, now: int) -> None:
-    """As CSV a series has a line for each step with the values of its arrays; steps without readings are empty."""
-    query = f"start={(now - 60_000) / 1000}&end={now / 1000 + 1}&step=5s"
-    body = client.get(f"{URL}?{query}")
-    response = client.ask(f"{URL}?{query}&format=csv")
-    lines = list(csv.DictReader(io.StringIO(response.text)))
-    assert [line["timeseries_ANG"] for line in lines] == ["0.7", "", "0.7", "", "0.4"]
-    assert [int(line["readings_per_step"]) for line in lines] == body["readings_per_step"]
-    assert lines[0]["time"].endswith("Z")
-    assert response.headers["Content-Disposition"] == f'attachment; filename="{DEVICE}.csv"'
-
-
-def test_an_empty_range_as_a_table_is_the_header(client: Client, now: int) -> None:
-    """Where there is nothing, a table has its header and no line."""
-    header = "time,timeseries_ANG,timeseries_HAP,timeseries_NEU,readings_per_step,uncertain_per_step\r\n"
-    assert client.ask(f"{URL}?format=csv&start=0&end=1").text == header
-    assert client.ask(f"{URL}/events?format=csv&end=1").text == "at,kind,model,previous_model\r\n"

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 
 import pytest
 from clients import URL, Client
@@ -62,3 +63,19 @@ def test_an_answer_of_two_forms_says_that_it_depends_on_what_is_accepted(client:
     """A cache must not give the table to whom wants JSON."""
     for path in (URL, f"{URL}/events"):
         assert "Accept" in client.ask(path).headers["Vary"].split(", ")
+
+
+def test_the_documentation_loads_nothing_from_elsewhere(client: Client) -> None:
+    """The page about the API takes its scripts from this server."""
+    page = client.ask(client.ask("/api/v1/docs", token=None).headers["Location"], token=None)
+    scripts = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert scripts
+    assert not [script for script in scripts if "//" in script]
+
+
+def test_answers_carry_security_headers(client: Client) -> None:
+    """Answers are not stored, not sniffed and may load nothing."""
+    headers = client.ask("/api/v1/devices").headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'")

@@ -1,4 +1,4 @@
-"""Plots and spans show what there is, and tell why the rest is not there."""
+"""Plots are images of what there is, with shades for the rest."""
 
 import re
 from datetime import UTC
@@ -6,74 +6,14 @@ from datetime import UTC
 import numpy as np
 import pytest
 from clients import URL, Client
-from records import DEVICE, heard, reading, status
+from records import DEVICE, reading, status
 
 from server.query.series import Grid, Span
 from server.query.time_range import Range
 from server.rest import plots
-from server.store.keys import base
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
-
-
-def history(client: Client, *changes: tuple[int, str]) -> None:
-    """Let the device have said (minutes ago, state) and nothing else, as if that had been then."""
-    key, now = f"{base(DEVICE)}:events", client.store.now()
-    client.store.write([(DEVICE, status())])
-    client.store.execute("DEL", key)
-    for minutes, state in changes:
-        fields = ("kind", state, "model", "ang-hap-neu-1")
-        client.store.execute("XADD", key, f"{now - minutes * MINUTE_MS}-0", *fields)
-
-
-def told(client: Client, query: str = "") -> list[tuple[str, int]]:
-    """Return kind and whole minutes of the spans of the last hour."""
-    times = client.get(f"{URL}?{query}")["spans"]
-    minutes = [(np.datetime64(t["end"][:-1]) - np.datetime64(t["start"][:-1])) / np.timedelta64(1, "m") for t in times]
-    return [(span["kind"], round(float(each))) for span, each in zip(times, minutes, strict=True)]
-
-
-def test_an_absence_that_nothing_explains_is_told_from_silence_and_offline(client: Client) -> None:
-    """Silent, gone without a word, paused, offline: each stretch of the hour has the right reason."""
-    now = client.store.now()
-    history(client, (90, "online"), (30, "paused"), (20, "offline"), (10, "online"))
-    silent = [heard(number, now - (60 - number) * MINUTE_MS) for number in range(1, 16)]
-    after = [heard(20 + number, now - (10 - number) * MINUTE_MS, silent=5, speech=55) for number in range(1, 10)]
-    client.store.write([(DEVICE, record) for record in [*silent, *after]])
-    found = told(client)
-    assert found == [("silence", 15), ("missing", 15), ("paused", 10), ("offline", 10)]
-
-
-def test_a_minute_that_is_on_its_way_is_not_missing(client: Client) -> None:
-    """A device that came two minutes ago and has not reported yet misses nothing."""
-    history(client, (2, "online"))
-    assert told(client) == []
-
-
-def test_a_microphone_that_gives_nothing_is_missing(client: Client) -> None:
-    """Records of no window at all are no records of listening, so that a dead microphone is not taken for silence."""
-    now = client.store.now()
-    history(client, (90, "online"))
-    deaf = [heard(number, now - (60 - number) * MINUTE_MS, windows=0, silent=0) for number in range(60)]
-    client.store.write([(DEVICE, record) for record in deaf])
-    assert told(client) == [("missing", 57)]
-
-
-def test_readings_and_records_of_an_offline_time_that_came_later_end_it(client: Client) -> None:
-    """What a device heard while it had no connection is no absence; its readings explain a time, too."""
-    now = client.store.now()
-    history(client, (50, "offline"), (20, "online"))
-    later = [heard(number, now - (40 - number) * MINUTE_MS, silent=0, speech=60) for number in range(10)]
-    records = [reading(100 + number, now - (20 - number) * MINUTE_MS) for number in range(20)]
-    client.store.write([(DEVICE, record) for record in [*later, *records]])
-    assert told(client, f"step=1m&start={now / 1000 - 3600}") == [("offline", 9), ("offline", 11)]
-
-
-def test_steps_in_which_most_was_uncertain_are_a_span(client: Client, now: int) -> None:
-    """The fixture's last reading is uncertain, so that its step is."""
-    (span,) = client.get(f"{URL}?start={now / 1000 - 60}&end={now / 1000 + 10}&step=10s")["spans"]
-    assert span["kind"] == "uncertain"
 
 
 @pytest.mark.parametrize("plot", ["timeline", "histogram", "mean"])

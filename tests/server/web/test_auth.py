@@ -1,0 +1,35 @@
+"""Tokens with roles: who may do what, and how the first tokens are made."""
+
+import re
+
+import pytest
+from clients import OPERATOR, URL, Client
+from records import DAY_MS, DEVICE
+from services import RunningStore
+
+from server.settings import ServerSettings
+from server.store.redis_store import RedisStore
+from server.web.auth import Guard
+
+
+def test_roles_are_kept_apart(client: Client, now: int) -> None:
+    """No token and a foreign one are 401, a viewer that deletes is 403, an operator may read too."""
+    assert "no token" in client.problem(URL, 401, token=None)
+    assert "unknown token" in client.problem(URL, 401, token="x" * 20)
+    assert "use an operator token" in client.problem(URL, 403, method="DELETE")
+    assert client.ask(URL, token=None).headers["WWW-Authenticate"] == "Bearer"
+    assert client.ask(URL, token=OPERATOR).status_code == 200
+    assert client.store.device(DEVICE) is not None
+
+
+def test_tokens_are_made_once_and_kept_hashed(redis_store: RunningStore, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first start prints a token for each role and stores only its hash; the second start prints nothing."""
+    store = RedisStore(redis_store.url, DAY_MS, DAY_MS)
+    Guard(ServerSettings(), store).prepare()
+    tokens = re.findall(r"mw_\w+_[\w-]{43}", capsys.readouterr().out)
+    assert len(tokens) == 2
+    again = Guard(ServerSettings(), store)
+    again.prepare()
+    assert capsys.readouterr().out == ""
+    again.check(f"Bearer {tokens[1]}", "operator")
+    assert not [token for token in tokens if token.encode() in b"".join(redis_store.client.hvals("mw:access"))]
