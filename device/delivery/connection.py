@@ -56,7 +56,7 @@ class Connection:
         self._events = events
         self._broker = mqtt.parse_url(settings.mqtt_url)
         version = mqtt.VERSIONS[settings.mqtt_version]
-        # MQTT 5 has no lasting session unless one asks for it; MQTT 3.1.1 has to be told.
+        # MQTT 5 keeps no session unless one asks for it; MQTT 3.1.1 must be told not to.
         clean = None if version == MQTTProtocolVersion.MQTTv5 else True
         if not self._broker.tls and (settings.mqtt_ca_file or settings.mqtt_cert_file):
             raise ValueError(f"mqtt_url {settings.mqtt_url!r} has no TLS, but a certificate is set; use mqtts://")
@@ -115,7 +115,7 @@ class Connection:
             info.wait_for_publish(timeout_s)
 
     def report_refused(self, topic: str, action: str, reason: str) -> None:
-        """Log what the broker does not let this device do, once for each topic."""
+        """Log what the broker does not let this device do with a topic, once for each topic."""
         if topic not in self._refused:
             self._refused.add(topic)
             log.warning("%s does not let this device %s %s: %s", self._broker, action, topic, reason)
@@ -144,7 +144,7 @@ class Connection:
 
     def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if self._up_since_s is not None and time.monotonic() - self._up_since_s >= LONGEST_RECONNECT_S:
-            self._backoff.reset()  # not at once: a broker that lets in and throws out must not be hammered either
+            self._backoff.reset()  # not sooner: some brokers accept a connection only to close it
         self._up_since_s = None
         self.is_listening = False
         self._back_off()
@@ -156,13 +156,13 @@ class Connection:
         else:
             self._lose(
                 f"{self._broker} closes the connection without an answer; "
-                "if it has TLS, it wants mqtts://, and perhaps a certificate (mqtt_cert_file)"
+                "use mqtts:// if it has TLS, and set mqtt_cert_file if it wants a certificate"
             )
 
     def _back_off(self) -> None:
-        """Set the pause before the next try; full jitter, so that a fleet does not come back at once.
+        """Set the pause before the next try; full jitter keeps a fleet from coming back all at once.
 
-        paho doubles what it is told and has no jitter; told anew before each wait, it waits exactly that.
+        paho would double the pause, without jitter; set anew before each try, it is waited as it is.
         """
         pause_s = self._backoff.next_s()
         self._client.reconnect_delay_set(pause_s, pause_s)  # type: ignore[arg-type] # it takes fractions as well
@@ -170,7 +170,7 @@ class Connection:
     def _on_subscribe(self, _client: Any, _userdata: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
         for topic, reason in zip(self._subscribed, reasons, strict=False):
             if reason.is_failure:
-                self.report_refused(topic, "hear", str(reason))
+                self.report_refused(topic, "subscribe to", str(reason))
         self.is_listening = True
 
     def _on_publish(self, _client: Any, _userdata: Any, mid: int, reason: Any, _properties: Any) -> None:
@@ -186,8 +186,8 @@ class Connection:
 def _because(error: BaseException | None) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
-            f": its certificate is not trusted ({error.verify_message}); mqtt_url must name the broker as its "
-            "certificate does, and mqtt_ca_file the authority that signed it"
+            f": its certificate is not trusted ({error.verify_message}); name the broker in mqtt_url as its "
+            "certificate does, and set mqtt_ca_file to the authority that signed it"
         )
     if isinstance(error, OSError):
         return f": {error.strerror or error}"

@@ -15,11 +15,11 @@ log = logging.getLogger(__name__)
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _DAMAGED_KEPT = 3
-"""Damaged files are set aside for people to look at; only so many, because a dying card may make many."""
+"""Damaged files kept for people to look at; a dying card may make many."""
 
 
 class OutboxError(Exception):
-    """The outbox cannot be used; the text names the file, what is wrong and what would be right."""
+    """The outbox cannot be used; the text names the file, what is wrong and what to do."""
 
 
 class Owner(NamedTuple):
@@ -36,7 +36,7 @@ class Facts(NamedTuple):
     generation: int
     rows: int
     held: int
-    """Of these, how many wait for the clock."""
+    """How many of the rows are held for the clock."""
     payload_bytes: int
     oldest_at_ms: int | None
     refused: list[Refused]
@@ -61,7 +61,7 @@ def open_table(path: Path, owner: Owner) -> OutboxTable:
         if not foreign:
             table.forget_boots()
             return table
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all of it into the one file that is set aside
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that the file that is set aside has all of it
     except (sqlite3.Error, OutboxError):
         db.close()
         raise
@@ -72,12 +72,12 @@ def open_table(path: Path, owner: Owner) -> OutboxTable:
 
 
 def is_damaged(error: sqlite3.Error) -> bool:
-    """Return whether the file's content is broken, rather than a disk that takes nothing at present."""
+    """Return whether the content of the file is damaged; else the disk cannot be used at present."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 
 
 def set_aside(path: Path, why: str) -> Path:
-    """Rename an outbox that nothing has open, with its log, and return its new name.
+    """Rename an outbox that nothing has open, with its write-ahead log, and return its new name.
 
     Raises:
         OSError: the folder cannot be written.
@@ -86,19 +86,19 @@ def set_aside(path: Path, why: str) -> Path:
     newest = max(earlier, default=0) + 1
     target = path.with_name(f"{path.stem}-{why}-{newest}{path.suffix}")
     path.rename(target)
-    if _log_of(path).exists():
-        _log_of(path).rename(_log_of(target))
+    if _wal_of(path).exists():
+        _wal_of(path).rename(_wal_of(target))
     path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
     if why == "damaged":
         for old in _aside(path, why):
             if int(old.stem.rpartition("-")[2]) <= newest - _DAMAGED_KEPT:
                 old.unlink()
-                _log_of(old).unlink(missing_ok=True)
+                _wal_of(old).unlink(missing_ok=True)
     return target
 
 
 def lock(folder: Path) -> int:
-    """Take the folder for this process, until it closes the returned descriptor or ends; without writing anything.
+    """Lock the folder for this process, until it closes the returned descriptor or ends; writes nothing.
 
     Raises:
         OutboxError: another process has it.
@@ -109,22 +109,24 @@ def lock(folder: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise OutboxError(f"outbox in {folder} is in use: another moodwire device runs with this state_dir") from error
+        raise OutboxError(
+            f"outbox in {folder} is in use: another moodwire device runs with this state_dir; stop it first"
+        ) from error
     return descriptor
 
 
 def peek(path: Path) -> Facts:
     """Look at an outbox that another process may have open, and change nothing.
 
-    What was confirmed in the last minute may still be counted as waiting.
+    Records that were confirmed in the last minute may still be counted.
 
     Raises:
         OutboxError: it is not there, is damaged, may not be read, or has another schema.
     """
     if not path.exists():
-        raise OutboxError(f"there is no outbox {path}; it is made when the device runs for the first time")
-    # Without a log nobody has it open, and SQLite need not make files beside it, which it may not be allowed to.
-    mode = "mode=ro" if _log_of(path).exists() else "immutable=1"
+        raise OutboxError(f"there is no outbox {path}; run the device once to make it")
+    # Without a write-ahead log nobody has it open; then SQLite need not make files beside it, which may be forbidden.
+    mode = "mode=ro" if _wal_of(path).exists() else "immutable=1"
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=1.0)) as db:
             _check_version(db, path)
@@ -143,7 +145,7 @@ def peek(path: Path) -> Facts:
 
 
 def kept_aside(path: Path) -> list[Path]:
-    """Return the outboxes that were set aside beside this one, because they were damaged or not this device's."""
+    """Return the outboxes beside this one that were set aside as damaged or foreign."""
     return sorted([*_aside(path, "damaged"), *_aside(path, "foreign")])
 
 
@@ -180,5 +182,5 @@ def _aside(path: Path, why: str) -> list[Path]:
     return list(path.parent.glob(f"{path.stem}-{why}-*{path.suffix}"))
 
 
-def _log_of(path: Path) -> Path:
+def _wal_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")

@@ -1,4 +1,4 @@
-"""Turns what the pipeline hears into records for the outbox."""
+"""Records of what the pipeline hears: a reading for each window of speech, and a `heard` record a minute."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ HEARD_MS = 60_000
 
 @dataclass
 class _Minute:
-    """What there was since the last `heard` record."""
+    """What was heard since the last `heard` record."""
 
     start_ms: int
     dropped_before: int = 0
@@ -27,10 +27,10 @@ class _Minute:
     clipping_sum: float = 0.0
     snr_sum_db: float = 0.0
     snr_windows: int = 0
-    """Those with speech, which alone have an SNR."""
+    """Windows with speech; only they have an SNR."""
 
     def count(self, window: Window) -> None:
-        """Take one window in."""
+        """Count one window."""
         self.windows += 1
         self.silent += window.state == "silent"
         self.speech += window.state == "speech"
@@ -43,9 +43,9 @@ class _Minute:
 
 
 class Recorder:
-    """Numbers and keeps every reading, and one `heard` record a minute. All times are of `clock.monotonic_ms`.
+    """Numbers records and puts them into the outbox. All times are of `clock.monotonic_ms`.
 
-    A boot whose numbers are used up is at its end; the process must start again (after two years at one a second).
+    The numbers of a boot last two years at one record a second; then the process must start again.
     """
 
     def __init__(self, outbox: Outbox, boot: str, manifest: Manifest) -> None:
@@ -56,11 +56,15 @@ class Recorder:
         self._minute: _Minute | None = None
 
     def use(self, manifest: Manifest) -> None:
-        """Go on with the windows of another model; numbers and counts go on as well."""
+        """Take windows of another model from now on; numbers and counts continue."""
         self._manifest = manifest
 
     def add(self, window: Window, dropped_blocks: int) -> Reading | None:
-        """Take one window, and return the reading if it was speech; it is then in the outbox."""
+        """Record one window, and return the reading if it was speech; the reading is then in the outbox.
+
+        Raises:
+            OverflowError: the numbers of this boot are used up.
+        """
         if self._minute and self._minute.paused:
             self.close_minute(window.end_ms - self._manifest.window_ms, 0)
         minute = self._minute or _Minute(window.end_ms - self._manifest.hop_ms, dropped_blocks)
@@ -72,7 +76,7 @@ class Recorder:
         return reading
 
     def pause(self, now_ms: int) -> None:
-        """Say that the device is paused, every second or so while it is; each minute becomes a `heard` record."""
+        """Record that the device is paused; call it every second or so. Each minute becomes a `heard` record."""
         if self._minute and not self._minute.paused:
             self.close_minute(now_ms, self._minute.dropped_before)
         minute = self._minute or _Minute(now_ms, paused=True)
@@ -82,7 +86,7 @@ class Recorder:
             self._minute = _Minute(now_ms, paused=True)
 
     def close_minute(self, end_ms: int, dropped_blocks: int) -> None:
-        """Keep a `heard` record of what there was since the last one, if anything."""
+        """Put a `heard` record of all since the last one, if there was anything."""
         minute, self._minute = self._minute, None
         if minute is None:
             return

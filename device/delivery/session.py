@@ -1,4 +1,4 @@
-"""What a device says and hears at the broker: status, records from the outbox, confirmations, commands."""
+"""What a device publishes and subscribes to: status, records from the outbox, confirmations, commands."""
 
 import logging
 import threading
@@ -42,9 +42,9 @@ class Session:
     """One device's conversation with broker and server, kept up in the background from `start` to `stop`.
 
     Args:
-        settings: Where the broker is, how to log in, who confirms.
+        settings: The broker's URL, the login, who confirms.
         device: The device's id.
-        status: What to say of the device at first; `set_status` changes it.
+        status: The status to begin with; `set_status` changes it.
         outbox: What is to be sent.
         on_command: Takes a command's name and payload; called in the network thread, so it must only enqueue.
 
@@ -96,19 +96,19 @@ class Session:
         self._sender.start()
 
     def notify(self) -> None:
-        """Say that there is something new in the outbox."""
+        """Wake the sender, because there is something new in the outbox."""
         with self._wake:
             self._wake.notify_all()
 
     def publish_health(self, health: Health) -> None:
-        """Publish how the device is, if connected; the next minute brings the next one."""
+        """Publish the health of the device, if connected; the next minute brings the next one."""
         if self._connected:
             self._connection.publish(topics.topic(self._device, "health"), encode(health), qos=0, retain=True)
 
     def publish_live(self, live: LiveState) -> None:
-        """Take what is heard now, for home automation; it goes out at most every ten seconds, and only if wanted.
+        """Take what is heard now, for Home Assistant; it is published at most every ten seconds, if at all.
 
-        Call it for every window, and every few seconds while the device is paused: what nobody repeats expires.
+        Call it for every window, and every few seconds while the device is paused: an old state expires.
         """
         self._home_assistant.update(live)
 
@@ -120,7 +120,7 @@ class Session:
         labels: tuple[str, ...] | None = None,
         model: str | None = None,
     ) -> None:
-        """Change what is said of this device, now if connected, and at every connect; what is None stays."""
+        """Change the status, and publish it now if connected, and at every connect; what is None stays."""
         given = {"state": state, "name": name, "labels": labels, "model": model}
         with self._wake:
             before = self._status
@@ -139,25 +139,25 @@ class Session:
         return self._outbox.waiting()[0]
 
     def stop(self) -> None:
-        """Say goodbye and disconnect; what is in the outbox waits for the next start."""
+        """Publish that the device is offline, and disconnect; the outbox waits for the next start."""
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
         self._sender.join()
-        if self._connected:  # else the last will has said it
+        if self._connected:  # else the last will says it
             goodbye = encode(replace(self._status, state="offline"))
             self._connection.publish_last(topics.topic(self._device, "status"), goodbye, GOODBYE_S)
         self._connection.stop()
 
     def last_will(self) -> tuple[str, bytes]:
-        """Number the connection, so that the last will of an older one is recognised as stale."""
+        """Number the connection that is about to be made, so that the last will of an older one shows as stale."""
         with self._wake:
             self._status = replace(self._status, connection=self._status.connection + 1)
         return topics.topic(self._device, "status"), encode(replace(self._status, state="offline"))
 
     def on_connected(self) -> None:
-        """Say that the device is there, and listen."""
-        self._publish_status()  # first, so that what is heard on the own topic is what was just said
+        """Publish that the device is online, and subscribe."""
+        self._publish_status()  # first, so that the own topic then brings this very status
         self._connection.subscribe([*self._handlers, *self._commands])
         self._home_assistant.publish_again()
         with self._wake:
@@ -176,7 +176,7 @@ class Session:
         """Pass a message on to its handler."""
         if topic in self._commands:
             if retained:
-                log.warning("ignored a retained message on %s: a command is for once, not for every connect", topic)
+                log.warning("ignored a retained command on %s; publish commands without the retain flag", topic)
             else:
                 self._on_command(self._commands[topic], payload)
             return
@@ -222,9 +222,9 @@ class Session:
                 log.info("someone deleted this device's data; %d waiting records erased", erased)
 
     def _on_own_status(self, payload: bytes) -> None:
-        """Say again what was said when the broker holds something else.
+        """Publish the status again when the broker retains another.
 
-        That is the case when an earlier connection's or process's last will arrives late, and when an erasure has
+        That happens when the last will of an earlier connection or process arrives late, and when an erasure has
         cleared the status, and with it what Home Assistant was told.
         """
         if self._stopping or not self._connected:
@@ -235,7 +235,7 @@ class Session:
             self.notify()
         elif seen.state != "offline" and (seen.boot != self._status.boot or seen == self._status):
             return
-        log.info("the retained status is not this device's; saying again that it is %s", self._status.state)
+        log.info("another status of this device is retained; publishing again that it is %s", self._status.state)
         self._publish_status()
 
     def _on_server_status(self, payload: bytes) -> None:
@@ -289,4 +289,4 @@ class Session:
 
 
 def _ignore(_payload: bytes) -> None:
-    """Take what nobody asked for; a bridge or a shared account may bring it."""
+    """Ignore a message that this device has not subscribed to; a bridge or a shared account may bring it."""

@@ -130,7 +130,7 @@ def test_what_a_device_may_not_hear_is_said(tmp_path: Path, outbox: Outbox, capl
     """An account that may not read the device's topics is told which, so that nobody wonders why nothing comes."""
     other = {"mqtt_username": "homeassistant", "mqtt_password": ACCOUNTS["homeassistant"]}
     with running_broker(tmp_path / "broker", "amqtt") as broker, running_session(broker, outbox, **other):
-        wanted = f"does not let this device hear {topics.topic(DEVICE, 'stored')}"
+        wanted = f"does not let this device subscribe to {topics.topic(DEVICE, 'stored')}"
         wait_until(lambda: wanted in caplog.text, "the device says so")
 
 
@@ -176,7 +176,7 @@ def test_a_certificate_of_somebody_else_is_not_trusted(
     line = complaint(secure, outbox, caplog, mqtt_ca_file=str(other.certificate))
 
     assert "cannot be reached: its certificate is not trusted (" in line
-    assert "mqtt_ca_file the authority that signed it" in line
+    assert "set mqtt_ca_file to the authority that signed it" in line
 
 
 @LEFT_OPEN
@@ -195,7 +195,7 @@ def test_a_device_without_tls_is_told_to_use_it(
     secure: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who speaks without TLS to a broker that has it learns the right scheme."""
-    assert "it wants mqtts://" in complaint(secure, outbox, caplog, mqtt_url=f"mqtt://127.0.0.1:{secure.port}")
+    assert "use mqtts:// if it has TLS" in complaint(secure, outbox, caplog, mqtt_url=f"mqtt://127.0.0.1:{secure.port}")
 
 
 @pytest.mark.parametrize(

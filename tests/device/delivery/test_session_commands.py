@@ -92,7 +92,7 @@ def test_a_retained_command_is_ignored(broker: RunningBroker, outbox: Outbox, ca
     with serving(broker) as server:
         server.client.publish(topics.command(DEVICE, "pause"), b'{"transaction":"1"}', qos=1, retain=True)
         with running_session(broker, outbox, on_command=lambda name, _payload: commands.append(name)):
-            wait_until(lambda: "ignored a retained message on" in caplog.text, "the device says so")
+            wait_until(lambda: "ignored a retained command on" in caplog.text, "the device says so")
             server.client.publish(topics.command(DEVICE, "resume"), b'{"transaction":"2"}', qos=1)
             wait_until(lambda: commands, "another command comes")
 
