@@ -4,15 +4,15 @@ import random
 
 
 class Backoff:
-    """Pauses between tries; the span doubles each time, and jitter keeps many clients from trying in step.
+    """Pauses between tries: a span that doubles each time, with jitter, so that many clients do not try in step.
 
     After "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015): `least` 0.5 is its equal jitter, 0 its full
     jitter.
 
     Args:
         first_s: The first span.
-        longest_s: The span no longer grows beyond this.
-        least: The smallest share of a span that a pause lasts, 0 to 1.
+        longest_s: The longest span.
+        least: Shortest pause, as a share of its span, 0 to 1.
     """
 
     def __init__(self, first_s: float, longest_s: float, least: float = 0.5) -> None:
@@ -27,5 +27,5 @@ class Backoff:
         return span_s * random.uniform(self._least, 1.0)  # noqa: S311 - spreads tries, protects nothing
 
     def reset(self) -> None:
-        """Begin with the first span again, because a try succeeded."""
+        """Start with the first span again, after a try that succeeded."""
         self._span_s = self._first_s

@@ -8,7 +8,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 VERSIONS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQTTv5}
-"""Versions of MQTT, as settings name them."""
+"""Versions of MQTT by their names in settings."""
 
 _DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 
@@ -21,26 +21,26 @@ class Endpoint(NamedTuple):
     tls: bool
 
     def __str__(self) -> str:
-        """Return the broker as a sentence calls it."""
+        """Return the broker's name in sentences."""
         return f"the broker at {self.host}:{self.port}"
 
 
 def parse_url(url: str) -> Endpoint:
-    """Split `mqtt://host:port` or `mqtts://host:port`; without a port it is 1883 or 8883.
+    """Split `mqtt://host:port` or `mqtts://host:port`; the default port is 1883, with TLS 8883.
 
     Raises:
-        ValueError: it is no such URL, or it carries a password, which belongs into its own setting.
+        ValueError: it is no such URL, or it has a user name or password, which have settings of their own.
     """
-    right = "mqtt://host:1883 or, with TLS, mqtts://host:8883 is right"
+    todo = "use mqtt://host:1883 or, with TLS, mqtts://host:8883"
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ValueError(f"mqtt_url {url!r} is not a URL ({error}); {right}") from error
+        raise ValueError(f"mqtt_url {url!r} is not a URL ({error}); {todo}") from error
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        raise ValueError(f"mqtt_url {url!r} is not the URL of a broker; {right}")
+        raise ValueError(f"mqtt_url {url!r} is not the URL of a broker; {todo}")
     if parts.username or parts.password:
-        raise ValueError("mqtt_url carries a user name or password; set mqtt_username and mqtt_password instead")
+        raise ValueError("mqtt_url has a user name or password in it; set mqtt_username and mqtt_password instead")
     return Endpoint(parts.hostname, port or _DEFAULT_PORTS[parts.scheme], tls=parts.scheme == "mqtts")
 
 

@@ -1,4 +1,4 @@
-"""A doctor's report: findings as a table for people or as JSON for machines, and the exit code that follows."""
+"""Report of a doctor: findings as a table for people or as JSON for machines, and the exit code."""
 
 import os
 import sys
@@ -17,13 +17,13 @@ class Finding(msgspec.Struct, frozen=True):
     """One check and its result."""
 
     name: str
-    """Stable: machines look for it."""
+    """Stable, as machines look for it."""
     result: Result
-    """`warn`: it works, but not as well as it could; `skip`: it could not be found out."""
+    """`warn`: works, but should be looked at; `skip`: could not be checked."""
     seen: str
-    """One sentence."""
+    """What was found, in one sentence."""
     todo: str = ""
-    """One sentence; empty where there is nothing to do."""
+    """What to do about it, in one sentence; empty for nothing."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ class Report(msgspec.Struct, frozen=True):
     version: str
     """Of moodwire."""
     result: Result
-    """The worst; a skipped check counts as `ok`."""
+    """The worst of all checks; a skipped one counts as `ok`."""
     checks: tuple[Finding, ...]
 
 
@@ -43,13 +43,13 @@ def report(findings: Iterable[Finding]) -> Report:
 
 
 def worst(findings: Iterable[Finding]) -> Result:
-    """Return the worst result, `ok` at best."""
+    """Return the worst result; a skipped check counts as `ok`."""
     results = {finding.result for finding in findings}
     return "fail" if "fail" in results else "warn" if "warn" in results else "ok"
 
 
 def table(findings: Iterable[Finding]) -> str:
-    """Return aligned lines for people: result, name and what is seen, and below it what to do."""
+    """Return aligned lines for people: result, name and what was found, and below them what to do."""
     findings = list(findings)
     width = max(len(finding.name) for finding in findings)
     lines = []
@@ -60,8 +60,8 @@ def table(findings: Iterable[Finding]) -> str:
     return "\n".join(lines)
 
 
-def tell(report: Report, *, as_json: bool) -> int:
-    """Print a report, and return the exit code: 1 if something must be mended, else 0."""
+def print_report(report: Report, *, as_json: bool) -> int:
+    """Print a report, and return the exit code: 1 if a check fails, else 0."""
     print(msgspec.json.format(msgspec.json.encode(report)).decode() if as_json else table(report.checks))
     return 1 if report.result == "fail" else 0
 

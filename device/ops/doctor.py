@@ -10,7 +10,7 @@ import msgspec
 import typed_settings as ts
 
 from common.mqtt import parse_url
-from common.report import Finding, Report, report, tell
+from common.report import Finding, Report, print_report, report
 from device.control.overrides import Overrides
 from device.ops import doctor_audio, doctor_machine, doctor_network
 from device.settings import DeviceSettings
@@ -100,7 +100,7 @@ def doctor(settings: DoctorSettings) -> int:
         doctor_machine.permissions(effective),
     ]
     findings = (*sound.findings(deadline_s), *machine)
-    code = tell(DeviceReport(*msgspec.structs.astuple(report(findings)), device=device), as_json=settings.json)
+    code = print_report(DeviceReport(**msgspec.structs.asdict(report(findings)), device=device), as_json=settings.json)
     if sound.is_alive() and "sounddevice" in sys.modules:  # it hangs in PortAudio, as the clean-up at exit would
         atexit.unregister(sys.modules["sounddevice"]._exit_handler)  # noqa: SLF001 - there is no public way
     return code

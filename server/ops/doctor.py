@@ -7,7 +7,7 @@ import sys
 import msgspec
 import typed_settings as ts
 
-from common.report import Finding, report, tell
+from common.report import Finding, print_report, report
 from server.errors import UnusableError
 from server.ops import doctor_broker, doctor_store
 from server.settings import ServerSettings
@@ -33,7 +33,7 @@ def doctor(settings: DoctorSettings) -> int:
     except UnusableError as error:
         print(f"moodwire server doctor: {error}", file=sys.stderr)
         return 2
-    return tell(report(findings), as_json=settings.json)
+    return print_report(report(findings), as_json=settings.json)
 
 
 def _rest(settings: ServerSettings) -> Finding:

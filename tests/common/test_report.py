@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import pytest
 
-from common.report import Finding, report, table, tell, worst
+from common.report import Finding, print_report, report, table, worst
 
 OK = Finding("store", "ok", "it answers in 1 ms")
 WARN = Finding("durability", "warn", "a power cut loses one second", "CONFIG SET appendfsync always")
@@ -47,13 +47,13 @@ def test_only_a_failure_gives_another_exit_code(
     capsys: pytest.CaptureFixture[str], findings: list[Finding], code: int, *, as_json: bool
 ) -> None:
     """A warning is no failure, in either form."""
-    assert tell(report(findings), as_json=as_json) == code
+    assert print_report(report(findings), as_json=as_json) == code
     assert capsys.readouterr().out
 
 
 def test_machines_get_the_same_as_people(capsys: pytest.CaptureFixture[str]) -> None:
     """JSON has the version, the worst result and each finding with all its fields."""
-    tell(report([OK, WARN]), as_json=True)
+    print_report(report([OK, WARN]), as_json=True)
 
     told = json.loads(capsys.readouterr().out)
     assert told == {
