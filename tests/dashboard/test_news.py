@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 from brokers import DEVICE, OTHER_DEVICE
 from clients import VIEWER
-from listening import Server
+from live_events import LiveServer
 from records import reading, status
 from services import RunningStore, wait_until
 
@@ -29,9 +29,9 @@ class Clock:
 
 
 @contextmanager
-def hearing(heard: News, store: RunningStore) -> Iterator[Server]:
+def hearing(heard: News, store: RunningStore) -> Iterator[LiveServer]:
     """Serve live events and listen to them as long as the context lasts."""
-    server = Server(store)
+    server = LiveServer(store)
     heard._url = f"{server.url}/api/v1/live"
     thread = threading.Thread(target=heard._hear)
     thread.start()
@@ -103,7 +103,7 @@ def test_the_list_of_a_large_fleet_is_new_more_seldom() -> None:
 
 def test_a_refusal_ends_listening_in_a_sentence(redis_store: RunningStore) -> None:
     """A token that the server does not know is no reason to fail, and neither is a server that is not there."""
-    server = Server(redis_store)
+    server = LiveServer(redis_store)
     assert News(server.url, "wrong")._hear() == "answers with status 401"
     assert News("http://127.0.0.1:9", VIEWER)._hear() == "does not answer"
     assert News(f"{server.url}/livez?", VIEWER)._hear() == "has ended the stream"

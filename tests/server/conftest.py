@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from clients import Client
-from listening import Server
+from live_events import LiveServer
 from records import DEVICE, reading, status
 from services import RunningStore
 from stores import RETENTION_MS, ROLLUP_RETENTION_MS
@@ -30,9 +30,9 @@ def client(redis_store: RunningStore) -> Iterator[Client]:
 
 
 @pytest.fixture
-def server(redis_store: RunningStore) -> Iterator[Server]:
+def server(redis_store: RunningStore) -> Iterator[LiveServer]:
     """Serve live events over an empty store."""
-    server = Server(redis_store)
+    server = LiveServer(redis_store)
     yield server
     server.stop()
 

@@ -9,7 +9,7 @@ from typing import Any
 from server.alerts.rules import Rule
 
 
-class Listener:
+class Webhook:
     """A local HTTP server that keeps what is posted and answers as it is told."""
 
     def __init__(self) -> None:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from webhooks import Listener
+from webhooks import Webhook
 
 
 @pytest.fixture
-def listener() -> Iterator[Listener]:
+def webhook() -> Iterator[Webhook]:
     """Listen on a free loopback port."""
-    listener = Listener()
-    yield listener
-    listener.close()
+    webhook = Webhook()
+    yield webhook
+    webhook.close()

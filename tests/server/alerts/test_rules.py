@@ -18,10 +18,10 @@ LOOKS = st.lists(st.tuples(st.integers(0, 40 * MINUTE_MS), MEASURED), max_size=6
 
 
 @given(LOOKS, st.floats(0.2, 1), st.floats(0.01, 0.2), st.integers(0, 60))
-def test_alerts_alternate_and_come_not_too_often(
+def test_raises_and_clears_alternate_and_keep_the_cooldown(
     looks: list[tuple[int, Measured]], above: float, distance: float, cooldown: int
 ) -> None:
-    """Raised and cleared take turns, each for its reason, and the cooldown lies between two that are raised."""
+    """Each change has its reason, and two raises are at least a cooldown apart."""
     one = rule(above=above, below=above - distance, cooldown_minutes=cooldown)
     state, now, told = AlertState(), 0, []
     for pause, measured in looks:

@@ -9,7 +9,7 @@ from brokers import ACCOUNTS, RunningBroker
 from records import DAY_MS, DEVICE, reading, status
 from rooms import Room
 from services import RunningStore, wait_until
-from webhooks import Listener, rule
+from webhooks import Webhook, rule
 
 from server.alerts.notifiers import Webhooks
 from server.alerts.rules import MINUTE_MS
@@ -32,45 +32,45 @@ def say(store: RedisStore, first: int, score: float, count: int = 5, at: int | N
     store.write([(DEVICE, status()), *((DEVICE, reading(first + i, when, scores=scores)) for i in range(count))])
 
 
-def test_a_webhook_hears_of_the_raise_and_of_the_end(store: RedisStore, listener: Listener) -> None:
+def test_a_webhook_is_notified_of_raise_and_clear(store: RedisStore, webhook: Webhook) -> None:
     """The mean over the rule's minutes raises once; when it falls below the lower threshold, it is cleared once."""
-    evaluator = Evaluator(store, [rule(device="Kit*", webhook=listener.url, cooldown_minutes=0)], Webhooks(), None)
+    evaluator = Evaluator(store, [rule(device="Kit*", webhook=webhook.url, cooldown_minutes=0)], Webhooks(), None)
     say(store, 0, 0.9)
     for _ in range(3):
         evaluator.evaluate_all()
         evaluator.webhooks.deliver()
-    raised = listener.posts.get(timeout=10)
+    raised = webhook.posts.get(timeout=10)
     assert (raised["rule"], raised["state"], raised["mac_address"]) == ("anger", "raised", "01:23:45:67:89:ab")
     assert (raised["name"], raised["label"], raised["mean"], raised["readings"]) == ("Kitchen", "ANG", 0.9, 5)
     say(store, 5, 0.1, count=15)
     for _ in range(3):
         evaluator.evaluate_all()
         evaluator.webhooks.deliver()
-    cleared = listener.posts.get(timeout=10)
+    cleared = webhook.posts.get(timeout=10)
     assert (cleared["state"], cleared["mean"], cleared["readings"]) == ("cleared", 0.3, 20)
-    assert listener.posts.empty()
+    assert webhook.posts.empty()
 
 
-def test_only_the_rules_minutes_labels_and_devices_count(store: RedisStore, listener: Listener) -> None:
+def test_only_the_rules_minutes_labels_and_devices_count(store: RedisStore, webhook: Webhook) -> None:
     """Older readings, other labels and other devices raise nothing, and too few readings neither."""
     rules = [
-        rule(name="old", over_minutes=5, webhook=listener.url),
-        rule(name="label", label="SAD", webhook=listener.url),
-        rule(name="device", device="ff*", webhook=listener.url),
-        rule(name="few", over_minutes=60, least_readings=6, webhook=listener.url),
-        rule(name="hour", over_minutes=60, device="01:23:*", webhook=listener.url),
+        rule(name="old", over_minutes=5, webhook=webhook.url),
+        rule(name="label", label="SAD", webhook=webhook.url),
+        rule(name="device", device="ff*", webhook=webhook.url),
+        rule(name="few", over_minutes=60, least_readings=6, webhook=webhook.url),
+        rule(name="hour", over_minutes=60, device="01:23:*", webhook=webhook.url),
     ]
     say(store, 0, 0.9, at=store.now() - 10 * MINUTE_MS)
     evaluator = Evaluator(store, rules, Webhooks(), None)
     evaluator.evaluate_all()
     evaluator.webhooks.deliver()
-    assert listener.posts.get(timeout=10)["rule"] == "hour"
-    assert listener.posts.empty()
+    assert webhook.posts.get(timeout=10)["rule"] == "hour"
+    assert webhook.posts.empty()
 
 
-def test_an_erased_device_leaves_no_alert(store: RedisStore, redis_store: RunningStore, listener: Listener) -> None:
+def test_an_erased_device_leaves_no_alert(store: RedisStore, redis_store: RunningStore, webhook: Webhook) -> None:
     """What is kept of an alert goes with its device."""
-    evaluator = Evaluator(store, [rule(webhook=listener.url)], Webhooks(), None)
+    evaluator = Evaluator(store, [rule(webhook=webhook.url)], Webhooks(), None)
     say(store, 0, 0.9)
     evaluator.evaluate_all()
     assert redis_store.client.hlen("mw:alerts") == 1
@@ -79,7 +79,7 @@ def test_an_erased_device_leaves_no_alert(store: RedisStore, redis_store: Runnin
     assert redis_store.client.exists("mw:alerts") == 0
 
 
-def test_the_command_publishes_and_raises_nothing_twice(
+def test_the_command_publishes_each_change_once(
     store: RedisStore, broker: RunningBroker, tmp_path: Path, redis_store: RunningStore
 ) -> None:
     """A rule with a topic is told over MQTT; after a restart what is raised already is not told again."""

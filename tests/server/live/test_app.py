@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 from clients import OPERATOR, VIEWER
-from listening import ALL, Server, listening
+from live_events import ALL, LiveServer, connected
 from rooms import bearer
 from services import RunningStore, wait_until
 
@@ -15,16 +15,16 @@ PAGE = "https://page.example"
 
 
 @pytest.fixture
-def open_server(redis_store: RunningStore) -> Iterator[Server]:
+def open_server(redis_store: RunningStore) -> Iterator[LiveServer]:
     """Serve live events to pages of one site, twelve requests in a minute."""
-    server = Server(redis_store, cors_origins=PAGE, requests_per_minute=12)
+    server = LiveServer(redis_store, cors_origins=PAGE, requests_per_minute=12)
     yield server
     server.stop()
 
 
-def test_other_origins_are_refused_by_default(server: Server) -> None:
+def test_other_origins_are_refused_by_default(server: LiveServer) -> None:
     """No header lets a browser give a stream to a page of another origin, and a preflight is refused."""
-    with listening(server, ALL, origin=PAGE) as client:
+    with connected(server, ALL, origin=PAGE) as client:
         headers = client.response.headers
     assert not [name for name in headers if name.startswith("Access-Control")]
     assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
@@ -32,13 +32,13 @@ def test_other_origins_are_refused_by_default(server: Server) -> None:
     assert requests.options(server.url + ALL, headers=bearer(VIEWER) | asked, timeout=10).status_code == 405
 
 
-def test_origins_of_the_setting_may_subscribe(open_server: Server) -> None:
+def test_origins_of_the_setting_may_subscribe(open_server: LiveServer) -> None:
     """A named origin gets its preflight without a token, may resume, and reads problems too."""
     asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization,last-event-id"}
     preflight = requests.options(open_server.url + ALL, headers=asked | {"Origin": PAGE}, timeout=10)
     assert preflight.status_code == 200
     assert {"Authorization", "Last-Event-ID"} < set(preflight.headers["Access-Control-Allow-Headers"].split(", "))
-    with listening(open_server, ALL, origin=PAGE) as client:
+    with connected(open_server, ALL, origin=PAGE) as client:
         assert client.response.headers["Access-Control-Allow-Origin"] == PAGE
         assert client.response.headers["Vary"] == "Origin"
     refused = open_server.get("/api/v1/nothing", Origin=PAGE)
@@ -46,7 +46,7 @@ def test_origins_of_the_setting_may_subscribe(open_server: Server) -> None:
     assert "Access-Control-Allow-Origin" not in open_server.get(ALL.upper(), Origin=f"{PAGE}.evil.example").headers
 
 
-def test_the_rate_limit_counts_each_token_alone(open_server: Server) -> None:
+def test_the_rate_limit_counts_each_token_alone(open_server: LiveServer) -> None:
     """A token that asks more often than the setting allows is told when to come; another one is still served."""
     statuses = [open_server.get("/readyz") for _ in range(4)]
     refused = statuses[-1]
@@ -60,14 +60,14 @@ def test_the_rate_limit_counts_each_token_alone(open_server: Server) -> None:
     assert requests.head(f"{open_server.url}/livez", timeout=10).ok
 
 
-def test_connections_are_limited_for_each_client_and_in_all(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_are_limited_by_client_and_in_all(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client with its limit of connections, or one that comes when all are taken, is told when to retry."""
     monkeypatch.setattr(broadcast, "_MAX_PER_CLIENT", 2)
-    with listening(server, ALL), listening(server, ALL):
+    with connected(server, ALL), connected(server, ALL):
         refused = server.get(ALL)
         assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
         assert "has 2 live connections from this address" in refused.json()["detail"]
-        with listening(server, ALL, authorization=f"Bearer {OPERATOR}"):
+        with connected(server, ALL, authorization=f"Bearer {OPERATOR}"):
             pass
     wait_until(lambda: not server.broadcast._per_client, "places are free again")
     monkeypatch.setattr(broadcast, "_MAX_SUBSCRIBERS", 0)
@@ -75,7 +75,7 @@ def test_connections_are_limited_for_each_client_and_in_all(server: Server, monk
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "60")
 
 
-def test_only_get_is_allowed(server: Server) -> None:
+def test_only_get_is_allowed(server: LiveServer) -> None:
     """Another method, HEAD too, is 405 and told to use GET."""
     for ask in (requests.post, requests.head):
         refused = ask(server.url + ALL, headers=bearer(VIEWER), timeout=10)
@@ -94,7 +94,7 @@ def test_only_get_is_allowed(server: Server) -> None:
     ],
 )
 def test_problems_are_like_those_of_rest(
-    server: Server, path: str, headers: dict[str, str], status_code: int, sentence: str
+    server: LiveServer, path: str, headers: dict[str, str], status_code: int, sentence: str
 ) -> None:
     """The detail says in one sentence what is wrong."""
     answer = server.get(path, **headers)

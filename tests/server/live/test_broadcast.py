@@ -6,7 +6,7 @@ import pytest
 import requests
 from brokers import DEVICE, OTHER_DEVICE
 from clients import VIEWER
-from listening import ALL, ONE, Server, listening
+from live_events import ALL, ONE, LiveServer, connected
 from records import reading, status
 from services import RunningStore, wait_until
 
@@ -17,11 +17,11 @@ from server.store import live_stream
 MAC = topics.mac_address(DEVICE)
 
 
-def test_events_reach_subscribers_of_the_device_and_of_all(server: Server) -> None:
+def test_events_reach_subscribers_of_the_device_and_of_all(server: LiveServer) -> None:
     """Readings and statuses come in order and in small form."""
     server.send(DEVICE, status())
     server.send(OTHER_DEVICE, status())
-    with listening(server, ALL) as everything, listening(server, ONE) as one:
+    with connected(server, ALL) as everything, connected(server, ONE) as one:
         wait_until(lambda: server.subscribers() == 2, "both listen")
         before = len(everything.events)
         now = server.store.now()
@@ -51,17 +51,17 @@ def test_events_reach_subscribers_of_the_device_and_of_all(server: Server) -> No
     wait_until(lambda: server.subscribers() == 0, "those who go are forgotten")
 
 
-def test_resuming_misses_and_repeats_nothing(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resuming_misses_and_repeats_nothing(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """From any event on, also in the middle of a batch, exactly the later ones come, while others still arrive."""
     monkeypatch.setattr(broadcast, "_ENTRIES_PER_POLL", 2)
     now = server.store.now()
     server.send(DEVICE, status(), *(reading(seq, now + seq) for seq in range(5)))
     server.readings(5, 6)
-    with listening(server, ONE, last_event_id="1-0.0") as first:
+    with connected(server, ONE, last_event_id="1-0.0") as first:
         every = first.wait(13)
     assert [kind for _, kind, _ in every] == ["missed", "status"] + ["reading"] * 11
     for index in (1, 4, 7, 12):
-        with listening(server, ONE, last_event_id=every[index][0]) as again:
+        with connected(server, ONE, last_event_id=every[index][0]) as again:
             server.readings(100 + index, 1)
             found = again.wait(len(every) - index)
         assert found[: len(every) - index - 1] == every[index + 1 :]
@@ -70,15 +70,15 @@ def test_resuming_misses_and_repeats_nothing(server: Server, monkeypatch: pytest
     assert ids == sorted(set(ids))
 
 
-def test_a_client_that_was_away_too_long_is_told(server: Server) -> None:
+def test_a_client_that_was_away_too_long_is_told(server: LiveServer) -> None:
     """If events after its last one are gone, `missed` comes first; no event of an erased device comes."""
     server.send(DEVICE, status())
     server.readings(0, 2)
-    with listening(server, ONE, last_event_id="1-0.0") as client:
+    with connected(server, ONE, last_event_id="1-0.0") as client:
         (_, _, _), _, seen, _ = client.wait(4)
     server.store.erase(DEVICE)
     server.send(DEVICE, reading(9, server.store.now(), gen=1))
-    with listening(server, ONE, last_event_id=seen[0]) as client:
+    with connected(server, ONE, last_event_id=seen[0]) as client:
         missed, only = client.wait(2)
     assert missed == ("", "missed", {"after": seen[0]})
     assert only[1] == "reading"
@@ -86,17 +86,17 @@ def test_a_client_that_was_away_too_long_is_told(server: Server) -> None:
 
 
 def test_heartbeats_fill_silence_and_a_revoked_token_ends_the_stream(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without events there are heartbeats; when the token is revoked the stream ends."""
     monkeypatch.setattr(broadcast, "_HEARTBEAT_S", 0.1)
-    with listening(server, ALL) as client:
+    with connected(server, ALL) as client:
         wait_until(lambda: client.text.count(": still here\n\n") >= 2, "two heartbeats came")
         monkeypatch.setattr(server.guard, "_from_settings", [])
         wait_until(lambda: client.ended, "the stream ends")
 
 
-def test_a_client_that_reads_nothing_is_dropped_and_delays_nobody(server: Server) -> None:
+def test_a_client_that_reads_nothing_is_dropped_and_delays_nobody(server: LiveServer) -> None:
     """It is dropped once a megabyte waits for it; another client gets everything meanwhile."""
     server.send(DEVICE, status())
     stuck = socket.create_connection(server.url.removeprefix("http://").split(":"))  # type: ignore[arg-type]
@@ -105,7 +105,7 @@ def test_a_client_that_reads_nothing_is_dropped_and_delays_nobody(server: Server
     wait_until(lambda: server.subscribers() == 1, "the stuck one listens")
     assert server.broadcast.subscribers is not None
     (waiting,) = server.broadcast.subscribers._by_device[None]
-    with listening(server, ALL) as client:
+    with connected(server, ALL) as client:
         wait_until(lambda: server.subscribers() == 2, "both listen")
         now, count = server.store.now(), 0
         while not waiting.ended:
@@ -120,9 +120,9 @@ def test_a_client_that_reads_nothing_is_dropped_and_delays_nobody(server: Server
     wait_until(lambda: server.subscribers() == 0, "the stuck one is forgotten")
 
 
-def test_subscribers_stay_while_the_store_is_away(server: Server, redis_store: RunningStore) -> None:
+def test_subscribers_stay_while_the_store_is_away(server: LiveServer, redis_store: RunningStore) -> None:
     """The process lives and is not ready; when the store is back, events come again."""
-    with listening(server, ALL) as client:
+    with connected(server, ALL) as client:
         redis_store.kill()
         wait_until(lambda: requests.get(f"{server.url}/readyz", timeout=20).status_code == 503, "it is not ready")
         assert requests.get(f"{server.url}/livez", timeout=10).ok

@@ -6,7 +6,7 @@ import pytest
 import requests
 from brokers import DEVICE
 from clients import OPERATOR, VIEWER
-from listening import ALL, ONE, Server, listening
+from live_events import ALL, ONE, LiveServer, connected
 from prometheus_client.parser import text_string_to_metric_families
 from records import status
 from rooms import bearer
@@ -16,7 +16,7 @@ from server.errors import StoreAwayError
 from server.live import broadcast
 
 
-def samples(server: Server) -> dict[tuple[str, ...], float]:
+def samples(server: LiveServer) -> dict[tuple[str, ...], float]:
     """Return what /metrics says: name and values of the sorted labels → value."""
     answer = server.get("/metrics")
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -27,10 +27,10 @@ def samples(server: Server) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_subscribers_and_events_are_counted(server: Server) -> None:
+def test_subscribers_and_events_are_counted(server: LiveServer) -> None:
     """Prometheus reads how many subscribe and what they got; no label has a value that a client chose."""
     server.send(DEVICE, status())
-    with listening(server, ALL), listening(server, ONE) as client:
+    with connected(server, ALL), connected(server, ONE) as client:
         wait_until(lambda: server.subscribers() == 2, "both listen")
         server.readings(0, 3)
         client.wait(3)
@@ -51,20 +51,20 @@ def test_subscribers_and_events_are_counted(server: Server) -> None:
     assert found["moodwire_http_requests_total", "GET", "/api/v1/devices/<mac>/live", "2xx"] == 1
 
 
-def test_metrics_need_a_token(server: Server) -> None:
+def test_metrics_need_a_token(server: LiveServer) -> None:
     """Who may not listen may not read how many do."""
     assert requests.get(f"{server.url}/metrics", timeout=10).status_code == 401
 
 
-def test_the_reason_why_a_subscriber_ended_is_counted(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reason_why_a_subscriber_ended_is_counted(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slow subscribers, and those whose token was revoked, are told apart from clients that left."""
     monkeypatch.setattr("server.live.subscribers._QUEUE_BYTES", 0)
     server.send(DEVICE, status())
-    with listening(server, ALL) as client:
+    with connected(server, ALL) as client:
         server.readings(0, 1)
         wait_until(lambda: client.ended, "the slow one is sent away")
     monkeypatch.setattr(broadcast, "_HEARTBEAT_S", 0.1)
-    with listening(server, ONE, authorization=f"Bearer {OPERATOR}") as client:
+    with connected(server, ONE, authorization=f"Bearer {OPERATOR}") as client:
         monkeypatch.setattr(server.guard, "_from_settings", server.guard._from_settings[:1])
         wait_until(lambda: client.ended, "the one with the revoked token is sent away")
     found = samples(server)
@@ -72,7 +72,7 @@ def test_the_reason_why_a_subscriber_ended_is_counted(server: Server, monkeypatc
 
 
 def test_a_store_that_fails_while_missed_events_are_read_ends_the_stream(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client has got nothing wrong, and resumes with the id that it had."""
 
@@ -82,7 +82,7 @@ def test_a_store_that_fails_while_missed_events_are_read_ends_the_stream(
     server.send(DEVICE, status())
     wait_until(lambda: server.broadcast.subscribers.position.ms > 0, "the event is told")
     monkeypatch.setattr(server.live_stream, "start", away)
-    with listening(server, ALL, last_event_id="1-0.0") as client:
+    with connected(server, ALL, last_event_id="1-0.0") as client:
         wait_until(lambda: client.ended, "the stream ends")
     assert client.events == []
     assert samples(server)["moodwire_live_listeners_ended_total", "store"] == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from brokers import ACCOUNTS, DEVICE, free_port, running_broker
 from clients import VIEWER
-from listening import ALL, Listening, Server
+from live_events import ALL, LiveClient, LiveServer
 from records import reading, status
 from rooms import Rest, Room
 from services import RunningStore, wait_until
@@ -29,7 +29,7 @@ def test_what_a_device_publishes_reaches_subscribers_once(redis_store: RunningSt
         ):
             ingest.says("the server is online")
             wait_until(Rest(port).ready, "live events are served")
-            client = Listening(f"http://127.0.0.1:{port}{ALL}")
+            client = LiveClient(f"http://127.0.0.1:{port}{ALL}")
             now = time.time_ns() // 1_000_000
             device.publish(topics.topic(DEVICE, "status"), encode(status()), qos=1)
             for seq in (0, 0, 1):
@@ -42,7 +42,7 @@ def test_what_a_device_publishes_reaches_subscribers_once(redis_store: RunningSt
     assert "Traceback" not in process.log
 
 
-def test_bytes_that_are_no_request_are_answered_400(server: Server) -> None:
+def test_bytes_that_are_no_request_are_answered_400(server: LiveServer) -> None:
     """Other clients are still served."""
     with closing(socket.create_connection(server.url.removeprefix("http://").split(":"))) as client:  # type: ignore[arg-type]
         client.sendall(b"\x16\x03\x01 no request\r\n\r\n")

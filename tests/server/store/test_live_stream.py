@@ -4,7 +4,7 @@ import pytest
 from brokers import DEVICE
 from hypothesis import given
 from hypothesis import strategies as st
-from listening import Server
+from live_events import LiveServer
 from records import reading, status
 
 from broker.messages import Command
@@ -13,7 +13,7 @@ from server.store.live_stream import Position
 from server.store.redis_store import RedisStore
 
 
-def test_late_readings_are_no_news_and_the_stream_is_bounded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_readings_are_left_out_and_old_entries_go(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reading older than a minute is no live event, and old entries are dropped."""
     now = server.store.now()
     server.send(DEVICE, reading(0, now))

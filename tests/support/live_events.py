@@ -1,4 +1,4 @@
-"""Live events as the process serves them, and clients that listen."""
+"""Live events as the process serves them, and clients of them."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ from server.web.auth import Guard
 ALL, ONE = "/api/v1/live", f"/api/v1/devices/{DEVICE}/live"
 
 
-class Listening:
+class LiveClient:
     """A client of server-sent events that reads in a thread."""
 
     def __init__(self, url: str, **headers: str) -> None:
@@ -69,7 +69,7 @@ class Listening:
         self.ended = True
 
 
-class Server:
+class LiveServer:
     """The live process' work in a thread of this one, over a real store and real sockets."""
 
     def __init__(self, running: RunningStore, **changes: Any) -> None:
@@ -90,7 +90,7 @@ class Server:
         wait_until(lambda: self.broadcast.subscribers is not None, "the store has answered")
 
     def send(self, device: str, *sent: Any) -> None:
-        """Store and tell listeners, as ingest does."""
+        """Store and publish messages, as ingest does."""
         pairs = [(device, message) for message in sent]
         outcomes = self.store.write(pairs)
         assert all(outcome and outcome.kind == "stored" for outcome in outcomes)
@@ -120,9 +120,9 @@ class Server:
 
 
 @contextmanager
-def listening(server: Server, path: str, **headers: str) -> Iterator[Listening]:
-    """Listen as long as the context lasts."""
-    client = Listening(server.url + path, **headers)
+def connected(server: LiveServer, path: str, **headers: str) -> Iterator[LiveClient]:
+    """Stay connected as long as the context lasts."""
+    client = LiveClient(server.url + path, **headers)
     try:
         yield client
     finally:
