@@ -27,7 +27,7 @@ from server.web.metrics import Metrics
 from server.web.rate_limit import add_limits
 
 _BEARER = {"type": "http", "scheme": "bearer"}
-_DOCS = f"{PREFIX}/swagger"
+_SWAGGER = f"{PREFIX}/swagger"
 _DESCRIPTION = f"""{NOTICE}
 
 Each request carries a token, `Authorization: Bearer …` (the button *Authorize* sets it here): a viewer's may read, an
@@ -51,7 +51,7 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard) -> Fla
     app.json.sort_keys = False  # type: ignore[attr-defined] # in the order of the code
     for routes in (device_routes, plot_routes, command_routes):
         app.register_api(routes.blueprint)
-    http_headers.add_headers(app, _DOCS)  # first, since Flask runs these functions in reverse order
+    http_headers.add_headers(app, _SWAGGER)  # first, since Flask runs these functions in reverse order
 
     @app.after_request
     def revalidate_document(response: Response) -> Response:
@@ -63,7 +63,7 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard) -> Fla
 
     @app.route(f"{PREFIX}/docs")
     def docs() -> BaseResponse:
-        return redirect(_DOCS)
+        return redirect(_SWAGGER)
 
     Services(store, settings, guard, Metrics(app, store)).attach(app)
     app.register_blueprint(health_routes.blueprint)

@@ -47,7 +47,10 @@ def lookup() -> DeviceLookup:
 
 
 def make_blueprint(name: str) -> APIBlueprint:
-    """Return a blueprint below `/api/v1`; its routes require a token, a viewer's to read and else an operator's."""
+    """Return a blueprint below `/api/v1`; its routes require a token, a viewer's to read and else an operator's.
+
+    Put all routes of one path into one blueprint: the OpenAPI document keeps only the last blueprint's.
+    """
     blueprint = APIBlueprint(
         name,
         __name__,

@@ -1,4 +1,4 @@
-"""Every error as a problem response, whether ours, the framework's or one that nobody foresaw."""
+"""Error handlers: every exception becomes a problem response, whether ours, the framework's or a bug."""
 
 import logging
 from http import HTTPStatus
@@ -8,11 +8,12 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from server.errors import ProblemError, StoreAwayError
+from server.rest.blueprint import PREFIX
 from server.web import problems
 
 log = logging.getLogger(__name__)
 
-_DOCS = "/api/v1/docs"
+_DOCS = f"{PREFIX}/docs"
 
 
 def add_error_handlers(app: Flask) -> None:
@@ -20,7 +21,7 @@ def add_error_handlers(app: Flask) -> None:
     app.register_error_handler(ProblemError, _respond)
     app.register_error_handler(StoreAwayError, _store_away)
     app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _unforeseen)
+    app.register_error_handler(Exception, _bug)
 
 
 def invalid_request(error: ValidationError) -> Response:
@@ -52,7 +53,7 @@ def _store_away(error: StoreAwayError) -> Response:
 
 
 def _http_error(error: HTTPException) -> Response:
-    """Return an error of the framework, such as an unknown path."""
+    """Return the problem for an error of the framework, such as an unknown path."""
     if isinstance(error, NotFound):
         return _problem(HTTPStatus.NOT_FOUND, f"unknown path {request.path}: {_DOCS} lists the paths")
     if isinstance(error, MethodNotAllowed):
@@ -65,7 +66,7 @@ def _http_error(error: HTTPException) -> Response:
     return _problem(status, error.description or status.phrase)
 
 
-def _unforeseen(error: Exception) -> Response:
-    """Log an error in full, and tell the client nothing of the server's inside."""
+def _bug(error: Exception) -> Response:
+    """Log a bug with its traceback, and tell the client nothing of it."""
     log.error("%s %s failed", request.method, request.path, exc_info=error)
     return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the server failed at this request: look in its log")

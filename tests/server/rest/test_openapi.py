@@ -1,5 +1,6 @@
 """What the OpenAPI document says is what the server does, whatever it is asked."""
 
+import re
 from contextlib import closing
 from typing import Any
 
@@ -81,6 +82,14 @@ def test_every_route_is_documented_with_its_role(client: Client) -> None:
             assert {done, "400", "401", "403", "404", "413", "429", "500", "503"} == set(operation["responses"])
             for status_code, response in operation["responses"].items():
                 assert ("application/problem+json" in response["content"]) == (status_code != done)
+
+
+def test_every_reference_has_its_schema(client: Client) -> None:
+    """What the document refers to is in it."""
+    document = client.ask("/api/v1/openapi.json", token=None)
+    names = set(re.findall('"#/components/schemas/([^"]+)"', document.text))
+    assert names <= document.json["components"]["schemas"].keys()
+    assert "CommandBody" in names
 
 
 def _fill(client: Client) -> None:
