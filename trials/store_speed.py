@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from server.query import series, time_range
+from server.query.summary import summarize
 from server.query.time_range import Range
 from server.store import codec, keys
 from server.store.redis_store import RedisStore
@@ -65,7 +66,7 @@ def main() -> None:
         step = time_range.parse_step("", day, raw_is_kept=True)
         print(f"{'':<32}{'readings':>12}{'median ms':>11}{'fastest':>9}{'first':>8}{'kB':>6}")
         _say("24 hours of chart data", {d: partial(series.grid, store, d, day, step) for d in DEVICES})
-        sums = {d: partial(series.summary, store, d, whole[d], raw_is_kept=True) for d in DEVICES}
+        sums = {d: partial(summarize, store, d, whole[d], raw_is_kept=True) for d in DEVICES}
         _say("summary of everything", sums)
         assert [work().readings for work in sums.values()] == [*DEVICES.values()]
         for limit in (100, 1000):

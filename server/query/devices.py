@@ -5,7 +5,10 @@ from http import HTTPStatus
 
 from broker import topics
 from server.errors import ProblemError
-from server.query import series, time_range
+from server.query import time_range
+from server.query.series import Grid
+from server.query.spans import Span, spans
+from server.query.summary import Summary, summarize
 from server.query.time_range import Range
 from server.settings import ServerSettings
 from server.store.keys import DAY_MS
@@ -75,13 +78,13 @@ class DeviceLookup:
         """Return whether a range ended long enough ago to change only by records that arrive late."""
         return asked.end <= self.now - _SETTLED_MS
 
-    def spans(self, device: Device, grid: series.Grid) -> list[series.Span]:
+    def spans(self, device: Device, grid: Grid) -> list[Span]:
         """Return what explains the gaps of a series, without what is shorter than a step of more than a minute."""
         evidence = grid.evidence(self.now - self._retention_ms)
-        spans = series.spans(self._store, device.id, grid.range, self.now, evidence)
+        found = spans(self._store, device.id, grid.range, self.now, evidence)
         least_ms = grid.step_ms if grid.step_ms > MINUTE.slot_ms else 0
-        return [span for span in spans if span.end - span.start >= least_ms]
+        return [span for span in found if span.end - span.start >= least_ms]
 
-    def summary(self, device: Device, asked: Range) -> series.Summary:
+    def summary(self, device: Device, asked: Range) -> Summary:
         """Return the sums over a range."""
-        return series.summary(self._store, device.id, asked, raw_is_kept=self.raw_is_kept(asked))
+        return summarize(self._store, device.id, asked, raw_is_kept=self.raw_is_kept(asked))

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from broker import topics
-from server.query import series
-from server.query.series import Grid, Span
+from server.query.boots import overlap
+from server.query.series import Grid
+from server.query.spans import Span
 from server.query.time_range import rfc3339
 from server.rest import responses
 from server.store.types import Boot, Device
@@ -31,7 +32,7 @@ def single_device(device: Device, grid: Grid, boots: list[Boot], spans: list[Spa
             )
             for boot in boots
         ],
-        duplicate_identity=series.overlapping(boots),
+        duplicate_identity=overlap(boots),
         start=rfc3339(grid.range.start),
         end=rfc3339(grid.range.end),
         step_s=grid.step_ms // 1000,

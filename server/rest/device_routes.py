@@ -93,7 +93,7 @@ def summary(path: params.DevicePath, query: params.RangeParams) -> Response:
         mac_address=topics.mac_address(device.id),
         start=rfc3339(result.range.start),
         end=rfc3339(result.range.end),
-        **series.facts(result),
+        **result.to_dict(),
         completeness=responses.Completeness(
             received=received,
             missing=missing,

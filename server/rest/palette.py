@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from server.query.series import SpanKind
+from server.query.spans import SpanKind
 
 
 class Emotion(NamedTuple):

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from broker import topics
 from server.errors import ProblemError
 from server.query import series, time_range
-from server.query.series import Summary
+from server.query.summary import Summary
 from server.rest import http_headers, openapi, params, plots
 from server.rest.blueprint import lookup, make_blueprint, services
 from server.store.rollups import MINUTE

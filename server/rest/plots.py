@@ -12,10 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from server.query.series import BINS, Grid, Span, Summary
+from server.query.series import Grid
+from server.query.spans import Span
+from server.query.summary import Summary
 from server.query.time_range import Range
 from server.rest.palette import SPANS, emotion
 from server.store.keys import DAY_MS
+from server.store.rollups import BINS
 
 Form = Literal["png", "svg"]
 POINTS = 300

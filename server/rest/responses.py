@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker.messages import DeviceState, ReadingState
 from broker.topics import CommandName
-from server.query.series import SpanKind
+from server.query.spans import SpanKind
 
 Time = Annotated[str, Field(description="RFC 3339, UTC", json_schema_extra={"format": "date-time"})]
 Ms = Annotated[int, Field(description="Unix milliseconds")]

@@ -1,9 +1,9 @@
--- What backup reads and restore writes: the last part of one library with `rollups.lua` and `store.lua`.
--- Everything is merged: what is there already stays and is not counted twice, so a restore can be repeated.
+-- Reads what a backup keeps and merges it back: the last part of one library with `rollups.lua` and `store.lua`.
+-- What is there already stays and is not counted twice, so a restore can be repeated.
 
-local MOST_VALUES = 1000 -- in one command; Lua's stack is small
+local MOST_VALUES = 1000 -- in one command, for the sake of Lua's stack
 
--- Whether the device has been erased since a backup of this generation; then nothing of it comes back.
+-- Returns whether the device was erased after a backup of this generation; nothing of that backup comes back then.
 local function erased_since(base, gen)
   return tonumber(redis.call('HGET', base, 'gen') or 0) > gen
 end
@@ -18,9 +18,9 @@ local function list_lengths(base, suffix, chunks_per_day, day, found)
   end
 end
 
--- Returns what a device has at one moment: its hash, kinds of readings, boots, each boot's bitmap, days, and numbers and
+-- Returns what a device has at one moment: its hash, schemas, boots, the bitmap of each boot, days, and numbers and
 -- lengths of its lists of readings and of heard records. Lists only grow, so their starts can be read later.
--- args[1] is the retention of records in ms.
+-- Args: retention of records in ms.
 local function survey(keys, args)
   local base = keys[1]
   local boots = redis.call('HGETALL', base .. ':boots')
@@ -42,8 +42,8 @@ local function survey(keys, args)
   return {redis.call('HGETALL', base), redis.call('HGETALL', base .. ':schemas'), boots, bitmaps, days, readings, heard}
 end
 
--- Takes over what a backup says of a device: args are generation, erased_at, first_seen, last_seen (0 for none), name,
--- state, labels, model and version. A higher generation erases what is there, as the erasure did that made it.
+-- Restores a device. Args: generation, erased_at, first_seen, last_seen (0 for none), name, state, labels, model and
+-- version. A higher generation erases what is there, as the erasure did that made it.
 local function restore_device(keys, args)
   local base = keys[1]
   local gen, erased_at, first_seen, last_seen = tonumber(args[1]), args[2], tonumber(args[3]), tonumber(args[4])
@@ -73,8 +73,8 @@ local function restore_device(keys, args)
   return 1
 end
 
--- Adds the sequence numbers of a boot: args are generation, retention of records in ms, boot, first and last at, first
--- and last arrival, highest number, and the bitmap.
+-- Adds the sequence numbers of a boot. Args: generation, retention of records in ms, boot, first and last at, first and
+-- last arrival, highest number, bitmap.
 local function restore_boot(keys, args)
   local base = keys[1]
   if erased_since(base, tonumber(args[1])) then
@@ -99,7 +99,7 @@ local function restore_boot(keys, args)
   return 1
 end
 
--- Returns how often each value is in a list.
+-- Returns how often a list has each of its values.
 local function counted(key)
   local counts = {}
   for _, value in ipairs(redis.call('LRANGE', key, 0, -1)) do
@@ -108,9 +108,9 @@ local function counted(key)
   return counts
 end
 
--- Adds all records of one list: args are generation, retention of records and of rollups in ms, the text of their kind
--- (empty for heard records), and the packed records, whose boots and numbers mean nothing here. A record that the list
--- has already is not added. Returns how many were added, were there, and are older than the retention; -1 if erased.
+-- Adds the records of one list. Args: generation, retention of records and of rollups in ms, the text of their schema
+-- (empty for heard records), and the packed records, whose boots and sequence numbers are ignored. A record that the
+-- list has already is not added. Returns how many were added, were there, and are too old; -1 first if erased.
 local function restore_records(keys, args)
   local base = keys[1]
   if erased_since(base, tonumber(args[1])) then
@@ -186,8 +186,8 @@ local function before(a, b)
   return a.ms < b.ms or (a.ms == b.ms and a.seq < b.seq)
 end
 
--- Adds entries to a device's history: args are generation, retention of rollups in ms, and id, kind and model of each.
--- A stream takes only entries that are newer than all it has, so it is written anew if one is missing.
+-- Adds events. Args: generation, retention of rollups in ms, and id, kind and model of each.
+-- A stream takes only entries newer than its last one, so it is written again if one is missing.
 local function restore_events(keys, args)
   local base = keys[1]
   if erased_since(base, tonumber(args[1])) then
@@ -219,37 +219,37 @@ local function restore_events(keys, args)
   return added
 end
 
--- Adds rollups of one group whose readings are gone: args are generation, retention of rollups in ms, name of the level,
--- number of the group, text of the kind, and for each slot its number and its sums as JSON. A slot that has as many
+-- Adds rollups of one key whose readings are gone. Args: generation, retention of rollups in ms, name of the
+-- resolution, number of the key, text of the schema, and for each slot its number and its sums as JSON. A slot that has as many
 -- readings already stays.
 local function restore_rollups(keys, args)
   local base = keys[1]
   if erased_since(base, tonumber(args[1])) then
     return 0
   end
-  local level, group = nil, tonumber(args[4])
-  for _, other in ipairs(LEVELS) do
-    level = other.name == args[3] and other or level
+  local resolution, group = nil, tonumber(args[4])
+  for _, other in ipairs(RESOLUTIONS) do
+    resolution = other.name == args[3] and other or resolution
   end
   local schema = schema_number({base = base, schemas = {}}, args[5])
   if not schema then
     return redis.error_reply('the device has more than 255 kinds of readings (model, labels and span)')
   end
-  local key, added = base .. ':' .. level.name .. ':' .. group, 0
+  local key, added = base .. ':' .. resolution.name .. ':' .. group, 0
   for i = 6, #args, 2 do
     local slot, sums = tonumber(args[i]), cjson.decode(args[i + 1])
     local field = string.char(slot, schema)
     local packed = redis.call('HGET', key, field)
     local labels = (#sums - 2) / PER_LABEL
     if not packed or unpack_rollup(packed, labels)[1] < sums[1] then
-      local day = math.floor((group * level.slots + slot) * level.slot_ms / DAY_MS)
+      local day = math.floor((group * resolution.slots + slot) * resolution.slot_ms / DAY_MS)
       redis.call('HSET', key, field, pack_rollup(sums))
       redis.call('ZADD', base .. ':days', day, day)
       added = added + 1
     end
   end
   if added > 0 then
-    redis.call('PEXPIREAT', key, (group + 1) * level.slots * level.slot_ms + tonumber(args[2]))
+    redis.call('PEXPIREAT', key, (group + 1) * resolution.slots * resolution.slot_ms + tonumber(args[2]))
   end
   return added
 end

@@ -4,8 +4,8 @@
 local HOUR_MS = 3600000
 local DAY_MS = 86400000
 local PER_LABEL = 24 -- numbers of one label in a rollup: sum, sum won, min, max, 10 bins of all, 10 bins of won
-local BINS = 20
-local LEVELS = {
+local BINS = 20 -- of one label: 10 of all readings, 10 of those it won
+local RESOLUTIONS = {
   {name = 'm', slot_ms = 60000, slots = 60},
   {name = 'h', slot_ms = HOUR_MS, slots = 24},
   {name = 'd', slot_ms = DAY_MS, slots = 64},
@@ -37,7 +37,7 @@ local function add_rollup(sums, other)
   end
 end
 
--- Adds one reading to a rollup; the first of equal scores wins.
+-- Adds one reading to a rollup; of equal scores the first wins.
 local function add_reading(sums, speech, scores, labels)
   local winner, best = 0, -1
   sums[1] = sums[1] + 1
@@ -68,8 +68,8 @@ local function add_reading(sums, speech, scores, labels)
   end
 end
 
--- Packs a rollup as numbers of 7 bits a byte, lowest first, each but the last byte with its high bit set: readings,
--- uncertain ones; for each label sum, sum won, min, max and which bins are not 0; at last those bins.
+-- Packs a rollup as numbers (LEB128: 7 bits a byte, lowest first, the high bit set in all bytes but the last):
+-- readings, uncertain readings; for each label sum, sum won, min, max and a mask of the bins that are not 0; then those bins.
 local function pack_rollup(sums)
   local bytes, bins, n = {}, {}, 0
   local function put(number)
@@ -105,7 +105,7 @@ end
 
 local function unpack_rollup(packed, labels)
   local bytes, at = {packed:byte(1, -1)}, 0
-  local function take()
+  local function next_number()
     local number, weight = 0, 1
     repeat
       at = at + 1
@@ -114,31 +114,31 @@ local function unpack_rollup(packed, labels)
     until bytes[at] < 128
     return number
   end
-  local sums, masks = {take(), take()}, {}
+  local sums, masks = {next_number(), next_number()}, {}
   for label = 1, labels do
     local o = 2 + (label - 1) * PER_LABEL
     for i = 1, 4 do
-      sums[o + i] = take()
+      sums[o + i] = next_number()
     end
-    masks[label] = take()
+    masks[label] = next_number()
   end
   for label = 1, labels do
     local mask, o = masks[label], 2 + (label - 1) * PER_LABEL
     for bin = 0, BINS - 1 do
-      sums[o + 5 + bin] = mask % 2 == 1 and take() or 0
+      sums[o + 5 + bin] = mask % 2 == 1 and next_number() or 0
       mask = math.floor(mask / 2)
     end
   end
   return sums
 end
 
--- Adds the readings that wait to their minutes, hours and days. Many at once cost little more than one.
+-- Adds the readings of `open` to their minutes, hours and days. Many at once cost little more than one.
 local function fold(base, keep_ms)
   local parts = {}
   for _, entry in ipairs(redis.call('LRANGE', base .. ':open', 0, -1)) do
     local labels = (#entry - 8) / 2
     local at, schema, flags = struct.unpack('>I6BB', entry)
-    local id = math.floor(at / LEVELS[1].slot_ms) * 256 + schema
+    local id = math.floor(at / RESOLUTIONS[1].slot_ms) * 256 + schema
     local part = parts[id]
     if not part then
       part = {at = at, schema = schema, labels = labels, sums = no_rollup(labels)}
@@ -146,10 +146,10 @@ local function fold(base, keep_ms)
     end
     add_reading(part.sums, flags % 2 == 1, {struct.unpack('>' .. string.rep('H', labels), entry, 9)}, labels)
   end
-  for _, level in ipairs(LEVELS) do
+  for _, resolution in ipairs(RESOLUTIONS) do
     local slots = {}
     for _, part in pairs(parts) do
-      local id = math.floor(part.at / level.slot_ms) * 256 + part.schema
+      local id = math.floor(part.at / resolution.slot_ms) * 256 + part.schema
       if slots[id] then
         add_rollup(slots[id].sums, part.sums)
       else
@@ -157,10 +157,10 @@ local function fold(base, keep_ms)
       end
     end
     for _, part in pairs(slots) do
-      local slot = math.floor(part.at / level.slot_ms)
-      local group = math.floor(slot / level.slots)
-      local key = base .. ':' .. level.name .. ':' .. group
-      local field = string.char(slot % level.slots, part.schema)
+      local slot = math.floor(part.at / resolution.slot_ms)
+      local group = math.floor(slot / resolution.slots)
+      local key = base .. ':' .. resolution.name .. ':' .. group
+      local field = string.char(slot % resolution.slots, part.schema)
       local packed = redis.call('HGET', key, field)
       local sums = part.sums
       if packed then
@@ -169,7 +169,7 @@ local function fold(base, keep_ms)
       end
       redis.call('HSET', key, field, pack_rollup(sums))
       if not packed and redis.call('HLEN', key) == 1 then
-        redis.call('PEXPIREAT', key, (group + 1) * level.slots * level.slot_ms + keep_ms)
+        redis.call('PEXPIREAT', key, (group + 1) * resolution.slots * resolution.slot_ms + keep_ms)
       end
     end
     parts = slots

@@ -1,11 +1,11 @@
--- The writing half of the store: every function changes all keys of one device, or none, in one atomic call.
--- keys[1] is the device's hash `mw:{<id>}`; the other keys are that name with a suffix, so they share one slot.
--- `codec.py` packs what they take and reads back what they write. Loaded as one library with `rollups.lua`, which comes first.
+-- Writes what devices send, and erases it: every function changes all keys of one device, or none, in one atomic call.
+-- keys[1] is the device's hash `mw:{<id>}`; its other keys are that name with a suffix, so they share one slot.
+-- `codec.py` packs what they take and reads back what they write. One library with `rollups.lua`, which comes first.
 
 local HEARD_CHUNK_MS = 21600000
 local AHEAD_MS = 300000
 local MOST_EVENTS = 10000
-local MOST_OPEN = 64 -- readings that wait to be added to minute, hour and day
+local MOST_OPEN = 64 -- readings that are not yet in their minute, hour and day
 local BOOT = '<I4ddI4I4I4dd' -- index, first and last at, records, lowest and highest sequence number, first and last arrival
 local NO_SEQ = 4294967295
 local RECORD = '>Bc8I4I8I8' -- labels (0: a heard record), boot, sequence number, generation, at
@@ -16,7 +16,7 @@ local function clock_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Returns the boot's entry as a table; a boot never heard of gets the next index, and nothing is written yet.
+-- Returns the boot's entry as a table. An unknown boot gets the next index; nothing is written yet.
 local function boot_entry(base, boot)
   local packed = redis.call('HGET', base .. ':boots', boot)
   if packed then
@@ -34,7 +34,7 @@ local function save_boot(base, boot, entry)
   redis.call('HSET', base .. ':boots', boot, struct.pack(BOOT, unpack(entry, 1, 8)))
 end
 
--- Appends to a list, and lets it expire if that has made it.
+-- Appends to a list; sets its expiry if the list is new.
 local function append(key, values, expires_ms)
   local length = redis.call('RPUSH', key, unpack(values))
   if length == #values then
@@ -43,7 +43,7 @@ local function append(key, values, expires_ms)
   return length
 end
 
--- Once a day and device: forgets what retention has taken, where no key expires by itself.
+-- Removes what is older than the retention from keys that do not expire; runs once a day for each device.
 local function prune(base, current, before_ms)
   redis.call('ZREMRANGEBYSCORE', base .. ':days', '-inf', math.floor(before_ms / DAY_MS) - 64)
   redis.call('XTRIM', base .. ':events', 'MINID', math.max(before_ms, 0))
@@ -57,7 +57,7 @@ local function prune(base, current, before_ms)
   end
 end
 
--- Returns the number of a kind of reading, or nil if there are too many.
+-- Returns the number of a schema, or nil if the device has too many.
 local function schema_number(call, text)
   if not call.schemas[text] then
     local key = call.base .. ':schemas'
@@ -74,7 +74,7 @@ local function schema_number(call, text)
   return call.schemas[text]
 end
 
-local function later(call, key, value, expires_ms)
+local function append_later(call, key, value, expires_ms)
   local list = call.lists[key]
   if not list then
     list = {values = {}, expires_ms = expires_ms}
@@ -83,9 +83,9 @@ local function later(call, key, value, expires_ms)
   list.values[#list.values + 1] = value
 end
 
--- Takes one record: its bit is set, and what else it changes is noted in `call`.
--- Returns 'stored', 'repeat', 'expired', 'erased', or 'refused' with the reason behind a blank.
-local function take(call, text, packed)
+-- Takes one record: sets its bit and collects the other changes in `call`.
+-- Returns 'stored', 'repeat', 'expired', 'erased', or 'refused' and, after a blank, the reason.
+local function take_record(call, text, packed)
   local base, now = call.base, call.now
   local labels, boot, seq, gen, at = struct.unpack(RECORD, packed)
   if gen < call.gen then
@@ -116,7 +116,7 @@ local function take(call, text, packed)
     return 'repeat'
   end
   if entry.fresh then
-    save_boot(base, boot, entry) -- so that another new boot of this call gets another index
+    save_boot(base, boot, entry) -- another new boot of this call then gets another index
   end
   call.boots[boot] = entry
 
@@ -125,7 +125,7 @@ local function take(call, text, packed)
     local hour = math.floor(at / HOUR_MS)
     local level_and_scores = packed:sub(RECORD_BYTES + 2)
     local value = struct.pack('>I3B', (at - hour * HOUR_MS) * 4 + flags, schema) .. level_and_scores
-    later(call, base .. ':r:' .. hour, value, (hour + 1) * HOUR_MS + call.keep_ms)
+    append_later(call, base .. ':r:' .. hour, value, (hour + 1) * HOUR_MS + call.keep_ms)
     call.open[#call.open + 1] = struct.pack('>I6BB', at, schema, flags) .. packed:sub(RECORD_BYTES + 3)
     call.readings = call.readings + 1
     if at >= call.latest_at then
@@ -135,12 +135,12 @@ local function take(call, text, packed)
   else
     local chunk = math.floor(at / HEARD_CHUNK_MS)
     local value = struct.pack('>I4', at - chunk * HEARD_CHUNK_MS) .. packed:sub(RECORD_BYTES + 1)
-    later(call, base .. ':heard:' .. chunk, value, (chunk + 1) * HEARD_CHUNK_MS + call.keep_ms)
+    append_later(call, base .. ':heard:' .. chunk, value, (chunk + 1) * HEARD_CHUNK_MS + call.keep_ms)
   end
 
   local day = math.floor(at / DAY_MS)
   local first = entry[4] == 0
-  -- A repeat of any of the boot's records is too old before the bitmap goes.
+  -- The bitmap outlives the boot's records: a repeat is expired before its bit is gone.
   if first or day > math.floor(entry[3] / DAY_MS) then
     redis.call('PEXPIREAT', seen, (day + 2) * DAY_MS + call.keep_ms)
   end
@@ -159,8 +159,8 @@ local function take(call, text, packed)
   return 'stored'
 end
 
--- Writes what the records of one call have changed.
-local function finish(call, known_gen, first_seen)
+-- Writes the changes that the records of one call made.
+local function write_changes(call, known_gen, first_seen)
   local base = call.base
   for key, list in pairs(call.lists) do
     append(key, list.values, list.expires_ms)
@@ -204,17 +204,17 @@ local function write_device(base, now, keep_ms, keep_rollups_ms, args, first, la
   }
   local answers = {}
   for i = first, last, 2 do
-    answers[#answers + 1] = take(call, args[i], args[i + 1])
+    answers[#answers + 1] = take_record(call, args[i], args[i + 1])
   end
   if call.stored then
-    finish(call, known_gen, meta[4])
+    write_changes(call, known_gen, meta[4])
   end
   return answers
 end
 
--- Writes records of the devices in keys: args are the retention of records and of rollups in ms, then for each device
--- the number of its records, and for each of these the text of its kind (empty for a heard record) and its packed
--- value. Returns what became of each; 'failed' with the reason behind a blank for all of a device whose keys are broken.
+-- Writes records of the devices in keys. Args: retention of records and of rollups in ms; then for each device the
+-- number of its records, and for each record the text of its schema (empty for a heard record) and its packed value.
+-- Returns the outcome of each record; 'failed' and, after a blank, the reason for each of a device with broken keys.
 local function write(keys, args)
   local now, keep_ms, keep_rollups_ms = clock_ms(), tonumber(args[1]), tonumber(args[2])
   local answers, at = {}, 3
@@ -230,8 +230,8 @@ local function write(keys, args)
   return answers
 end
 
--- Takes over what a device says of itself: args are boot, connection, state, name, labels, model, version and the
--- retention of rollups in ms. A last will that is older than what is known changes nothing and returns 'stale'.
+-- Keeps a status of a device. Args: boot, connection, state, name, labels, model, version, retention of rollups in ms.
+-- A last will that is older than the known status changes nothing and returns 'stale'.
 local function status(keys, args)
   local base = keys[1]
   local boot, connection, state, model = args[1], tonumber(args[2]), args[3], args[6]
@@ -248,7 +248,7 @@ local function status(keys, args)
     save_boot(base, boot, entry)
   end
   if state == 'offline' then
-    fold(base, tonumber(args[8])) -- who knows when the next reading comes
+    fold(base, tonumber(args[8])) -- the next reading may be far away
   end
   local now = clock_ms()
   redis.call('HSET', base, 'status_boot', boot, 'connection', connection, 'state', state, 'name', args[4],
@@ -257,18 +257,18 @@ local function status(keys, args)
   if changed then
     redis.call('XADD', base .. ':events', 'MAXLEN', '~', MOST_EVENTS, '*', 'kind', state, 'model', model)
   end
-  -- A repeated or retained message is no sign of life, and a last will is none at all.
+  -- Neither a repeated or retained message nor a last will shows that the device is alive.
   if state ~= 'offline' and (changed or connection > tonumber(meta[2])) then
     redis.call('HSET', base, 'last_seen', now)
   end
-  -- An erased device is listed again when it sends records, not when it says hello.
+  -- An erased device is listed again with its first record, not with a status.
   if not meta[5] and not meta[6] then
     redis.call('HSET', base, 'first_seen', now)
   end
   return 'stored'
 end
 
--- Keeps the latest health message, args[1], of a device that is listed.
+-- Keeps the latest health message of a listed device. Args: the message.
 local function health(keys, args)
   if redis.call('HEXISTS', keys[1], 'first_seen') == 1 then
     redis.call('HSET', keys[1], 'health', args[1])
@@ -276,7 +276,7 @@ local function health(keys, args)
   return 'stored'
 end
 
--- Erases everything of a device but its next generation; returns that, the number of records and the time in ms.
+-- Erases everything of a device but its next generation. Returns that, the number of records, and the time in ms.
 local function erase(keys, _)
   local base = keys[1]
   local now = clock_ms()

@@ -3,8 +3,12 @@
 import numpy as np
 from clients import URL, Client
 from records import DEVICE, heard, reading, status
+from stores import next_millisecond, write
 
+from server.query.spans import spans
+from server.query.time_range import Range
 from server.store.keys import base
+from server.store.redis_store import RedisStore
 
 MINUTE_MS = 60_000
 
@@ -66,3 +70,15 @@ def test_steps_in_which_most_was_uncertain_are_a_span(client: Client, now: int) 
     """The fixture's last reading is uncertain, so that its step is."""
     (span,) = client.get(f"{URL}?start={now / 1000 - 60}&end={now / 1000 + 10}&step=10s")["spans"]
     assert span["kind"] == "uncertain"
+
+
+def test_silence_and_absence_are_told(store: RedisStore) -> None:
+    """Silent minutes join to one span, and the time after an `offline` is one of its own."""
+    now = store.now()
+    write(store, *(heard(seq, now - 600_000 + 60_000 * seq) for seq in range(3)))
+    write(store, heard(3, now - 420_000, silent=10, speech=50), status(), status(state="offline"))
+    asked = Range(now - 3_600_000, now + 60_000)
+    next_millisecond(store)
+    found = spans(store, DEVICE, asked, store.now())
+    assert found[-1].kind == "offline"
+    assert [(span.kind, span.end - span.start) for span in found if span.kind == "silence"] == [("silence", 180_000)]

@@ -5,7 +5,7 @@ from typing import get_args
 
 from clients import Client
 
-from server.query.series import SpanKind
+from server.query.spans import SpanKind
 from server.rest.palette import SPANS, emotion
 
 

@@ -8,7 +8,8 @@ import pytest
 from clients import URL, Client
 from records import DEVICE, reading, status
 
-from server.query.series import Grid, Span
+from server.query.series import Grid
+from server.query.spans import Span
 from server.query.time_range import Range
 from server.rest import plots
 

@@ -5,7 +5,7 @@ from services import RunningStore
 from stores import RETENTION_MS, write
 
 from broker.messages import Generation, encode
-from server.query.series import facts, summary
+from server.query.summary import summarize
 from server.query.time_range import Range
 from server.store import keys
 from server.store.redis_store import RedisStore
@@ -21,13 +21,13 @@ def test_a_repeat_is_answered_as_such_and_changes_nothing(store: RedisStore) -> 
     before = (
         store.device(DEVICE),
         store.boots(DEVICE),
-        facts(summary(store, DEVICE, Range(0, now + 1), raw_is_kept=True)),
+        summarize(store, DEVICE, Range(0, now + 1), raw_is_kept=True).to_dict(),
     )
     assert write(store, reading(0, now)) == ["repeat"]
     after = (
         store.device(DEVICE),
         store.boots(DEVICE),
-        facts(summary(store, DEVICE, Range(0, now + 1), raw_is_kept=True)),
+        summarize(store, DEVICE, Range(0, now + 1), raw_is_kept=True).to_dict(),
     )
     assert before == after
     assert after[0] is not None

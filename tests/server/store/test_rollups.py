@@ -11,8 +11,7 @@ from services import RunningStore
 from stores import write
 
 from broker.messages import Heard, Reading
-from server.query import series
-from server.query.series import facts
+from server.query.summary import Summary
 from server.query.time_range import Range
 from server.store import keys, rollups
 from server.store.redis_store import RedisStore
@@ -92,18 +91,18 @@ def _facts(store: RedisStore, asked: Range, resolution: rollups.Resolution | Non
     """Return the summary made from single readings, or from rollups of one resolution."""
     if resolution:
         return _sums(store.rollups(DEVICE, resolution, asked.start // DAY_MS * DAY_MS, asked.end), asked)
-    result = series.Summary(asked)
+    result = Summary(asked)
     for raw in store.readings(DEVICE, *asked):
-        series._add_readings(result, raw)
-    return facts(result)
+        result.add_readings(raw)
+    return result.to_dict()
 
 
 def _sums(tables: list[rollups.Rollups], asked: Range) -> dict[str, Any]:
     """Return the summary made from rollups."""
-    result = series.Summary(asked)
+    result = Summary(asked)
     for rolled in tables:
-        series._add_rollups(result, rolled)
-    return facts(result)
+        result.add_rollups(rolled)
+    return result.to_dict()
 
 
 def test_a_day_of_readings_is_the_same_in_every_resolution(store: RedisStore) -> None:
