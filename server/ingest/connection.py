@@ -203,7 +203,7 @@ class Connection:
                 self.announce("online")
 
     def _lose(self, what: str) -> None:
-        self._outage.begin("%s; trying again until it works", what)
+        self._outage.begin("%s; retrying", what)
 
 
 def _version(settings: ServerSettings) -> MQTTProtocolVersion:

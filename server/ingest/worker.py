@@ -188,6 +188,8 @@ class Ingest:
             if upkeep.opens_store:
                 self._is_store_ready = True
                 self._outage.end("the store is back")
+                if not self._queue:  # else the next batch shows whether it takes something
+                    self._backoff.reset()
             if self._is_store_ready:
                 self._next_upkeep_s = time.monotonic() + _UPKEEP_INTERVAL_S
             if not self._stopping.is_set():
@@ -237,5 +239,5 @@ class Ingest:
         """Let the devices wait, and try again in a while."""
         self._is_store_ready = False
         self._next_upkeep_s = time.monotonic() + self._backoff.next_s()
-        self._outage.begin("%s; trying again until it does, and nothing is lost meanwhile", error)
+        self._outage.begin("%s; retrying, and nothing is lost meanwhile", error)
         self._connection.announce("offline")
