@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import requests
-from services import wait_until
+from brokers import ACCOUNTS, RunningBroker
+from services import RunningStore, wait_until
+
+from broker import embedded
 
 ROOT = Path(__file__).parents[2]
 CREMA_D = ROOT.parent / "shared" / "data" / "crema-d" / "audio"
@@ -49,10 +52,10 @@ class Room:
         """What the process has written so far."""
         return self._log.read_text()
 
-    def says(self, what: str) -> None:
-        """Wait until the log says something."""
+    def says(self, what: str, times: int = 1) -> None:
+        """Wait until the log says something, so many times since the first start."""
         try:
-            wait_until(lambda: what in self.log, f"the log says {what!r}")
+            wait_until(lambda: self.log.count(what) >= times, f"the log says {what!r}")
         except AssertionError as error:
             raise AssertionError(f"{error}; it says: {self.log}") from None
 
@@ -65,6 +68,12 @@ class Room:
         if self.process.poll() is None:
             self.process.terminate()
             self.process.wait(30)
+
+
+def ingest(folder: Path, broker: RunningBroker, store: RunningStore, **settings: object) -> Room:
+    """Run `moodwire server ingest` between a broker and a store."""
+    account = {"mqtt_username": embedded.SERVER_ACCOUNT, "mqtt_password": ACCOUNTS[embedded.SERVER_ACCOUNT]}
+    return Room(folder, "server", "ingest", mqtt_url=broker.url, redis_url=store.url, **account, **settings)
 
 
 class Rest:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from brokers import ACCOUNTS, DEVICE, OTHER_DEVICE, RunningBroker
+from brokers import DEVICE, OTHER_DEVICE, RunningBroker
 from records import BOOT, DAY_MS, heard, reading, status
-from rooms import Room
+from rooms import ingest
 from services import RunningStore, wait_until
 
 from broker import embedded, topics
@@ -115,14 +115,13 @@ def test_good_readings_are_kept_among_everything_that_nobody_should_send(
     store = RedisStore(redis_store.url, 90 * DAY_MS, 730 * DAY_MS)
     now = store.now()
     bad = list(_bad(now))
-    account = {"mqtt_username": embedded.SERVER_ACCOUNT, "mqtt_password": ACCOUNTS[embedded.SERVER_ACCOUNT]}
     answers: list[bytes] = []
     with (
-        Room(tmp_path, "server", "ingest", mqtt_url=lax_broker.url, redis_url=redis_store.url, **account) as ingest,
+        ingest(tmp_path, lax_broker, redis_store) as room,
         lax_broker.client(DEVICE, lambda _, payload: answers.append(payload)) as sender,
         lax_broker.client(embedded.SERVER_ACCOUNT) as stranger,
     ):
-        ingest.says("the server is online")
+        room.says("the server is online")
         sender.subscribe(topics.topic(DEVICE, "stored"), 1)
         for number, message in enumerate(bad):
             may = message.topic.startswith(f"{topics.ROOT}/{DEVICE}/")
@@ -134,15 +133,15 @@ def test_good_readings_are_kept_among_everything_that_nobody_should_send(
         sender.publish(topics.topic(DEVICE, "reading"), encode(reading(len(bad), now)), qos=1)
         good = set(range(len(bad) + 1))
         wait_until(lambda: _confirmed(answers) == good, "all good ones are confirmed")
-        ingest.says(f"dropped number {len(bad)} on ")
-        lines = [line for line in ingest.log.splitlines() if "dropped number" in line]
+        room.says(f"dropped number {len(bad)} on ")
+        lines = [line for line in room.log.splitlines() if "dropped number" in line]
         assert len(lines) == len(bad)
         for message in bad:
             words = f" on {message.topic}: "
             assert any(words in line and message.reason in line for line in lines), (message.topic, message.reason)
         assert max(map(len, lines)) < 400, "a line of the log is short, however long the message was"
-        assert "Traceback" not in ingest.log
-        assert ingest.stop() == 0
+        assert "Traceback" not in room.log
+        assert room.stop() == 0
     assert [device.id for device in store.devices("", 10)] == [DEVICE]
     assert [(boot.records, boot.missing) for boot in store.boots(DEVICE)] == [(len(good), 0)]
     assert sum(table.at.size for table in store.readings(DEVICE, now - DAY_MS, now + 1)) == len(good)

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from brokers import ACCOUNTS, DEVICE, RunningBroker, Tls, running_broker
+from brokers import DEVICE, Tls, running_broker
 from certificates import Authority
 from records import reading
-from rooms import Room
+from rooms import ingest
 from services import RunningStore, wait_until
 
-from broker import embedded, topics
+from broker import topics
 from broker.messages import encode, join
 from server.store.redis_store import RedisStore
 
@@ -20,12 +20,6 @@ DAY_MS = 86_400_000
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """Return who signs the broker's certificate."""
     return Authority(tmp_path_factory.mktemp("authority"), "Authority of the tests")
-
-
-def ingest(folder: Path, broker: RunningBroker, store: RunningStore, **settings: object) -> Room:
-    """Return an ingest at the broker's listener with TLS."""
-    account = {"mqtt_username": embedded.SERVER_ACCOUNT, "mqtt_password": ACCOUNTS[embedded.SERVER_ACCOUNT]}
-    return Room(folder, "server", "ingest", mqtt_url=broker.url, redis_url=store.url, **account, **settings)
 
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
-from brokers import ACCOUNTS, DEVICE, RunningBroker
+import rooms
+from brokers import DEVICE, RunningBroker
 from records import DAY_MS, reading, status
 from rooms import Room
 from services import RunningStore, wait_until
 
-from broker import embedded, topics
+from broker import topics
 from broker.messages import ServerStatus, Stored, decode, encode
 from server.store.redis_store import RedisStore
 
@@ -23,9 +24,7 @@ ONLINE = "the server is online"
 def ingest(folder: Path, broker: RunningBroker, store: RunningStore, name: str, **settings: object) -> Room:
     """Return an ingest that speaks MQTT 5, in a folder of its own."""
     (folder / name).mkdir()
-    account = {"mqtt_username": embedded.SERVER_ACCOUNT, "mqtt_password": ACCOUNTS[embedded.SERVER_ACCOUNT]}
-    account |= {"mqtt_version": "5", "mqtt_client_id": name}
-    return Room(folder / name, "server", "ingest", mqtt_url=broker.url, redis_url=store.url, **account, **settings)
+    return rooms.ingest(folder / name, broker, store, mqtt_version="5", mqtt_client_id=name, **settings)
 
 
 @contextmanager

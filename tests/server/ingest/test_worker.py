@@ -11,48 +11,15 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
-from brokers import ACCOUNTS, DEVICE, OTHER_DEVICE, RunningBroker
+import rooms
+from brokers import DEVICE, OTHER_DEVICE, RunningBroker
 from records import BOOT, DAY_MS, OTHER_BOOT, reading, status
+from rooms import Room
 from services import RunningStore, running_store, wait_until
 
 from broker import embedded, topics
 from broker.messages import Command, CommandResponse, Generation, Message, Stored, decode, encode, join
 from server.store.redis_store import RedisStore
-
-
-class Process:
-    """`moodwire server ingest` as a child process."""
-
-    def __init__(self, log: Path, mqtt_url: str, redis_url: str) -> None:
-        self.log = log
-        self._environment = os.environ | {
-            "MOODWIRE_MQTT_URL": mqtt_url,
-            "MOODWIRE_MQTT_USERNAME": embedded.SERVER_ACCOUNT,
-            "MOODWIRE_MQTT_PASSWORD": ACCOUNTS[embedded.SERVER_ACCOUNT],
-            "MOODWIRE_REDIS_URL": redis_url,
-        }
-        self.start()
-
-    def start(self) -> None:
-        """Start the child."""
-        with self.log.open("ab") as log:
-            self.child = subprocess.Popen(
-                [sys.executable, "-m", "moodwire", "server", "ingest"], stderr=log, stdout=log, env=self._environment
-            )
-
-    def says(self, words: str, times: int = 1) -> None:
-        """Wait until the log has some words."""
-        wait_until(lambda: self.log.read_text().count(words) >= times, f"ingest says {words!r}")
-
-    def kill(self) -> None:
-        """End the child as a power cut would."""
-        self.child.kill()
-        self.child.wait()
-
-    def stop(self) -> int:
-        """End the child and return its exit code."""
-        self.child.terminate()
-        return self.child.wait(20)
 
 
 class Sender:
@@ -80,13 +47,11 @@ class Sender:
 
 
 @pytest.fixture
-def ingest(tmp_path: Path, broker: RunningBroker, redis_store: RunningStore) -> Iterator[Process]:
+def ingest(tmp_path: Path, broker: RunningBroker, redis_store: RunningStore) -> Iterator[Room]:
     """Run ingest between an empty store and a fresh broker."""
-    process = Process(tmp_path / "ingest.log", broker.url, redis_store.url)
-    process.says("the server is online")
-    yield process
-    process.child.kill()
-    process.child.wait()
+    with rooms.ingest(tmp_path, broker, redis_store) as room:
+        room.says("the server is online")
+        yield room
 
 
 @contextmanager
@@ -106,7 +71,7 @@ def opened(running: RunningStore) -> RedisStore:
 
 
 def test_bad_records_do_not_harm_their_neighbours(
-    broker: RunningBroker, redis_store: RunningStore, ingest: Process
+    broker: RunningBroker, redis_store: RunningStore, ingest: Room
 ) -> None:
     """Between malformed, foreign and future records the good ones are stored, and what can be named is refused."""
     now = opened(redis_store).now()
@@ -121,42 +86,13 @@ def test_bad_records_do_not_harm_their_neighbours(
         wait_until(lambda: {seq for seq, _, _ in sender.refusals()} == {2, 3}, "the named ones are refused")
     assert [boot.records for boot in opened(redis_store).boots(DEVICE)] == [3]
     for words in ("missing required field", "names no device", f"{DEVICE}/status", "malformed"):
-        assert words in ingest.log.read_text(), words
-
-
-def test_an_oversized_message_is_dropped_where_the_broker_lets_it_pass(
-    redis_store: RunningStore, tmp_path: Path
-) -> None:
-    """A message beyond the limit is counted and said, and the next one is stored."""
-    lax = _lax_broker(tmp_path / "lax")
-    try:
-        ingest = Process(tmp_path / "ingest.log", lax.url, redis_store.url)
-        ingest.says("the server is online")
-        now = opened(redis_store).now()
-        with device(lax) as sender:
-            sender.send("reading", b"[" + b" " * 70_000 + b"]")
-            sender.send("reading", reading(0, now))
-            wait_until(lambda: sender.confirmed() == {0}, "the next reading is confirmed")
-        ingest.says("has 70002 bytes; 65536 are allowed")
-        assert ingest.stop() == 0
-    finally:
-        lax.stop()
-
-
-def _lax_broker(folder: Path) -> RunningBroker:
-    """Return Mosquitto without our limit on the size of messages."""
-    broker = RunningBroker(folder, "mosquitto")
-    broker.stop()
-    path = folder / "mosquitto.conf"
-    path.write_text(path.read_text().replace("message_size_limit 65536", ""))
-    broker.start()
-    return broker
+        assert words in ingest.log, words
 
 
 def test_readings_survive_a_killed_ingest_and_a_killed_store(broker: RunningBroker, tmp_path: Path) -> None:
     """With ingest and store killed in the middle of a stream, every reading is found exactly once."""
     with running_store(tmp_path / "store") as running, device(broker) as sender:
-        ingest = Process(tmp_path / "ingest.log", broker.url, running.url)
+        ingest = rooms.ingest(tmp_path, broker, running)
         ingest.says("the server is online")
         now = opened(running).now()
         for seq in range(3000):
@@ -184,22 +120,22 @@ def test_ingest_waits_for_a_broker_and_a_store_that_are_not_there(tmp_path: Path
     broker.stop()
     with running_store(tmp_path / "store") as running:
         running.kill()
-        ingest = Process(tmp_path / "ingest.log", broker.url, running.url)
+        ingest = rooms.ingest(tmp_path, broker, running)
         ingest.says("does not answer")
         ingest.says("cannot be reached")
         running.start()
         broker.start()
         try:
             ingest.says("the server is online")
-            assert ingest.log.read_text().count("cannot be reached") == 1
-            assert ingest.log.read_text().count("does not answer") == 1
+            assert ingest.log.count("cannot be reached") == 1
+            assert ingest.log.count("does not answer") == 1
             assert ingest.stop() == 0
         finally:
             broker.stop()
 
 
 def test_a_delete_reaches_the_device_and_the_broker(
-    broker: RunningBroker, redis_store: RunningStore, ingest: Process
+    broker: RunningBroker, redis_store: RunningStore, ingest: Room
 ) -> None:
     """After a Delete the new generation is retained for the device, and all else that was retained of it is gone."""
     store = opened(redis_store)
@@ -233,7 +169,7 @@ def test_a_delete_reaches_the_device_and_the_broker(
 
 
 def test_what_is_queued_while_ingest_is_away_is_sent_once_it_is_back(
-    broker: RunningBroker, redis_store: RunningStore, ingest: Process
+    broker: RunningBroker, redis_store: RunningStore, ingest: Room
 ) -> None:
     """A command reaches its device once, and a device that was erased while it was away finds its generation."""
     store = opened(redis_store)
@@ -273,16 +209,14 @@ def test_ingest_says_offline_when_it_goes_and_when_it_dies(
     with broker.client(embedded.SERVER_ACCOUNT, lambda _, payload: heard.append(payload)) as client:
         client.subscribe(topics.SERVER_STATUS, qos=1)
         for end in (signal.SIGTERM, signal.SIGKILL):
-            ingest = Process(tmp_path / "ingest.log", broker.url, redis_store.url)
+            ingest = rooms.ingest(tmp_path, broker, redis_store)
             wait_until(lambda: heard and b"online" in heard[-1], "the server is online")
-            ingest.child.send_signal(end)
-            ingest.child.wait(20)
+            ingest.process.send_signal(end)
+            ingest.process.wait(20)
             wait_until(lambda: b"offline" in heard[-1], f"the server is offline after {end.name}")
 
 
-def test_a_status_is_not_overtaken_under_load(
-    broker: RunningBroker, redis_store: RunningStore, ingest: Process
-) -> None:
+def test_a_status_is_not_overtaken_under_load(broker: RunningBroker, redis_store: RunningStore, ingest: Room) -> None:
     """Each state of a device amid thousands of readings is an event, in the order in which it was told."""
     store = opened(redis_store)
     now = store.now()
@@ -296,9 +230,7 @@ def test_a_status_is_not_overtaken_under_load(
     assert [event.state for event in store.events(DEVICE, 0, store.now() + 1)] == told
 
 
-def test_two_boots_at_once_are_confirmed_apart(
-    broker: RunningBroker, redis_store: RunningStore, ingest: Process
-) -> None:
+def test_two_boots_at_once_are_confirmed_apart(broker: RunningBroker, redis_store: RunningStore, ingest: Room) -> None:
     """Two devices with one id each get their own sequence numbers confirmed."""
     now = opened(redis_store).now()
     with device(broker) as sender:
