@@ -33,7 +33,7 @@ class BackupSettings(ServerSettings):
 
 
 def write(settings: BackupSettings) -> int:
-    """Write everything into a file while the system runs; return 0, or 2 with a sentence."""
+    """Write all data into a file while the system runs; return 0, or 2 with a sentence on stderr."""
     partial = Path(f"{settings.file}.partial")
     try:
         store = open_store(settings)
@@ -41,7 +41,7 @@ def write(settings: BackupSettings) -> int:
         if settings.file == _STANDARD:
             end = _write(store, sys.stdout.buffer)
         else:
-            # Only its owner may read what people felt.
+            # Emotions are personal: only the owner of the file reads it.
             with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as raw:
                 end = _write(store, raw)
                 raw.flush()
@@ -70,8 +70,8 @@ def read(settings: BackupSettings) -> int:
     """Merge a file into the store while the system runs.
 
     Returns:
-        0; 1 with a sentence when the file is cut off or broken, behind what could be restored of it; 2 with a sentence
-        when the store or the file cannot be used.
+        0; 1 with a sentence when the file is cut off or broken, after restoring what it has; 2 with a sentence when the
+        store or the file cannot be used.
     """
     counts: Counter[str] = Counter()
     problem = ""
@@ -85,7 +85,7 @@ def read(settings: BackupSettings) -> int:
                     counts += restore(store, line)
             except _BrokenError as error:
                 problem = str(error)
-        store.sync()  # restored is what is on disk
+        store.sync()  # only what is on disk is restored
     except (UnusableError, StoreAwayError) as error:
         return _failed("restore", f"{error}; repeat the command: what is there already is not doubled")
     except OSError as error:
@@ -99,14 +99,14 @@ def read(settings: BackupSettings) -> int:
 
 
 class _BrokenError(Exception):
-    """The file is not what a backup is; the text goes on a sentence that begins with its name."""
+    """The file is no backup; the text continues a sentence that begins with its name."""
 
 
 def _lines(raw: IO[bytes]) -> Iterator[AnyLine]:
     """Yield the lines of a backup.
 
     Raises:
-        _BrokenError: it is none, is cut off, or is broken.
+        _BrokenError: it is no backup, or cut off, or broken.
     """
     decoder = msgspec.json.Decoder(AnyLine)
     number = 0
@@ -115,16 +115,16 @@ def _lines(raw: IO[bytes]) -> Iterator[AnyLine]:
         for number, text in enumerate(gzip.GzipFile(fileobj=raw), 1):
             line = decoder.decode(text)
             if (number == 1) != isinstance(line, Head):
-                raise _BrokenError(f"is no backup of moodwire: line {number} is not what belongs there")
+                raise _BrokenError(f"is no backup of moodwire: line {number} is out of place")
             yield line
     except (EOFError, zlib.error) as error:
-        raise _BrokenError(f"is cut off or broken behind line {number}") from error
+        raise _BrokenError(f"is cut off or broken after line {number}") from error
     except (gzip.BadGzipFile, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _BrokenError(
             f"is no backup of moodwire, or one of another version: line {number + 1}: {error}"
         ) from error
     if not isinstance(line, End):
-        raise _BrokenError(f"is cut off behind line {number}")
+        raise _BrokenError(f"is cut off after line {number}")
 
 
 def _failed(command: str, sentence: str, partial: Path | None = None) -> int:

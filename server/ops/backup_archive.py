@@ -23,7 +23,6 @@ from server.ops.backup_format import (
     Head,
     HeardLine,
     HeardRow,
-    Kind,
     Line,
     ReadingRow,
     ReadingsLine,
@@ -36,12 +35,12 @@ from server.store.types import Schema, Word
 
 _PAGE = 1000
 _NO_BOOT = "0" * 16
-_LEVELS = (rollups.DAY, rollups.HOUR, rollups.MINUTE)
+_RESOLUTIONS = (rollups.DAY, rollups.HOUR, rollups.MINUTE)
 _SUMS = ("sum", "won_sum", "min", "max")
 
 
 def export(store: RedisStore) -> Iterator[AnyLine]:
-    """Yield all lines; an hour of readings and the sequence numbers of one device are in memory at a time.
+    """Yield all lines; only an hour of readings and the sequence numbers of one device are in memory at a time.
 
     Each device's records are those of one moment, whatever is written meanwhile.
 
@@ -91,16 +90,15 @@ def _device(store: RedisStore, device: str) -> Iterator[AnyLine]:
                 last_at=boot.last_at,
                 first_arrival=boot.first_arrival,
                 last_arrival=boot.last_arrival,
-                seen=_rows_of_ones(bitmap),
+                seen=_runs_of_ones(bitmap),
             )
-    kinds = {int(number): codec.parse_schema(text.decode()) for text, number in _pairs(schemas)}
+    by_number = {int(number): codec.parse_schema(text.decode()) for text, number in _pairs(schemas)}
     for hour, length in _pairs(readings):
         values = store.execute("LRANGE", f"{base}:r:{hour}", 0, length - 1)
         for number in sorted({value[codec.SCHEMA_BYTE] for value in values}):
             own = [value for value in values if value[codec.SCHEMA_BYTE] == number]
-            yield ReadingsLine(
-                device=device, generation=gen, kind=_kind(kinds[number]), rows=_rows(kinds[number], hour, own)
-            )
+            schema = by_number[number]
+            yield ReadingsLine(device=device, generation=gen, schema=schema, rows=_rows(schema, hour, own))
     for chunk, length in _pairs(heard):
         values = store.execute("LRANGE", f"{base}:heard:{chunk}", 0, length - 1)
         yield HeardLine(
@@ -111,13 +109,13 @@ def _device(store: RedisStore, device: str) -> Iterator[AnyLine]:
     yield from _events(store, device, gen)
     yield from _rollups(store, device, gen, [int(day) for day in days])
     if int(store.execute("HGET", base, "gen") or 0) != gen:
-        # Erased meanwhile: a restore that meets the higher generation erases what the lines above have brought.
+        # Erased meanwhile: when a restore meets the higher generation, it erases what the lines above brought.
         yield from _device(store, device)
 
 
-def _rows(kind: Schema, hour: int, values: list[bytes]) -> list[ReadingRow]:
-    """Return readings of one kind and hour."""
-    table = codec.unpack_readings(kind, [(hour, b"".join(values))])
+def _rows(schema: Schema, hour: int, values: list[bytes]) -> list[ReadingRow]:
+    """Return readings of one schema and hour."""
+    table = codec.unpack_readings(schema, [(hour, b"".join(values))])
     synced = [codec.reading_clock_synced(value) for value in values]
     columns = (table.at.tolist(), table.speech.tolist(), table.level_dbfs.tolist(), synced, table.scores.tolist())
     return [
@@ -135,22 +133,22 @@ def _events(store: RedisStore, device: str, gen: int) -> Iterator[EventsLine]:
 
 
 def _rollups(store: RedisStore, device: str, gen: int, days: Sequence[int]) -> Iterator[RollupsLine]:
-    """Yield days and hours, and the minutes of those days of which not all readings are kept."""
+    """Yield days and hours, and the minutes of those days whose readings are not all kept."""
     whole = (store.now() - store.retention_ms) // DAY_MS + 1
     for day in days:
-        for level in _LEVELS[: 2 if day >= whole else 3]:
+        for resolution in _RESOLUTIONS[: 2 if day >= whole else 3]:
             groups: dict[tuple[Schema, int], dict[int, list[int]]] = {}
-            for table in store.rollups(device, level, day * DAY_MS, (day + 1) * DAY_MS):
+            for table in store.rollups(device, resolution, day * DAY_MS, (day + 1) * DAY_MS):
                 for at, sums in zip(table.at.tolist(), _sums(table), strict=True):
-                    group, slot = divmod(at // level.slot_ms, level.slots)
+                    group, slot = divmod(at // resolution.slot_ms, resolution.slots)
                     slots = groups.setdefault((table.schema, group), {})
-                    slots[slot] = _added(slots[slot], sums) if slot in slots else sums
-            for (kind, group), slots in groups.items():
+                    slots[slot] = _add(slots[slot], sums) if slot in slots else sums
+            for (schema, group), slots in groups.items():
                 yield RollupsLine(
                     device=device,
                     generation=gen,
-                    kind=_kind(kind),
-                    level=level.name,
+                    schema=schema,
+                    resolution=resolution.name,
                     group=group,
                     rows=sorted(slots.items()),
                 )
@@ -168,8 +166,8 @@ def _sums(table: rollups.Rollups) -> list[list[int]]:
     return found
 
 
-def _added(sums: list[int], other: list[int]) -> list[int]:
-    """Return two rollups of one slot as one: lowest scores are the lower, highest the higher, the rest adds up."""
+def _add(sums: list[int], other: list[int]) -> list[int]:
+    """Return the sum of two rollups of one slot, with the lower minimum and the higher maximum."""
     found = [one + two for one, two in zip(sums, other, strict=True)]
     for first in range(2, len(found), rollups.SUMS_PER_LABEL):
         found[first + 2] = min(sums[first + 2], other[first + 2])
@@ -178,7 +176,7 @@ def _added(sums: list[int], other: list[int]) -> list[int]:
 
 
 def restore(store: RedisStore, line: AnyLine) -> Counter[str]:
-    """Merge one line into a store and return how many of its records were restored, there, expired or erased.
+    """Merge one line into a store and count its records by outcome: restored, there, expired, erased.
 
     Raises:
         StoreAwayError: the store does not answer, or cannot take it.
@@ -200,7 +198,7 @@ def restore(store: RedisStore, line: AnyLine) -> Counter[str]:
         bitmap = _bitmap(line.seen)
         call("restore_boot", keep_ms, bytes.fromhex(line.boot), *times, line.seen[-1][1], bitmap)
     elif isinstance(line, ReadingsLine) and line.rows:
-        packed = [codec.pack_reading(_reading(line.kind, row)) for row in line.rows]
+        packed = [codec.pack_reading(_reading(line.schema, row)) for row in line.rows]
         answer = call("restore_records", keep_ms, keep_rollups_ms, packed[0][0], *(value for _, value in packed))
         return _outcomes("readings", answer, len(line.rows))
     elif isinstance(line, HeardLine) and line.rows:
@@ -210,10 +208,10 @@ def restore(store: RedisStore, line: AnyLine) -> Counter[str]:
         words = [word for row in line.rows for word in row]
         return Counter({"events restored": call("restore_events", keep_rollups_ms, *words)})
     elif isinstance(line, RollupsLine):
-        nothing = ReadingRow(0, "speech", 0.0, clock_synced=False, scores=[0.0] * len(line.kind.labels))
-        text, _ = codec.pack_reading(_reading(line.kind, nothing))
+        nothing = ReadingRow(0, "speech", 0.0, clock_synced=False, scores=[0.0] * len(line.schema.labels))
+        text, _ = codec.pack_reading(_reading(line.schema, nothing))
         slots: list[Word] = [word for slot, sums in line.rows for word in (slot, msgspec.json.encode(sums))]
-        call("restore_rollups", keep_rollups_ms, line.level, line.group, text, *slots)
+        call("restore_rollups", keep_rollups_ms, line.resolution, line.group, text, *slots)
     return Counter()
 
 
@@ -224,18 +222,18 @@ def _outcomes(what: str, answer: list[int], length: int) -> Counter[str]:
     return Counter({f"{what} restored": restored, f"{what} there": there, f"{what} expired": expired})
 
 
-def _reading(kind: Kind, row: ReadingRow) -> Reading:
+def _reading(schema: Schema, row: ReadingRow) -> Reading:
     """Return a reading without its identity, which is in the line of its boot."""
     return Reading(
         boot=_NO_BOOT,
         seq=0,
         gen=0,
         at=row.at,
-        span_ms=kind.span_ms,
+        span_ms=schema.span_ms,
         state=row.state,
-        scores=dict(zip(kind.labels, row.scores, strict=True)),
+        scores=dict(zip(schema.labels, row.scores, strict=True)),
         level_dbfs=row.level_dbfs,
-        model=kind.model,
+        model=schema.model,
         clock_synced=row.clock_synced,
     )
 
@@ -245,25 +243,21 @@ def _heard(row: HeardRow) -> Heard:
     return Heard(boot=_NO_BOOT, seq=0, gen=0, **msgspec.structs.asdict(row))
 
 
-def _kind(schema: Schema) -> Kind:
-    return Kind(schema.model, schema.span_ms, list(schema.labels))
-
-
-def _rows_of_ones(bitmap: bytes) -> list[tuple[int, int]]:
-    """Return first and last number of each row of ones in a bitmap whose highest bit comes first."""
+def _runs_of_ones(bitmap: bytes) -> list[tuple[int, int]]:
+    """Return first and last number of each run of ones in a bitmap, highest bit of each byte first."""
     bits = np.unpackbits(np.frombuffer(bitmap, np.uint8))
     edges = np.flatnonzero(np.diff(np.concatenate([[0], bits, [0]]).astype(np.int8)))
     return [(int(first), int(end) - 1) for first, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _bitmap(rows: Sequence[tuple[int, int]]) -> bytes:
-    """Return rows of ones as a bitmap."""
-    bits = np.zeros(rows[-1][1] + 1, np.uint8)
-    for first, last in rows:
+def _bitmap(runs: Sequence[tuple[int, int]]) -> bytes:
+    """Return runs of ones as a bitmap."""
+    bits = np.zeros(runs[-1][1] + 1, np.uint8)
+    for first, last in runs:
         bits[first : last + 1] = 1
     return np.packbits(bits).tobytes()
 
 
 def _pairs(flat: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
-    """Return a list of names and values as pairs."""
+    """Return a flat list of names and values as pairs."""
     return zip(flat[::2], flat[1::2], strict=True)

@@ -1,8 +1,10 @@
-"""The lines of a backup: each is one JSON object that stands by itself, and a backup is a file of them."""
+"""The format of a backup: a file of lines, each a JSON object that is complete in itself."""
 
 from typing import Literal
 
 import msgspec
+
+from server.store.types import Schema
 
 
 class Head(msgspec.Struct, frozen=True, tag="moodwire-backup"):
@@ -15,7 +17,7 @@ class Head(msgspec.Struct, frozen=True, tag="moodwire-backup"):
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """What each line about a device has."""
+    """What every line about a device has."""
 
     device: str
     generation: int
@@ -35,7 +37,7 @@ class DeviceLine(Line, frozen=True, kw_only=True, tag="device"):
 
 
 class BootLine(Line, frozen=True, kw_only=True, tag="boot"):
-    """Which sequence numbers of a boot are stored, so that a device that sends one again hears that it is."""
+    """The stored sequence numbers of a boot; a device that sends one again is told that it is stored."""
 
     boot: str
     first_at: int
@@ -43,15 +45,7 @@ class BootLine(Line, frozen=True, kw_only=True, tag="boot"):
     first_arrival: int
     last_arrival: int
     seen: list[tuple[int, int]]
-    """First and last of each row of numbers."""
-
-
-class Kind(msgspec.Struct, frozen=True):
-    """What the scores of readings mean."""
-
-    model: str
-    span_ms: int
-    labels: list[str]
+    """First and last of each run of numbers."""
 
 
 class ReadingRow(msgspec.Struct, frozen=True, array_like=True):
@@ -66,9 +60,9 @@ class ReadingRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ReadingsLine(Line, frozen=True, kw_only=True, tag="readings"):
-    """All readings of one kind and hour."""
+    """All readings of one schema and hour."""
 
-    kind: Kind
+    schema: Schema = msgspec.field(name="kind")
     rows: list[ReadingRow]
 
 
@@ -93,23 +87,24 @@ class HeardLine(Line, frozen=True, kw_only=True, tag="heard"):
 
 
 class EventsLine(Line, frozen=True, kw_only=True, tag="events"):
-    """Entries of a device's history: id, kind and model."""
+    """Events of a device: id, kind and model."""
 
     rows: list[tuple[str, str, str]]
 
 
 class RollupsLine(Line, frozen=True, kw_only=True, tag="rollups"):
-    """Rollups of one kind in one group: slot, and its sums in the order of `rollups.lua`."""
+    """Rollups of one schema in one key: slot, and its sums in the order of `rollups.lua`."""
 
-    kind: Kind
-    level: str
+    schema: Schema = msgspec.field(name="kind")
+    resolution: str = msgspec.field(name="level")
     """`m`, `h` or `d`, for minutes, hours and days."""
     group: int
+    """Number of the key of rollups."""
     rows: list[tuple[int, list[int]]]
 
 
 class End(msgspec.Struct, frozen=True, tag="end"):
-    """The last line; a file without it has been cut off."""
+    """The last line; a file without it is cut off."""
 
     devices: int
     readings: int

@@ -1,4 +1,4 @@
-"""`moodwire server doctor`: looks at everything that the server needs, and says what to do about what is wrong."""
+"""`moodwire server doctor`: checks everything that the server needs, and says what to do about what is wrong."""
 
 import contextlib
 import http.client
@@ -14,7 +14,7 @@ from server.settings import ServerSettings
 from server.store.redis_store import open_store
 
 _ANSWER_S = 5.0
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- what to ask when REST listens everywhere
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- where to ask a REST that listens everywhere
 
 
 @ts.settings(frozen=True)
@@ -25,7 +25,7 @@ class DoctorSettings(ServerSettings):
 
 
 def doctor(settings: DoctorSettings) -> int:
-    """Print what is right and wrong; return 1 if something must be mended, 2 if the settings are not usable."""
+    """Print the findings; return 1 if something must be mended, 2 if the settings are not usable."""
     try:
         with contextlib.closing(open_store(settings)) as store:
             findings = doctor_store.check(store, settings)
@@ -37,7 +37,7 @@ def doctor(settings: DoctorSettings) -> int:
 
 
 def _rest(settings: ServerSettings) -> Finding:
-    """Ask REST, as a load balancer would, whether it is ready."""
+    """Ask REST whether it is ready, as a load balancer does."""
     host = _ANYWHERE.get(settings.api_host, settings.api_host)
     place = f"http://{host}:{settings.api_port}"
     connection = http.client.HTTPConnection(host, settings.api_port, timeout=_ANSWER_S)

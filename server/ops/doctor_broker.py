@@ -1,4 +1,4 @@
-"""The doctor's check of the broker: can it be reached, and may the account read and write what ingest must."""
+"""The doctor's check of the broker: it can be reached, and the account may read and write what ingest needs."""
 
 import queue
 import secrets
@@ -15,15 +15,15 @@ from server.settings import ServerSettings
 
 _ANSWER_S = 5.0
 _NOBODY = "000000000000"
-"""No device has this id, so nobody hears what the check says to it."""
+"""No device has this id, so nobody receives what the check publishes."""
 
 
 class _RefusedError(Exception):
-    """Something is wrong; the arguments are what is seen and what to do."""
+    """The check failed; the arguments are what is seen and what to do."""
 
 
 def check(settings: ServerSettings) -> list[Finding]:
-    """Log in beside ingest, hear what devices say, and say something that comes back.
+    """Connect beside ingest, subscribe to readings, and publish something that comes back.
 
     Raises:
         UnusableError: the broker's URL or certificate is not usable.
@@ -40,7 +40,7 @@ def _talk(settings: ServerSettings) -> str:
     place = str(where)
     account = settings.mqtt_username or "no account"
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    # A session of its own, so that a running ingest keeps its own, and no last will.
+    # A client id of its own leaves a running ingest its session; no last will.
     client = mqtt.client(
         settings.mqtt_username,
         settings.mqtt_password,
@@ -72,7 +72,7 @@ def _talk(settings: ServerSettings) -> str:
 
 
 def _hear_and_say(client: paho.Client, answers: "queue.SimpleQueue[Any]", place: str, account: str) -> None:
-    """Try what ingest does, with a device that does not exist."""
+    """Subscribe and publish as ingest does, for a device that does not exist."""
     todo = "let the account read and write moodwire/v1/# (broker/mosquitto.acl)"
     echo = topics.topic(_NOBODY, "stored")
     wanted = [topics.subscription("reading").replace("+", _NOBODY), echo]
@@ -89,7 +89,11 @@ def _hear_and_say(client: paho.Client, answers: "queue.SimpleQueue[Any]", place:
 
 
 def _next(answers: "queue.SimpleQueue[Any]", seen: str, todo: str = "look into the broker's log") -> Any:
-    """Return what comes next from the broker; in time, or that is what is seen."""
+    """Return what comes next from the broker.
+
+    Raises:
+        _RefusedError: nothing came in time; `seen` says so.
+    """
     try:
         return answers.get(timeout=_ANSWER_S)
     except queue.Empty as error:

@@ -1,4 +1,4 @@
-"""The doctor's checks of the store: is it there, does it keep what it confirms, has it room, who writes to it."""
+"""The doctor's checks of the store: version, durability, memory, disk, clock, layout, ingest and tokens."""
 
 import shutil
 import time
@@ -17,11 +17,11 @@ from server.store.redis_store import RedisStore
 
 NAMES = ("store", "durability", "memory", "disk", "clock", "layout", "ingest", "tokens")
 _OLDEST_MAJOR = 7
-_MUCH = 0.8
-"""Share of the memory that calls for attention."""
+_MEMORY_WARN = 0.8
+"""Share of the memory that is worth a warning."""
 _CLOCK_WARN_S = 2.0
 _CLOCK_FAIL_S = 300.0
-"""Readings that lie so far ahead of the store's clock are refused."""
+"""The store refuses readings that are so far ahead of its clock."""
 
 
 class _Server:
@@ -47,7 +47,7 @@ class _Server:
 
 
 def check(store: RedisStore, settings: ServerSettings) -> list[Finding]:
-    """Look at each server of the store; if one does not answer, the checks behind it are skipped."""
+    """Check each server of the store; if one does not answer, skip the checks that follow."""
     nodes = Nodes(settings.redis_url)
     try:
         servers = [_Server(client, store) for client in nodes.primaries()]
@@ -73,7 +73,7 @@ def check(store: RedisStore, settings: ServerSettings) -> list[Finding]:
 
 
 def _check_server(server: _Server) -> list[Finding]:
-    """Look at one server."""
+    """Check one server."""
     about: dict[str, Any] = server.execute("INFO", "server")
     persistence: dict[str, Any] = server.execute("INFO", "persistence")
     memory: dict[str, Any] = server.execute("INFO", "memory")
@@ -87,7 +87,7 @@ def _check_server(server: _Server) -> list[Finding]:
 
 
 def _merged(places: Sequence[str], findings: Sequence[Finding]) -> Finding:
-    """Return the worst of what one check found on each server, with all servers where it was found."""
+    """Return the worst finding of one check on all servers, and name the servers that have it."""
     if len(findings) == 1:
         return findings[0]
     result = worst(findings)
@@ -97,7 +97,7 @@ def _merged(places: Sequence[str], findings: Sequence[Finding]) -> Finding:
 
 
 def _cluster(server: _Server) -> Iterator[Finding]:
-    """Ask one node of a cluster whether all keys are kept by somebody."""
+    """Ask one node of a cluster whether each slot has a primary."""
     about: dict[str, str] = server.execute("CLUSTER INFO")
     seen = f"{about['cluster_size']} primaries keep {about['cluster_slots_assigned']} of 16384 slots"
     if about["cluster_state"] == "ok":
@@ -140,7 +140,7 @@ def _durability(server: _Server, persistence: dict[str, Any]) -> Finding:
         seen = "the store does not tell its settings"
         return Finding("durability", "skip", seen, "ask who runs it for appendonly yes")
     seen = f"appendonly is {appendonly}, appendfsync is {appendfsync}"
-    # Without WAITAOF (Redis before 7.2) nobody knows what is on disk, unless it is all written at once.
+    # Without WAITAOF (Redis before 7.2) only `always` proves what is on disk.
     waits = bool(server.execute("COMMAND LIST", "FILTERBY", "PATTERN", "waitaof"))
     enough = ("everysec", "always") if waits else ("always",)
     if appendonly != "yes" or appendfsync not in enough:
@@ -156,7 +156,7 @@ def _memory(memory: dict[str, Any]) -> Finding:
     if policy != "noeviction":
         todo = "CONFIG SET maxmemory-policy noeviction: ingest then waits, and devices keep their records"
         return Finding("memory", "fail", f"the store deletes readings when memory is short: {policy}", todo)
-    if limit and used > _MUCH * limit:
+    if limit and used > _MEMORY_WARN * limit:
         todo = "give it more memory, or lower retention_days; docs/operations.md tells what a device needs"
         return Finding("memory", "warn", share, todo)
     return Finding("memory", "ok", f"{share}, noeviction")
@@ -204,7 +204,7 @@ def _tokens(store: RedisStore, settings: ServerSettings) -> Finding:
 
 
 def _config(server: _Server, name: str) -> str | None:
-    """Return a setting of the store, or None where it does not tell."""
+    """Return a setting of the store; None if the store does not tell."""
     try:
         found: dict[str, str] = server.execute("CONFIG GET", name)
     except StoreAwayError:

@@ -27,7 +27,7 @@ class NewTokenSettings(TokenSettings):
 
 
 def add(settings: NewTokenSettings) -> int:
-    """Make a token and print it, alone on stdout, so that a script can take it; return 0, or 2 with a sentence."""
+    """Make a token and print it, alone on stdout for scripts; return 0, or 2 with a sentence on stderr."""
 
     def work(tokens: Tokens) -> int:
         made = tokens.add(settings.token_name, settings.role)
@@ -60,7 +60,7 @@ def show(settings: ServerSettings) -> int:
 
 
 def revoke(settings: TokenSettings) -> int:
-    """Let a token be accepted no more, seconds from now at the latest; return 0, or 2 with a sentence."""
+    """Revoke a token, with effect in seconds; return 0, or 2 with a sentence on stderr."""
 
     def work(tokens: Tokens) -> int:
         if settings.token_name in [f"{role}_token" for role in ROLES]:

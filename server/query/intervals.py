@@ -1,4 +1,4 @@
-"""Stretches of time as sorted lists of (start, end) in ms that do not touch, and how to join and subtract them."""
+"""Intervals of time, (start, end) in ms, and how to join, subtract and clip them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,7 +9,7 @@ Interval = tuple[int, int]
 
 
 def join(intervals: Iterable[Interval], slack_ms: int = 0) -> list[Interval]:
-    """Return intervals in order, those that overlap or are no further apart than the slack as one."""
+    """Return intervals in order; join those that overlap or are at most the slack apart."""
     joined: list[Interval] = []
     for start, end in sorted(intervals):
         if joined and start - joined[-1][1] <= slack_ms:
@@ -20,7 +20,7 @@ def join(intervals: Iterable[Interval], slack_ms: int = 0) -> list[Interval]:
 
 
 def join_many(starts: NDArray[np.int64], ends: NDArray[np.int64], slack_ms: int) -> list[Interval]:
-    """Return many intervals, given as columns, in order and joined as `join` does."""
+    """Join many intervals, given as columns of shape (n,), as `join` does."""
     if not starts.size:
         return []
     order = np.argsort(starts, kind="stable")
@@ -31,7 +31,7 @@ def join_many(starts: NDArray[np.int64], ends: NDArray[np.int64], slack_ms: int)
 
 
 def without(intervals: Sequence[Interval], holes: Sequence[Interval]) -> list[Interval]:
-    """Return what is left of joined intervals when joined holes are taken out."""
+    """Return joined intervals without joined holes."""
     left: list[Interval] = []
     first = 0
     for start, end in intervals:
@@ -50,7 +50,7 @@ def without(intervals: Sequence[Interval], holes: Sequence[Interval]) -> list[In
 
 
 def clip(intervals: Iterable[Interval], start: int, end: int) -> list[Interval]:
-    """Return what of intervals lies between two times."""
+    """Return the parts of intervals between two times."""
     return [(max(a, start), min(b, end)) for a, b in intervals if max(a, start) < min(b, end)]
 
 

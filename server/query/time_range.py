@@ -34,10 +34,10 @@ def rfc3339(at: int) -> str:
 
 
 def parse_range(start: str, end: str, default: Range) -> Range:
-    """Return the range asked for; what is empty comes from the default, with its length.
+    """Return the asked range; an empty start or end comes from the default, whose length is kept.
 
     Raises:
-        ProblemError: 400, a time is none, or the range has no length.
+        ProblemError: 400, a time is not usable, or the range is empty.
     """
     until = parse_time("end", end) if end else default.end
     since = parse_time("start", start) if start else min(default.start, until - (default.end - default.start))
@@ -77,16 +77,16 @@ def _from_rfc3339(name: str, text: str) -> float:
 
 
 def parse_step(text: str, asked: Range, *, raw_is_kept: bool, picked_points: int = MOST_POINTS) -> int:
-    """Return the step in ms: the one asked for, or the finest of a handy length that keeps the points few.
+    """Return the step in ms: the asked one, or the finest handy one that keeps the points few.
 
     Args:
-        text: Like `10s`; empty lets the server pick.
+        text: Like `10s`; empty to let the server pick.
         asked: What the steps divide.
-        raw_is_kept: Whether single readings reach back so far; if not, no step below a minute is picked.
-        picked_points: How many points there may be when the server picks.
+        raw_is_kept: Whether single readings are kept for all of it; else no step below a minute is picked.
+        picked_points: Most points when the server picks.
 
     Raises:
-        ProblemError: 400, it is no step, or there would be more than 1000 points.
+        ProblemError: 400, it is no step, or makes more than 1000 points.
     """
     if not text:
         return _finest(asked, 1000 if raw_is_kept else rollups.MINUTE.slot_ms, picked_points)
@@ -115,14 +115,14 @@ def points(asked: Range, step_ms: int) -> int:
 
 
 def resolution(step_ms: int) -> rollups.Resolution | None:
-    """Return the rollup that a step is made of, or None if it takes single readings."""
+    """Return the resolution of rollups that make up a step, or None if it takes single readings."""
     if step_ms < rollups.MINUTE.slot_ms:
         return None
     return next(kind for kind in (rollups.DAY, rollups.HOUR, rollups.MINUTE) if step_ms % kind.slot_ms == 0)
 
 
 def widen(asked: Range, slot_ms: int) -> Range:
-    """Return the range that holds the asked one and consists of whole slots."""
+    """Return the asked range, widened to whole slots."""
     return Range(asked.start // slot_ms * slot_ms, -(-asked.end // slot_ms) * slot_ms)
 
 

@@ -1,4 +1,4 @@
-"""What to start as an embedded store when no Redis is given: `redis-server` on PATH, else Valkey from a PyPI wheel."""
+"""The embedded store, for want of a given Redis: `redis-server` on PATH, else Valkey from a PyPI wheel."""
 
 import importlib.util
 import re
@@ -22,9 +22,9 @@ class StoreStart(NamedTuple):
 
     argv: list[str]
     url: str
-    """Where it answers once it is up."""
+    """Where it listens."""
     name: str
-    """For people: which server in which version this is."""
+    """Name and version of the server, for people."""
 
 
 def store_command(data_dir: Path, *, wheel: bool = False) -> StoreStart:
@@ -86,7 +86,7 @@ def _wheel() -> tuple[str, str]:
 
 def _version(path: str) -> str:
     """Return what a server's `--version` says, like `7.0.15`."""
-    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603 -- the path is what we found, not what someone sent
+    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603 -- the path is found on this machine, not sent by anyone
     match = re.search(r"v=(\d+\.\d+\.\d+)", said)
     if match is None:
         raise UnusableError(f"{path} --version names no version: it said {said.strip()!r}")

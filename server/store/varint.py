@@ -1,4 +1,4 @@
-"""Whole numbers as `rollups.lua` packs them: 7 bits a byte, lowest first, all bytes but the last with the high bit."""
+"""Unsigned LEB128 numbers, as `rollups.lua` packs them: 7 bits a byte, lowest first, high bit set but in the last."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from server.store.types import Ints
 
 
 class Varints:
-    """The numbers of many values, one after the other; each is unpacked only when it is asked for."""
+    """The numbers of many values in one sequence, unpacked on demand."""
 
     def __init__(self, values: Sequence[bytes]) -> None:
         self._raw = np.frombuffer(b"".join(values), np.uint8)
@@ -19,7 +19,7 @@ class Varints:
         """Place of the first number of each value, shape (n,)."""
 
     def all(self) -> Ints:
-        """Return all numbers, which takes less time than most of them."""
+        """Return all numbers; faster than `at` for most of them."""
         if not self._ends.size:
             return np.zeros(0, np.int64)
         lengths = self._ends - self._starts + 1
@@ -28,7 +28,7 @@ class Varints:
         return found
 
     def at(self, places: Ints) -> Ints:
-        """Return the numbers at some places, in the shape of these."""
+        """Return the numbers at some places, in the shape of `places`."""
         starts, ends = self._starts[places], self._ends[places]
         found: Ints = (self._raw[starts] & 127).astype(np.int64)
         for place in range(1, int((ends - starts).max(initial=0)) + 1):
