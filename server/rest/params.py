@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker.topics import CommandName
 
-FORMS = ("png", "svg")
 _TIME = "RFC 3339 or Unix seconds"
 
 

@@ -26,6 +26,7 @@ blueprint = make_blueprint("plots")
 _Draw = functools.partial[Figure]
 # One thread: matplotlib does not promise to be safe in several, and each would keep memory of its own.
 _painter = ThreadPoolExecutor(1, "painter")
+_MIMETYPES = {"png": "image/png", "svg": "image/svg+xml"}
 _VERSION = importlib.metadata.version("moodwire")
 
 
@@ -38,19 +39,19 @@ _VERSION = importlib.metadata.version("moodwire")
 def plot(path: params.PlotPath, query: params.PlotParams) -> Response:
     """Plot: confidence over time, its histogram, or its means, for each emotion."""
     prepare = {"timeline": _timeline, "histogram": _histogram, "mean": _mean}.get(path.plot)
-    if prepare is None or path.form not in params.FORMS:
+    mimetype = _MIMETYPES.get(path.form)
+    if prepare is None or mimetype is None:
         raise ProblemError(
             HTTPStatus.NOT_FOUND,
             f"no plot {path.plot}.{path.form}: ask for timeline, histogram or mean, as png or svg",
         )
-    form: plots.Form = "png" if path.form == "png" else "svg"
     device, zone = lookup().find(path.mac), _zone(query.tz)
     draw = prepare(device, query, zone)
-    etag = _etag(form, draw)
+    etag = _etag(path.form, draw)
     if http_headers.client_has(etag):
         return http_headers.not_modified(etag)  # without drawing, which is what takes the time
-    image = _painter.submit(lambda: plots.render(draw(), form)).result()
-    response = Response(image, mimetype="image/png" if form == "png" else "image/svg+xml")
+    image = _painter.submit(lambda: plots.render(draw(), path.form)).result()
+    response = Response(image, mimetype=mimetype)
     response.set_etag(etag, weak=True)
     return http_headers.revalidate(response)
 
@@ -59,7 +60,7 @@ def _timeline(device: Device, query: params.PlotParams, zone: tzinfo) -> _Draw:
     range_ = time_range.parse_range(query.start, query.end, lookup().last_hour(device))
     raw_is_kept = lookup().raw_is_kept(range_)
     step_ms = time_range.parse_step(query.step, range_, raw_is_kept=raw_is_kept, picked_points=plots.POINTS)
-    if not query.end:  # so that the picture is the same until it has a new step
+    if not query.end:  # so that the plot is the same until it has a new step
         range_ = time_range.widen(range_, step_ms)
     grid = series.grid(services().store, device.id, range_, step_ms)
     spans = lookup().spans(device, grid)

@@ -2,7 +2,6 @@
 
 import io
 from datetime import datetime, tzinfo
-from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -20,7 +19,6 @@ from server.rest.palette import SPANS, emotion
 from server.store.keys import DAY_MS
 from server.store.rollups import BINS
 
-Form = Literal["png", "svg"]
 POINTS = 300
 """Most steps on a timeline; with more the lines cannot be told apart."""
 
@@ -143,8 +141,8 @@ def mean(name: str, result: Summary, zone: tzinfo) -> Figure:
     return figure
 
 
-def render(figure: Figure, form: Form) -> bytes:
-    """Return a figure as PNG or SVG."""
+def render(figure: Figure, form: str) -> bytes:
+    """Return a figure as an image, `png` or `svg`."""
     out = io.BytesIO()
     figure.savefig(out, format=form, metadata={"Date": None} if form == "svg" else None)
     return out.getvalue()

@@ -30,8 +30,8 @@ def told(client: Client, query: str = "") -> list[tuple[str, int]]:
     return [(span["kind"], round(float(each))) for span, each in zip(times, minutes, strict=True)]
 
 
-def test_an_absence_that_nothing_explains_is_told_from_silence_and_offline(client: Client) -> None:
-    """Silent, gone without a word, paused, offline: each stretch of the hour has the right reason."""
+def test_each_stretch_of_an_hour_has_its_kind(client: Client) -> None:
+    """Silent, missing, paused and offline stretches follow each other."""
     now = client.store.now()
     history(client, (90, "online"), (30, "paused"), (20, "offline"), (10, "online"))
     silent = [heard(number, now - (60 - number) * MINUTE_MS) for number in range(1, 16)]
@@ -41,14 +41,14 @@ def test_an_absence_that_nothing_explains_is_told_from_silence_and_offline(clien
     assert found == [("silence", 15), ("missing", 15), ("paused", 10), ("offline", 10)]
 
 
-def test_a_minute_that_is_on_its_way_is_not_missing(client: Client) -> None:
-    """A device that came two minutes ago and has not reported yet misses nothing."""
+def test_the_latest_minutes_are_not_missing(client: Client) -> None:
+    """Records of a device that went online two minutes ago may still be on their way."""
     history(client, (2, "online"))
     assert told(client) == []
 
 
-def test_a_microphone_that_gives_nothing_is_missing(client: Client) -> None:
-    """Records of no window at all are no records of listening, so that a dead microphone is not taken for silence."""
+def test_a_dead_microphone_is_missing(client: Client) -> None:
+    """Records without a window are no silence."""
     now = client.store.now()
     history(client, (90, "online"))
     deaf = [heard(number, now - (60 - number) * MINUTE_MS, windows=0, silent=0) for number in range(60)]
@@ -56,8 +56,8 @@ def test_a_microphone_that_gives_nothing_is_missing(client: Client) -> None:
     assert told(client) == [("missing", 57)]
 
 
-def test_readings_and_records_of_an_offline_time_that_came_later_end_it(client: Client) -> None:
-    """What a device heard while it had no connection is no absence; its readings explain a time, too."""
+def test_late_records_shorten_an_offline_span(client: Client) -> None:
+    """What a device heard while it was offline counts once it arrives, whether records of listening or readings."""
     now = client.store.now()
     history(client, (50, "offline"), (20, "online"))
     later = [heard(number, now - (40 - number) * MINUTE_MS, silent=0, speech=60) for number in range(10)]
@@ -66,7 +66,7 @@ def test_readings_and_records_of_an_offline_time_that_came_later_end_it(client: 
     assert told(client, f"step=1m&start={now / 1000 - 3600}") == [("offline", 9), ("offline", 11)]
 
 
-def test_steps_in_which_most_was_uncertain_are_a_span(client: Client, now: int) -> None:
+def test_mostly_uncertain_steps_are_a_span(client: Client, now: int) -> None:
     """The fixture's last reading is uncertain, so that its step is."""
     (span,) = client.get(f"{URL}?start={now / 1000 - 60}&end={now / 1000 + 10}&step=10s")["spans"]
     assert span["kind"] == "uncertain"

@@ -1,4 +1,4 @@
-"""Every example on the page about the API works as it stands there, on a running server."""
+"""Every example of the API guide works on a running server."""
 
 import json
 import re
@@ -51,7 +51,7 @@ def server(redis_store: RunningStore, tmp_path: Path) -> Iterator[dict[str, str]
 
 
 def test_every_example_works(server: dict[str, str], tmp_path: Path) -> None:
-    """Run in order, each block succeeds, and an answer that the page shows has the fields of the real one."""
+    """Run in order, each block succeeds, and each response on the page has the fields of the real one."""
     assert len(EXAMPLES) >= 12
     for example in EXAMPLES:
         script = (PRELUDE + example).replace("TOKEN=…", f"TOKEN={OPERATOR}")
@@ -71,7 +71,7 @@ def test_every_example_works(server: dict[str, str], tmp_path: Path) -> None:
 
 
 def test_every_route_has_an_example(client: Client) -> None:
-    """No route of the API is left out on the page, and none that is gone is still there."""
+    """Each route has an example, and each example has a route."""
     paths = client.ask("/api/v1/openapi.json").json["paths"]
     for port, served in ((8080, [*paths, *HEALTH_PATHS]), (8082, [*LIVE_PATHS, *HEALTH_PATHS])):
         called = set(re.findall(rf"http://127\.0\.0\.1:{port}(/[^\s\"?]*)", "".join(EXAMPLES)))

@@ -49,10 +49,10 @@ def answer(client: Client, transaction: str, error: str | None = None) -> None:
         ({"command": "model", "rollback": True}, ModelCommand(transaction="", rollback=True)),
     ],
 )
-def test_a_command_waits_as_the_contract_has_it(
+def test_a_command_is_queued_as_the_wire_has_it(
     client: Client, now: int, caplog: pytest.LogCaptureFixture, body: dict[str, Any], sent: Command
 ) -> None:
-    """It is accepted with where to ask after it, due for the device's connection, and in the audit log."""
+    """It is accepted with its address, due on the device's connection, and in the audit log."""
     with caplog.at_level(logging.INFO, "moodwire.audit"):
         response = ask(client, body)
     assert response.status_code == 202
@@ -87,16 +87,16 @@ def test_a_command_waits_as_the_contract_has_it(
         ({"command": "pause", "v": 1}, "unknown parameter 'v'"),
     ],
 )
-def test_a_wrong_command_is_refused_in_a_sentence(client: Client, now: int, body: Any, sentence: str) -> None:
-    """Nothing waits for the device, and the answer names what would be right."""
+def test_an_invalid_command_is_refused(client: Client, now: int, body: Any, sentence: str) -> None:
+    """Nothing is queued, and the problem says what to send."""
     response = ask(client, body)
     assert (response.status_code, response.mimetype) == (400, "application/problem+json")
     assert sentence in response.json["detail"]
     assert client.store.commands.due() == []
 
 
-def test_who_may_not_and_whom_nobody_knows(client: Client, now: int) -> None:
-    """A viewer may ask after commands but not give them, and an unknown device or transaction is not found."""
+def test_viewers_send_no_commands_and_unknown_devices_get_none(client: Client, now: int) -> None:
+    """A viewer may read the state of a command but not send one; an unknown device or transaction is 404."""
     assert ask(client, {"command": "pause"}, VIEWER).status_code == 403
     transaction = ask(client, {"command": "pause"}).json["transaction"]
     assert outcome(client, transaction) == ("pending", False, None)
@@ -108,8 +108,8 @@ def test_who_may_not_and_whom_nobody_knows(client: Client, now: int) -> None:
     assert client.flask.post(stranger, json={"command": "pause"}, headers=headers).status_code == 404
 
 
-def test_a_command_waits_until_the_device_is_there_and_goes_again_on_a_new_connection(client: Client, now: int) -> None:
-    """Offline it is kept; on one connection it is sent once; what must not happen twice spares another boot."""
+def test_a_command_waits_for_its_device_and_is_sent_again_on_a_new_connection(client: Client, now: int) -> None:
+    """It is sent once on each connection; a command that must not happen twice skips another boot."""
     store, due = client.store, client.store.commands.due
     store.write([(DEVICE, status(state="offline"))])
     pause = ask(client, {"command": "pause"}).json["transaction"]
@@ -131,8 +131,8 @@ def test_a_command_waits_until_the_device_is_there_and_goes_again_on_a_new_conne
     assert store.execute("XLEN", keys.COMMANDS) == 1
 
 
-def test_the_first_answer_counts_and_only_to_what_was_asked(client: Client, now: int) -> None:
-    """A repeated answer changes nothing, one to nobody's question leaves nothing behind, a long sentence is cut."""
+def test_the_first_answer_counts_and_only_to_a_known_command(client: Client, now: int) -> None:
+    """A repeated answer changes nothing, an answer to an unknown command is dropped, a long error is cut."""
     first, second = (ask(client, {"command": "pause"}).json["transaction"] for _ in range(2))
     answer(client, first)
     answer(client, first, "no")
@@ -146,7 +146,7 @@ def test_the_first_answer_counts_and_only_to_what_was_asked(client: Client, now:
 
 
 def test_a_command_expires(client: Client, now: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After its time it is not sent and says why; an answer that comes later still counts; in an hour all is gone."""
+    """An expired command is not sent and says why; a late answer still counts; after an hour all is gone."""
     client.store.write([(DEVICE, status(state="offline"))])
     monkeypatch.setattr(command_queue, "LIFETIME_MS", 1)
     unsent = ask(client, {"command": "pause"}).json["transaction"]
@@ -160,8 +160,8 @@ def test_a_command_expires(client: Client, now: int, monkeypatch: pytest.MonkeyP
     assert 3500 < client.store.execute("TTL", f"{keys.base(DEVICE)}:orders") <= 3600
 
 
-def test_what_waits_is_bounded(client: Client, now: int) -> None:
-    """A device takes no more than some commands at once; answered ones make room, and only the latest are kept."""
+def test_unanswered_commands_are_limited(client: Client, now: int) -> None:
+    """A device has so many unanswered commands at most; an answer makes room, and only the latest are kept."""
     transactions = [ask(client, {"command": "pause"}).json["transaction"] for _ in range(command_queue.MAX_WAITING)]
     response = ask(client, {"command": "pause"})
     assert (response.status_code, response.headers["Retry-After"]) == (429, "60")
@@ -175,7 +175,7 @@ def test_what_waits_is_bounded(client: Client, now: int) -> None:
 
 
 def test_delete_forgets_commands(client: Client, now: int) -> None:
-    """After a Delete nothing of them is left with the device, and only the Delete is sent."""
+    """A Delete drops the commands of its device, and only the Delete itself is sent."""
     transaction = ask(client, {"command": "set", "name": "Ann's room"}).json["transaction"]
     client.ask(URL, "DELETE", OPERATOR)
     assert [command.name for command in client.store.commands.due()] == ["erase"]
@@ -227,7 +227,7 @@ class World:
 
 
 def test_a_real_device_does_what_rest_asks(tmp_path: Path) -> None:
-    """It pauses, resumes, says in a sentence what it will not do, and finds after a break what was asked meanwhile."""
+    """It pauses, resumes, refuses with a sentence, and gets after a break the commands sent meanwhile."""
     with ExitStack() as stack:
         world = World(tmp_path, stack)
         device = stack.enter_context(Room(tmp_path, "device", "run", **world.device))

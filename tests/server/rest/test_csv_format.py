@@ -10,7 +10,7 @@ from records import DEVICE, status
 
 @pytest.mark.parametrize("asked", [("?format=csv", "*/*"), ("", "text/csv")])
 def test_events_as_a_table(client: Client, asked: tuple[str, str]) -> None:
-    """As CSV each event is a line, a text with a comma or a quote is quoted, and nothing is an empty field."""
+    """Each event is a line, a text with a comma or a quote is quoted, and null is an empty field."""
     query, accept = asked
     client.store.write([(DEVICE, status(model='a "b", c'))])
     response = client.ask(f"{URL}/events{query}", accept=accept)
@@ -21,7 +21,7 @@ def test_events_as_a_table(client: Client, asked: tuple[str, str]) -> None:
 
 
 def test_a_series_as_a_table(client: Client, now: int) -> None:
-    """As CSV a series has a line for each step with the values of its arrays; steps without readings are empty."""
+    """Each step is a line with the values of the arrays; a step without readings has empty fields."""
     query = f"start={(now - 60_000) / 1000}&end={now / 1000 + 1}&step=5s"
     body = client.get(f"{URL}?{query}")
     response = client.ask(f"{URL}?{query}&format=csv")
@@ -32,8 +32,8 @@ def test_a_series_as_a_table(client: Client, now: int) -> None:
     assert response.headers["Content-Disposition"] == f'attachment; filename="{DEVICE}.csv"'
 
 
-def test_an_empty_range_as_a_table_is_the_header(client: Client, now: int) -> None:
-    """Where there is nothing, a table has its header and no line."""
+def test_an_empty_range_is_the_header(client: Client, now: int) -> None:
+    """A table without rows has only its header."""
     header = "time,timeseries_ANG,timeseries_HAP,timeseries_NEU,readings_per_step,uncertain_per_step\r\n"
     assert client.ask(f"{URL}?format=csv&start=0&end=1").text == header
     assert client.ask(f"{URL}/events?format=csv&end=1").text == "at,kind,model,previous_model\r\n"

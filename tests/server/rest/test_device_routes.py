@@ -9,8 +9,8 @@ from records import BOOT, DEVICE, OTHER_BOOT, heard, reading, status
 from services import wait_until
 
 
-def test_devices_lists_what_is_known(client: Client, now: int) -> None:
-    """Devices has every field of a device, and the latest reading."""
+def test_devices_lists_each_device(client: Client, now: int) -> None:
+    """A device has all its fields and its latest reading."""
     (device,) = client.get("/api/v1/devices")["devices"]
     seen = device.pop("first_seen"), device.pop("last_seen")
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", time) for time in seen)
@@ -77,7 +77,7 @@ def test_steps_of_a_minute_and_more_come_from_rollups(client: Client, now: int) 
         assert all(at % (seconds * 1000) == 0 for at in body["timestamps"])
 
 
-def test_a_range_without_data_is_an_empty_answer(client: Client, now: int) -> None:
+def test_a_range_without_data_is_empty(client: Client, now: int) -> None:
     """An empty range gives empty arrays, a summary of zeros, and plots that say so."""
     asked = "start=2020-01-01T00:00:00Z&end=2020-01-02T00:00:00%2B01:00"
     body = client.get(f"{URL}?{asked}")
@@ -88,8 +88,8 @@ def test_a_range_without_data_is_an_empty_answer(client: Client, now: int) -> No
     assert b"no readings in this range" in client.ask(f"{URL}/plots/mean.svg?{asked}").data
 
 
-def test_summary_tells_winners_from_scores(client: Client, now: int) -> None:
-    """Mean confidence is over the speech that a label won, mean score over all readings, uncertain counted apart."""
+def test_a_summary_counts_winners_and_scores_apart(client: Client, now: int) -> None:
+    """Mean confidence is over the speech that a label won, mean score over all readings."""
     body = client.get(f"{URL}/summary")
     assert body["readings"] == 3
     assert body["labels"]["ANG"] == {
@@ -109,7 +109,7 @@ def test_summary_tells_winners_from_scores(client: Client, now: int) -> None:
     assert body["completeness"] == {"received": 3, "missing": 0, "ratio": 1.0}
 
 
-def test_two_devices_with_one_id_are_told(client: Client, now: int) -> None:
+def test_two_devices_with_one_id_are_flagged(client: Client, now: int) -> None:
     """Two boots that send in turns for the same time are listed apart and flagged."""
     for boot in (OTHER_BOOT, BOOT):
         since = client.store.now()
@@ -128,7 +128,7 @@ def test_silence_is_a_span(client: Client, now: int) -> None:
 
 
 def test_delete_answers_a_receipt_and_the_device_is_gone(client: Client, now: int) -> None:
-    """Delete erases one device, names how much, and the device is unknown afterwards."""
+    """The receipt has the number of erased records, and the device is unknown afterwards."""
     receipt = client.ask(URL, "DELETE", OPERATOR).json
     assert (receipt["mac_address"], receipt["generation"], receipt["records_erased"]) == (MAC, 1, 3)
     assert client.get("/api/v1/devices")["devices"] == []
@@ -145,7 +145,7 @@ def test_deleting_everything_needs_a_confirmation(client: Client, now: int) -> N
 
 
 def test_delete_leaves_a_line_in_the_audit_log(client: Client, now: int, caplog: pytest.LogCaptureFixture) -> None:
-    """The line has what, who and the receipt; a refused Delete erases nothing and leaves none."""
+    """The line has device, records, token and receipt; a refused Delete erases nothing and leaves no line."""
     with caplog.at_level(logging.INFO, "moodwire.audit"):
         client.ask(URL, "DELETE", VIEWER)
         assert caplog.messages == []

@@ -32,18 +32,18 @@ from services import running_store
     ],
 )
 def test_bad_requests_get_one_sentence(client: Client, now: int, path: str, status_code: int, sentence: str) -> None:
-    """Each mistake is a problem whose detail names the thing and what would be right."""
+    """Each mistake is a problem whose detail names the value and says what to do."""
     assert sentence in client.problem(path, status_code)
 
 
-def test_a_wrong_method_names_the_right_ones(client: Client) -> None:
-    """405 carries Allow, and its sentence says the same."""
+def test_a_method_that_is_not_allowed_names_the_allowed_ones(client: Client) -> None:
+    """The header Allow and the sentence of a 405 say the same."""
     assert "GET" in client.problem("/api/v1/devices", 405, method="POST", token=OPERATOR)
     assert "GET" in client.ask("/api/v1/devices", "POST", OPERATOR).headers["Allow"]
 
 
 def test_a_store_that_goes_away_is_503_until_it_is_back(tmp_path: Path) -> None:
-    """While the store is away every answer is 503 with the reason, and afterwards all is as before."""
+    """While the store is away each request is 503 with the reason; afterwards all is as before."""
     with running_store(tmp_path) as running, closing(Client(running)) as client:
         client.store.write([(DEVICE, reading(0, client.store.now()))])
         running.kill()

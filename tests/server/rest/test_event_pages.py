@@ -10,8 +10,8 @@ def told(client: Client, query: str = "") -> list[tuple[str, str | None, str | N
     return [(event["kind"], event["model"], event["previous_model"]) for event in body["events"]]
 
 
-def test_events_say_what_changed(client: Client) -> None:
-    """Coming, pausing, going, a start, and another model while running or by a start are told from each other."""
+def test_each_event_has_its_kind(client: Client) -> None:
+    """Online, paused, offline and a new start differ, and so does another model with or without a start."""
     said = [
         status(),
         status(state="paused", connection=2),
@@ -33,7 +33,7 @@ def test_events_say_what_changed(client: Client) -> None:
 
 
 def test_an_erasure_is_the_first_event_of_what_follows(client: Client) -> None:
-    """What was before an erasure is gone from the events too; its time is that of the receipt."""
+    """Events before an erasure are gone; its time is that of the receipt."""
     now = client.store.now()
     client.store.write([(DEVICE, status()), (DEVICE, reading(0, now))])
     receipt = client.ask(URL, "DELETE", OPERATOR).json
@@ -65,7 +65,7 @@ def test_events_come_page_by_page(client: Client) -> None:
 
 
 def test_events_of_a_range(client: Client) -> None:
-    """A range holds only its own events, and knows of the model before it."""
+    """A range has only its own events, and knows the model before them."""
     client.store.write([(DEVICE, status())])
     middle = client.store.now() + 1
     while client.store.now() <= middle:
@@ -75,6 +75,6 @@ def test_events_of_a_range(client: Client) -> None:
     assert told(client, f"?start={middle / 1000}") == [("model", "other-1", status().model)]
 
 
-def test_a_page_token_that_is_none_is_a_problem(client: Client, now: int) -> None:
-    """A token of nowhere is 400 and names itself."""
+def test_an_invalid_page_token_is_a_problem(client: Client, now: int) -> None:
+    """The problem names the token."""
     assert "invalid page_token 'first'" in client.problem(f"{URL}/events?page_token=first", 400)

@@ -3,8 +3,8 @@
 from clients import Client
 
 
-def test_health_says_in_words_what_is_wrong(client: Client) -> None:
-    """The status decides; with verbose there is a line for each check."""
+def test_health_names_the_check_that_failed(client: Client) -> None:
+    """The status is 200 or 503; with `verbose` there is a line for each check."""
     assert client.ask("/livez?verbose", token=None).text == "[+] process: ok\nalive\n"
     response = client.ask("/readyz?verbose", token=None)
     assert (response.status_code, response.mimetype) == (503, "text/plain")
@@ -15,6 +15,6 @@ def test_health_says_in_words_what_is_wrong(client: Client) -> None:
     assert client.ask("/readyz?verbose", token=None).text == "[+] store: ok\n[+] ingest: ok\nready\n"
 
 
-def test_metrics_take_a_token_like_everything(client: Client) -> None:
-    """Who may not read devices may not read how many there are."""
+def test_metrics_require_a_token(client: Client) -> None:
+    """Without a token, `/metrics` is 401."""
     assert "no token" in client.problem("/metrics", 401, token=None)

@@ -1,4 +1,4 @@
-"""Answers are kept where that helps, compressed where that is much, and each says so."""
+"""Headers: caching, compression, and what keeps browsers safe."""
 
 import gzip
 import json
@@ -9,8 +9,8 @@ from clients import URL, Client
 from records import DEVICE, reading
 
 
-def test_an_answer_about_the_past_is_revalidated(client: Client, now: int) -> None:
-    """A range that has ended is 304 with its tag until a late reading falls into it; none is kept unasked."""
+def test_a_response_about_the_past_is_revalidated(client: Client, now: int) -> None:
+    """It is 304 with its ETag until a late reading falls into its range, and never kept without revalidation."""
     for path in (f"{URL}/summary", f"{URL}/events", URL):
         past = f"{path}?start={now / 1000 - 600}&end={now / 1000 + 1}"
         first = client.ask(past)
@@ -23,8 +23,8 @@ def test_an_answer_about_the_past_is_revalidated(client: Client, now: int) -> No
     assert client.ask(past, if_none_match=tag).json["readings"] == 4
 
 
-def test_an_answer_about_now_is_kept_nowhere(client: Client, now: int) -> None:
-    """What may change in the next second is neither stored nor tagged."""
+def test_a_response_about_now_is_not_stored(client: Client, now: int) -> None:
+    """It is `no-store` and has no ETag."""
     for path in ("/api/v1/devices", URL, f"{URL}/summary"):
         headers = client.ask(path).headers
         assert headers["Cache-Control"] == "no-store"
@@ -34,15 +34,15 @@ def test_an_answer_about_now_is_kept_nowhere(client: Client, now: int) -> None:
 @pytest.mark.parametrize(
     ("path", "policy"), [("/api/v1/meta", "private, max-age=3600"), ("/api/v1/openapi.json", "no-cache")]
 )
-def test_what_changes_with_the_version_is_tagged(client: Client, path: str, policy: str) -> None:
-    """Names and documentation are 304 with their tag."""
+def test_meta_and_document_are_revalidated(client: Client, path: str, policy: str) -> None:
+    """They are 304 with their ETag."""
     first = client.ask(path)
     assert first.headers["Cache-Control"] == policy
     assert client.ask(path, if_none_match=first.headers["ETag"]).status_code == 304
 
 
-def test_a_large_answer_is_compressed_for_who_takes_it(client: Client, now: int) -> None:
-    """With gzip accepted the same body is a fraction of the bytes; both say that they depend on it."""
+def test_a_large_response_is_compressed_on_request(client: Client, now: int) -> None:
+    """With gzip accepted, the body has a fraction of the bytes; both responses vary by Accept-Encoding."""
     plain = client.ask("/api/v1/openapi.json")
     packed = client.ask("/api/v1/openapi.json", accept_encoding="gzip, br")
     assert packed.headers["Content-Encoding"] == "gzip"
@@ -53,14 +53,14 @@ def test_a_large_answer_is_compressed_for_who_takes_it(client: Client, now: int)
     assert packed.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
 
 
-def test_a_picture_and_a_small_answer_are_not_compressed(client: Client, now: int) -> None:
+def test_a_png_and_a_small_response_are_not_compressed(client: Client, now: int) -> None:
     """PNG is compressed already, and a small body fits into one packet."""
     for path in (f"{URL}/plots/mean.png", "/livez"):
         assert "Content-Encoding" not in client.ask(path, accept_encoding="gzip").headers
 
 
-def test_an_answer_of_two_forms_says_that_it_depends_on_what_is_accepted(client: Client, now: int) -> None:
-    """A cache must not give the table to whom wants JSON."""
+def test_json_and_csv_vary_by_accept(client: Client, now: int) -> None:
+    """A cache must not serve the table to a client that wants JSON."""
     for path in (URL, f"{URL}/events"):
         assert "Accept" in client.ask(path).headers["Vary"].split(", ")
 
@@ -73,8 +73,8 @@ def test_the_documentation_loads_nothing_from_elsewhere(client: Client) -> None:
     assert not [script for script in scripts if "//" in script]
 
 
-def test_answers_carry_security_headers(client: Client) -> None:
-    """Answers are not stored, not sniffed and may load nothing."""
+def test_responses_carry_security_headers(client: Client) -> None:
+    """A browser may not store, sniff or load anything."""
     headers = client.ask("/api/v1/devices").headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Cache-Control"] == "no-store"

@@ -1,4 +1,4 @@
-"""REST and live events tell nothing from a store whose data has another layout, and say so in a sentence."""
+"""REST and live events read nothing from a store with another layout, and say why."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from server.store import keys
 def test_the_server_ends_when_the_store_has_another_layout(
     redis_store: RunningStore, tmp_path: Path, command: str
 ) -> None:
-    """Started with a newer or an older layout in the store, each ends with code 2 and leaves it as it is."""
+    """With a newer or an older layout in the store, each ends with code 2 and changes nothing."""
     for found in ("99", "1"):
         redis_store.client.set(keys.LAYOUT, found)
         ports = {"api_port": free_port(), "live_port": free_port()}
@@ -29,7 +29,7 @@ def test_the_server_ends_when_the_store_has_another_layout(
 
 
 def test_a_store_that_comes_later_with_another_layout_is_not_read(tmp_path: Path) -> None:
-    """With the store away at the start, REST waits; it comes with another layout, is answered 503, and is mended."""
+    """REST waits for the store, answers 503 while it has another layout, and serves once that is mended."""
     with running_store(tmp_path / "store") as store:
         store.client.set(keys.LAYOUT, 99)
         store.kill()

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says is what the server does, whatever it is asked."""
+"""The server does what the OpenAPI document says, whatever the request."""
 
 import re
 from contextlib import closing
@@ -41,7 +41,7 @@ OPERATIONS = [
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_every_answer_is_as_documented(redis_store: RunningStore, path: str, method: str) -> None:
-    """No generated request, right or wrong, gets an answer that the document does not describe, or a 500."""
+    """No generated request, valid or not, gets a response that the document does not describe, or a 500."""
     with closing(Client(redis_store)) as client:
         document = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", client.flask.application)
         operation = document[path][method]
@@ -68,7 +68,7 @@ def test_every_answer_is_as_documented(redis_store: RunningStore, path: str, met
 
 
 def test_every_route_is_documented_with_its_role(client: Client) -> None:
-    """The operations are those of this test; each names the role and every problem, and one scheme of access."""
+    """The operations are those listed here; each names its role, its problems and the security scheme."""
     document = client.ask("/api/v1/openapi.json", token=None).json
     found = {(path, method.upper()) for path, methods in document["paths"].items() for method in methods}
     assert found == set(OPERATIONS)
@@ -85,7 +85,7 @@ def test_every_route_is_documented_with_its_role(client: Client) -> None:
 
 
 def test_every_reference_has_its_schema(client: Client) -> None:
-    """What the document refers to is in it."""
+    """Each schema that the document refers to is in it."""
     document = client.ask("/api/v1/openapi.json", token=None)
     names = set(re.findall('"#/components/schemas/([^"]+)"', document.text))
     assert names <= document.json["components"]["schemas"].keys()

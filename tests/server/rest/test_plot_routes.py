@@ -27,8 +27,8 @@ def test_plots_are_images(client: Client, now: int, plot: str, zone: str) -> Non
     assert (svg.mimetype, b"<svg" in svg.data) == ("image/svg+xml", True)
 
 
-def test_the_timeline_says_what_its_shades_mean(client: Client) -> None:
-    """Each kind of span that there is has a name in the legend, and a line has a gap where there is nothing."""
+def test_the_legend_names_the_shades(client: Client) -> None:
+    """Each kind of span on the plot is in the legend, and a line has a gap where there is no reading."""
     steps, nothing = np.arange(4) * HOUR_MS, np.array([0.5, np.nan, 0.4, 0.6])
     grid = Grid(Range(0, 4 * HOUR_MS), HOUR_MS, steps, {"ANG": nothing}, np.array([1, 0, 1, 1]), np.zeros(4, int))
     kinds = ("silence", "uncertain", "paused", "offline", "missing")
@@ -41,7 +41,7 @@ def test_the_timeline_says_what_its_shades_mean(client: Client) -> None:
     assert alone.get_ydata().tolist() == [0.5]
 
 
-def test_the_axis_is_in_the_time_of_the_zone(client: Client, now: int) -> None:
+def test_the_axis_is_in_the_time_zone(client: Client, now: int) -> None:
     """The same noon is 12:00 in UTC and 21:00 in Tokyo, and the axis says which."""
     query = "start=2026-07-01T11:30:00Z&end=2026-07-01T12:30:00Z"
     words = {}
@@ -52,10 +52,10 @@ def test_the_axis_is_in_the_time_of_the_zone(client: Client, now: int) -> None:
     assert {"21:00", "Time (JST)"} <= words["Asia/Tokyo"]
 
 
-def test_a_picture_that_the_client_has_is_not_drawn_again(
+def test_a_plot_that_the_client_has_is_not_drawn_again(
     client: Client, now: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With its tag the answer is 304 without drawing; another reading, zone or form is another picture."""
+    """With its ETag a plot is 304 without drawing; another reading, zone or form is another plot."""
     path = f"{URL}/plots/timeline.png?start={now / 1000 - 600}&end={now / 1000 + 60}"
     first = client.ask(path)
     tag = first.headers["ETag"]

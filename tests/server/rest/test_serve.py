@@ -10,7 +10,7 @@ from services import RunningStore, wait_until
 
 
 def test_a_taken_port_is_one_sentence_and_code_2(redis_store: RunningStore) -> None:
-    """`server run` on a port that is taken says so, and what would be right."""
+    """`server run` on a taken port says so, and what to set."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

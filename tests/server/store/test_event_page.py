@@ -6,8 +6,8 @@ from services import RunningStore
 from server.store.redis_store import RedisStore
 
 
-def test_changes_are_read_page_by_page(any_store: RunningStore) -> None:
-    """Pages of one change each hold every change once, in order, and know the one before."""
+def test_events_are_read_page_by_page(any_store: RunningStore) -> None:
+    """Pages of one event each have every event once, in order, with the event before."""
     store = RedisStore(any_store.url, 1, 1)
     store.prepare()
     said = [status(), status(state="paused", connection=2), status(boot=OTHER_BOOT, model="other-1")]

@@ -12,8 +12,8 @@ from server.store.redis_store import RedisStore
 from server.web.auth import Guard
 
 
-def test_roles_are_kept_apart(client: Client, now: int) -> None:
-    """No token and a foreign one are 401, a viewer that deletes is 403, an operator may read too."""
+def test_each_route_requires_a_role(client: Client, now: int) -> None:
+    """A missing or unknown token is 401, a viewer that deletes is 403, an operator may read too."""
     assert "no token" in client.problem(URL, 401, token=None)
     assert "unknown token" in client.problem(URL, 401, token="x" * 20)
     assert "use an operator token" in client.problem(URL, 403, method="DELETE")

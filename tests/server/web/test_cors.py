@@ -9,7 +9,7 @@ PAGE = "https://page.example"
 
 
 def test_pages_of_other_sites_read_nothing_by_default(client: Client) -> None:
-    """No header lets a browser give an answer to a page of another origin."""
+    """No header lets a browser show a response to a page of another origin."""
     for method in ("GET", "OPTIONS"):
         headers = client.ask("/api/v1/meta", method, origin=PAGE, access_control_request_method="GET").headers
         assert not [name for name, _ in headers if name.startswith("Access-Control")]
@@ -17,7 +17,7 @@ def test_pages_of_other_sites_read_nothing_by_default(client: Client) -> None:
 
 
 def test_pages_that_the_setting_names_may_read(redis_store: RunningStore) -> None:
-    """A named origin gets its preflight without a token and may read answers; another gets neither."""
+    """A named origin gets its preflight without a token and may read responses; another may not."""
     with closing(Client(redis_store, cors_origins=f"https://other.example, {PAGE}")) as client:
         asked = {"access_control_request_method": "GET", "access_control_request_headers": "authorization"}
         preflight = client.ask("/api/v1/meta", "OPTIONS", token=None, origin=PAGE, **asked)

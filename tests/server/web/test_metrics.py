@@ -1,4 +1,4 @@
-"""Prometheus reads what the server tells about itself, about ingest and about the devices."""
+"""Metrics count requests, records and devices in Prometheus' format."""
 
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +21,7 @@ def samples(client: Client) -> dict[tuple[str, ...], float]:
 
 
 def test_requests_are_counted_by_route(client: Client, now: int) -> None:
-    """Paths of one route are one series, whatever addresses and methods clients make up."""
+    """All paths of a route are one series, whatever addresses and methods clients make up."""
     for path in (URL, URL.replace("ab", "AB"), "/api/v1/devices/112233445566", "/no/such/page", "/api/v1/devices"):
         client.ask(path)
     client.ask("/another", "BREW")
@@ -37,7 +37,7 @@ def test_requests_are_counted_by_route(client: Client, now: int) -> None:
 
 
 def test_devices_and_records_are_counted(client: Client, now: int) -> None:
-    """Devices by state, readings that are there, and what became of all records that ingest has passed on."""
+    """Devices are counted by state, records by outcome, and readings fall with a Delete."""
     bad = reading(8, now + 3_600_000)
     client.store.write([(DEVICE, reading(0, now)), (DEVICE, reading(7, now)), (DEVICE, bad)])
     client.store.write([("aabbccddeeff", status(state="offline"))])
@@ -58,7 +58,7 @@ def test_devices_and_records_are_counted(client: Client, now: int) -> None:
 
 
 def test_metrics_are_there_while_the_store_is_away(tmp_path: Path) -> None:
-    """A store that does not answer is a metric, not an error."""
+    """A store that is away is a metric, not an error."""
     with running_store(tmp_path) as running, closing(Client(running)) as client:
         running.kill()
         found = samples(client)

@@ -14,7 +14,7 @@ from server.web.rate_limit import MAX_BODY_BYTES, Buckets
 
 @given(st.integers(1, 1000), st.lists(st.floats(0, 30), max_size=50))
 def test_a_bucket_gives_no_more_than_flows_in(per_minute: int, pauses_s: list[float]) -> None:
-    """In any time no more requests are taken than a burst and what flowed in, and who waits as told is served."""
+    """It takes no more than a burst and what flowed in, and serves a client that waited as told."""
     clock_s = [0.0]
     buckets = Buckets(per_minute, lambda: clock_s[0])
     taken = 0
@@ -30,7 +30,7 @@ def test_a_bucket_gives_no_more_than_flows_in(per_minute: int, pauses_s: list[fl
 
 
 def test_buckets_are_forgotten_when_they_are_full_or_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory stays bounded however many clients come, and who has just asked is remembered as long as it can be."""
+    """The number of buckets stays bounded, and full ones are forgotten first."""
     monkeypatch.setattr(rate_limit, "_MAX_BUCKETS", 10)
     clock_s = [0.0]
     buckets = Buckets(6, lambda: clock_s[0])
@@ -47,8 +47,8 @@ def test_buckets_are_forgotten_when_they_are_full_or_too_many(monkeypatch: pytes
     assert len(buckets._buckets) <= 10
 
 
-def test_too_many_requests_are_told_when_to_come_again(redis_store: RunningStore) -> None:
-    """Behind the burst a client gets 429 with Retry-After, another token and the probe of life are still served."""
+def test_too_many_requests_get_retry_after(redis_store: RunningStore) -> None:
+    """After the burst a client gets 429 with Retry-After; another token and `/livez` are still served."""
     with closing(Client(redis_store, requests_per_minute=12)) as client:
         assert [client.ask("/api/v1/meta").status_code for _ in range(2)] == [200, 200]
         response = client.ask("/api/v1/meta")
@@ -59,20 +59,20 @@ def test_too_many_requests_are_told_when_to_come_again(redis_store: RunningStore
 
 
 def test_guessing_tokens_is_limited(redis_store: RunningStore) -> None:
-    """All tokens that are no good share the bucket of their address, and cannot empty that of a good one."""
+    """Unknown tokens share the bucket of their address, and cannot empty that of a known one."""
     with closing(Client(redis_store, requests_per_minute=18)) as client:
         guesses = [client.ask("/api/v1/meta", token=f"guess-{number}").status_code for number in range(5)]
         assert guesses == [401, 401, 401, 429, 429]
         assert client.ask("/api/v1/meta").status_code == 200
 
 
-def test_a_dashboard_meets_no_limit(client: Client) -> None:
-    """By default a thousand requests at once are taken."""
+def test_a_dashboard_stays_below_the_limit(client: Client) -> None:
+    """By default a burst of a thousand requests passes."""
     assert {client.ask("/api/v1/meta").status_code for _ in range(1000)} == {200}
 
 
 def test_a_large_body_is_refused(client: Client) -> None:
-    """A body that nobody needs is 413 and says how much would be taken."""
+    """It is 413, and the problem names the limit."""
     headers = {"Authorization": f"Bearer {OPERATOR}"}
     response = client.flask.delete(URL, data=b"x" * (MAX_BODY_BYTES + 1), headers=headers)
     assert (response.status_code, response.mimetype) == (413, "application/problem+json")
