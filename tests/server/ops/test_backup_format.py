@@ -7,16 +7,24 @@ from server.ops.backup_format import AnyLine
 
 LINES = [
     '{"type":"moodwire-backup","format":1,"made":"2026-11-30T12:00:00Z","version":"0.2.0"}',
-    '{"type":"device","device":"0123456789ab","generation":1,"erased_at":0,"first_seen":1,"last_seen":2,'
-    '"name":"Kitchen","state":"online","labels":"ANG,NEU","model":"m","version":"0.2.0"}',
-    '{"type":"boot","device":"0123456789ab","generation":1,"boot":"00000000000000aa","first_at":1,"last_at":2,'
-    '"first_arrival":3,"last_arrival":4,"seen":[[0,7],[9,9]]}',
-    '{"type":"readings","device":"0123456789ab","generation":1,"kind":{"model":"m","span_ms":3000,'
-    '"labels":["ANG","NEU"]},"rows":[[5,"speech",-20.5,true,[0.25,0.75]]]}',
+    (
+        '{"type":"device","device":"0123456789ab","generation":1,"erased_at":0,"first_seen":1,"last_seen":2,'
+        '"name":"Kitchen","state":"online","labels":"ANG,NEU","model":"m","version":"0.2.0"}'
+    ),
+    (
+        '{"type":"boot","device":"0123456789ab","generation":1,"boot":"00000000000000aa","first_at":1,"last_at":2,'
+        '"first_arrival":3,"last_arrival":4,"seen":[[0,7],[9,9]]}'
+    ),
+    (
+        '{"type":"readings","device":"0123456789ab","generation":1,"kind":{"model":"m","span_ms":3000,'
+        '"labels":["ANG","NEU"]},"rows":[[5,"speech",-20.5,true,[0.25,0.75]]]}'
+    ),
     '{"type":"heard","device":"0123456789ab","generation":1,"rows":[[5,60000,60,50,10,2,0,-60.0,0.0]]}',
     '{"type":"events","device":"0123456789ab","generation":1,"rows":[["5-0","online","m"]]}',
-    '{"type":"rollups","device":"0123456789ab","generation":1,"kind":{"model":"m","span_ms":3000,"labels":["ANG"]},'
-    '"level":"d","group":3,"rows":[[1,[1,0,7]]]}',
+    (
+        '{"type":"rollups","device":"0123456789ab","generation":1,"kind":{"model":"m","span_ms":3000,"labels":["ANG"]},'
+        '"level":"d","group":3,"rows":[[1,[1,0,7]]]}'
+    ),
     '{"type":"end","devices":1,"readings":1}',
 ]
 
