@@ -94,10 +94,10 @@ def outbox(settings: DeviceSettings) -> Finding:
     except OutboxError as error:
         todo = "check the disk; if you move this file away, the device starts a new one"
         return Finding("outbox", "fail", str(error), todo)
-    return _judge_outbox(facts, settings.state_dir, outbox_file.kept_aside(path))
+    return _report_outbox(facts, settings.state_dir, outbox_file.kept_aside(path))
 
 
-def _judge_outbox(facts: outbox_file.Facts, folder: Path, aside: list[Path]) -> Finding:
+def _report_outbox(facts: outbox_file.Facts, folder: Path, aside: list[Path]) -> Finding:
     """Report what is in an outbox, and which files were set aside."""
     running = "; a running device uses it" if _is_in_use(folder) else ""
     age_s = max(0.0, time.time() - facts.oldest_at_ms / 1000) if facts.oldest_at_ms is not None else 0.0
@@ -128,13 +128,11 @@ def _is_in_use(folder: Path) -> bool:
 
 
 def _duration(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7_200
-        else f"{seconds / 3_600:.0f} h"
-    )
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7_200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3_600:.0f} h"
 
 
 def permissions(settings: DeviceSettings) -> Finding:

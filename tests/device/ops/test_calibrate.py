@@ -46,8 +46,8 @@ def test_the_gate_is_set_above_the_noise_and_saved(tmp_path: Path, capsys: pytes
     assert "gate after   -48 dBFS" in printed
 
 
-def test_a_running_device_is_not_calibrated_behind_its_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It would write what it has in memory over the new gate; it must be stopped first."""
+def test_calibrate_refuses_while_the_device_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A running device would write the gate that it has in memory over the new one."""
     (tmp_path / "state").mkdir()
     running = outbox_file.lock(tmp_path / "state")
     try:
@@ -78,10 +78,10 @@ def test_a_dry_run_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
     ],
     ids=["speech", "zeros", "clipping", "loud"],
 )
-def test_a_room_that_is_not_fit_changes_nothing(
+def test_an_unfit_room_changes_nothing(
     sound: Samples, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Speech, a muted or overdriven microphone and a loud room are named, and the gate stays as it was."""
+    """Speech, a muted or overdriven microphone and a loud room are reported, and the gate stays as it was."""
     code = calibrate(tmp_path, sound)
 
     assert code == 1
@@ -89,8 +89,8 @@ def test_a_room_that_is_not_fit_changes_nothing(
     assert not (tmp_path / "state").exists()
 
 
-def test_a_state_folder_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nobody listens in vain: the folder is named at once."""
+def test_a_state_folder_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The folder is named before anything is listened to."""
     (tmp_path / "file").touch()
 
     code = calibrate(tmp_path, noise(-60.2), "--state-dir", str(tmp_path / "file" / "state"))
@@ -104,7 +104,7 @@ def test_a_state_folder_that_cannot_be_written_is_said(tmp_path: Path, capsys: p
     reason="PortAudio is not installed (Debian: apt install libportaudio2)",
 )
 def test_a_microphone_is_calibrated(tmp_path: Path) -> None:
-    """What PortAudio delivers counts as what files do."""
+    """Sound from PortAudio is measured like sound from files."""
     (tmp_path / "sound.raw").write_bytes(np.tile(noise(-55.2), 40).tobytes())
     (tmp_path / ".asoundrc").write_text(
         f'pcm.wavmic {{ type file slave.pcm "null" file "/dev/null" infile "{tmp_path / "sound.raw"}" format "raw"\n'

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("a_device")
 def test_a_healthy_device_is_called_healthy(
     hospital: Hospital, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All is well, up to the answer of the store; and the store keeps nothing of the question but the device's id."""
+    """All checks pass, up to the answer of the store, which keeps nothing of the question."""
     soundfile.write(tmp_path / "room.wav", noise(-70), 16_000)
 
     found = examine(capsys, "--mqtt-url", hospital.broker.url)
@@ -49,7 +49,7 @@ def test_people_see_a_table(hospital: Hospital, capsys: pytest.CaptureFixture[st
     assert lines[refused + 1].startswith("                   -> check mqtt_password")
 
 
-def test_a_device_that_runs_is_not_disturbed(
+def test_a_running_device_is_not_disturbed(
     hospital: Hospital, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Neither its connection nor its retained status changes, and its outbox stays its own."""
@@ -75,7 +75,7 @@ def test_a_device_that_runs_is_not_disturbed(
 
 
 def test_a_machine_without_a_microphone_is_told_what_to_do(tmp_path: Path) -> None:
-    """The other checks are made all the same."""
+    """The other checks are still made."""
     environment = {name: value for name, value in os.environ.items() if name != "MOODWIRE_CLIPS"}
     ended = subprocess.run(
         [sys.executable, "-m", "moodwire", "device", "doctor", "--mic", "no such microphone"],
@@ -96,7 +96,7 @@ def test_a_machine_without_a_microphone_is_told_what_to_do(tmp_path: Path) -> No
     ctypes.util.find_library("portaudio") is None,
     reason="PortAudio is not installed (Debian: apt install libportaudio2)",
 )
-def test_a_microphone_that_hangs_holds_nothing_up(tmp_path: Path) -> None:
+def test_a_microphone_that_hangs_does_not_block_the_doctor(tmp_path: Path) -> None:
     """Opening this one never returns, because nobody writes to its pipe; the doctor says so, and ends."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / ".asoundrc").write_text(
@@ -120,7 +120,7 @@ def test_a_microphone_that_hangs_holds_nothing_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flags", [["--mqtt-url", "http://broker"], ["--listen-s", "9"], ["--identity", "kitchen"]])
-def test_settings_that_are_not_usable_end_it(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """They are no finding about the device: one sentence and exit code 2."""
+def test_unusable_settings_end_the_doctor(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """They give one sentence and exit code 2 instead of findings."""
     assert moodwire.main(["device", "doctor", *flags]) == 2
     assert flags[1] in capsys.readouterr().err

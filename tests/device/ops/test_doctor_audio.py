@@ -28,10 +28,10 @@ pytestmark = pytest.mark.usefixtures("a_device")
     ],
     ids=["zeros", "loud background", "clipping", "faint", "speech", "too short"],
 )
-def test_what_is_wrong_with_the_sound_is_said(
+def test_a_fault_of_the_sound_is_reported(
     sound: Samples, finding: tuple[str, str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Digital silence, a gate below the background, clipping, a faint or a broken microphone have each their word."""
+    """Digital silence, a gate below the background, clipping, a faint and a broken microphone are told apart."""
     soundfile.write(tmp_path / "room.wav", sound, 16_000)
     check, result = finding
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("a_device")
 
 
 def test_a_broken_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One changed byte is enough."""
+    """One changed byte in the model is reported."""
     folder = copy_bundle(tmp_path / "bundle")
     model = bytearray((folder / "model.tflite").read_bytes())
     model[5_000] ^= 1
@@ -30,7 +30,7 @@ def test_a_broken_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_a_state_folder_that_cannot_be_used_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file in its place is a fault; a folder that is not there yet is only worth a word, and is not made."""
+    """A file in its place is a failure; a folder that does not exist yet is a warning, and is not made."""
     (tmp_path / "file").touch()
     broken = examine(capsys, "--state-dir", str(tmp_path / "file"))
     missing = examine(capsys, "--state-dir", str(tmp_path / "later"), "--identity", "random")
@@ -40,8 +40,8 @@ def test_a_state_folder_that_cannot_be_used_is_named(tmp_path: Path, capsys: pyt
     assert not (tmp_path / "later").exists()
 
 
-def test_what_waits_and_what_was_refused_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Waiting records are counted with their age; refused ones are listed by reason; a broken file is a fault."""
+def test_waiting_and_refused_records_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Waiting records are counted with their age; refused ones are listed by reason; a broken file is a failure."""
     outbox = open_outbox(tmp_path / "state", max_age_s=86_400)
     for seq in range(3):
         put(outbox, seq, clock.now_ms() - 7_300_000)
@@ -58,7 +58,7 @@ def test_what_waits_and_what_was_refused_is_listed(tmp_path: Path, capsys: pytes
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user for a moment")
 def test_a_state_folder_of_another_user_is_named() -> None:
-    """Whoever may not look into the folder of the service is told to become its user."""
+    """A user who may not read the folder of the service is told to become its user."""
     with tempfile.TemporaryDirectory() as folder:  # not below pytest's, into which nobody else may look at all
         settings = DeviceSettings(state_dir=Path(folder))
         os.seteuid(65_534)
@@ -74,8 +74,8 @@ def test_a_state_folder_of_another_user_is_named() -> None:
     assert "belongs to user 0" in found[2].seen
 
 
-def test_little_space_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    """An outbox that may grow beyond the disk is worth a word."""
+def test_little_space_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    """An outbox that may grow beyond the disk is a warning."""
     found = examine(capsys, "--outbox-max-mb", "1000000")
 
     assert found.results["disk"] == "warn"
@@ -83,7 +83,7 @@ def test_little_space_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_clock_is_judged_by_the_kernel(capsys: pytest.CaptureFixture[str]) -> None:
-    """A clock that is not synchronised is worth a word, with how long records wait for it."""
+    """A clock that is not synchronised is a warning, with how long records wait for it."""
     found = examine(capsys, "--clock-wait-s", "300")
 
     assert found.results["clock"] == ("ok" if clock.synced() else "warn")
@@ -93,7 +93,7 @@ def test_the_clock_is_judged_by_the_kernel(capsys: pytest.CaptureFixture[str]) -
 def test_a_secret_that_everybody_may_read_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """So is running as root, which no device needs."""
+    """The command that protects it is printed; running as root is reported too."""
     (tmp_path / "password").write_text("secret")
     (tmp_path / "password").chmod(0o644)
     monkeypatch.delenv("MOODWIRE_MQTT_PASSWORD")

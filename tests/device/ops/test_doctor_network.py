@@ -14,10 +14,10 @@ pytestmark = pytest.mark.usefixtures("a_device")
 
 @pytest.mark.filterwarnings("ignore:unclosed <ssl:ResourceWarning")  # paho leaves a failed handshake's socket behind
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <ssl:pytest.PytestUnraisableExceptionWarning")
-def test_a_broker_that_is_away_or_wrong_is_named(
+def test_faults_of_the_broker_are_told_apart(
     hospital: Hospital, impatient: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nobody there, no login, no TLS and a port that says nothing are told apart."""
+    """No broker, a refused login, no TLS, a mute port and a missing CA file have each their own sentence."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         found = {
             "away": examine(capsys),
@@ -43,7 +43,7 @@ def test_a_broker_that_is_away_or_wrong_is_named(
 def test_a_server_that_is_away_is_told_from_one_that_never_was(
     tmp_path: Path, impatient: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without ingest the broker knows of no server; with its last word `offline` it is away; `broker` asks nobody."""
+    """A server that was never there, one that is offline and one that does not answer have each their own sentence."""
     with running_broker(tmp_path / "broker") as broker:
         never = examine(capsys, "--mqtt-url", broker.url)
         nobody = examine(capsys, "--mqtt-url", broker.url, "--confirm", "broker")
@@ -62,7 +62,7 @@ def test_a_server_that_is_away_is_told_from_one_that_never_was(
 def test_an_account_that_is_not_the_device_gets_no_answer(
     hospital: Hospital, impatient: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The broker lets it in, but what it says under another id goes nowhere, and that is said."""
+    """The broker accepts it, but not what it publishes under another id, and the doctor says so."""
     login = ["--mqtt-username", OTHER_DEVICE, "--mqtt-password", ACCOUNTS[OTHER_DEVICE]]
 
     found = examine(capsys, "--mqtt-url", hospital.broker.url, *login)
