@@ -42,7 +42,7 @@ def unit_of(root: Path) -> Path:
     return root / "etc" / "systemd" / "system" / install.UNIT
 
 
-def tell(*argv: str | Path) -> str:
+def output_of(*argv: str | Path) -> str:
     """Return what a program prints; fail with it when the program does."""
     ended = subprocess.run([*argv], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -53,7 +53,7 @@ def tell(*argv: str | Path) -> str:
 def test_systemd_finds_no_fault_in_the_unit(written: Path) -> None:
     """Each line is known to systemd, and the command is an absolute path that can be run."""
     assert f"ExecStart={COMMAND} device run\n" in unit_of(written).read_text()
-    assert tell("systemd-analyze", "verify", "--man=no", unit_of(written)) == ""
+    assert output_of("systemd-analyze", "verify", "--man=no", unit_of(written)) == ""
 
 
 def test_commands_can_be_run_as_the_service_runs_them(written: Path) -> None:
@@ -62,7 +62,7 @@ def test_commands_can_be_run_as_the_service_runs_them(written: Path) -> None:
     text = wrapper.read_text()
 
     assert wrapper.stat().st_mode & 0o777 == 0o755
-    assert tell("sh", "-n", wrapper) == ""
+    assert output_of("sh", "-n", wrapper) == ""
     assert f'runuser -u moodwire -- {COMMAND} device "$@"' in text
     assert ". /etc/moodwire/environment" in text
 
@@ -83,7 +83,7 @@ def test_a_user_who_is_not_root_is_told_how_to_run_commands(written: Path) -> No
 @needs_systemd
 def test_the_unit_is_hardened(written: Path) -> None:
     """What the service could do to the machine is little, as systemd reckons it."""
-    told = tell("systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSURE}", unit_of(written))
+    told = output_of("systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSURE}", unit_of(written))
 
     assert "Overall exposure level" in told
 
@@ -140,7 +140,7 @@ def test_the_device_makes_only_system_calls_that_the_unit_allows(tmp_path: Path,
 def allowed() -> set[str]:
     """Return the system calls that the unit's filter lets through, in the order of its lines."""
     groups = {}
-    for block in tell("systemd-analyze", "syscall-filter").split("\n\n"):
+    for block in output_of("systemd-analyze", "syscall-filter").split("\n\n"):
         head, *lines = block.strip().splitlines()
         groups[head.strip()] = [line.strip() for line in lines if not line.strip().startswith("#")]
     found: set[str] = set()
@@ -192,7 +192,7 @@ def test_the_example_settings_are_settings(written: Path, monkeypatch: pytest.Mo
 @pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="systemd-sysusers is not installed")
 def test_the_user_of_the_service_can_be_made(written: Path) -> None:
     """It is a system user without a shell, and in the group that may use sound cards."""
-    tell("systemd-sysusers", f"--root={written}")
+    output_of("systemd-sysusers", f"--root={written}")
 
     users = (written / "etc" / "passwd").read_text()
     assert re.search(
@@ -205,8 +205,8 @@ def test_the_user_of_the_service_can_be_made(written: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder to another user")
 def test_commands_can_keep_things_before_the_first_start(written: Path) -> None:
     """The state folder is there as soon as the device is installed, for its user alone; so are settings it may read."""
-    tell("systemd-sysusers", f"--root={written}")
-    tell("systemd-tmpfiles", "--create", f"--root={written}", "moodwire.conf")
+    output_of("systemd-sysusers", f"--root={written}")
+    output_of("systemd-tmpfiles", "--create", f"--root={written}", "moodwire.conf")
 
     users = (written / "etc" / "passwd").read_text()
     numbers = re.search(r"^moodwire:x:(\d+):(\d+):", users, re.MULTILINE)
