@@ -4,21 +4,16 @@ import logging
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import paho.mqtt.client as mqtt
 
 from broker import topics
+from server.ingest.connection import Connection
 from server.store.command_queue import DueCommand
 
 log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 10.0
-
-
-class _Publisher(Protocol):
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> mqtt.MQTTMessageInfo:
-        """Publish with QoS 1."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +29,11 @@ class CommandSender:
     """The commands on their way to the broker.
 
     Args:
-        publisher: The connection to the broker.
+        connection: Where to publish.
     """
 
-    def __init__(self, publisher: _Publisher) -> None:
-        self._publisher = publisher
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._in_flight: dict[str, _InFlight] = {}
 
     def send(self, due: Iterable[DueCommand]) -> None:
@@ -46,7 +41,7 @@ class CommandSender:
         for command in due:
             if command.id not in self._in_flight:
                 messages = [
-                    self._publisher.publish(topic, payload, retain=retain)
+                    self._connection.publish(topic, payload, retain=retain)
                     for topic, payload, retain in _messages(command)
                 ]
                 self._in_flight[command.id] = _InFlight(command, messages, time.monotonic() + _TIMEOUT_S)

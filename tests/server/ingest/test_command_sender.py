@@ -1,6 +1,6 @@
 """Commands on their way to the broker: each is published once, and taken when the broker has all of it."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -10,6 +10,7 @@ from broker import topics
 from broker.topics import CommandName
 from server.ingest import command_sender
 from server.ingest.command_sender import CommandSender
+from server.ingest.connection import Connection
 from server.store.command_queue import DueCommand
 
 
@@ -27,6 +28,7 @@ class Broker:
     def __init__(self) -> None:
         self.published: list[Published] = []
         self._infos: list[mqtt.MQTTMessageInfo] = []
+        self.sender = CommandSender(cast("Connection", self))
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> mqtt.MQTTMessageInfo:
         """Take a message."""
@@ -52,7 +54,7 @@ ERASURE = DueCommand("1-0", DEVICE, "erase", b'{"v":1,"gen":1}', "")
 def test_a_command_is_published_once_while_it_is_on_its_way() -> None:
     """It is due at each look until it is noted, and published again only after it was forgotten."""
     broker = Broker()
-    sender = CommandSender(broker)
+    sender = broker.sender
     sender.send([command()])
     sender.send([command()])
     assert broker.published == [Published(topics.command(DEVICE, "pause"), b"payload", retain=False)]
@@ -69,7 +71,7 @@ def test_a_command_is_published_once_while_it_is_on_its_way() -> None:
 def test_an_erasure_is_taken_when_the_broker_has_all_of_it() -> None:
     """The generation is retained, what was retained of the device is cleared, and its status goes last."""
     broker = Broker()
-    sender = CommandSender(broker)
+    sender = broker.sender
     sender.send([ERASURE, command()])
     assert broker.published[0] == Published(topics.topic(DEVICE, "generation"), ERASURE.payload, retain=True)
     cleared = [topics.home_assistant(DEVICE), *(topics.topic(DEVICE, kind) for kind in ("state", "health", "status"))]
@@ -84,7 +86,7 @@ def test_what_the_broker_does_not_take_in_time_is_published_again(monkeypatch: p
     """Without an acknowledgement it is forgotten, so that it goes again if it is still due."""
     monkeypatch.setattr(command_sender, "_TIMEOUT_S", 0.0)
     broker = Broker()
-    sender = CommandSender(broker)
+    sender = broker.sender
     sender.send([command()])
     assert sender.taken() == []
     sender.send([command()])
@@ -96,7 +98,7 @@ def test_what_the_broker_does_not_take_in_time_is_published_again(monkeypatch: p
 def test_what_paho_does_not_send_is_not_taken() -> None:
     """A message for which paho has no room, or no connection, does not count as taken."""
     broker = Broker()
-    sender = CommandSender(broker)
+    sender = broker.sender
     sender.send([command()])
     broker._infos[0].rc = mqtt.MQTT_ERR_QUEUE_SIZE
     assert sender.taken() == []

@@ -1,4 +1,4 @@
-"""Several ingests divide the work by a shared subscription, and one that speaks MQTT 5 loses nothing either."""
+"""Ingest's connection to a real broker: over TLS, with MQTT 5, and shared with other ingests."""
 
 import signal
 from collections.abc import Iterator
@@ -8,13 +8,14 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 import pytest
 import rooms
-from brokers import DEVICE, RunningBroker
+from brokers import DEVICE, RunningBroker, Tls, running_broker
+from certificates import Authority
 from records import DAY_MS, reading, status
 from rooms import Room
 from services import RunningStore, wait_until
 
 from broker import topics
-from broker.messages import ServerStatus, Stored, decode, encode
+from broker.messages import ServerStatus, Stored, decode, encode, join
 from server.store.redis_store import RedisStore
 
 COUNT = 400
@@ -141,3 +142,44 @@ def test_versions_and_shares_that_cannot_work_end_with_code_2(
         assert room.process.wait(30) == 2
         assert sentence in room.log
         assert "Traceback" not in room.log
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Return who signs the broker's certificate."""
+    return Authority(tmp_path_factory.mktemp("authority"), "Authority of the tests")
+
+
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+def test_readings_go_through_tls(redis_store: RunningStore, authority: Authority, version: str, tmp_path: Path) -> None:
+    """What comes while ingest is away, more than one record of TLS, is stored whole as soon as it is back."""
+    store = opened(redis_store)
+    now = store.now()
+    with running_broker(
+        tmp_path / "broker", tls=Tls(authority.certificate, *authority.issue("broker"), None)
+    ) as broker:
+        trust = {"mqtt_ca_file": authority.certificate, "mqtt_version": version}
+        with rooms.ingest(tmp_path, broker, redis_store, **trust) as room, broker.client(DEVICE) as client:
+            room.says("the server is online")
+            room.kill()
+            for first in range(0, 3_000, 100):
+                parts = [encode(reading(seq, now - seq)) for seq in range(first, first + 100)]
+                sent = client.publish(topics.topic(DEVICE, "reading"), join(parts), qos=1)
+            wait_until(sent.is_published, "the broker has all")
+            room.start()
+            wait_until(lambda: store.boots(DEVICE) and store.boots(DEVICE)[0].records == 3_000, "all are stored")
+
+
+def test_a_broker_that_is_not_trusted_gets_nothing(
+    redis_store: RunningStore, authority: Authority, tmp_path: Path
+) -> None:
+    """With another authority ingest says so, tries again, and does not log in."""
+    other = Authority(tmp_path / "other", "Another authority")
+    with (
+        running_broker(tmp_path / "broker", tls=Tls(authority.certificate, *authority.issue("broker"), None)) as broker,
+        rooms.ingest(tmp_path, broker, redis_store, mqtt_ca_file=other.certificate) as room,
+    ):
+        room.says("certificate verify failed")
+        assert "connected" not in room.log
+        assert "Traceback" not in room.log
+        assert room.stop() == 0
