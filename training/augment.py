@@ -1,4 +1,4 @@
-"""What makes training windows harder than the studio they were recorded in. Applied to training windows only."""
+"""Augmentation: training windows as other voices, rooms and microphones would make them. Training windows only."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,16 +10,15 @@ from training.recipe import Augment
 
 Windows = NDArray[np.float32]
 """Shape (windows, frames, mels)."""
-Beside = NDArray[np.bool_]
-"""Which frames lie beside the clip, wholly or in part, shape (windows, frames)."""
+Padding = NDArray[np.bool_]
+"""Which frames lie before or after the clip, wholly or in part, shape (windows, frames)."""
 Hiss = NDArray[np.float32]
-"""White noise as the front end hears it: power relative to each band's mean, shape (frames, mels)."""
-
+"""White noise through the front end: power relative to each band's mean, shape (frames, mels)."""
 
 STYLE_BETA = 0.3
-"""Parameter of the beta distribution of how much of another clip's style is taken: mostly little or nearly all."""
+"""Parameter of the beta distribution of the share of another clip's style: mostly little or nearly all."""
 STYLE_RANGE_DB = 70.0
-"""How far below its loudest value a clip has a style; in what is quieter lies no voice."""
+"""Style is computed down to this far below the clip's loudest value; what is quieter holds no voice."""
 
 
 class Noise(NamedTuple):
@@ -30,27 +29,27 @@ class Noise(NamedTuple):
     colour_db: NDArray[np.float64]
     """The bands relative to each other, shape (windows, mels)."""
     flicker: NDArray[np.float64]
-    """1 for noise, 0 for tones, which do not flicker, shape (windows,)."""
+    """How much it varies from frame to frame: 1 for noise, 0 for tones, shape (windows,)."""
 
 
-def distort(windows: Windows, beside: Beside, augment: Augment, hiss: Hiss, rng: np.random.Generator) -> Windows:
-    """Return windows in dB as other microphones in other rooms might hear them.
+def distort(windows: Windows, padding: Padding, augment: Augment, hiss: Hiss, rng: np.random.Generator) -> Windows:
+    """Return windows, dB, with style, noise and tilt of other recordings.
 
     Args:
-        windows: clips amid digital silence, dB.
-        beside: where that silence is.
-        augment: what to do.
-        hiss: what the noise is made of.
-        rng: source of chance.
+        windows: clips with digital silence before and after them, dB.
+        padding: where that silence is.
+        augment: the recipe's settings.
+        hiss: of which the noise is made.
+        rng: random generator.
     """
     count, mels = len(windows), int(windows.shape[2])
     bands = np.linspace(-0.5, 0.5, mels)
     if augment.style_share:
-        windows = restyle(windows, beside, augment.style_share, rng)
+        windows = restyle(windows, padding, augment.style_share, rng)
     noisy = rng.random(count) < augment.background_share
-    heard = beside | (rng.random(count) < augment.under_share)[:, None]
+    noisy_frames = padding | (rng.random(count) < augment.under_share)[:, None]
     power = _to_power(windows)
-    spectrum = (power * ~beside[..., None]).sum(axis=1) / np.maximum(1, (~beside).sum(axis=1))[:, None]
+    spectrum = (power * ~padding[..., None]).sum(axis=1) / np.maximum(1, (~padding).sum(axis=1))[:, None]
     noise = Noise(
         power=noisy * spectrum.mean(axis=1) / 10 ** (rng.uniform(*augment.snr_db, count) / 10),
         colour_db=rng.uniform(*augment.slope_db, count)[:, None] * bands,
@@ -58,19 +57,19 @@ def distort(windows: Windows, beside: Beside, augment: Augment, hiss: Hiss, rng:
     )
     if augment.shaped_share:
         _shape(noise, spectrum, augment.shaped_share, rng)
-    power += steady_noise(noise, hiss, windows.shape[1], rng) * heard[..., None]
+    power += steady_noise(noise, hiss, windows.shape[1], rng) * noisy_frames[..., None]
     tilt_db = rng.uniform(-augment.tilt_db, augment.tilt_db, count)[:, None] * bands
     tilted: Windows = _to_db(power) + tilt_db[:, None].astype(np.float32)
     return tilted
 
 
-def restyle(windows: Windows, beside: Beside, share: float, rng: np.random.Generator) -> Windows:
-    """Return windows of which this share has some of the style of another one of the batch, as loud as before.
+def restyle(windows: Windows, padding: Padding, share: float, rng: np.random.Generator) -> Windows:
+    """Return windows of which this share has some of the style of another one of the batch, at the same loudness.
 
     A clip's style is the mean and the deviation of each band over its frames: mostly the voice, the room and the
-    microphone (Zhou et al. 2021, Domain generalization with MixStyle, band by band as Schmid et al. 2022, DCASE).
+    microphone (Zhou et al. 2021, Domain generalization with MixStyle; by band as in Schmid et al. 2022, DCASE).
     """
-    inside = ~beside
+    inside = ~padding
     weights = (inside / np.maximum(1, inside.sum(axis=1, keepdims=True))).astype(np.float32)[:, None]
     clip = np.maximum(windows, windows.max(axis=(1, 2), keepdims=True) - STYLE_RANGE_DB)
     mean, square = ((weights @ values)[:, 0] for values in (clip, clip * clip))
@@ -85,17 +84,16 @@ def restyle(windows: Windows, beside: Beside, share: float, rng: np.random.Gener
 
 
 def steady_noise(noise: Noise, hiss: Hiss, length: int, rng: np.random.Generator) -> Windows:
-    """Return so many frames of each window's noise, shape (windows, length, mels), power.
+    """Return the noise of each window as power, shape (windows, length, mels).
 
-    It flickers as noise does in a spectrogram: much in the narrow low bands, little in the wide high ones, and alike in
-    frames that overlap. A network that was trained with noise that flickers alike in all bands hears poorly amid real
-    noise.
+    It varies as noise does in a spectrogram: much in the narrow low bands, little in the wide high ones, and alike in
+    frames that overlap. A network trained with noise that varies alike in all bands is poor in real noise.
 
     Args:
-        noise: of each window.
-        hiss: what to take a random part of.
-        length: frames wanted.
-        rng: source of chance.
+        noise: its power and colour in each window.
+        hiss: of which a random part is taken.
+        length: number of frames.
+        rng: random generator.
     """
     colour = 10 ** (noise.colour_db / 10)
     level = (colour * (noise.power / colour.mean(axis=1))[:, None]).astype(np.float32)
@@ -106,7 +104,7 @@ def steady_noise(noise: Noise, hiss: Hiss, length: int, rng: np.random.Generator
 
 
 def _shape(noise: Noise, spectrum: NDArray[np.float32], share: float, rng: np.random.Generator) -> None:
-    """Give this share of the noises another colour: half of them that of another clip, half of them that of rumble."""
+    """Give this share of the noises another colour: to half of them that of another clip, to half rumble."""
     kind = rng.random(len(spectrum)) / share
     voices, rumbles = kind < 0.5, (kind >= 0.5) & (kind < 1)
     noise.colour_db[voices] = 10 * np.log10(rng.permutation(spectrum)[voices] + 1e-12)
@@ -115,10 +113,10 @@ def _shape(noise: Noise, spectrum: NDArray[np.float32], share: float, rng: np.ra
 
 
 def rumble_db(count: int, mels: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return colours of noise that lies in the lowest bands, as that of mains, motors and steps, shape (count, mels).
+    """Return colours, dB, of noise in the lowest bands, as of mains, motors and steps, shape (count, mels).
 
-    Level up to a band in the lowest third, then it falls by 20 to 60 dB over the next 2 to 16 bands; around that, each
-    band has a level of its own.
+    Flat up to a band in the lowest third, then falling by 20 to 60 dB over the next 2 to 16 bands, with a random offset
+    of each band.
     """
     above = np.arange(mels) - rng.uniform(1, mels / 3, (count, 1))
     fallen = np.clip(above / rng.uniform(2, 16, (count, 1)), 0, 1)
@@ -127,7 +125,7 @@ def rumble_db(count: int, mels: int, rng: np.random.Generator) -> NDArray[np.flo
 
 
 def mask(windows: Windows, augment: Augment, rng: np.random.Generator) -> Windows:
-    """Return normalised windows with stripes of them silent (Park et al. 2019, SpecAugment)."""
+    """Return normalised windows with stripes of silence (Park et al. 2019, SpecAugment)."""
     for axis, masks, widest in (
         (1, augment.time_masks, augment.time_mask_frames),
         (2, augment.mel_masks, augment.mel_mask_bands),
@@ -142,7 +140,7 @@ def mask(windows: Windows, augment: Augment, rng: np.random.Generator) -> Window
 
 
 def mixup(parts: Sequence[NDArray[np.float32]], beta: float, rng: np.random.Generator) -> list[NDArray[np.float32]]:
-    """Blend windows, truth and all else that a batch has with another one of the batch (Zhang et al. 2018, mixup)."""
+    """Blend windows, targets and soft targets with those of another window of the batch (Zhang et al. 2018, mixup)."""
     count = len(parts[0])
     share = rng.beta(beta, beta, count).astype(np.float32)
     share = np.maximum(share, 1 - share)

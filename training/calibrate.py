@@ -1,6 +1,6 @@
-"""Temperature and threshold of a fold's model: from what the other folds' models say to speakers they never heard.
+"""Temperature and threshold of a fold's model, from the predictions of the other folds' models for unheard speakers.
 
-So every speaker beside those of the score can teach, and neither number is chosen on whom it is judged by.
+So all speakers that are not held out can teach, and neither number is chosen on the speakers that score it.
 """
 
 from collections.abc import Mapping
@@ -18,35 +18,36 @@ from training.splits import Fold
 def calibrate(done: Mapping[Fold, Manifest], runs: Path, uncertain_share: float) -> dict[Fold, Manifest]:
     """Return the manifests of a recipe's folds with temperature and threshold, and write them into the run folders.
 
-    A fold stays as it is where no other block was held out.
+    A fold keeps its manifest if no other block was held out.
 
     Args:
         done: the folds' manifests.
         runs: the recipe's run folders.
-        uncertain_share: share of the other folds' windows that the threshold sets aside.
+        uncertain_share: share of the other folds' windows below the threshold.
 
     Raises:
-        BundleError: a fold's answers or its bundle cannot be read.
+        BundleError: the predictions or the bundle of a fold cannot be read.
     """
-    found = {fold: score.load(runs / fold.folder) for fold in done}
+    predictions = {fold: score.load(runs / fold.folder) for fold in done}
     calibrated = dict(done)
     for fold, manifest in done.items():
-        others = [answers for other, answers in found.items() if other.block != fold.block]
+        others = [predicted for other, predicted in predictions.items() if other.block != fold.block]
         if others:
             temperature, uncertain_below = _fitted(score.pool(others), uncertain_share)
-            answers = score.calibrated(found[fold], temperature)
-            worth = {**score.describe(answers, manifest.labels), "sure": score.sure(answers, uncertain_below)}
+            predicted = score.calibrated(predictions[fold], temperature)
+            metrics = {**score.describe(predicted, manifest.labels), "sure": score.sure(predicted, uncertain_below)}
             calibrated[fold] = msgspec.structs.replace(
                 manifest,
                 temperature=temperature,
                 uncertain_below=uncertain_below,
-                measured={**manifest.measured, **worth},
+                measured={**manifest.measured, **metrics},
             )
             export.write(msgspec.structs.replace(bundle.load(runs / fold.folder), manifest=calibrated[fold]))
     return calibrated
 
 
-def _fitted(others: score.Answers, uncertain_share: float) -> tuple[float, float]:
-    temperature = round(evaluate.fit_temperature(score.outputs(others), others.truth), 4)
+def _fitted(others: score.Predictions, uncertain_share: float) -> tuple[float, float]:
+    """Return temperature and threshold."""
+    temperature = round(evaluate.fit_temperature(score.logits(others), others.truth), 4)
     confidence = score.calibrated(others, temperature).scores.max(axis=1)
     return temperature, round(float(np.quantile(confidence, uncertain_share)), 4)

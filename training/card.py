@@ -134,7 +134,7 @@ def _results(manifest: Manifest, measured: dict[str, Any]) -> str:
 | accuracy | {measured["accuracy"]:.1%} |
 | macro F1 | {measured["macro_f1"]:.1%} |
 | expected calibration error | {measured["ece"]:.3f} |
-{_groups(measured)}{_heard(measured)}{_listeners(measured["listeners"])}
+{_groups(measured)}{_training_clips(measured)}{_listeners(measured["listeners"])}
 
 {_certain(manifest, measured["sure"])}
 
@@ -162,11 +162,11 @@ def _groups(measured: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def _heard(measured: dict[str, Any]) -> str:
+def _training_clips(measured: dict[str, Any]) -> str:
     if "uar_of_training_clips" not in measured:
         return ""
-    heard = measured["uar_of_training_clips"]
-    return f"\n| UAR of this file on the very clips that taught it, no measure for others | {heard:.1%} |"
+    uar = measured["uar_of_training_clips"]
+    return f"\n| UAR of this file on the very clips that taught it, no measure for others | {uar:.1%} |"
 
 
 def _word(group: str) -> str:

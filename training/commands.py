@@ -23,7 +23,7 @@ def train(settings: TrainSettings) -> int:
     """
     try:
         plan = recipe.load(settings.recipe)
-        clips = corpora.read_clips(settings.recordings_dir, plan.heard)
+        clips = corpora.read_clips(settings.recordings_dir, plan.clip_labels)
         _train(settings, plan, clips)
     except (RecipeError, CorpusError, BundleError) as error:
         print(f"moodwire train: {error}", file=sys.stderr)
@@ -32,29 +32,27 @@ def train(settings: TrainSettings) -> int:
 
 
 def evaluate(settings: EvaluateSettings) -> int:
-    """Score a bundle on speakers it never heard, and print what it is worth; return the exit code, 2 for bad input.
+    """Score a bundle on speakers it never heard, and print the scores; return the exit code, 2 for bad input.
 
-    On its own corpus that is its card; on another one, what a card says of the results.
+    On its own corpus it prints the card; on another one, the results part of a card.
     """
     try:
         made = bundle.load(bundle.find(settings.bundle))
-        test = _test(settings, made)
-        answers = score.calibrated(
-            score.answers(made, test, score.windows(test, made.manifest)), made.manifest.temperature
-        )
-        found = score.measure(made, test, answers)
+        test = _test_clips(settings, made)
+        raw = score.predict(made, test, score.windows(test, made.manifest))
+        scores = score.measure(made, test, score.calibrated(raw, made.manifest.temperature))
     except (CorpusError, BundleError) as error:
         print(f"moodwire evaluate: {error}", file=sys.stderr)
         return 2
     if settings.corpus == "crema-d":
-        measured = {**made.manifest.measured, **found}
+        measured = {**made.manifest.measured, **scores}
         print(card.render(msgspec.structs.replace(made.manifest, measured=measured)), end="")
     else:
-        print(card.elsewhere(made.manifest, settings.corpus, len(test), found), end="")
+        print(card.elsewhere(made.manifest, settings.corpus, len(test), scores), end="")
     return 0
 
 
-def _test(settings: EvaluateSettings, made: Bundle) -> list[Clip]:
+def _test_clips(settings: EvaluateSettings, made: Bundle) -> list[Clip]:
     labels = made.manifest.labels
     if settings.corpus == "crema-d":
         return score.unheard(corpora.read_clips(settings.recordings_dir, labels), made)
@@ -64,26 +62,26 @@ def _test(settings: EvaluateSettings, made: Bundle) -> list[Clip]:
 
 
 def _train(settings: TrainSettings, plan: Recipe, clips: Sequence[Clip]) -> None:
-    # TensorFlow takes seconds to import; bad input is told at once.
+    # Bad input is reported before TensorFlow is imported, which takes seconds.
     from training import calibrate, export, release  # noqa: PLC0415
 
-    logging.getLogger("absl").setLevel(logging.WARNING)  # it tells how long each checkpoint took
+    logging.getLogger("absl").setLevel(logging.WARNING)  # it logs how long each checkpoint took
 
     runs = settings.runs_dir / plan.folder
     held_out = settings.block or plan.test_block
     blocks = sorted(splits.BLOCKS) if settings.cross_validate or settings.release else [held_out]
     folds = [Fold(block, plan.seed + number, settings.split) for block in blocks for number in range(settings.seeds)]
-    material = features.Material(clips, plan.front_end, settings.runs_dir)
+    cache = features.FrameCache(clips, plan.front_end, settings.runs_dir)
     done = {}
     for fold in folds:
         finished = _finished(runs / fold.folder, plan, clips, fold)
-        done[fold] = finished or export.train_fold(material, plan, fold, settings.runs_dir)
+        done[fold] = finished or export.train_fold(cache, plan, fold, settings.runs_dir)
         print(f"{fold.title}: UAR {done[fold].measured['uar']:.3f}", flush=True)
     done = calibrate.calibrate(done, runs, plan.uncertain_share)
     if settings.split != "speakers":
         return
     if settings.release:
-        made = release.train(material, plan, done, settings.runs_dir)
+        made = release.train(cache, plan, done, settings.runs_dir)
     else:
         made = bundle.load(runs / Fold(held_out, plan.seed).folder)
         if settings.cross_validate:
@@ -95,7 +93,7 @@ def _train(settings: TrainSettings, plan: Recipe, clips: Sequence[Clip]) -> None
 
 
 def _finished(folder: Path, plan: Recipe, clips: Sequence[Clip], fold: Fold) -> Manifest | None:
-    """Return the manifest of a fold that was trained before by this recipe on these recordings."""
+    """Return the manifest of a fold that this recipe has trained on these recordings; None where there is none."""
     try:
         made = bundle.load(folder)
     except BundleError:
@@ -106,5 +104,5 @@ def _finished(folder: Path, plan: Recipe, clips: Sequence[Clip], fold: Fold) -> 
     if (manifest.recipe_sha256, manifest.data_sha256) != (plan.sha256, data):
         return None
     if not (folder / score.FILE).is_file():
-        score.save(folder, score.answers(made, split.test, score.windows(split.test, made.manifest)))
+        score.save(folder, score.predict(made, split.test, score.windows(split.test, made.manifest)))
     return manifest

@@ -29,7 +29,7 @@ SHORTEST_S = 0.1
 
 
 class CorpusError(Exception):
-    """The recordings are missing, incomplete or corrupt; the text names the file and what would be right."""
+    """The recordings are missing, incomplete or corrupt; the text names the file and what to do."""
 
 
 class Clip(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     """Of the official release's file."""
     votes: dict[str, int]
-    """How many people, hearing the voice alone, chose each emotion; empty where nobody was asked."""
+    """How many people, spec the voice alone, chose each emotion; empty where nobody was asked."""
 
 
 def read_clips(recordings_dir: Path, labels: tuple[str, ...]) -> list[Clip]:
@@ -102,7 +102,9 @@ def read_audio(clip: Clip, sample_rate_hz: int) -> Samples:
             f"clips.csv says {clip.samples} mono samples at {sample_rate_hz} Hz; copy it again"
         )
     if len(samples) < SHORTEST_S * sample_rate_hz:
-        raise CorpusError(f"{clip.path} is too short: {len(samples)} samples; at least {SHORTEST_S:g} s are right")
+        raise CorpusError(
+            f"{clip.path} is too short: {len(samples)} samples; leave out what is shorter than {SHORTEST_S:g} s"
+        )
     if np.abs(samples.astype(np.int32)).max() < AUDIBLE:
         raise CorpusError(
             f"{clip.path} is silent: nothing in it is louder than -60 dBFS; copy it again or leave it out"

@@ -1,4 +1,4 @@
-"""How good a model is: measured on the exported file, through the runtime that the device uses."""
+"""Metrics of classifiers: recall, calibration, confidence, and people as a classifier."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,13 +12,13 @@ from models.runtime import Classifier, Scores, softmax
 from training.corpora import Clip
 
 Truth = NDArray[np.intp]
-"""Class of each window, shape (n,)."""
+"""The actor's label of each window, as its index, shape (n,)."""
 Logits = NDArray[np.float64]
-"""The model's outputs, shape (n, labels)."""
+"""Shape (n, labels)."""
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
-    """What is counted over windows whose truth is known."""
+    """Metrics over windows whose label is known."""
 
     uar: float
     """Unweighted average recall: the mean of the classes' recalls, so that a large class counts no more."""
@@ -26,21 +26,21 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     macro_f1: float
     recall: dict[str, float]
     confusion: list[list[int]]
-    """Rows are the truth, columns the answers."""
+    """Rows are the truth, columns the predictions."""
     ece: float
-    """Expected calibration error."""
+    """Expected calibration error (Naeini et al. 2015)."""
 
 
 def logits(classifier: Classifier, windows: Sequence[Frames]) -> Logits:
-    """Return the outputs for each window of log-mel frames in dB, shape (n, labels)."""
+    """Return the logits for each window of log-mel frames in dB, shape (n, labels)."""
     return np.stack([classifier.logits(window) for window in windows])
 
 
 def metrics(scores: Scores, truth: Truth, labels: tuple[str, ...]) -> Metrics:
-    """Return what these probabilities, shape (n, labels), are worth."""
-    answers = scores.argmax(axis=1)
+    """Return the metrics of these probabilities, shape (n, labels)."""
+    classes = scores.argmax(axis=1)
     confusion = np.zeros((len(labels), len(labels)), int)
-    np.add.at(confusion, (truth, answers), 1)
+    np.add.at(confusion, (truth, classes), 1)
     hits = confusion.diagonal()
     recall = hits / np.maximum(1, confusion.sum(axis=1))
     f1 = 2 * hits / np.maximum(1, confusion.sum(axis=1) + confusion.sum(axis=0))
@@ -55,7 +55,7 @@ def metrics(scores: Scores, truth: Truth, labels: tuple[str, ...]) -> Metrics:
 
 
 class Bin(NamedTuple):
-    """Windows of which the model is about equally sure."""
+    """Windows with about the same confidence."""
 
     confidence: float
     """Mean highest probability."""
@@ -65,11 +65,11 @@ class Bin(NamedTuple):
 
 
 def reliability(scores: Scores, truth: Truth, bins: int = 15) -> list[Bin]:
-    """Return how sure and how right a model is in bins of equally many windows, least sure first."""
+    """Return confidence and accuracy in bins of equally many windows, least confident first."""
     confidence = scores.max(axis=1)
-    right = scores.argmax(axis=1) == truth
+    correct = scores.argmax(axis=1) == truth
     return [
-        Bin(float(confidence[members].mean()), float(right[members].mean()), len(members))
+        Bin(float(confidence[members].mean()), float(correct[members].mean()), len(members))
         for members in np.array_split(np.argsort(confidence, kind="stable"), min(bins, len(truth)))
     ]
 
@@ -81,45 +81,42 @@ def calibration_error(scores: Scores, truth: Truth, bins: int = 15) -> float:
 
 
 def uar_of_surest(scores: Scores, truth: Truth, share: float) -> float:
-    """Return the unweighted average recall over this share of the windows, those with the highest probability."""
+    """Return the unweighted average recall over this share of the windows, the most confident ones."""
     surest = np.argsort(-scores.max(axis=1), kind="stable")[: max(1, round(share * len(truth)))]
     return uar(scores[surest].argmax(axis=1), truth[surest])
 
 
-def uar(answers: NDArray[np.intp], truth: Truth) -> float:
-    """Return the unweighted average recall over the classes that occur in truth."""
-    return float(np.mean([(answers[truth == label] == label).mean() for label in np.unique(truth)]))
+def uar(classes: NDArray[np.intp], truth: Truth) -> float:
+    """Return the unweighted average recall of predicted classes, over the classes that occur in truth."""
+    return float(np.mean([(classes[truth == label] == label).mean() for label in np.unique(truth)]))
 
 
 def uar_interval(
-    answers: NDArray[np.intp], truth: Truth, speakers: NDArray[np.intp], draws: int = 2_000
+    classes: NDArray[np.intp], truth: Truth, speakers: NDArray[np.intp], draws: int = 2_000
 ) -> tuple[float, float]:
-    """Return the 95 % interval of the UAR by bootstrap over speakers.
-
-    Clips of one speaker resemble each other, so speakers are drawn with replacement, not clips.
-    """
+    """Return the 95 % interval of the UAR by bootstrap over speakers, as clips of one speaker resemble each other."""
     rng = np.random.default_rng(0)
     clips_of = [np.flatnonzero(speakers == speaker) for speaker in np.unique(speakers)]
     values = []
     for _ in range(draws):
         drawn = np.concatenate([clips_of[i] for i in rng.integers(0, len(clips_of), len(clips_of))])
-        values.append(uar(answers[drawn], truth[drawn]))
+        values.append(uar(classes[drawn], truth[drawn]))
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 
-def fit_temperature(outputs: Logits, truth: Truth) -> float:
-    """Return the temperature under which these outputs say the truth with the highest likelihood (Guo et al. 2017)."""
+def fit_temperature(logits: Logits, truth: Truth) -> float:
+    """Return the temperature that gives the truth the highest likelihood (Guo et al. 2017)."""
     candidates = np.geomspace(0.1, 10, 401)
     rows = np.arange(len(truth))
-    losses = [-np.log(softmax(outputs / value)[rows, truth] + 1e-12).mean() for value in candidates]
+    losses = [-np.log(softmax(logits / value)[rows, truth] + 1e-12).mean() for value in candidates]
     return float(candidates[np.argmin(losses)])
 
 
 def listeners(clips: Sequence[Clip], labels: tuple[str, ...]) -> dict[str, Any] | None:
-    """Return how often people who heard the voice alone named what the actor was told to portray.
+    """Return recall and accuracy of the people who heard the voice alone; None where nobody was asked.
 
-    Only votes for one of the labels count. None where nobody was asked.
+    Only votes for one of the labels count.
     """
     votes = {label: np.zeros(len(labels), int) for label in labels}
     for clip in clips:
@@ -127,6 +124,6 @@ def listeners(clips: Sequence[Clip], labels: tuple[str, ...]) -> dict[str, Any] 
     if any(row.sum() == 0 for row in votes.values()):
         return None
     recall = {label: float(row[labels.index(label)] / row.sum()) for label, row in votes.items()}
-    right = sum(int(row[labels.index(label)]) for label, row in votes.items())
+    correct = sum(int(row[labels.index(label)]) for label, row in votes.items())
     total = int(sum(row.sum() for row in votes.values()))
-    return {"votes": total, "accuracy": right / total, "uar": float(np.mean(list(recall.values()))), "recall": recall}
+    return {"votes": total, "accuracy": correct / total, "uar": float(np.mean(list(recall.values()))), "recall": recall}

@@ -1,4 +1,4 @@
-"""One fold from clips to a bundle: train, quantise, score on unheard speakers, write."""
+"""From the clips of a fold to its bundle: train, quantise, score on unheard speakers, write."""
 
 import hashlib
 import zlib
@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from common import files
 from models import bundle, runtime
 from models.bundle import Bundle, Manifest
 from models.frontend import Frames
@@ -17,7 +18,7 @@ from training import card, corpora, evaluate, features, fit, quantise, rounding,
 from training import recipe as recipes
 from training.corpora import Clip
 from training.evaluate import Truth
-from training.features import Material
+from training.features import FrameCache
 from training.learn import learn
 from training.recipe import Recipe
 from training.splits import Fold, Split
@@ -38,42 +39,42 @@ SENTENCES = (
 )
 PROTOCOLS = {"speakers": PROTOCOL, "sentences": PROTOCOL + SENTENCES, "leaky": LEAKY}
 REPRESENTATIVE_CLIPS = 50
-"""Training clips shown to the quantiser, amid each background."""
+"""Training clips from which the quantiser takes the range of activations, with each background."""
 
 
-def train_fold(material: Material, recipe: Recipe, fold: Fold, runs_dir: Path) -> Manifest:
+def train_fold(cache: FrameCache, recipe: Recipe, fold: Fold, runs_dir: Path) -> Manifest:
     """Train with some clips held out, score on them, write the bundle into its run folder, and return its manifest.
 
-    It has no temperature and no threshold yet.
+    Its temperature is 1 and its threshold 0 until `calibrate` sets them.
 
     Args:
-        material: what there is to hear, of all blocks.
-        recipe: what to do.
-        fold: whom not to hear.
-        runs_dir: where trainings are kept; one that was stopped goes on.
+        cache: frames of all clips, of all blocks.
+        recipe: what to train.
+        fold: what to hold out, and the seed.
+        runs_dir: holds the trainings; one that was stopped goes on.
 
     Raises:
         CorpusError: a block has no clips, or a recording is corrupt.
         RecipeError: the run folder is that of another recipe.
     """
-    split = splits.of(material.clips, fold, recipe).scored_on(recipe.labels)
-    model = fit.load(recipe, learn(material, recipe, split, fold, runs_dir), recipe.labels)
-    made = bundled(model, recipe, split.train, fold, runs_dir)
-    heard = score.windows(split.test, recipe)
-    found = score.answers(made, split.test, heard)
-    score.save(made.folder, found)
+    split = splits.of(cache.clips, fold, recipe).scored_on(recipe.labels)
+    model = fit.load(recipe, learn(cache, recipe, split, fold, runs_dir), recipe.labels)
+    made = quantised(model, recipe, split.train, fold, runs_dir)
+    windows = score.windows(split.test, recipe)
+    predicted = score.predict(made, split.test, windows)
+    score.save(made.folder, predicted)
     measured = {
         **made.manifest.measured,
-        **_facts(split, fold),
-        "float_uar": _uar(model, heard, score.truth(split.test, recipe.labels)),
-        **score.measure(made, split.test, found),
+        **_split_facts(split, fold),
+        "float_uar": _float_uar(model, windows, score.truth(split.test, recipe.labels)),
+        **score.measure(made, split.test, predicted),
     }
     manifest = msgspec.structs.replace(made.manifest, measured=measured)
     write(msgspec.structs.replace(made, manifest=manifest))
     return manifest
 
 
-def bundled(model: Any, recipe: Recipe, train: Sequence[Clip], fold: Fold, runs_dir: Path) -> Bundle:
+def quantised(model: Any, recipe: Recipe, train: Sequence[Clip], fold: Fold, runs_dir: Path) -> Bundle:
     """Return a trained Keras model as a bundle that is not calibrated, scored or written yet."""
     content = _converted(model, train, recipe, fold.seed)
     manifest = Manifest(
@@ -92,7 +93,7 @@ def bundled(model: Any, recipe: Recipe, train: Sequence[Clip], fold: Fold, runs_
             "architecture": recipe.network.title,
             "integer": recipe.integer,
             "four_bits": recipe.levels <= rounding.INT4_LEVELS,
-            "heard": recipe.heard,
+            "heard": recipe.clip_labels,
             "votes": recipe.votes > 0,
             "teachers": _teachers(recipe),
             "parameters": model.count_params(),
@@ -114,25 +115,24 @@ def _teachers(recipe: Recipe) -> str | None:
 def _converted(model: Any, train: Sequence[Clip], recipe: Recipe, seed: int) -> bytes:
     if not recipe.integer:
         return quantise.to_float32(model)
-    shown = np.random.default_rng(seed).permutation(len(train))[:REPRESENTATIVE_CLIPS]
-    windows = score.windows([train[number] for number in shown], recipe)
+    chosen = np.random.default_rng(seed).permutation(len(train))[:REPRESENTATIVE_CLIPS]
+    windows = score.windows([train[index] for index in chosen], recipe)
     return quantise.to_int8(model, features.normalised(windows), recipe.levels)
 
 
 def write(made: Bundle) -> None:
-    """Write a bundle's four files into its folder, and check that the device could load them."""
-    made.folder.mkdir(parents=True, exist_ok=True)
-    (made.folder / "model.tflite").write_bytes(made.model)
+    """Write a bundle's four files into its folder, and check that a device can load them."""
+    files.replace(made.folder / "model.tflite", made.model)
     bundle.write_manifest(made.folder, made.manifest)
     clip = runtime.synthetic_clip(made.manifest.window_samples)
     frames = made.manifest.front_end.log_mel(clip)
     classifier = Classifier(made)
     np.savez_compressed(made.golden_file, clip=clip, features=frames, scores=classifier.scores(frames))
-    (made.folder / "CARD.md").write_text(card.render(made.manifest), encoding="utf-8")
+    files.replace(made.folder / "CARD.md", card.render(made.manifest).encode())
     load_verified(made.folder)
 
 
-def _facts(split: Split, fold: Fold) -> dict[str, Any]:
+def _split_facts(split: Split, fold: Fold) -> dict[str, Any]:
     return {
         "protocol": PROTOCOLS[fold.split],
         "split": fold.split,
@@ -141,7 +141,7 @@ def _facts(split: Split, fold: Fold) -> dict[str, Any]:
     }
 
 
-def _uar(model: Any, heard: Sequence[Frames], meant: Truth) -> float:
-    """Return the UAR of a Keras model on windows whose truth is known."""
-    outputs = model.predict(features.normalised(heard), verbose=0)
-    return evaluate.uar(outputs.argmax(axis=1), meant)
+def _float_uar(model: Any, windows: Sequence[Frames], truth: Truth) -> float:
+    """Return the UAR of the Keras model before quantisation."""
+    logits = model.predict(features.normalised(windows), verbose=0)
+    return evaluate.uar(logits.argmax(axis=1), truth)

@@ -1,4 +1,4 @@
-"""Trains a network and prunes it on the way. A training that was stopped goes on where it was."""
+"""The training loop: pruning and rounding begin on the way, and a training that was stopped goes on where it was."""
 
 import shutil
 import time
@@ -19,29 +19,29 @@ from training.recipe import INT8_LEVELS, PeerRecipe, Recipe
 
 CURVES = "curves.jsonl"
 CHECKPOINT = "checkpoint"
-"""Folder in a run folder, as long as the training is not finished."""
+"""Folder in a run folder, until the training is finished."""
 WEIGHTS = "float.weights.h5"
-"""File in a run folder with what the finished network has learned, before quantisation."""
+"""File in a run folder: weights of the finished network, before quantisation."""
 
 
 def fit(batches: Batches, recipe: Recipe, seed: int, folder: Path, start: Path | None = None) -> None:
-    """Train and prune a network for the recipe's number of epochs, and write its weights into the folder.
+    """Train, prune and round a network for the recipe's number of epochs, and write its weights into the folder.
 
-    Each epoch adds a line to `curves.jsonl` there, and replaces the checkpoint from which the training goes on.
+    Each epoch adds a line to `curves.jsonl` there, and replaces the checkpoint from which a stopped training goes on.
 
     Args:
         batches: what to learn from.
-        recipe: what to do.
-        seed: of all chance but that of the batches.
-        folder: of this training alone.
-        start: of a finished training of the same network, whose weights this one begins with; else they are random.
+        recipe: network, epochs, learning rate, pruning, rounding.
+        seed: of everything random outside the batches.
+        folder: the run folder.
+        start: run folder of a finished training whose weights to start with; None: random ones.
     """
     tf_keras.utils.set_random_seed(seed)
     steps = recipe.epochs * len(batches)
-    begun = untrained(recipe, recipe.outputs)
+    initial = untrained(recipe, recipe.outputs)
     if start:
-        begun.load_weights(start / WEIGHTS)
-    model = _prunable(begun, recipe, steps)
+        initial.load_weights(start / WEIGHTS)
+    model = _prunable(initial, recipe, steps)
     rate = tf_keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=recipe.learning_rate, warmup_steps=max(1, steps // 20)
     )
@@ -49,8 +49,8 @@ def fit(batches: Batches, recipe: Recipe, seed: int, folder: Path, start: Path |
     model.optimizer.build(model.trainable_variables)
     pruning = tfmot.sparsity.keras.UpdatePruningStep()
     pruning.set_model(model)
-    rounds = tf.Variable(initial_value=False)
-    step = _step(model, _loss(recipe), recipe.levels, rounds)
+    is_rounding = tf.Variable(initial_value=False)
+    step = _step(model, _loss(recipe), recipe.levels, is_rounding)
     checkpoint = tf.train.Checkpoint(model=model, epoch=tf.Variable(0))
     manager = tf.train.CheckpointManager(checkpoint, str(folder / CHECKPOINT), max_to_keep=1)
     checkpoint.restore(manager.latest_checkpoint)
@@ -58,7 +58,7 @@ def fit(batches: Batches, recipe: Recipe, seed: int, folder: Path, start: Path |
     for epoch in range(int(checkpoint.epoch), recipe.epochs):
         started = time.monotonic()
         losses: list[float] = []
-        rounds.assign(recipe.rounding is not None and epoch >= recipe.rounding.begin * recipe.epochs)
+        is_rounding.assign(recipe.rounding is not None and epoch >= recipe.rounding.begin * recipe.epochs)
         title = f"epoch {epoch + 1} of {recipe.epochs}"
         for batch in tqdm(batches.epoch(epoch), title, len(batches), leave=False, unit="batch", disable=None):
             pruning.on_train_batch_begin(len(losses))
@@ -72,33 +72,33 @@ def fit(batches: Batches, recipe: Recipe, seed: int, folder: Path, start: Path |
         )
         checkpoint.epoch.assign_add(1)
         manager.save()
-    learned = untrained(recipe, recipe.outputs)
-    learned.set_weights(tfmot.sparsity.keras.strip_pruning(model).get_weights())
+    trained = untrained(recipe, recipe.outputs)
+    trained.set_weights(tfmot.sparsity.keras.strip_pruning(model).get_weights())
     if recipe.rounding:
-        for kernel in rounding.kernels(learned):
+        for kernel in rounding.kernels(trained):
             kernel.assign(rounding.rounded(kernel, recipe.levels))
-    written = folder / f"partial.{WEIGHTS}"
-    learned.save_weights(written)
-    written.rename(folder / WEIGHTS)
+    partial = folder / f"partial.{WEIGHTS}"
+    trained.save_weights(partial)
+    partial.rename(folder / WEIGHTS)
     shutil.rmtree(folder / CHECKPOINT)
 
 
 def finished(folder: Path) -> bool:
-    """Return whether the training of a run folder came to its end."""
+    """Return whether the training of a run folder is finished."""
     return (folder / WEIGHTS).is_file()
 
 
 def load(recipe: Recipe, folder: Path, labels: Sequence[str]) -> Any:
-    """Return the Keras model of a training that is finished, with the outputs for these of its labels."""
+    """Return the Keras model of a finished training, with the outputs for these of its labels only."""
     whole = untrained(recipe, recipe.outputs)
     whole.load_weights(folder / WEIGHTS)
-    asked = untrained(recipe, len(labels))
-    asked.set_weights(network.of_outputs(whole, [recipe.learned.index(label) for label in labels]))
-    return asked
+    model = untrained(recipe, len(labels))
+    model.set_weights(network.weights_of_outputs(whole, [recipe.learned.index(label) for label in labels]))
+    return model
 
 
 def untrained(recipe: Recipe, labels: int) -> Any:
-    """Return a recipe's Keras model as it is before a training, with so many outputs."""
+    """Return a recipe's Keras model before training, with this number of outputs."""
     shape = (recipe.window_frames, recipe.front_end.n_mels, 1)
     if isinstance(recipe, PeerRecipe):
         return peers.build(recipe.network, shape, labels)
@@ -112,50 +112,52 @@ def sparsity(model: Any) -> float:
 
 
 def _loss(recipe: Recipe) -> Callable[[Any, Any, Any], Any]:
-    """Return the loss of a batch: what is wrong by the truth, by what the teachers say and by what people heard."""
-    by_label, learned = _loss_of_labels(recipe), len(recipe.learned)
+    """Return the loss of (targets, soft targets, logits): of labels and teachers, and of the votes."""
+    label_loss, learned = _label_loss(recipe), len(recipe.learned)
     if not recipe.votes:
-        return by_label
+        return label_loss
 
-    def loss(truth: Any, said: Any, outputs: Any) -> Any:
-        # votes that add up to nothing, where nobody was asked, cost nothing
-        by_votes = tf.nn.softmax_cross_entropy_with_logits(truth[:, learned:], outputs[:, learned:])
-        return by_label(truth[:, :learned], said, outputs[:, :learned]) + recipe.votes * tf.reduce_mean(by_votes)
+    def loss(targets: Any, soft_targets: Any, logits: Any) -> Any:
+        # where nobody was asked, the shares of the votes are all zero, and so is their loss
+        vote_loss = tf.nn.softmax_cross_entropy_with_logits(targets[:, learned:], logits[:, learned:])
+        of_labels = label_loss(targets[:, :learned], soft_targets, logits[:, :learned])
+        return of_labels + recipe.votes * tf.reduce_mean(vote_loss)
 
     return loss
 
 
-def _loss_of_labels(recipe: Recipe) -> Callable[[Any, Any, Any], Any]:
-    by_truth = tf_keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+def _label_loss(recipe: Recipe) -> Callable[[Any, Any, Any], Any]:
+    cross_entropy = tf_keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
     teaching = recipe.teaching
     if teaching is None:
-        return lambda truth, _said, outputs: by_truth(truth, outputs)
+        return lambda targets, _soft_targets, logits: cross_entropy(targets, logits)
 
-    def loss(truth: Any, said: Any, outputs: Any) -> Any:
-        heat = teaching.temperature
-        by_teachers = tf.nn.softmax_cross_entropy_with_logits(said, outputs / heat)
-        known = tf.reduce_sum(truth, axis=1)  # 0 for a clip whose label the network does not have
-        counted = by_truth(truth, outputs, sample_weight=known / tf.maximum(tf.reduce_mean(known), 1e-6))
-        # Divided outputs have smaller gradients, by the square of the temperature (Hinton et al. 2015).
-        return teaching.share * heat**2 * tf.reduce_mean(by_teachers) + (1 - teaching.share) * counted
+    def loss(targets: Any, soft_targets: Any, logits: Any) -> Any:
+        temperature = teaching.temperature
+        teacher_loss = tf.nn.softmax_cross_entropy_with_logits(soft_targets, logits / temperature)
+        known = tf.reduce_sum(targets, axis=1)  # 0 for a clip whose label the network does not have
+        weights = known / tf.maximum(tf.reduce_mean(known), 1e-6)
+        of_labels = cross_entropy(targets, logits, sample_weight=weights)
+        # The gradients of divided logits are smaller by the square of the temperature (Hinton et al. 2015).
+        return teaching.share * temperature**2 * tf.reduce_mean(teacher_loss) + (1 - teaching.share) * of_labels
 
     return loss
 
 
-def _step(model: Any, loss: Callable[[Any, Any, Any], Any], levels: int, rounds: Any) -> Any:
-    """Return a function that learns from a batch; what it hears it with are rounded weights, when `rounds` is true."""
+def _step(model: Any, loss: Callable[[Any, Any, Any], Any], levels: int, is_rounding: Any) -> Any:
+    """Return a training step; while `is_rounding` is true, its forward pass uses rounded weights."""
     kernels = rounding.kernels(model) if levels < INT8_LEVELS else []
 
     @tf.function(reduce_retracing=True)
-    def step(windows: Any, truth: Any, said: Any) -> Any:
-        behind = [tf.identity(kernel) for kernel in kernels]
+    def step(windows: Any, targets: Any, soft_targets: Any) -> Any:
+        exact = [tf.identity(kernel) for kernel in kernels]
         for kernel in kernels:
-            kernel.assign(tf.where(rounds, rounding.rounded(kernel, levels), kernel))
+            kernel.assign(tf.where(is_rounding, rounding.rounded(kernel, levels), kernel))
         with tf.GradientTape() as tape:
-            value = loss(truth, said, model(windows, training=True))
+            value = loss(targets, soft_targets, model(windows, training=True))
         gradients = tape.gradient(value, model.trainable_variables)
-        for kernel, before in zip(kernels, behind, strict=True):
-            kernel.assign(before)
+        for kernel, weights in zip(kernels, exact, strict=True):
+            kernel.assign(weights)
         model.optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return value
 

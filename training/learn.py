@@ -1,4 +1,4 @@
-"""One network from clips, in its run folder: after its teachers, if it has any."""
+"""Trains one network in its run folder, after its teachers if it has any."""
 
 import shutil
 from collections.abc import Sequence
@@ -6,121 +6,122 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from common import files
 from training import corpora, fit, teach
 from training import recipe as recipes
-from training.batches import Batches, Lessons
+from training.batches import Batches, Targets, TrainingSet
 from training.corpora import EMOTIONS, Clip
-from training.features import Material
+from training.features import FrameCache
 from training.recipe import Recipe, RecipeError
 from training.splits import Fold, Split
 from training.teach import Teacher
 
 CONFIG = "config.json"
-"""In a run folder: of what recipe and recordings it is."""
+"""In a run folder: its recipe, and the hash of its recordings."""
 
 
-def learn(material: Material, recipe: Recipe, split: Split, fold: Fold, runs_dir: Path) -> Path:
+def learn(cache: FrameCache, recipe: Recipe, split: Split, fold: Fold, runs_dir: Path) -> Path:
     """Return the run folder of a fold with its finished network; a training that was stopped goes on.
 
     Args:
-        material: what there is to hear.
-        recipe: what to do.
-        split: which of it to learn from.
-        fold: says which folder and which seed.
-        runs_dir: where the trainings are kept, also those of the teachers.
+        cache: frames of all clips.
+        recipe: what to train.
+        split: the clips to train on.
+        fold: names the run folder and the seed.
+        runs_dir: holds the trainings, those of the teachers too.
 
     Raises:
         RecipeError: a run folder is that of another recipe, or the teachers cannot teach.
     """
     folder = runs_dir / recipe.folder / fold.folder
-    data = corpora.digest(split.train, votes=recipe.votes > 0)
-    _claim(folder, recipe, data)
+    data_sha256 = corpora.digest(split.train, votes=recipe.votes > 0)
+    _prepare(folder, recipe, data_sha256)
     if not fit.finished(folder):
-        _take_over(folder, recipe, data, sorted(runs_dir.glob(f"*/{fold.folder}")))
+        _reuse(folder, recipe, data_sha256, sorted(runs_dir.glob(f"*/{fold.folder}")))
     if not fit.finished(folder):
-        teachers = _teachers(material, recipe, split, fold, runs_dir)
-        banks = [material.bank(speed) for speed in recipe.augment.speeds]
-        clips = material.numbers(split.train)
-        said = teach.answers(teachers, banks, clips, recipe)
-        batches = Batches(banks, Lessons(clips, _truth(split.train, recipe), said), recipe, fold.seed)
+        teachers = _teachers(cache, recipe, split, fold, runs_dir)
+        banks = [cache.bank(speed) for speed in recipe.augment.speeds]
+        clips = cache.indices(split.train)
+        soft_targets = teach.soft_targets(teachers, banks, clips, recipe)
+        training_set = TrainingSet(clips, _targets(split.train, recipe), soft_targets)
         starts = recipe.teaching and recipe.teaching.starts
-        fit.fit(batches, recipe, fold.seed, folder, teachers[fold.seed % len(teachers)].folder if starts else None)
+        start = teachers[fold.seed % len(teachers)].folder if starts else None
+        fit.fit(Batches(banks, training_set, recipe, fold.seed), recipe, fold.seed, folder, start)
     return folder
 
 
-def _teachers(material: Material, recipe: Recipe, split: Split, fold: Fold, runs_dir: Path) -> list[Teacher]:
-    plan = recipes.teacher(recipe)
-    if recipe.teaching is None or plan is None:
+def _teachers(cache: FrameCache, recipe: Recipe, split: Split, fold: Fold, runs_dir: Path) -> list[Teacher]:
+    teacher = recipes.teacher(recipe)
+    if recipe.teaching is None or teacher is None:
         return []
-    theirs = msgspec.structs.replace(split, train=[clip for clip in split.train if clip.label in plan.heard])
-    seeds = range(plan.seed, plan.seed + recipe.teaching.seeds)
-    return [Teacher(plan, learn(material, plan, theirs, fold._replace(seed=seed), runs_dir)) for seed in seeds]
+    train = [clip for clip in split.train if clip.label in teacher.clip_labels]
+    theirs = msgspec.structs.replace(split, train=train)
+    seeds = range(teacher.seed, teacher.seed + recipe.teaching.seeds)
+    return [Teacher(teacher, learn(cache, teacher, theirs, fold._replace(seed=seed), runs_dir)) for seed in seeds]
 
 
-def _take_over(folder: Path, recipe: Recipe, data: str, others: Sequence[Path]) -> None:
-    """Copy what another recipe's training has learned, if that only asks its network for other labels."""
+def _reuse(folder: Path, recipe: Recipe, data_sha256: str, others: Sequence[Path]) -> None:
+    """Copy the weights of a finished training whose recipe differs only in which labels the model gives."""
     for other in others:
-        if fit.finished(other) and _trained_alike(other / CONFIG, recipe, data):
+        if fit.finished(other) and _trained_alike(other / CONFIG, recipe, data_sha256):
             shutil.copyfile(other / fit.CURVES, folder / fit.CURVES)
             shutil.copyfile(other / fit.WEIGHTS, folder / fit.WEIGHTS)
             return
 
 
-def _trained_alike(config: Path, recipe: Recipe, data: str) -> bool:
+def _trained_alike(config: Path, recipe: Recipe, data_sha256: str) -> bool:
     try:
-        theirs, heard = _told(config)
-    except (OSError, RecipeError):  # nothing to take over
+        other, other_data_sha256 = _read_config(config)
+    except (OSError, RecipeError):  # nothing to reuse
         return False
-    return heard == data and theirs.training == recipe.training
+    return other_data_sha256 == data_sha256 and other.training == recipe.training
 
 
-def _truth(clips: Sequence[Clip], recipe: Recipe) -> NDArray[np.float32]:
-    """Return what each clip portrays and, if the recipe asks for that, what people heard, shape (clips, outputs).
+def _targets(clips: Sequence[Clip], recipe: Recipe) -> Targets:
+    """Return the label of each clip and, if the recipe has votes, their shares, shape (clips, outputs).
 
-    Nothing for a label that is not learned, nor where nobody was asked.
+    All zero for a label that is not learned, and for votes where nobody was asked.
     """
-    portrayed = np.array([[clip.label == label for label in recipe.learned] for clip in clips], np.float32)
+    labels = np.array([[clip.label == label for label in recipe.learned] for clip in clips], np.float32)
     if not recipe.votes:
-        return portrayed
+        return labels
     votes = np.array([[clip.votes.get(emotion, 0) for emotion in EMOTIONS] for clip in clips], np.float32)
-    return np.concatenate([portrayed, votes / np.maximum(1, votes.sum(axis=1, keepdims=True))], axis=1)
+    return np.concatenate([labels, votes / np.maximum(1, votes.sum(axis=1, keepdims=True))], axis=1)
 
 
-def _claim(folder: Path, recipe: Recipe, data: str) -> None:
-    """Write down what is trained here and of what recordings, and drop what was trained of others.
+def _prepare(folder: Path, recipe: Recipe, data_sha256: str) -> None:
+    """Write the recipe and the hash of the recordings, and delete what was trained on other recordings.
 
     Raises:
         RecipeError: the folder is that of another recipe.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / CONFIG
+    config = folder / CONFIG
     checkpoint, weights = folder / fit.CHECKPOINT, folder / fit.WEIGHTS
-    if file.is_file():
-        before, heard = _told(file)
+    if config.is_file():
+        before, before_sha256 = _read_config(config)
         if before.sha256 != recipe.sha256:
             raise RecipeError(
                 f"{folder} is the run folder of another recipe than {recipe.name}: move it away, or give another "
                 "runs_dir"
             )
-        if heard != data:
+        if before_sha256 != data_sha256:
             shutil.rmtree(checkpoint, ignore_errors=True)
             weights.unlink(missing_ok=True)
     if not checkpoint.is_dir() and not weights.is_file():
         (folder / fit.CURVES).unlink(missing_ok=True)
-    told = msgspec.json.encode({"data_sha256": data, "recipe": recipe})
-    file.write_bytes(msgspec.json.format(told, indent=2))
+    content = msgspec.json.encode({"data_sha256": data_sha256, "recipe": recipe})
+    files.replace(config, msgspec.json.format(content, indent=2))
 
 
-def _told(config: Path) -> tuple[Recipe, str]:
-    """Return of what recipe a run folder is, and the hash of the recordings.
+def _read_config(config: Path) -> tuple[Recipe, str]:
+    """Return the recipe of a run folder, and the hash of its recordings.
 
     Raises:
-        RecipeError: it does not tell.
+        RecipeError: the file is not valid.
     """
     try:
-        told = msgspec.json.decode(config.read_bytes())
-        return recipes.convert(told["recipe"]), str(told["data_sha256"])
+        content = msgspec.json.decode(config.read_bytes())
+        return recipes.convert(content["recipe"]), str(content["data_sha256"])
     except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise RecipeError(f"{config} tells no recipe: {error}; move {config.parent} away") from error
+        raise RecipeError(f"{config} holds no recipe: {error}; move {config.parent} away") from error

@@ -17,7 +17,7 @@ from training.recipe import Network
 
 
 def build(network: Network, input_shape: tuple[int, int, int], labels: int) -> Any:
-    """Return the untrained Keras model; it gives logits, the runtime makes probabilities of them."""
+    """Return the untrained Keras model; its outputs are logits, of which the runtime makes probabilities."""
     inputs = tensor = layers.Input(input_shape)
     tensor = layers.Conv2D(network.filters[0], 3, strides=network.strides[0], padding="same", use_bias=False)(tensor)
     tensor = _normalise(tensor)
@@ -33,19 +33,18 @@ def build(network: Network, input_shape: tuple[int, int, int], labels: int) -> A
     if network.peaks:
         of_frames = layers.AveragePooling2D((1, tensor.shape[2]))(tensor)
         peaks = layers.Dropout(network.dropout)(layers.GlobalMaxPooling2D()(of_frames))
-        # a head of their own: they are larger than averages, which in one int8 tensor with them would be rounded away
+        # a head of their own: peaks are larger than means, which one int8 tensor with both would round away
         logits = layers.Add()([logits, layers.Dense(labels, use_bias=False)(peaks)])
     return tf_keras.Model(inputs, logits)
 
 
-def of_outputs(model: Any, chosen: list[int]) -> list[Any]:
-    """Return a model's weights without those of all but these outputs, in this order."""
+def weights_of_outputs(model: Any, chosen: list[int]) -> list[Any]:
+    """Return a model's weights with those of these outputs only, in this order."""
     heads = sum(len(layer.weights) for layer in model.layers if isinstance(layer, layers.Dense))
     weights = model.get_weights()
     return [*weights[:-heads], *(values[..., chosen] for values in weights[-heads:])]
 
 
 def _normalise(tensor: Any) -> Any:
-    # Keras's default momentum of 0.99 needs more steps than a short training has: its averages would still be
-    # near their start when the model is evaluated.
+    # With Keras's default momentum of 0.99, the averages would still be near their start after a short training.
     return layers.ReLU()(BatchNormalization(momentum=0.9)(tensor))

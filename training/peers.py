@@ -1,6 +1,6 @@
-"""The networks of published systems, rebuilt so that they can be trained and measured as ours are.
+"""The networks of published systems, rebuilt to be trained and measured as ours are.
 
-Both take one window of log-mel frames, shape (frames, mels, 1), and give one logit per label.
+Input: one window of log-mel frames, shape (frames, mels, 1). Output: one logit per label.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ def build(network: PlainDsCnn | LightSerNet, input_shape: tuple[int, int, int], 
 
 
 def _plain_ds_cnn(tensor: Any, filters: list[int]) -> Any:
-    """Return features of a convolution with stride 2 and depthwise separable ones, as in Zhang et al. 2017."""
+    """Return the features of one convolution with stride 2, then depthwise separable ones (Zhang et al. 2017)."""
     tensor = _normalise(layers.Conv2D(filters[0], 3, strides=2, padding="same", use_bias=False)(tensor))
     for count in filters[1:]:
         tensor = _normalise(layers.DepthwiseConv2D(3, padding="same", use_bias=False)(tensor))
@@ -31,9 +31,9 @@ def _plain_ds_cnn(tensor: Any, filters: list[int]) -> Any:
 
 
 def _light_sernet(tensor: Any) -> Any:
-    """Return LIGHT-SERNET's features (Aftab, Morsali, Ghaemmaghami and Champagne, ICASSP 2022).
+    """Return the features of LIGHT-SERNET (Aftab, Morsali, Ghaemmaghami and Champagne, ICASSP 2022).
 
-    With 40 log-mel bands where the authors have 40 MFCC; 462,147 parameters with a head of three labels, as theirs.
+    Of 40 log-mel bands instead of 40 MFCC; 462,147 parameters with a head of three labels, as theirs.
     """
     branches = [layers.Conv2D(32, kernel, padding="same")(tensor) for kernel in ((11, 1), (1, 9), (3, 3))]
     tensor = layers.Concatenate()([layers.AveragePooling2D(2)(_normalise(branch)) for branch in branches])
@@ -45,5 +45,5 @@ def _light_sernet(tensor: Any) -> Any:
 
 
 def _normalise(tensor: Any) -> Any:
-    # Keras's default momentum of 0.99 is too slow for trainings as short as these: network.py
+    # momentum: as in network.py
     return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(tensor))

@@ -90,9 +90,11 @@ def _place(group: str) -> tuple[int, str]:
 def front(results: Sequence[Result], latencies: dict[str, Latency]) -> Any:
     """Draw accuracy against size, and against time; the names of those that nothing beats in both are bold."""
     figure, (by_size, by_time) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained", sharey=True)
-    known = [(one, uar) for one in results if (uar := one.scores["speakers"].of_block(COMMON)) is not None]
-    _scatter(by_size, {one.name: (one.bytes_deflated / 1024, uar) for one, uar in known if one.bytes_deflated})
-    _scatter(by_time, {one.name: (latencies[one.name].ms, uar) for one, uar in known if one.name in latencies})
+    uars = {result.name: result.scores["speakers"].of_block(COMMON) for result in results}
+    known = {name: uar for name, uar in uars.items() if uar is not None}
+    kib = {result.name: result.bytes_deflated / 1024 for result in results if result.bytes_deflated}
+    _scatter(by_size, {name: (kib[name], uar) for name, uar in known.items() if name in kib})
+    _scatter(by_time, {name: (latencies[name].ms, uar) for name, uar in known.items() if name in latencies})
     _in_powers_of_two(by_size)
     by_size.set(title="Size and accuracy", xlabel="KiB, compressed", ylabel=f"UAR, block {COMMON}")
     by_time.set(title="Time and accuracy", xlabel="ms a window, front end and model, one thread")

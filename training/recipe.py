@@ -1,4 +1,4 @@
-"""A recipe: everything that decides what a model becomes, in one TOML file."""
+"""Recipes: one TOML file holds everything that decides how a model comes out."""
 
 import hashlib
 import tomllib
@@ -13,14 +13,14 @@ from training.corpora import EMOTIONS
 
 SHIPPED = Path(__file__).parent / "recipes"
 INT8_LEVELS = 127
-"""How many values an int8 weight has on either side of 0."""
+"""Values of an int8 weight on either side of 0."""
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[int, Meta(ge=1)]
 
 
 class RecipeError(Exception):
-    """A recipe is missing or not valid; the text names the file, what is wrong and what would be right."""
+    """A recipe is missing or not valid; the text names the file, what is wrong and what to do."""
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,10 +31,10 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """In time and frequency alike. A layer that keeps its size gets a residual connection."""
     dropout: Share = 0.0
     peaks: bool = False
-    """Whether the head also sees the largest value of each filter over time, beside its mean."""
+    """Whether the head also gets the maximum of each filter over time, beside its mean."""
 
     def __post_init__(self) -> None:
-        """Refuse layers of which half is missing."""
+        """Refuse filters without strides, and strides without filters."""
         if len(self.filters) != len(self.strides):
             raise ValueError(f"{len(self.filters)} filters and {len(self.strides)} strides: each layer needs both")
 
@@ -45,28 +45,32 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is done to training windows, and to no others."""
+    """Augmentation: of training windows only, anew in each epoch."""
 
     speeds: tuple[float, ...] = (1.0,)
-    """Each clip is also heard faster and slower, pitch included."""
+    """Each clip is played at one of these, pitch included."""
     background_share: Share = 0.0
-    """Share of windows with steady noise beside the clip; the others have digital silence there."""
+    """Share of windows with steady noise before and after the clip; in the others there is digital silence."""
     under_share: Share = 0.0
-    """Share of those in which the noise lies under the clip too."""
+    """Share of these in which the noise goes on under the clip."""
     snr_db: tuple[float, float] = (10.0, 60.0)
-    """How far the noise is below the clip."""
+    """Range of the signal-to-noise ratio."""
     slope_db: tuple[float, float] = (-30.0, 10.0)
-    """The noise's colour: how much louder its highest mel band is than its lowest."""
+    """Range of the noise's colour: level of its highest mel band, relative to its lowest."""
     shaped_share: Share = 0.0
-    """Share of the noises that have no slope but, half of them each, the average spectrum of another clip or rumble."""
+    """Share of the noises that have another colour: half of them the mean spectrum of another clip, half rumble."""
     tilt_db: float = 0.0
-    """Largest slope of an imagined microphone's response, from the lowest band to the highest."""
+    """Largest slope of a simulated microphone's response, from the lowest band to the highest, up or down."""
     style_share: Share = 0.0
-    """Share of windows whose clip gets some of the average spectrum of another, as if another voice had said it."""
+    """Share of windows that get some of the style of another clip: mean and deviation of each mel band (MixStyle)."""
     time_masks: int = 0
+    """Stripes of silence in time (Park et al. 2019, SpecAugment)."""
     time_mask_frames: int = 0
+    """Largest width of one."""
     mel_masks: int = 0
+    """Stripes of silence in frequency."""
     mel_mask_bands: int = 0
+    """Largest width of one."""
     mixup: float = 0.0
     """Parameter of the beta distribution (Zhang et al. 2018, mixup); 0 is off."""
 
@@ -75,10 +79,11 @@ class Pruning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Magnitude pruning on a polynomial schedule (Zhu and Gupta 2017, To prune, or not to prune)."""
 
     sparsity: Annotated[float, Meta(ge=0, lt=1)]
+    """Share of the weights of pointwise convolutions that become zero."""
     begin: Share = 0.3
-    """Where in the training the first weights go."""
+    """When the first weights become zero, as a share of the training."""
     end: Share = 0.7
-    """Where the last ones go; the rest of the training heals."""
+    """When the last ones do; the other weights adapt in the rest of the training."""
 
     def __post_init__(self) -> None:
         """Refuse to end before the beginning."""
@@ -87,43 +92,43 @@ class Pruning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Rounding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Few values for the weights of pointwise convolutions, so that they take less room.
+    """Quantisation-aware training of pointwise convolutions: few values for a weight, so that the file is smaller.
 
-    The network is heard with rounded weights while it learns, and the gradients go to those behind them (Courbariaux et
-    al. 2015, BinaryConnect; Jacob et al. 2018, quantisation-aware training).
+    The forward pass uses rounded weights, the gradients change the exact ones (Courbariaux et al. 2015, BinaryConnect;
+    Jacob et al. 2018).
     """
 
     levels: Annotated[int, Meta(ge=1, le=127)]
-    """How many values a weight can have on either side of 0; 7 fit into four bits, and are stored so."""
+    """Values of a weight on either side of 0; up to 7 are stored in four bits."""
     begin: Share = 0.5
-    """Where in the training it begins."""
+    """When rounding begins, as a share of the training."""
 
 
 class Teaching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Networks that teach another one by what they say of the clips that it hears (Hinton et al. 2015, distillation).
+    """Distillation: networks whose probabilities another one learns (Hinton et al. 2015).
 
-    They hear each clip once, whole and as it was recorded, at each of the student's speeds; the student hears it amid
-    noise and through other microphones (Li et al. 2017, Large-scale domain adaptation via teacher-student learning).
+    The teachers classify each clip once, whole and as it was recorded, at each of the student's speeds. The student
+    gets it augmented (Li et al. 2017, Large-scale domain adaptation via teacher-student learning).
     """
 
     recipe: str
-    """Name of their recipe. They have heard the same speakers as their student, and no others."""
+    """Name of the teachers' recipe. They are trained on the same speakers as their student, and on no others."""
     sha256: str = ""
     """Hash of their recipe, filled in when a recipe is loaded: other teachers make another student."""
     seeds: Positive = 3
-    """How many of them there are; their probabilities are averaged."""
+    """How many teachers there are; their probabilities are averaged."""
     temperature: Annotated[float, Meta(gt=0)] = 1.5
-    """By which outputs are divided before the student's probabilities are compared with theirs."""
+    """Divides the logits of teachers and student before their probabilities are compared."""
     share: Share = 0.8
-    """Of the loss; the rest of it is what the actors were told to portray."""
+    """Weight of the teachers in the loss; the rest is that of the labels."""
     unlabelled: tuple[str, ...] = ()
-    """Clips with these labels are heard too, and only the teachers say what they sound like."""
+    """Clips with these labels are trained on too, with the teachers' probabilities alone."""
     starts: bool = False
-    """Whether the student begins as one of its teachers, another one for each seed, instead of with random weights."""
+    """Whether the student starts with the weights of a teacher, of another one for each seed; else with random ones."""
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a model is made of."""
+    """What decides how a model comes out; each field is a key of the TOML file."""
 
     integer: ClassVar[bool] = True
     """Whether the file is quantised to int8."""
@@ -131,25 +136,26 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9.-]{0,63}$")]
     """The model's name with its version, as readings will carry it."""
     labels: Annotated[tuple[str, ...], Meta(min_length=2, max_length=16)]
+    """What the model tells apart."""
     taught: tuple[str, ...] = ()
-    """Further labels that the network learns to tell apart, on their clips; the finished model does not give them."""
+    """Further labels that the network is trained on; the finished model has no outputs for them."""
     front_end: FrontEnd = FrontEnd()
     window_ms: int = 3_000
     hop_ms: int = 1_000
     test_block: Annotated[int, Meta(ge=1, le=4)] = 4
-    """The shipped model never hears these speakers."""
+    """Speakers held out, unless the command line says otherwise; a key of `splits.BLOCKS`."""
     seed: int = 1
     epochs: Positive
     batch: Positive = 32
     learning_rate: Annotated[float, Meta(gt=0)] = 2e-3
-    """At its peak; a cosine brings it down to 0."""
+    """At its peak, after a warm-up of 5 % of the steps; a cosine brings it down to 0."""
     weight_decay: Annotated[float, Meta(ge=0)] = 0.0
     label_smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     votes: Annotated[float, Meta(ge=0)] = 0.0
-    """How much it counts in the loss what people heard in a clip; what the actor was told to portray counts 1. The
-    network has outputs of their own for it, which the finished model does not give."""
+    """Weight in the loss of what people heard in a clip; the label's is 1. The network has outputs of its own for the
+    votes, which the finished model leaves out."""
     uncertain_share: Share = 0.2
-    """Share of the windows of speakers that no model has heard that `uncertain_below` sets aside."""
+    """Share of windows of unheard speakers that become `uncertain`; it sets the manifest's `uncertain_below`."""
     network: Network
     augment: Augment = Augment()
     pruning: Pruning
@@ -157,62 +163,62 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     teaching: Teaching | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no device could run, before hours of training."""
+        """Refuse a hop that no device could run, before hours of training."""
         samples, step = self.hop_ms * self.front_end.sample_rate_hz // 1000, self.front_end.hop_length
         if samples % step:
-            raise ValueError(f"hop_ms {self.hop_ms} is {samples} samples; a multiple of hop_length {step} is right")
+            raise ValueError(f"hop_ms {self.hop_ms} is {samples} samples: make it a multiple of hop_length {step}")
 
     @property
     def learned(self) -> tuple[str, ...]:
-        """All labels of the network in training, in the order of its outputs."""
+        """All labels that the network is trained to tell apart, in the order of its outputs."""
         return tuple(sorted({*self.labels, *self.taught}))
 
     @property
     def outputs(self) -> int:
-        """How many outputs the network has in training: one for each label and, after these, each emotion voted for."""
+        """Number of outputs in training: one for each learned label, then one for each emotion if votes are learned."""
         return len(self.learned) + (len(EMOTIONS) if self.votes else 0)
 
     @property
-    def heard(self) -> tuple[str, ...]:
-        """The labels of all clips that the network hears in training."""
+    def clip_labels(self) -> tuple[str, ...]:
+        """The labels of all clips that the network is trained on."""
         unlabelled = self.teaching.unlabelled if self.teaching else ()
         return self.learned + tuple(label for label in unlabelled if label not in self.learned)
 
     @property
     def levels(self) -> int:
-        """How many values a pointwise weight has on either side of 0."""
+        """Values of a pointwise weight on either side of 0."""
         return self.rounding.levels if self.rounding else INT8_LEVELS
 
     @property
     def training(self) -> dict[str, Any]:
-        """What decides how its networks are trained: the same for recipes that only ask them for other labels."""
-        said = msgspec.to_builtins(self)
-        asked = ("name", "labels", "taught", "uncertain_share")
-        return {name: value for name, value in said.items() if name not in asked} | {"learned": self.learned}
+        """What decides the network's weights: equal for recipes that differ only in which labels the model gives."""
+        document = msgspec.to_builtins(self)
+        unrelated = ("name", "labels", "taught", "uncertain_share")
+        return {key: value for key, value in document.items() if key not in unrelated} | {"learned": self.learned}
 
     @property
     def folder(self) -> str:
-        """Name of the folder with its trainings."""
+        """Name of its folder in `runs_dir`."""
         return f"{self.name}-{self.sha256[:8]}"
 
     @property
     def sha256(self) -> str:
-        """Hash of what the recipe says, comments and layout of its file aside."""
-        said = msgspec.to_builtins(self)
-        # These came later: a recipe that does not use them keeps the hash that its models name.
-        for part, name in (
-            (said, "taught"),
-            (said, "teaching"),
-            (said, "rounding"),
-            (said, "votes"),
-            (said["network"], "peaks"),
-            (said["teaching"] or {}, "starts"),
-            (said["augment"], "shaped_share"),
-            (said["augment"], "style_share"),
+        """Hash of the recipe's values; comments and layout of the file do not count."""
+        document = msgspec.to_builtins(self)
+        # Keys that came later count only where they are used, so that older models still name their recipe's hash.
+        for table, key in (
+            (document, "taught"),
+            (document, "teaching"),
+            (document, "rounding"),
+            (document, "votes"),
+            (document["network"], "peaks"),
+            (document["teaching"] or {}, "starts"),
+            (document["augment"], "shaped_share"),
+            (document["augment"], "style_share"),
         ):
-            if not part.get(name, True):
-                del part[name]
-        return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
+            if not table.get(key, True):
+                del table[key]
+        return hashlib.sha256(msgspec.json.encode(document)).hexdigest()
 
     @property
     def window_samples(self) -> int:
@@ -233,11 +239,11 @@ class PlainDsCnn(
     tag_field="architecture",
     tag="plain-ds-cnn",
 ):
-    """A DS-CNN as it was published: the first layer halves the input, the others keep its size, none is residual."""
+    """The published DS-CNN: the first layer halves the input, the others keep its size, none is residual."""
 
     filters: Annotated[tuple[Positive, ...], Meta(min_length=2)]
     alpha: Annotated[float, Meta(gt=0)] = 1.0
-    """Width multiplier: each layer has so many times its filters."""
+    """Width multiplier of all layers."""
 
     @property
     def title(self) -> str:
@@ -253,7 +259,7 @@ class LightSerNet(
     tag_field="architecture",
     tag="light-sernet",
 ):
-    """Three parallel convolutions, along time, along frequency and both, then plain ones (Aftab et al. 2022)."""
+    """Three parallel convolutions, along time, along frequency and along both, then plain ones (Aftab et al. 2022)."""
 
     dropout: Share = 0.3
 
@@ -264,7 +270,7 @@ class LightSerNet(
 
 
 class PeerRecipe(Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A published system, rebuilt to be measured as ours is; its file stays float32, as it was published."""
+    """A published system, rebuilt to be measured as ours are; its file stays float32, as published."""
 
     integer: ClassVar[bool] = False
 
@@ -274,10 +280,10 @@ class PeerRecipe(Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def load(name: str) -> Recipe:
-    """Read a shipped recipe by name, or any recipe by path.
+    """Return a shipped recipe by name, or any recipe by path.
 
     Raises:
-        RecipeError: there is none, it says something that a recipe cannot say, or its teachers cannot teach.
+        RecipeError: it is missing or not valid, or its teachers cannot teach it.
     """
     plan = _parsed(name)
     found = teacher(plan)
@@ -299,10 +305,10 @@ def _parsed(name: str) -> Recipe:
 
 
 def teacher(plan: Recipe) -> Recipe | None:
-    """Return the recipe of those who teach this one's network; None where nobody does.
+    """Return the recipe of a recipe's teachers; None where it has none.
 
     Raises:
-        RecipeError: there is none of that name, or its networks cannot teach this one.
+        RecipeError: there is no recipe of that name, or its networks cannot teach this one.
     """
     if plan.teaching is None:
         return None
@@ -320,17 +326,18 @@ def teacher(plan: Recipe) -> Recipe | None:
         raise RecipeError(f"{plan.name} cannot start as {found.name}: their network, labels and votes must be the same")
     if found.teaching:
         raise RecipeError(f"{found.name} cannot teach {plan.name}: it has teachers itself")
-    if unknown := set(found.heard) - set(plan.heard):
-        raise RecipeError(f"{found.name} cannot teach {plan.name}: it also hears clips of {', '.join(sorted(unknown))}")
+    if unknown := set(found.clip_labels) - set(plan.clip_labels):
+        labels = ", ".join(sorted(unknown))
+        raise RecipeError(f"{found.name} cannot teach {plan.name}: it is also trained on clips of {labels}")
     return found
 
 
-def convert(told: dict[str, Any]) -> Recipe:
-    """Return the recipe that a TOML or JSON document tells; a network that names its architecture is a peer's.
+def convert(document: dict[str, Any]) -> Recipe:
+    """Return the recipe in a TOML or JSON document; a network that names its architecture is a peer's.
 
     Raises:
-        msgspec.ValidationError: it is none.
+        msgspec.ValidationError: a key is unknown, or a value is not valid.
     """
-    network = told.get("network")
+    network = document.get("network")
     kind = PeerRecipe if isinstance(network, dict) and "architecture" in network else Recipe
-    return msgspec.convert(told, kind)
+    return msgspec.convert(document, kind)

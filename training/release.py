@@ -1,4 +1,4 @@
-"""The model that is shipped: a cross-validated recipe, taught by every speaker."""
+"""A release: after the cross-validation of its recipe, a model is trained on every speaker."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from models.runtime import Classifier
 from training import evaluate, export, fit, score, splits
 from training.backgrounds import BACKGROUNDS, NOISES
 from training.corpora import Clip
-from training.features import Material
+from training.features import FrameCache
 from training.learn import learn
 from training.recipe import Recipe
 from training.splits import Fold
@@ -25,24 +25,24 @@ PROTOCOL = (
 )
 
 
-def train(material: Material, recipe: Recipe, done: Mapping[Fold, Manifest], runs_dir: Path) -> Bundle:
-    """Train on all speakers, write the bundle beside its folds, and return it; one that was trained before is kept.
+def train(cache: FrameCache, recipe: Recipe, done: Mapping[Fold, Manifest], runs_dir: Path) -> Bundle:
+    """Train on all speakers, write the bundle beside its folds, and return it; a finished training is not repeated.
 
     Args:
-        material: what there is to hear.
-        recipe: what to do.
-        done: the recipe's models with each block of speakers held out, one or more of each; they tell what this one is
-            worth, since nobody is left to score it on.
-        runs_dir: where all of them are kept.
+        cache: frames of all clips.
+        recipe: what to train.
+        done: manifests of the recipe's folds, one or more with each block of speakers held out. They give the scores,
+            since nobody is left to score this model on.
+        runs_dir: holds the trainings.
 
     Raises:
-        BundleError: the answers of a fold cannot be read.
+        BundleError: the predictions of a fold cannot be read.
         RecipeError: the run folder is that of another recipe.
     """
     fold = Fold(0, recipe.seed, splits.RELEASE)
-    split = splits.of(material.clips, fold, recipe)
-    model = fit.load(recipe, learn(material, recipe, split, fold, runs_dir), recipe.labels)
-    made = export.bundled(model, recipe, split.train, fold, runs_dir)
+    split = splits.of(cache.clips, fold, recipe)
+    model = fit.load(recipe, learn(cache, recipe, split, fold, runs_dir), recipe.labels)
+    made = export.quantised(model, recipe, split.train, fold, runs_dir)
     clips = split.train
     manifest = msgspec.structs.replace(
         made.manifest,
@@ -51,7 +51,7 @@ def train(material: Material, recipe: Recipe, done: Mapping[Fold, Manifest], run
         measured={
             **made.manifest.measured,
             **_measured(clips, recipe, done, runs_dir / recipe.folder),
-            "uar_of_training_clips": _uar_of_heard(made, clips),
+            "uar_of_training_clips": _training_uar(made, clips),
         },
     )
     made = msgspec.structs.replace(made, manifest=manifest)
@@ -84,32 +84,35 @@ def cross_validation(done: Mapping[Fold, Manifest]) -> dict[str, Any]:
 
 def _measured(clips: Sequence[Clip], recipe: Recipe, done: Mapping[Fold, Manifest], runs: Path) -> dict[str, Any]:
     folds = [manifest.measured for manifest in done.values()]
-    right = [fold["sure"]["accuracy"] for fold in folds if fold["sure"]["accuracy"] is not None]
-    crossed = cross_validation(done)
-    answers = [score.calibrated(score.load(runs / fold.folder), of.temperature) for fold, of in done.items()]
+    accuracies = [fold["sure"]["accuracy"] for fold in folds if fold["sure"]["accuracy"] is not None]
+    validated = cross_validation(done)
+    predictions = [
+        score.calibrated(score.load(runs / fold.folder), manifest.temperature) for fold, manifest in done.items()
+    ]
     return {
-        **score.describe(score.pool(answers), recipe.labels),
-        **{name: crossed[name] for name in ("uar", "float_uar", "accuracy")},
+        **score.describe(score.pool(predictions), recipe.labels),
+        **{name: validated[name] for name in ("uar", "float_uar", "accuracy")},
         "uar_in_noise": {name: _mean(fold["uar_in_noise"][name] for fold in folds) for name in NOISES},
         "sure": {
             "share": _mean(fold["sure"]["share"] for fold in folds),
-            "accuracy": _mean(right) if right else None,
+            "accuracy": _mean(accuracies) if accuracies else None,
         },
         "listeners": evaluate.listeners([clip for clip in clips if clip.label in recipe.labels], recipe.labels),
         "protocol": PROTOCOL.format(models=len(folds)) + export.PROTOCOL,
         "split": splits.RELEASE,
         "speakers": {"train": splits.speakers(clips), "test": []},
         "clips": {"train": len(clips), "test": 0},
-        "cross_validation": crossed,
+        "cross_validation": validated,
     }
 
 
-def _uar_of_heard(made: Bundle, clips: Sequence[Clip]) -> float:
+def _training_uar(made: Bundle, clips: Sequence[Clip]) -> float:
+    """Return the UAR on the training clips of the bundle's labels."""
     labels = made.manifest.labels
     own = {"own": BACKGROUNDS["own"]}
-    heard = [clip for clip in clips if clip.label in labels]
-    said = evaluate.logits(Classifier(made), score.windows(heard, made.manifest, own)).argmax(axis=1)
-    return evaluate.uar(said, score.truth(heard, labels, own))
+    test = [clip for clip in clips if clip.label in labels]
+    classes = evaluate.logits(Classifier(made), score.windows(test, made.manifest, own)).argmax(axis=1)
+    return evaluate.uar(classes, score.truth(test, labels, own))
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -1,4 +1,4 @@
-"""What `moodwire report` does: one page of every recipe that was trained, and of the peers, with its plots."""
+"""`moodwire report`: one page with plots of all trained recipes and of the peers."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from common import files
 from models.bundle import BundleError
 from training import plots, results
 from training.backgrounds import NOISES
@@ -44,7 +45,7 @@ def report(settings: ReportSettings) -> int:
     """Bring the results up to date and write the page; return the exit code, 2 where there is nothing to report."""
     try:
         _update(settings.runs_dir, settings.results_dir)
-        found = _told_apart(results.read(settings.results_dir))
+        found = _with_unique_names(results.read(settings.results_dir))
         latencies = results.read_latencies(settings.results_dir)
         if not found:
             raise ResultsError(  # noqa: TRY301 - one place says what went wrong
@@ -54,12 +55,12 @@ def report(settings: ReportSettings) -> int:
         print(f"moodwire report: {error}", file=sys.stderr)
         return 2
     parts = [INTRODUCTION]
-    for labels in sorted({one.labels for one in found}, key=len):
-        alike = sorted((one for one in found if one.labels == labels), key=_uar, reverse=True)
-        parts += _systems(labels, alike, latencies)
-        parts += _shown(_figures(alike, latencies), labels, settings)
-        parts += _confusion(alike) + _noises(alike)
-    settings.out.write_text("\n".join(parts), encoding="utf-8")
+    for labels in sorted({result.labels for result in found}, key=len):
+        systems = sorted((result for result in found if result.labels == labels), key=_uar, reverse=True)
+        parts += _systems(labels, systems, latencies)
+        parts += _saved(_figures(systems, latencies), labels, settings)
+        parts += _confusion(systems) + _noises(systems)
+    files.replace(settings.out, "\n".join(parts).encode())
     print(f"wrote {settings.out}: {len(found)} systems")
     return 0
 
@@ -67,49 +68,48 @@ def report(settings: ReportSettings) -> int:
 def _update(runs_dir: Path, results_dir: Path) -> None:
     kept = results.read(results_dir)
     for folder in sorted(path for path in runs_dir.glob("*") if path.is_dir()):
-        if result := results.of_runs(folder):
-            results.write(results_dir, folder.name, results.newest(kept.get(folder.name), result))
+        if result := results.read_runs(folder):
+            results.write(results_dir, folder.name, results.merged(kept.get(folder.name), result))
 
 
-def _told_apart(kept: dict[str, Result]) -> list[Result]:
-    """Return the results; where several recipes have one name, by the names of their files, which hold their hashes."""
-    names = [one.name for one in kept.values()]
-    return [
-        one if names.count(one.name) == 1 else msgspec.structs.replace(one, name=stem) for stem, one in kept.items()
-    ]
+def _with_unique_names(kept: dict[str, Result]) -> list[Result]:
+    """Return the results; those of recipes with the same name get the names of their files, which hold their hashes."""
+    names = [result.name for result in kept.values()]
+    named = {stem: result.name if names.count(result.name) == 1 else stem for stem, result in kept.items()}
+    return [msgspec.structs.replace(result, name=named[stem]) for stem, result in kept.items()]
 
 
-def _scored(alike: Sequence[Result]) -> list[Result]:
-    return [one for one in alike if "speakers" in one.scores]
+def _with_scores(systems: Sequence[Result]) -> list[Result]:
+    return [result for result in systems if "speakers" in result.scores]
 
 
-def _ours(alike: Sequence[Result]) -> list[Result]:
-    return [one for one in _scored(alike) if one.told and "architecture" not in one.told["network"]]
+def _is_ours(result: Result) -> bool:
+    return result.recipe is not None and "architecture" not in result.recipe["network"]
 
 
 def _best(scored: Sequence[Result]) -> Result:
-    """Return ours, else anyone's, with the most blocks, then the most trainings, then the highest UAR."""
+    """Return the one of ours, else of all, with the most blocks, then the most trainings, then the highest UAR."""
 
-    def sure(one: Result) -> tuple[int, int, float]:
-        found = one.scores["speakers"]
+    def key(result: Result) -> tuple[int, int, float]:
+        found = result.scores["speakers"]
         return len(found.uars), len(found.trainings), found.uar
 
-    return max(_ours(scored) or scored, key=sure)
+    return max(filter(_is_ours, scored), default=None, key=key) or max(scored, key=key)
 
 
-def _systems(labels: tuple[str, ...], alike: Sequence[Result], latencies: dict[str, Latency]) -> list[str]:
+def _systems(labels: tuple[str, ...], systems: Sequence[Result], latencies: dict[str, Latency]) -> list[str]:
     return [
         f"## {', '.join(labels)}\n",
-        _table([_listeners(alike), *(_worth(one) for one in alike)]),
-        *(f"`{one.name}`: {one.about}\n" for one in alike if one.about),
+        _table([_listeners_row(systems), *(_score_row(result) for result in systems)]),
+        *(f"`{result.name}`: {result.about}\n" for result in systems if result.about),
         "### How large and how fast\n",
-        _table([_cost(one, latencies.get(one.name)) for one in alike if one.told]),
+        _table([_cost_row(result, latencies.get(result.name)) for result in systems if result.recipe]),
     ]
 
 
-def _figures(alike: Sequence[Result], latencies: dict[str, Latency]) -> dict[str, Any]:
+def _figures(systems: Sequence[Result], latencies: dict[str, Latency]) -> dict[str, Any]:
     """Draw the plots of systems with the same labels."""
-    scored = _scored(alike)
+    scored = _with_scores(systems)
     if not scored:
         return {}
     best = _best(scored)
@@ -119,22 +119,22 @@ def _figures(alike: Sequence[Result], latencies: dict[str, Latency]) -> dict[str
         "groups": plots.groups(best.name, found, GROUPS),
         "risk-coverage": plots.risk_coverage(scored),
     }
-    if sum(one.bytes_deflated is not None for one in scored) > 1:  # one point alone is no front
+    if sum(result.bytes_deflated is not None for result in scored) > 1:  # one point alone is no front
         figures["front"] = plots.front(scored, latencies)
     return figures
 
 
-def _shown(figures: dict[str, Any], labels: tuple[str, ...], settings: ReportSettings) -> list[str]:
+def _saved(figures: dict[str, Any], labels: tuple[str, ...], settings: ReportSettings) -> list[str]:
     """Save figures beside the results; return the lines that show them."""
     stem = "-".join(labels).lower()
-    files = {name: settings.results_dir / f"{stem}-{name}.png" for name in figures}
+    pictures = {name: settings.results_dir / f"{stem}-{name}.png" for name in figures}
     for name, figure in figures.items():
-        plots.save(figure, files[name])
-    return [f"![{file.stem}]({os.path.relpath(file, settings.out.parent)})\n" for file in files.values()]
+        plots.save(figure, pictures[name])
+    return [f"![{file.stem}]({os.path.relpath(file, settings.out.parent)})\n" for file in pictures.values()]
 
 
-def _confusion(alike: Sequence[Result]) -> list[str]:
-    scored = _scored(alike)
+def _confusion(systems: Sequence[Result]) -> list[str]:
+    scored = _with_scores(systems)
     if not scored:
         return []
     best = _best(scored)
@@ -147,25 +147,25 @@ def _confusion(alike: Sequence[Result]) -> list[str]:
     return [f"### What {best.name} takes for what\n", _table(rows)]
 
 
-def _noises(alike: Sequence[Result]) -> list[str]:
-    def uar(one: Result, noise: str) -> str:
-        return _percent(one.scores["speakers"].in_noise(noise))
+def _noises(systems: Sequence[Result]) -> list[str]:
+    def uar(result: Result, noise: str) -> str:
+        return _percent(result.scores["speakers"].in_noise(noise))
 
-    scored = [one for one in _scored(alike) if one.scores["speakers"].trainings[0].uar_in_noise]
-    quiet = {"under the voice": "nothing, or 30 dB below"} | {one.name: f"{_uar(one):.1%}" for one in scored}
+    scored = [result for result in _with_scores(systems) if result.scores["speakers"].trainings[0].uar_in_noise]
+    quiet = {"under the voice": "nothing, or 30 dB below"} | {result.name: f"{_uar(result):.1%}" for result in scored}
     rows = [
-        {"under the voice": noise.title} | {one.name: uar(one, name) for one in scored}
+        {"under the voice": noise.title} | {result.name: uar(result, name) for result in scored}
         for name, noise in NOISES.items()
-        if any(uar(one, name) for one in scored)
+        if any(uar(result, name) for result in scored)
     ]
     return ["### In noise\n", _table([quiet, *rows])] if rows else []
 
 
-def _worth(one: Result) -> Row:
-    found = one.scores.get("speakers")
-    leaky, sentences = one.scores.get("leaky"), one.scores.get("sentences")
+def _score_row(result: Result) -> Row:
+    found = result.scores.get("speakers")
+    leaky, sentences = result.scores.get("leaky"), result.scores.get("sentences")
     return {
-        "system": one.name,
+        "system": result.name,
         "blocks": " ".join(map(str, sorted({training.block for training in found.trainings}))) if found else "",
         "seeds": str(len({training.seed for training in found.trainings})) if found else "",
         "taught by": _mean(found, "speakers"),
@@ -181,35 +181,35 @@ def _worth(one: Result) -> Row:
     }
 
 
-def _cost(one: Result, latency: Latency | None) -> Row:
+def _cost_row(result: Result, latency: Latency | None) -> Row:
     return {
-        "system": one.name,
-        "parameters": _count(one.parameters),
-        "pruned": "" if one.sparsity is None else f"{one.sparsity:.0%}",
-        "MACs": _millions(one.multiply_adds),
-        "bytes": _count(one.bytes),
-        "compressed": _count(one.bytes_deflated),
+        "system": result.name,
+        "parameters": _count(result.parameters),
+        "pruned": "" if result.sparsity is None else f"{result.sparsity:.0%}",
+        "MACs": _millions(result.multiply_adds),
+        "bytes": _count(result.bytes),
+        "compressed": _count(result.bytes_deflated),
         "ms": f"{latency.ms:.2f}" if latency else "",
         "of the published": f"{latency.of_published:.2f}" if latency else "",
-        "teachers": _teachers(one),
-        "epochs": str(one.told["epochs"]) if one.told else "",
-        "minutes": _mean(one.scores.get("speakers"), "minutes"),
+        "teachers": _teachers(result),
+        "epochs": str(result.recipe["epochs"]) if result.recipe else "",
+        "minutes": _mean(result.scores.get("speakers"), "minutes"),
     }
 
 
-def _teachers(one: Result) -> str:
-    teaching = one.told.get("teaching") if one.told else None
+def _teachers(result: Result) -> str:
+    teaching = result.recipe.get("teaching") if result.recipe else None
     return f"{teaching['seeds']} of {teaching['recipe']}" if teaching else ""
 
 
-def _listeners(alike: Sequence[Result]) -> Row:
+def _listeners_row(systems: Sequence[Result]) -> Row:
     """Return the row of the people who heard the same clips: from the recipe that was scored on most of them."""
-    scores = [one.scores["speakers"] for one in alike if "speakers" in one.scores]
+    scores = [result.scores["speakers"] for result in systems if "speakers" in result.scores]
     asked = [
         {training.block: training.listeners for training in score.trainings if training.listeners} for score in scores
     ]
     best = max(asked, key=len, default={})
-    nothing = dict.fromkeys(_worth(alike[0]), "")
+    nothing = dict.fromkeys(_score_row(systems[0]), "")
     if not best:
         return nothing | {"system": "people who heard the voice alone"}
     votes = sum(heard["votes"] for heard in best.values())
@@ -228,8 +228,8 @@ def _table(rows: Sequence[Row]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _uar(one: Result) -> float:
-    found = one.scores.get("speakers")
+def _uar(result: Result) -> float:
+    found = result.scores.get("speakers")
     return found.uar if found else 0.0
 
 

@@ -1,7 +1,7 @@
-"""What trainings were worth, in small files that stay when the run folders are gone: one for each recipe.
+"""Results: one small file for each recipe, which stays when the run folders are gone.
 
-They hold the recipe, a line for each training, and what is counted over all of them together; no weights and no
-recording. `moodwire report` brings them up to date from the run folders and makes its page of them alone.
+It holds the recipe, the scores of each training, and metrics over all of them together; no weights and no recordings.
+`moodwire report` brings the files up to date from the run folders and makes its page of them alone.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,29 +11,30 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from common import files
 from models import bundle
 from models.bundle import Manifest
 from training import evaluate, score
-from training.score import Answers
+from training.score import Predictions
 from training.splits import SPLITS
 
 LATENCY = Path(__file__).parent / "results" / "latency.json"
-"""Written by `python -m trials.model_latency --write`; by the recipe's name."""
+"""Latencies by the recipe's name; `python -m trials.model_latency --write` writes it."""
 COMMON = 4
-"""The block of speakers that every recipe holds out first: on it all can be compared."""
+"""The block of speakers that every recipe has held out, so that all can be compared on it."""
 COVERAGES = np.linspace(0.2, 1, 17)
 
 
 class ResultsError(Exception):
-    """A file of results or a run folder is not valid; the text names it, what is wrong and what would be right."""
+    """A file of results or a run folder is not valid; the text names it, what is wrong and what to do."""
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
-    """How long front end and model take for one window on one thread."""
+    """Time of front end and model for one window on one thread."""
 
     ms: float
     of_published: float
-    """In proportion to the rebuilt published network with librosa, measured in turns."""
+    """Relative to the rebuilt published network with librosa, measured in turns."""
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,24 +45,24 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     uar: float
     accuracy: float
     speakers: int | None = None
-    """How many taught it."""
+    """Number of speakers that it was trained on."""
     minutes: float | None = None
     float_uar: float | None = None
     """Before quantisation."""
     uar_in_noise: dict[str, float] = {}
     listeners: dict[str, Any] | None = None
-    """What people said to the clips that were scored."""
+    """Scores of the people who heard the same clips, as `evaluate.listeners` returns them."""
 
 
 class Score(msgspec.Struct, frozen=True, kw_only=True):
-    """What a recipe is worth under one split."""
+    """Scores of a recipe with one split."""
 
     trainings: tuple[Training, ...]
     pooled: dict[str, Any]
-    """What `score.describe` counts over the answers of all trainings."""
+    """Metrics over the predictions of all trainings, as `score.describe` returns them."""
     reliability: tuple[evaluate.Bin, ...]
     uar_by_coverage: tuple[tuple[float, float], ...]
-    """Share of the windows answered, the surest first, and the UAR of these."""
+    """Share of the windows classified, the most confident first, and their UAR."""
 
     @property
     def uars(self) -> list[float]:
@@ -80,7 +81,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
         return float(np.mean(uars)) if uars else None
 
     def mean(self, name: str) -> float | None:
-        """Return the mean over the trainings of what each tells; None where one tells nothing."""
+        """Return the mean of a field over the trainings; None where one of them lacks it."""
         return _mean(getattr(training, name) for training in self.trainings)
 
     def in_noise(self, name: str) -> float | None:
@@ -96,16 +97,15 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is kept of one recipe, or of a peer that has none."""
+    """The results of one recipe, or of a peer that has none."""
 
     name: str
     labels: tuple[str, ...]
     scores: dict[str, Score]
     """By split, a key of `SPLITS`."""
-    told: dict[str, Any] | None = None
-    """The recipe."""
+    recipe: dict[str, Any] | None = msgspec.field(default=None, name="told")
     about: str = ""
-    """What a reader must know of a peer without a recipe."""
+    """What a peer without a recipe is, for the reader of the page."""
     parameters: int | None = None
     sparsity: float | None = None
     """Share of the weights that are pruned."""
@@ -118,14 +118,14 @@ class Run(NamedTuple):
     """One finished training."""
 
     training: Training
-    answers: Answers
+    predictions: Predictions
     manifest: Manifest
     model: bytes
-    told: dict[str, Any]
+    recipe: dict[str, Any]
 
 
 def read(folder: Path) -> dict[str, Result]:
-    """Return the results that are kept, by name of their file.
+    """Return the results, by the name of their file.
 
     Raises:
         ResultsError: a file is not valid.
@@ -135,7 +135,7 @@ def read(folder: Path) -> dict[str, Result]:
 
 
 def read_latencies(folder: Path) -> dict[str, Latency]:
-    """Return how long each recipe's model takes, by the recipe's name; nothing where it was not measured.
+    """Return the measured latencies, by the recipe's name.
 
     Raises:
         ResultsError: the file is not valid.
@@ -145,18 +145,17 @@ def read_latencies(folder: Path) -> dict[str, Latency]:
 
 
 def write(folder: Path, stem: str, result: Result) -> None:
-    """Keep a result."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rounded = {**_rounded(msgspec.to_builtins(result)), "told": result.told}
-    (folder / f"{stem}.json").write_bytes(msgspec.json.format(msgspec.json.encode(rounded), indent=1) + b"\n")
+    """Write a result to its file, numbers with five decimals."""
+    rounded = {**_rounded(msgspec.to_builtins(result)), "told": result.recipe}
+    files.replace(folder / f"{stem}.json", msgspec.json.format(msgspec.json.encode(rounded), indent=1) + b"\n")
 
 
-def of_runs(folder: Path) -> Result | None:
-    """Return what the trainings in a recipe's run folder were worth; None where none is finished.
+def read_runs(folder: Path) -> Result | None:
+    """Return the results of the trainings in a recipe's run folder; None where none is finished.
 
     Raises:
         ResultsError: a run is of another recipe than its neighbours, or cannot be read.
-        BundleError: a bundle or its answers cannot be read.
+        BundleError: a bundle or its predictions cannot be read.
     """
     from training import size  # noqa: PLC0415 - TensorFlow takes seconds to import; a page needs none
 
@@ -171,12 +170,8 @@ def of_runs(folder: Path) -> Result | None:
     return Result(
         name=first.manifest.name,
         labels=first.manifest.labels,
-        told=first.told,
-        scores={
-            split: summary([run.training for run in of_split], [run.answers for run in of_split], first.manifest.labels)
-            for split, of_split in runs.items()
-            if of_split
-        },
+        recipe=first.recipe,
+        scores={split: _score(of_split) for split, of_split in runs.items() if of_split},
         parameters=measured["parameters"],
         sparsity=float(np.mean([run.manifest.sparsity for run in every])),
         multiply_adds=size.multiply_adds(first.model),
@@ -185,9 +180,14 @@ def of_runs(folder: Path) -> Result | None:
     )
 
 
-def summary(trainings: Sequence[Training], answers: Sequence[Answers], labels: tuple[str, ...]) -> Score:
-    """Return what is counted over all trainings together."""
-    pooled = score.pool(answers)
+def _score(runs: Sequence[Run]) -> Score:
+    labels = runs[0].manifest.labels
+    return summary([run.training for run in runs], [run.predictions for run in runs], labels)
+
+
+def summary(trainings: Sequence[Training], predictions: Sequence[Predictions], labels: tuple[str, ...]) -> Score:
+    """Return the scores of all trainings together."""
+    pooled = score.pool(predictions)
     scores, truth = pooled.scores, pooled.truth
     return Score(
         trainings=tuple(trainings),
@@ -199,20 +199,20 @@ def summary(trainings: Sequence[Training], answers: Sequence[Answers], labels: t
     )
 
 
-def newest(kept: Result | None, found: Result) -> Result:
-    """Return what was found, with every split for which the kept result knows trainings that were not found."""
+def merged(kept: Result | None, found: Result) -> Result:
+    """Return the found result, but keep the scores of every split that the kept one has more trainings of."""
     if kept is None:
         return found
     scores = dict(found.scores)
     for split, old in kept.scores.items():
         new = scores.get(split)
-        if new is None or not _which(old) <= _which(new):
+        if new is None or not _folds(old) <= _folds(new):
             scores[split] = old
     return msgspec.structs.replace(found, scores={split: scores[split] for split in SPLITS if split in scores})
 
 
-def _which(of: Score) -> set[tuple[int, int]]:
-    return {(training.block, training.seed) for training in of.trainings}
+def _folds(of_split: Score) -> set[tuple[int, int]]:
+    return {(training.block, training.seed) for training in of_split.trainings}
 
 
 def _runs(folder: Path, split: str) -> Iterator[Run]:
@@ -232,23 +232,23 @@ def _runs(folder: Path, split: str) -> Iterator[Run]:
                 uar_in_noise=measured.get("uar_in_noise", {}),
                 listeners=measured["listeners"],
             )
-            answers = score.calibrated(score.load(place), made.manifest.temperature)
-            yield Run(training, answers, made.manifest, made.model, _told(place / "config.json"))
+            predictions = score.calibrated(score.load(place), made.manifest.temperature)
+            yield Run(training, predictions, made.manifest, made.model, _read_recipe(place / "config.json"))
 
 
 def _minutes(curves: Path) -> float | None:
-    """Return how long a training took; None where its curves were not kept."""
+    """Return how long a training took; None where its curves are missing."""
     if not curves.is_file():
         return None
     return sum(float(msgspec.json.decode(line)["seconds"]) for line in curves.read_bytes().splitlines()) / 60
 
 
-def _told(file: Path) -> dict[str, Any]:
+def _read_recipe(config: Path) -> dict[str, Any]:
     try:
-        told: dict[str, Any] = msgspec.json.decode(file.read_bytes())["recipe"]
+        recipe: dict[str, Any] = msgspec.json.decode(config.read_bytes())["recipe"]
     except (OSError, KeyError, msgspec.DecodeError) as error:
-        raise ResultsError(f"{file} tells no recipe: {error}; train again") from error
-    return told
+        raise ResultsError(f"{config} holds no recipe: {error}; train again") from error
+    return recipe
 
 
 def _decode(file: Path, kind: Any) -> Any:
@@ -259,7 +259,7 @@ def _decode(file: Path, kind: Any) -> Any:
 
 
 def _rounded(tree: Any) -> Any:
-    """Return the same with five decimals: more is noise, and makes large files."""
+    """Return the same with five decimals: more are noise and make large files."""
     if isinstance(tree, dict):
         return {name: _rounded(value) for name, value in tree.items()}
     if isinstance(tree, list | tuple):

@@ -1,4 +1,4 @@
-"""Pointwise convolutions whose weights have few values: rounded while they learn, and stored in four bits."""
+"""Pointwise convolutions whose weights have few values: rounded in training, stored in four bits."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from training.recipe import INT8_LEVELS
 
 INT4_LEVELS = 7
-"""So many values on either side of 0 fit into four bits."""
+"""Values on either side of 0 that fit into four bits."""
 
 
 def is_pointwise(layer: Any) -> bool:
@@ -19,13 +19,13 @@ def is_pointwise(layer: Any) -> bool:
 
 
 def kernels(model: Any) -> list[Any]:
-    """Return the weights of a Keras model's pointwise convolutions, also of those that are being pruned."""
+    """Return the weights of a Keras model's pointwise convolutions, those wrapped for pruning included."""
     layers = [getattr(layer, "layer", layer) for layer in model.layers]
     return [layer.kernel for layer in layers if is_pointwise(layer)]
 
 
 def rounded(kernel: Any, levels: int) -> Any:
-    """Return weights as multiples of a fraction of the largest of their filter, shape (1, 1, channels, filters)."""
+    """Return weights rounded to `levels` steps up to the largest of their filter, shape (1, 1, channels, filters)."""
     step = tf.reduce_max(tf.abs(kernel), axis=(0, 1, 2)) / levels
     return tf.round(tf.math.divide_no_nan(kernel, step)) * step
 
@@ -34,8 +34,8 @@ def pack(model: schema.ModelT, levels: int) -> None:
     """Store the int8 weights of a TFLite model's pointwise convolutions in four bits.
 
     Args:
-        model: whose weights have so many values on either side of 0.
-        levels: 7 at most.
+        model: changed in place.
+        levels: values of its weights on either side of 0, at most 7.
     """
     for subgraph in model.subgraphs:
         for operator in subgraph.operators:
@@ -50,7 +50,7 @@ def _pack(model: schema.ModelT, weights: Any, bias: Any, levels: int) -> None:
     low, high = (half.view(np.uint8) & 15 for half in (values[0::2], values[1::2]))
     model.buffers[weights.buffer].data = low | (high << 4)
     weights.type = schema.TensorType.INT4
-    # a bias is counted in steps of its weights
+    # the step of a bias is that of the weights times that of the input
     steps = np.rint(_values(model, bias, np.int32) * (levels / INT8_LEVELS)).astype(np.int32)
     model.buffers[bias.buffer].data = steps.view(np.uint8)
     for tensor in (weights, bias):

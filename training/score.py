@@ -1,4 +1,4 @@
-"""What a bundle is worth on speakers it never heard: measured on its file, through the runtime of the device."""
+"""Scores of a bundle on speakers it never heard: measured on its file, through the runtime of the device."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -15,22 +15,22 @@ from training import evaluate, features, splits
 from training.backgrounds import BACKGROUNDS, NOISES, Background
 from training.corpora import Clip
 from training.evaluate import Logits, Truth
-from training.features import Hearing
+from training.features import WindowSpec
 
 FILE = "answers.npz"
-"""In a run folder, so that folds can be pooled."""
+"""Predictions in a run folder, so that folds can be pooled."""
 UNKNOWN = "unknown"
-LEAST = 1e-300
+SMALLEST = 1e-300
 """A probability of 0 has no logarithm."""
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
-"""Shares of the windows that are answered, the surest first."""
+"""Shares of the windows that are classified, the most confident first (selective classification)."""
 
 
 def unheard(clips: Sequence[Clip], made: Bundle) -> list[Clip]:
-    """Return those of these clips whose speakers a bundle has never heard, as its manifest tells.
+    """Return those of these clips whose speakers a bundle was not trained on, as its manifest says.
 
     Raises:
-        BundleError: it has heard them all, or its manifest does not tell.
+        BundleError: it was trained on all of them, or its manifest does not say.
     """
     measured = made.manifest.measured
     if not {"split", "speakers"} <= measured.keys():
@@ -41,24 +41,28 @@ def unheard(clips: Sequence[Clip], made: Bundle) -> list[Clip]:
         raise BundleError(f"{made.folder} was made with a leaky split: there is no speaker that it never heard")
     if measured["split"] == splits.RELEASE:
         raise BundleError(
-            f"{made.folder} was trained on all speakers of CREMA-D: there is none that it never heard; another corpus "
-            "is right, or the bundle of a fold: runs/<recipe>/block-4-seed-1"
+            f"{made.folder} was trained on all speakers of CREMA-D: there is none that it never heard. Give another "
+            "corpus with --corpus, or the bundle of a fold, such as runs/<recipe>/block-4-seed-1"
         )
     return [clip for clip in clips if clip.speaker in measured["speakers"]["test"]]
 
 
-def windows(clips: Sequence[Clip], hearing: Hearing, amid: Mapping[str, Background] = BACKGROUNDS) -> list[Frames]:
-    """Return a window for each background and clip, all clips amid the first background first."""
-    return [window for background in amid.values() for window in features.centred_windows(clips, hearing, background)]
+def windows(
+    clips: Sequence[Clip], spec: WindowSpec, backgrounds: Mapping[str, Background] = BACKGROUNDS
+) -> list[Frames]:
+    """Return a window for each background and clip: all clips with the first background, then with the next."""
+    return [
+        window for background in backgrounds.values() for window in features.centred_windows(clips, spec, background)
+    ]
 
 
-def truth(clips: Sequence[Clip], labels: tuple[str, ...], amid: Mapping[str, Background] = BACKGROUNDS) -> Truth:
+def truth(clips: Sequence[Clip], labels: tuple[str, ...], backgrounds: Mapping[str, Background] = BACKGROUNDS) -> Truth:
     """Return the class of each of these windows."""
-    return np.tile(features.targets(clips, labels), len(amid))
+    return np.tile(features.targets(clips, labels), len(backgrounds))
 
 
-class Answers(NamedTuple):
-    """What a model says to windows whose truth is known: one row for each."""
+class Predictions(NamedTuple):
+    """Probabilities of a model for windows whose label is known; one row of each array for each window."""
 
     scores: Scores
     """Shape (n, labels)."""
@@ -70,36 +74,34 @@ class Answers(NamedTuple):
     intensities: NDArray[np.str_]
     sentences: NDArray[np.str_]
     backgrounds: NDArray[np.str_]
-    """Names in `BACKGROUNDS`."""
+    """Keys of `BACKGROUNDS`."""
 
 
-def answers(made: Bundle, test: Sequence[Clip], heard: Sequence[Frames]) -> Answers:
-    """Return what a bundle says to the windows of these clips amid each background, before its temperature."""
-    given = evaluate.logits(Classifier(made), heard)
-    return told(softmax(given), test, made.manifest.labels, BACKGROUNDS)
+def predict(made: Bundle, test: Sequence[Clip], heard: Sequence[Frames]) -> Predictions:
+    """Return a bundle's predictions for these clips with each background, before its temperature.
+
+    Args:
+        made: the bundle.
+        test: the clips.
+        heard: their windows, as `windows` returns them.
+    """
+    scores = softmax(evaluate.logits(Classifier(made), heard))
+    return predictions(scores, test, made.manifest.labels, BACKGROUNDS)
 
 
-def outputs(found: Answers) -> Logits:
-    """Return what a model gave for these answers, but for what it added to all labels alike."""
-    return np.log(np.maximum(found.scores, LEAST))
-
-
-def calibrated(found: Answers, temperature: float) -> Answers:
-    """Return answers with their probabilities under a temperature."""
-    return found._replace(scores=softmax(outputs(found) / temperature))
-
-
-def told(scores: Scores, test: Sequence[Clip], labels: tuple[str, ...], amid: Collection[str]) -> Answers:
-    """Return these scores with what is known of the clips, which were all heard amid the first background first."""
-    return Answers(
+def predictions(
+    scores: Scores, test: Sequence[Clip], labels: tuple[str, ...], backgrounds: Collection[str]
+) -> Predictions:
+    """Return these scores with what is known of the clips; the windows are in the order of `windows`."""
+    return Predictions(
         scores,
-        np.tile(features.targets(test, labels), len(amid)),
-        np.array([clip.speaker for _ in amid for clip in test]),
-        np.array([clip.sex or UNKNOWN for _ in amid for clip in test]),
-        np.array([_decade(clip.age) for _ in amid for clip in test]),
-        np.array([clip.intensity or UNKNOWN for _ in amid for clip in test]),
-        np.array([clip.sentence or UNKNOWN for _ in amid for clip in test]),
-        np.repeat(list(amid), len(test)),
+        np.tile(features.targets(test, labels), len(backgrounds)),
+        np.array([clip.speaker for _ in backgrounds for clip in test]),
+        np.array([clip.sex or UNKNOWN for _ in backgrounds for clip in test]),
+        np.array([_decade(clip.age) for _ in backgrounds for clip in test]),
+        np.array([clip.intensity or UNKNOWN for _ in backgrounds for clip in test]),
+        np.array([clip.sentence or UNKNOWN for _ in backgrounds for clip in test]),
+        np.repeat(list(backgrounds), len(test)),
     )
 
 
@@ -107,75 +109,84 @@ def _decade(age: int | None) -> str:
     return UNKNOWN if age is None else f"{age // 10 * 10}-{age // 10 * 10 + 9}"
 
 
-def save(folder: Path, found: Answers) -> None:
-    """Keep answers in a run folder, as they are before the temperature."""
-    np.savez_compressed(folder / FILE, **found._asdict())
+def logits(predicted: Predictions) -> Logits:
+    """Return the logits of these predictions, up to a constant of each window."""
+    return np.log(np.maximum(predicted.scores, SMALLEST))
 
 
-def load(folder: Path) -> Answers:
-    """Return the answers kept in a run folder.
+def calibrated(predicted: Predictions, temperature: float) -> Predictions:
+    """Return predictions with their probabilities at a temperature."""
+    return predicted._replace(scores=softmax(logits(predicted) / temperature))
+
+
+def save(folder: Path, predicted: Predictions) -> None:
+    """Keep predictions in a run folder, as they are before the temperature."""
+    np.savez_compressed(folder / FILE, **predicted._asdict())
+
+
+def load(folder: Path) -> Predictions:
+    """Return the predictions kept in a run folder.
 
     Raises:
-        BundleError: they are not there, or of another version.
+        BundleError: they are missing, or of another version.
     """
     try:
-        with np.load(folder / FILE) as found:
-            return Answers(**found)
+        with np.load(folder / FILE) as arrays:
+            return Predictions(**arrays)
     except (OSError, ValueError, TypeError) as error:
         raise BundleError(
             f"{folder / FILE} cannot be read: {error}; delete it, and `moodwire train` scores the model again"
         ) from error
 
 
-def pool(of_folds: Sequence[Answers]) -> Answers:
-    """Return the answers of several models as if one had given them."""
-    return Answers(*(np.concatenate(parts) for parts in zip(*of_folds, strict=True)))
+def pool(of_folds: Sequence[Predictions]) -> Predictions:
+    """Return the predictions of several models as if one had made them."""
+    return Predictions(*(np.concatenate(arrays) for arrays in zip(*of_folds, strict=True)))
 
 
-def describe(found: Answers, labels: tuple[str, ...]) -> dict[str, Any]:
-    """Return what is counted over these answers."""
-    said = found.scores.argmax(axis=1)
+def describe(predicted: Predictions, labels: tuple[str, ...]) -> dict[str, Any]:
+    """Return the metrics of these predictions, over all windows and by group."""
+    scores, truth = predicted.scores, predicted.truth
+    classes = scores.argmax(axis=1)
     return {
-        **msgspec.to_builtins(evaluate.metrics(found.scores, found.truth, labels)),
-        "uar_interval": evaluate.uar_interval(said, found.truth, found.speakers),
-        "uar_by_background": _uar_by(found.backgrounds, said, found.truth),
-        "uar_by_sex": _uar_by(found.sexes, said, found.truth),
-        "uar_by_age": _uar_by(found.ages, said, found.truth),
-        "uar_by_intensity": _uar_by(found.intensities, said, found.truth),
-        "uar_by_sentence": _uar_by(found.sentences, said, found.truth),
-        "uar_by_speaker": _uar_by(found.speakers.astype(str), said, found.truth),
-        "uar_by_coverage": {
-            f"{share:g}": evaluate.uar_of_surest(found.scores, found.truth, share) for share in COVERAGES
-        },
+        **msgspec.to_builtins(evaluate.metrics(scores, truth, labels)),
+        "uar_interval": evaluate.uar_interval(classes, truth, predicted.speakers),
+        "uar_by_background": _uar_by(predicted.backgrounds, classes, truth),
+        "uar_by_sex": _uar_by(predicted.sexes, classes, truth),
+        "uar_by_age": _uar_by(predicted.ages, classes, truth),
+        "uar_by_intensity": _uar_by(predicted.intensities, classes, truth),
+        "uar_by_sentence": _uar_by(predicted.sentences, classes, truth),
+        "uar_by_speaker": _uar_by(predicted.speakers.astype(str), classes, truth),
+        "uar_by_coverage": {f"{share:g}": evaluate.uar_of_surest(scores, truth, share) for share in COVERAGES},
     }
 
 
-def measure(made: Bundle, test: Sequence[Clip], found: Answers) -> dict[str, Any]:
-    """Return what the manifest and the card tell of a bundle.
+def measure(made: Bundle, test: Sequence[Clip], predicted: Predictions) -> dict[str, Any]:
+    """Return the scores that the manifest and the card of a bundle state.
 
     Args:
         made: the bundle.
         test: clips of speakers that it never heard.
-        found: what it says to them, under its temperature.
+        predicted: its predictions for them, at its temperature.
     """
     labels = made.manifest.labels
     in_noise = evaluate.logits(Classifier(made), windows(test, made.manifest, NOISES)).argmax(axis=1)
     return {
-        **describe(found, labels),
+        **describe(predicted, labels),
         "uar_in_noise": _uar_by(np.repeat(list(NOISES), len(test)), in_noise, truth(test, labels, NOISES)),
-        "sure": sure(found, made.manifest.uncertain_below),
+        "sure": sure(predicted, made.manifest.uncertain_below),
         "listeners": evaluate.listeners(test, labels),
     }
 
 
-def sure(found: Answers, uncertain_below: float) -> dict[str, float | None]:
-    """Return how many windows are not uncertain, and how many of these are answered rightly."""
-    certain = found.scores.max(axis=1) >= uncertain_below
-    right = (found.scores.argmax(axis=1) == found.truth)[certain]
-    return {"share": float(certain.mean()), "accuracy": float(right.mean()) if right.size else None}
+def sure(predicted: Predictions, uncertain_below: float) -> dict[str, float | None]:
+    """Return the share of windows that are not uncertain, and the accuracy of these."""
+    certain = predicted.scores.max(axis=1) >= uncertain_below
+    correct = (predicted.scores.argmax(axis=1) == predicted.truth)[certain]
+    return {"share": float(certain.mean()), "accuracy": float(correct.mean()) if correct.size else None}
 
 
-def _uar_by(groups: NDArray[np.str_], said: NDArray[np.intp], meant: Truth) -> dict[str, float]:
-    """Return the UAR within each group of windows, in the order in which they first occur."""
-    chosen = {group: groups == group for group in dict.fromkeys(groups.tolist())}
-    return {group: evaluate.uar(said[rows], meant[rows]) for group, rows in chosen.items()}
+def _uar_by(groups: NDArray[np.str_], classes: NDArray[np.intp], truth: Truth) -> dict[str, float]:
+    """Return the UAR within each group of windows, in the order in which the groups first occur."""
+    members = {group: groups == group for group in dict.fromkeys(groups.tolist())}
+    return {group: evaluate.uar(classes[rows], truth[rows]) for group, rows in members.items()}

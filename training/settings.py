@@ -44,16 +44,16 @@ class TrainSettings:
         """Refuse an unknown split or block, and a bundle made with another split than by speaker.
 
         Raises:
-            ValueError: which it is, and what would be right.
+            ValueError: the text says what to choose.
         """
         if self.split not in SPLITS:
-            raise ValueError(f"split is {self.split!r}; {', '.join(SPLITS)} are right")
+            raise ValueError(f"split is {self.split!r}: choose one of {', '.join(SPLITS)}")
         if (self.bundle_dir or self.release) and self.split != "speakers":
             raise ValueError(
-                f"a split by {self.split} only measures a recipe and makes no bundle; leave out bundle_dir and release"
+                f"split {self.split} only measures a recipe and makes no bundle: leave out bundle_dir and release"
             )
         if self.block is not None and self.block not in BLOCKS:
-            raise ValueError(f"block is {self.block}; {', '.join(map(str, BLOCKS))} are right")
+            raise ValueError(f"block is {self.block}: choose one of {', '.join(map(str, BLOCKS))}")
 
 
 @ts.settings(frozen=True)
@@ -88,10 +88,10 @@ class FetchSettings:
         """Refuse an unknown corpus.
 
         Raises:
-            ValueError: which it is, and what would be right.
+            ValueError: the text says what to choose.
         """
         if self.corpus not in {"crema-d", "ravdess"}:
-            raise ValueError(f"corpus is {self.corpus!r}; crema-d or ravdess is right")
+            raise ValueError(f"corpus is {self.corpus!r}: choose crema-d or ravdess")
 
 
 @ts.settings(frozen=True)

@@ -132,7 +132,7 @@ def by_file(clips: Sequence[Clip], quarter: int) -> Split:
     train = [clip for clip, tested in zip(clips, drawn, strict=True) if not tested]
     test = [clip for clip, tested in zip(clips, drawn, strict=True) if tested]
     if not (train and test):
-        raise CorpusError(f"{len(clips)} clips are too few to be split at random; some dozens are right")
+        raise CorpusError(f"{len(clips)} clips are too few to be split at random: give at least some dozens")
     return Split(train, test)
 
 

@@ -1,4 +1,4 @@
-"""What networks that were trained before say of the clips that another one learns from."""
+"""Soft targets: the probabilities that trained teachers give to the clips that a student learns from."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,40 +13,39 @@ from training.features import Bank
 from training.recipe import Recipe
 
 BATCH = 256
-"""Windows at once."""
+"""Windows classified at once."""
 
 
 class Teacher(NamedTuple):
-    """A network that teaches."""
+    """A finished training of the teachers' recipe."""
 
     recipe: Recipe
     folder: Path
-    """Of its training."""
+    """Its run folder."""
 
 
-def answers(
-    teachers: Sequence[Teacher], banks: Sequence[Bank], clips: NDArray[np.intp], recipe: Recipe
+def soft_targets(
+    teachers: Sequence[Teacher], banks: Sequence[Bank], clips: NDArray[np.intp], student: Recipe
 ) -> NDArray[np.float32]:
-    """Return the mean of the teachers' probabilities, shape (speeds, clips, labels that are learned).
+    """Return the mean of the teachers' probabilities, shape (speeds, clips, labels); without teachers (…, 0).
 
-    They hear each clip as it was recorded, in the middle of a window, amid digital silence. Without teachers there are
-    no labels.
+    They classify each clip as it was recorded, in the middle of a window, with digital silence before and after it.
 
     Args:
-        teachers: whose training is finished.
+        teachers: the networks.
         banks: frames of all clips, for each speed.
-        clips: which of them, shape (clips,).
-        recipe: of the student.
+        clips: indices of the clips, shape (clips,).
+        student: its labels, window and temperature.
     """
-    if recipe.teaching is None:
+    if student.teaching is None:
         return np.empty((len(banks), len(clips), 0), np.float32)
-    models = [fit.load(teacher.recipe, teacher.folder, recipe.learned) for teacher in teachers]
-    said = np.empty((len(banks), len(clips), len(recipe.learned)), np.float32)
+    networks = [fit.load(teacher.recipe, teacher.folder, student.learned) for teacher in teachers]
+    targets = np.empty((len(banks), len(clips), len(student.learned)), np.float32)
     for speed, bank in enumerate(banks):
-        for begin in range(0, len(clips), BATCH):
-            some = clips[begin : begin + BATCH]
-            starts = (bank.lengths(some) - recipe.window_frames) // 2
-            heard = features.normalised(bank.windows(some, starts, recipe.window_frames)[0])
-            logits = [model.predict_on_batch(heard) / recipe.teaching.temperature for model in models]
-            said[speed, begin : begin + BATCH] = np.mean([softmax(given) for given in logits], axis=0)
-    return said
+        for first in range(0, len(clips), BATCH):
+            batch = clips[first : first + BATCH]
+            starts = (bank.lengths(batch) - student.window_frames) // 2
+            windows = features.normalised(bank.windows(batch, starts, student.window_frames)[0])
+            logits = [network.predict_on_batch(windows) / student.teaching.temperature for network in networks]
+            targets[speed, first : first + BATCH] = np.mean([softmax(given) for given in logits], axis=0)
+    return targets

@@ -26,7 +26,7 @@ from models.runtime import softmax
 from training import corpora, evaluate, features, recipe, results, score, splits
 from training.corpora import Clip
 from training.results import LATENCY, Result, Training
-from training.score import Answers
+from training.score import Predictions
 from training.splits import Fold, Split
 
 RECIPE = "ang-hap-neu"
@@ -49,18 +49,18 @@ def main() -> None:
     found = dict(zip((clip.path for clip in clips), functionals(clips), strict=True))
     scores = {}
     for split in ("speakers", "leaky"):
-        trainings, answers = [], []
+        trainings, predictions = [], []
         for block in splits.BLOCKS:
             parts = splits.of(clips, Fold(block, 1, split), plan)
-            told, cost = fold(parts, found, plan.labels)
-            said = told.scores.argmax(axis=1)
-            uar = evaluate.uar(said, told.truth)
-            right = float((said == told.truth).mean())
+            predicted, cost = fold(parts, found, plan.labels)
+            classes = predicted.scores.argmax(axis=1)
+            uar = evaluate.uar(classes, predicted.truth)
+            accuracy = float((classes == predicted.truth).mean())
             taught_by = len(splits.speakers(parts.train))
-            trainings.append(Training(block=block, seed=1, uar=uar, accuracy=right, speakers=taught_by))
-            answers.append(told)
+            trainings.append(Training(block=block, seed=1, uar=uar, accuracy=accuracy, speakers=taught_by))
+            predictions.append(predicted)
             print(f"{split} {block}: UAR {uar:.1%}, C {cost:g}", flush=True)
-        scores[split] = results.summary(trainings, answers, plan.labels)
+        scores[split] = results.summary(trainings, predictions, plan.labels)
         print(f"{split}: UAR {scores[split].uar:.1%}, ECE {scores[split].pooled['ece']:.3f}")
     if asked.write:
         about = (
@@ -79,7 +79,7 @@ def functionals(clips: Sequence[Clip]) -> NDArray[np.float64]:
     return np.array(rows, np.float64)
 
 
-def fold(split: Split, found: dict[Path, NDArray[np.float64]], labels: tuple[str, ...]) -> tuple[Answers, float]:
+def fold(split: Split, found: dict[Path, NDArray[np.float64]], labels: tuple[str, ...]) -> tuple[Predictions, float]:
     """Return what the best machine says to the clips held out, and its C.
 
     C and temperature are chosen by what machines say to training speakers whom they have not heard.
@@ -99,7 +99,7 @@ def fold(split: Split, found: dict[Path, NDArray[np.float64]], labels: tuple[str
     best = max(COSTS, key=lambda cost: evaluate.uar(outputs[cost].argmax(axis=1), meant))
     temperature = evaluate.fit_temperature(outputs[best], meant)
     scores = softmax(_machine(best).fit(heard, meant).decision_function(inputs(split.test)) / temperature)
-    return score.told(scores, split.test, labels, [CLEAN]), best
+    return score.predictions(scores, split.test, labels, [CLEAN]), best
 
 
 def _machine(cost: float) -> Pipeline:

@@ -12,7 +12,7 @@ from training.recipe import Augment
 FRAMES = FrontEnd().log_mel(synthetic_clip(48_000))
 FRAMES[100:] = -100
 WINDOWS = np.stack([FRAMES] * 400)
-BESIDE = np.tile(np.arange(147) >= 100, (400, 1))
+PADDING = np.tile(np.arange(147) >= 100, (400, 1))
 """Windows with 100 frames of a clip, and digital silence behind it."""
 HISS = features.hiss(FrontEnd())
 
@@ -22,7 +22,7 @@ def test_background_has_the_wanted_snr(under_share: float) -> None:
     """At 10 dB, the noise has a tenth of the clip's power, and it lies where it should."""
     chosen = Augment(background_share=1, under_share=under_share, snr_db=(10, 10))
 
-    noisy = augment.distort(WINDOWS[:1], BESIDE[:1], chosen, HISS, np.random.default_rng(1))
+    noisy = augment.distort(WINDOWS[:1], PADDING[:1], chosen, HISS, np.random.default_rng(1))
 
     added = (10 ** (noisy / 10).astype(float) - 10 ** (WINDOWS[:1] / 10).astype(float))[0]
     clip_power = (10 ** (FRAMES[:100] / 10).astype(float)).mean()
@@ -77,7 +77,7 @@ def test_shaped_noise_has_the_wanted_snr_too(shaped_share: float) -> None:
     """Whatever its shape, noise at 10 dB has a tenth of the clip's power; the rest has the wanted slope."""
     chosen = Augment(background_share=1, snr_db=(10, 10), slope_db=(10, 10), shaped_share=shaped_share)
 
-    noisy = augment.distort(WINDOWS, BESIDE, chosen, HISS, np.random.default_rng(1))
+    noisy = augment.distort(WINDOWS, PADDING, chosen, HISS, np.random.default_rng(1))
 
     added = 10 ** (noisy[:, 100:].astype(float) / 10)
     clip_power = (10 ** (FRAMES[:100] / 10).astype(float)).mean()
@@ -92,7 +92,7 @@ def test_style_moves_from_clip_to_clip() -> None:
     windows = np.stack([clip, 0.5 * clip - np.linspace(0, 20, 64, dtype=np.float32)] * 100)
     windows[:, 100:] = -100
 
-    styled = augment.restyle(windows, BESIDE[:200], 1.0, np.random.default_rng(1))
+    styled = augment.restyle(windows, PADDING[:200], 1.0, np.random.default_rng(1))
 
     np.testing.assert_array_equal(styled[:, 100:], windows[:, 100:])
     level, before = styled[:, :100].mean(axis=(1, 2)), windows[:, :100].mean(axis=(1, 2))
@@ -106,7 +106,7 @@ def test_style_moves_from_clip_to_clip() -> None:
 
 def test_silence_beside_the_clip_stays_where_no_background_is_wanted() -> None:
     """Only the wanted share of windows gets a background."""
-    noisy = augment.distort(WINDOWS, BESIDE, Augment(background_share=0.25), HISS, np.random.default_rng(1))
+    noisy = augment.distort(WINDOWS, PADDING, Augment(background_share=0.25), HISS, np.random.default_rng(1))
 
     silent = (noisy[:, 100:] < -99.9).all(axis=(1, 2))
     assert np.mean(silent) == pytest.approx(0.75, abs=0.06)
@@ -116,13 +116,13 @@ def test_nothing_is_done_by_default() -> None:
     """A recipe that asks for no augmentation gets the window as it is."""
     rng = np.random.default_rng(1)
 
-    np.testing.assert_allclose(augment.distort(WINDOWS[:2], BESIDE[:2], Augment(), HISS, rng), WINDOWS[:2], atol=1e-4)
+    np.testing.assert_allclose(augment.distort(WINDOWS[:2], PADDING[:2], Augment(), HISS, rng), WINDOWS[:2], atol=1e-4)
     np.testing.assert_array_equal(augment.mask(WINDOWS[:2], Augment(), rng), WINDOWS[:2])
 
 
 def test_tilt_turns_around_the_middle_band() -> None:
     """A tilted window is louder at one end of the spectrum by what it is quieter at the other."""
-    tilted = augment.distort(WINDOWS[:1], BESIDE[:1], Augment(tilt_db=6), HISS, np.random.default_rng(1))[0] - FRAMES
+    tilted = augment.distort(WINDOWS[:1], PADDING[:1], Augment(tilt_db=6), HISS, np.random.default_rng(1))[0] - FRAMES
 
     assert tilted[0, 0] == pytest.approx(-tilted[0, -1], abs=1e-4)
     assert 0 < abs(tilted[0, 0]) <= 3

@@ -11,7 +11,7 @@ from models.frontend import FrontEnd
 from training import corpora, features, recipe
 from training.backgrounds import BACKGROUNDS
 from training.corpora import Clip
-from training.features import Bank, Material
+from training.features import Bank, FrameCache
 
 PLAN = recipe.load("tiny")
 FLOOR_DB = -100
@@ -23,13 +23,13 @@ def test_a_bank_gives_the_frames_of_each_clip_amid_silence(recordings_dir: Path)
     bank = features.bank(clips, PLAN.front_end)
     (own,) = (PLAN.front_end.log_mel(corpora.read_audio(clip, 16_000)) for clip in clips[1:])
 
-    windows, beside = bank.windows(np.array([0, 1]), np.array([-200, -10]), 160)
+    windows, padding = bank.windows(np.array([0, 1]), np.array([-200, -10]), 160)
 
     assert windows.shape == (2, 160, 64)
     assert (windows[0] == FLOOR_DB).all()
-    assert beside[0].all()
+    assert padding[0].all()
     inside = 10 + bank.edge
-    shown = ~beside[1]
+    shown = ~padding[1]
     assert shown.argmax() == inside
     np.testing.assert_allclose(windows[1, shown], own[: shown.sum()], atol=0.05)
     assert (windows[1, :10] == FLOOR_DB).all()
@@ -41,7 +41,7 @@ def test_frames_are_computed_once_for_all_trainings(
 ) -> None:
     """A second training reads what the first one has heard; other clips, speeds or bands are heard anew."""
     clips = corpora.read_clips(recordings_dir, PLAN.labels)
-    first = Material(clips, PLAN.front_end, tmp_path).bank(1.1)
+    first = FrameCache(clips, PLAN.front_end, tmp_path).bank(1.1)
     heard: list[float] = []
 
     def counting(clips: Sequence[Clip], front_end: FrontEnd, speed: float) -> Bank:
@@ -50,7 +50,7 @@ def test_frames_are_computed_once_for_all_trainings(
 
     bank = features.bank
     monkeypatch.setattr(features, "bank", counting)
-    again = Material(clips, PLAN.front_end, tmp_path).bank(1.1)
+    again = FrameCache(clips, PLAN.front_end, tmp_path).bank(1.1)
 
     assert heard == []
     assert again.edge == first.edge
@@ -58,10 +58,10 @@ def test_frames_are_computed_once_for_all_trainings(
     np.testing.assert_array_equal(again.begins, first.begins)
 
     bands = msgspec.structs.replace(PLAN.front_end, n_mels=40)
-    Material(clips, PLAN.front_end, tmp_path).bank(0.9)
-    Material(clips[1:], PLAN.front_end, tmp_path).bank(1.1)
-    Material(clips[::-1], PLAN.front_end, tmp_path).bank(1.1)
-    assert Material(clips, bands, tmp_path).bank(1.1).frames.shape[1] == 40
+    FrameCache(clips, PLAN.front_end, tmp_path).bank(0.9)
+    FrameCache(clips[1:], PLAN.front_end, tmp_path).bank(1.1)
+    FrameCache(clips[::-1], PLAN.front_end, tmp_path).bank(1.1)
+    assert FrameCache(clips, bands, tmp_path).bank(1.1).frames.shape[1] == 40
     assert heard == [0.9, 1.1, 1.1, 1.1]
 
 

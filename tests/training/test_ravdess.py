@@ -173,5 +173,5 @@ def test_half_a_corpus_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_an_unknown_corpus_cannot_be_fetched() -> None:
     """A corpus that has no fetch is a sentence."""
-    with pytest.raises(ValueError, match="corpus is 'iemocap'; crema-d or ravdess is right"):
+    with pytest.raises(ValueError, match="corpus is 'iemocap': choose crema-d or ravdess"):
         FetchSettings(corpus="iemocap")

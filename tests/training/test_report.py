@@ -14,19 +14,19 @@ from models.bundle import BundleError
 from training import recipe, results, score
 from training.report import report
 from training.results import Latency, Result, ResultsError, Training
-from training.score import Answers
+from training.score import Predictions
 from training.settings import ReportSettings
 
 LABELS = ("ANG", "HAP", "NEU")
 
 
-def answers(right: int, wrong: int) -> Answers:
-    """Return answers of which so many of each label are right and so many wrong."""
+def predictions(right: int, wrong: int) -> Predictions:
+    """Return predictions: for each label this many right and this many wrong."""
     truth = np.repeat(np.arange(3), right + wrong)
     said = np.where(np.tile(np.arange(right + wrong) < right, 3), truth, (truth + 1) % 3)
     count = len(truth)
     words = {name: np.array(["A", "B"] * count)[:count] for name in ("sexes", "ages", "intensities", "sentences")}
-    return Answers(
+    return Predictions(
         scores=np.eye(3)[said] * 0.7 + 0.1,
         truth=truth,
         speakers=np.arange(count) % 4,
@@ -59,9 +59,9 @@ def result(
     labels: tuple[str, ...] = LABELS,
 ) -> Result:
     """Return a result of a recipe on some blocks."""
-    found = results.summary([training(block, uar) for block in blocks], [answers(8, 2) for _ in blocks], labels)
-    told = msgspec.to_builtins(recipe.load("tiny")) | {"name": name, "batch": 9}
-    return Result(name=name, labels=labels, told=told, scores={split: found}, parameters=1_234, bytes_deflated=2_048)
+    found = results.summary([training(block, uar) for block in blocks], [predictions(8, 2) for _ in blocks], labels)
+    told = msgspec.to_builtins(recipe.load("tiny")) | {"name": name}
+    return Result(name=name, labels=labels, recipe=told, scores={split: found}, parameters=1_234, bytes_deflated=2_048)
 
 
 @pytest.fixture
@@ -146,9 +146,9 @@ def test_a_part_of_the_trainings_does_not_replace_all_of_them() -> None:
     """A split of which fewer trainings are found than are kept stays as it is; one of which all are found is new."""
     kept = result("one", (1, 2), 0.8)
 
-    assert results.newest(kept, result("one", (2,), 0.7)).scores["speakers"].uar == pytest.approx(0.8)
-    assert results.newest(kept, result("one", (1, 2, 3), 0.7)).scores["speakers"].uar == pytest.approx(0.7)
-    assert set(results.newest(kept, result("one", (1,), 0.9, "leaky")).scores) == {"speakers", "leaky"}
+    assert results.merged(kept, result("one", (2,), 0.7)).scores["speakers"].uar == pytest.approx(0.8)
+    assert results.merged(kept, result("one", (1, 2, 3), 0.7)).scores["speakers"].uar == pytest.approx(0.7)
+    assert set(results.merged(kept, result("one", (1,), 0.9, "leaky")).scores) == {"speakers", "leaky"}
 
 
 @pytest.mark.parametrize(
@@ -178,17 +178,17 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     (found,) = results.read(tmp_path).values()
     assert found.scores["speakers"].uar == 0.66667
     assert found.scores["speakers"].trainings[0].listeners == written.scores["speakers"].trainings[0].listeners
-    assert found.told is not None
-    assert found.told["labels"] == list(LABELS)
+    assert found.recipe is not None
+    assert found.recipe["labels"] == list(LABELS)
 
 
 def test_a_run_without_its_config_is_named(tmp_path: Path) -> None:
-    """A run folder whose config.json is not there, or tells no recipe, is one sentence."""
-    with pytest.raises(ResultsError, match=r"config.json tells no recipe: .*; train again"):
-        results._told(tmp_path / "config.json")
+    """A run folder whose config.json is not there, or holds no recipe, is one sentence."""
+    with pytest.raises(ResultsError, match=r"config.json holds no recipe: .*; train again"):
+        results._read_recipe(tmp_path / "config.json")
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ResultsError, match=r"config.json tells no recipe: 'recipe'; train again"):
-        results._told(tmp_path / "config.json")
+    with pytest.raises(ResultsError, match=r"config.json holds no recipe: 'recipe'; train again"):
+        results._read_recipe(tmp_path / "config.json")
 
 
 def finished(place: Path, recipe_sha256: str) -> None:
@@ -197,7 +197,7 @@ def finished(place: Path, recipe_sha256: str) -> None:
     manifest = bundle.load(place).manifest
     bundle.write_manifest(place, msgspec.structs.replace(manifest, recipe_sha256=recipe_sha256))
     (place / "config.json").write_bytes(msgspec.json.encode({"recipe": recipe.load("tiny")}))
-    score.save(place, answers(8, 2))
+    score.save(place, predictions(8, 2))
 
 
 def test_a_run_folder_is_summed_up(tmp_path: Path) -> None:
@@ -205,13 +205,13 @@ def test_a_run_folder_is_summed_up(tmp_path: Path) -> None:
     finished(tmp_path / "block-4-seed-1", "0" * 64)
     finished(tmp_path / "leaky-4-seed-1", "0" * 64)
 
-    found = results.of_runs(tmp_path)
+    found = results.read_runs(tmp_path)
 
     assert found is not None
     assert {split: len(score.trainings) for split, score in found.scores.items()} == {"speakers": 1, "leaky": 1}
     assert found.scores["speakers"].trainings[0].minutes is None
     assert found.multiply_adds == 12_121_200
-    assert results.of_runs(tmp_path / "block-4-seed-1") is None
+    assert results.read_runs(tmp_path / "block-4-seed-1") is None
 
 
 def test_trainings_of_two_recipes_in_one_folder_are_refused(tmp_path: Path) -> None:
@@ -220,11 +220,11 @@ def test_trainings_of_two_recipes_in_one_folder_are_refused(tmp_path: Path) -> N
     finished(tmp_path / "block-2-seed-1", "1" * 64)
 
     with pytest.raises(ResultsError, match="holds trainings of different recipes"):
-        results.of_runs(tmp_path)
+        results.read_runs(tmp_path)
 
 
-def test_answers_of_another_version_are_refused(tmp_path: Path) -> None:
-    """Answers that lack what this version counts are named, with what to do; so are missing ones."""
+def test_predictions_of_another_version_are_refused(tmp_path: Path) -> None:
+    """Predictions that lack an array, and missing ones, are named with what to do."""
     with pytest.raises(BundleError, match=r"answers.npz cannot be read: .*; delete it, and `moodwire train` scores"):
         score.load(tmp_path)
     np.savez(tmp_path / score.FILE, scores=np.zeros((1, 3)))

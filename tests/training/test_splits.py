@@ -88,7 +88,7 @@ def test_a_leaky_split_shares_speakers_but_no_clip(recordings_dir: Path) -> None
 
 def test_few_clips_cannot_be_split_at_random(recordings_dir: Path) -> None:
     """Two clips are refused in a sentence."""
-    with pytest.raises(CorpusError, match="2 clips are too few to be split at random; some dozens are right"):
+    with pytest.raises(CorpusError, match="2 clips are too few to be split at random: give at least some dozens"):
         splits.by_file(corpora.read_clips(recordings_dir, LABELS)[:2], 1)
 
 

@@ -13,7 +13,7 @@ from models import bundle
 from training import corpora, features, fit, learn, recipe, splits, teach
 from training.backgrounds import BACKGROUNDS
 from training.commands import train
-from training.features import Material
+from training.features import FrameCache
 from training.recipe import Teaching
 from training.settings import TrainSettings
 from training.splits import Fold
@@ -49,25 +49,26 @@ def test_a_network_is_taught_by_others(
 def test_a_student_may_begin_as_a_teacher(settings: TrainSettings, write_recipe: Callable[..., str]) -> None:
     """It has the weights of one of its teachers when it has learned nothing itself, another one for each seed."""
     teaching = {"recipe": "tiny", "seeds": 2, "starts": True}
-    told = recipe.load(
+    pupil = recipe.load(
         write_recipe("pupil", epochs=1, learning_rate=1e-30, pruning={"sparsity": 0.0}, teaching=teaching)
     )
+    clips = corpora.read_clips(settings.recordings_dir, pupil.clip_labels)
 
     for seed, teacher in ((1, 2), (2, 1)):
-        material = Material(corpora.read_clips(settings.recordings_dir, told.heard), told.front_end, settings.runs_dir)
+        cache = FrameCache(clips, pupil.front_end, settings.runs_dir)
         fold = Fold(4, seed)
-        folder = learn.learn(material, told, splits.of(material.clips, fold, told), fold, settings.runs_dir)
+        folder = learn.learn(cache, pupil, splits.of(cache.clips, fold, pupil), fold, settings.runs_dir)
         theirs = next(settings.runs_dir.glob("tiny-0-*")) / f"block-4-seed-{teacher}"
-        trained = [fit.load(told, place, told.labels).trainable_weights for place in (folder, theirs)]
+        trained = [fit.load(pupil, place, pupil.labels).trainable_weights for place in (folder, theirs)]
         for one, other in zip(*trained, strict=True):
             np.testing.assert_array_equal(one, other)
 
 
-def test_teachers_answer_for_each_clip_at_each_speed(recordings_dir: Path, tmp_path: Path) -> None:
-    """What is said is the mean of what each of them says to the clip in the middle of a window, amid nothing."""
+def test_soft_targets_are_the_mean_of_the_teachers(recordings_dir: Path, tmp_path: Path) -> None:
+    """Soft targets are the mean of the teachers' probabilities for the clip in the middle of a window, amid silence."""
     plain = recipe.load("tiny")
     plan = msgspec.structs.replace(plain, teaching=Teaching(recipe="tiny", temperature=2.0))
-    material = Material(corpora.read_clips(recordings_dir, plan.heard), plan.front_end, tmp_path)
+    cache = FrameCache(corpora.read_clips(recordings_dir, plan.clip_labels), plan.front_end, tmp_path)
     teachers, models = [Teacher(plain, tmp_path / str(seed)) for seed in (1, 2)], []
     for seed, teacher in enumerate(teachers):
         tf_keras.utils.set_random_seed(seed)
@@ -76,15 +77,15 @@ def test_teachers_answer_for_each_clip_at_each_speed(recordings_dir: Path, tmp_p
         teacher.folder.mkdir()
         model.save_weights(teacher.folder / fit.WEIGHTS)
         models.append(model)
-    banks, clips = [material.bank(1.0), material.bank(0.9)], np.arange(0, len(material.clips), 2)
+    banks, clips = [cache.bank(1.0), cache.bank(0.9)], np.arange(0, len(cache.clips), 2)
 
-    said = teach.answers(teachers, banks, clips, plan)
+    targets = teach.soft_targets(teachers, banks, clips, plan)
 
-    assert said.shape == (2, len(clips), 3)
-    np.testing.assert_allclose(said.sum(axis=-1), 1, atol=1e-6)
-    heard = features.normalised(features.centred_windows(material.clips[::2], plan, BACKGROUNDS["silence"]))
+    assert targets.shape == (2, len(clips), 3)
+    np.testing.assert_allclose(targets.sum(axis=-1), 1, atol=1e-6)
+    heard = features.normalised(features.centred_windows(cache.clips[::2], plan, BACKGROUNDS["silence"]))
     expected = np.mean([tf.nn.softmax(model(heard)[:, :3] / 2) for model in models], axis=0)
-    off = np.abs(said[0] - expected).mean()
-    assert off < 0.25 * np.abs(said[0] - expected.mean(axis=0)).mean()
-    assert off < 0.5 * np.abs(said[1] - expected).mean()
-    assert teach.answers([], banks, clips, plain).shape == (2, len(clips), 0)
+    off = np.abs(targets[0] - expected).mean()
+    assert off < 0.25 * np.abs(targets[0] - expected.mean(axis=0)).mean()
+    assert off < 0.5 * np.abs(targets[1] - expected).mean()
+    assert teach.soft_targets([], banks, clips, plain).shape == (2, len(clips), 0)

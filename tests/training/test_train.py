@@ -245,7 +245,7 @@ def test_a_run_folder_of_another_recipe_is_refused(
     fold = TrainSettings(recipe="tiny", recordings_dir=settings.recordings_dir, runs_dir=tmp_path / "runs")
     other = msgspec.json.encode({"data_sha256": "0" * 64, "recipe": recipe.load("ang-hap-neu")})
 
-    for content, reason in ((other, "of another recipe than tiny-0: move it away"), (b"{}", "tells no recipe")):
+    for content, reason in ((other, "of another recipe than tiny-0: move it away"), (b"{}", "holds no recipe")):
         (folder / "config.json").write_bytes(content)
         assert train(fold) == 2
 
@@ -261,7 +261,7 @@ def test_a_run_folder_of_another_recipe_is_refused(
         ({"split": "random"}, "split is 'random'"),
         ({"split": "leaky", "bundle_dir": Path("b")}, "leave out bundle_dir"),
         ({"split": "sentences", "release": True}, "leave out bundle_dir and release"),
-        ({"block": 5}, "block is 5; 1, 2, 3, 4 are right"),
+        ({"block": 5}, "block is 5: choose one of 1, 2, 3, 4"),
     ],
 )
 def test_wrong_split_is_refused(wrong: dict[str, Any], reason: str) -> None:
@@ -315,7 +315,7 @@ def test_what_people_heard_is_learned_beside(
     assert not np.allclose(voted, told)
     assert (plan.outputs, recipe.load(without).outputs) == (9, 3)
 
-    all_clips, fold = corpora.read_clips(settings.recordings_dir, plan.heard), Fold(4, 1)
+    all_clips, fold = corpora.read_clips(settings.recordings_dir, plan.clip_labels), Fold(4, 1)
     folder = settings.runs_dir / plan.folder / fold.folder
     assert commands._finished(folder, plan, all_clips, fold) == made[0].manifest
     all_clips[0] = msgspec.structs.replace(all_clips[0], votes={"SAD": 9})
@@ -325,11 +325,11 @@ def test_what_people_heard_is_learned_beside(
         msgspec.structs.replace(clip, votes={"ANG": 1, "SAD": 3} if clip.label == "SAD" else {})
         for clip in corpora.read_clips(settings.recordings_dir, ("HAP", "SAD"))
     ]
-    truth = learn._truth(clips[:2], plan)
+    truth = learn._targets(clips[:2], plan)
     np.testing.assert_array_equal(truth, [[0, 1, 0, *[0] * 6], [0, 0, 0, 0.25, 0, 0, 0, 0, 0.75]])
     loss = fit._loss(plan)
     outputs = tf.zeros((2, 9))
-    by_label = float(fit._loss_of_labels(plan)(truth[:, :3], None, outputs[:, :3]))
+    by_label = float(fit._label_loss(plan)(truth[:, :3], None, outputs[:, :3]))
     assert float(loss(truth, None, outputs)) == pytest.approx(by_label + 0.5 * np.log(6) / 2)
 
 
