@@ -1,6 +1,6 @@
-"""Makes, measures and ships the models: corpora, recipes, networks, pruning, quantisation, evaluation, export.
+"""Trains, measures and ships the models: corpora, recipes, networks, pruning, quantisation, evaluation, export.
 
-It meets the device only at `models/`, whose front end and runtime it trains and measures with.
+It shares front end and runtime with the device through `models/`.
 """
 
 import os

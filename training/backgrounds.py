@@ -1,6 +1,6 @@
-"""What a microphone hears beside the words: the backgrounds that a model is calibrated and scored with.
+"""Background noise and echo of the windows that a model is calibrated and scored on.
 
-It is trained with others, which `augment` makes of mel energies: no generator of noise serves both sides.
+Training has noise of its own, which `augment` makes of mel energies: no generator of noise serves both sides.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ RATE_HZ = 16_000
 FAINT = 8.0
 """RMS of the hiss of a good microphone in a quiet room, in int16 steps: -72 dBFS."""
 SNR_DB = 30.0
-"""How far the backgrounds that lie under the clip are below it."""
+"""Signal-to-noise ratio of the backgrounds that go on under the clip."""
 
 Noise = NDArray[np.float64]
 """Shape (samples,), in int16 steps."""
@@ -28,15 +28,15 @@ class Background(NamedTuple):
     title: str
     """For people."""
     make: Callable[[Samples, int, np.random.Generator], Noise]
-    """Takes the clip and the number of samples wanted."""
+    """Takes the clip, the number of samples and the random generator."""
     under: bool = False
-    """Whether it lies under the clip too, not only beside it."""
+    """Whether it goes on under the clip, not only before and after it."""
     echo_s: float = 0.0
-    """Time in which an echo in the clip's room falls by 60 dB."""
+    """Reverberation time: in which an echo in the clip's room falls by 60 dB."""
 
 
 def centred(samples: Samples, window: int, background: Background, rng: np.random.Generator) -> Samples:
-    """Return a window with the whole clip in its middle amid a background, or with the middle of a longer clip."""
+    """Return a window with the clip in its middle and a background; of a longer clip, with the clip's middle."""
     cut = max(0, len(samples) - window) // 2
     samples = samples[cut : cut + window]
     if background.echo_s:
@@ -84,7 +84,7 @@ def hum(samples: Samples, length: int, rng: np.random.Generator, snr_db: float =
 
 
 def voices(samples: Samples, length: int, rng: np.random.Generator, snr_db: float = SNR_DB) -> Noise:
-    """Return noise with the clip's own average spectrum, as many people make who speak at once."""
+    """Return noise with the clip's average spectrum, as of many people who speak at once (babble)."""
     frame = 512
     frames = samples[: len(samples) // frame * frame].reshape(-1, frame) * np.hanning(frame)
     spectrum = (np.abs(np.fft.rfft(frames)) ** 2).mean(axis=0)
@@ -92,7 +92,7 @@ def voices(samples: Samples, length: int, rng: np.random.Generator, snr_db: floa
 
 
 def echoing(samples: Samples, echo_s: float, rng: np.random.Generator) -> Samples:
-    """Return a clip as it is heard from across a room: as much echo as direct sound, falling by 60 dB in `echo_s`."""
+    """Return a clip with as much echo as direct sound, the echo falling by 60 dB in `echo_s`."""
     length = int(echo_s * RATE_HZ)
     response = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
     response /= np.sqrt((response**2).sum())
@@ -124,11 +124,11 @@ NOISES = {
     "echo-0.3": Background("a room with 0.3 s of echo", faint, echo_s=0.3),
     "echo-0.6": Background("a room with 0.6 s of echo", faint, echo_s=0.6),
 }
-"""Harder than what a model is calibrated with: these only measure how far it bears up."""
+"""Harder than the backgrounds of the calibration: these only measure robustness."""
 
 
 def _quiet_spectrum(samples: Samples, frame: int = 512) -> NDArray[np.float64]:
-    """Return the power spectrum of the clip's quietest tenth, per sample, from 0 Hz to the Nyquist frequency."""
+    """Return the power spectrum of the clip's quietest tenth, for each sample, from 0 Hz to the Nyquist frequency."""
     frames = samples[: len(samples) // frame * frame].reshape(-1, frame).astype(np.float64)
     levels = frames.std(axis=1)
     sounding = frames[levels > 0]  # some clips begin or end in digital silence
@@ -141,7 +141,7 @@ def _quiet_spectrum(samples: Samples, frame: int = 512) -> NDArray[np.float64]:
 
 
 def _coloured(spectrum: NDArray[np.float64], length: int, rng: np.random.Generator) -> Noise:
-    """Return normal noise with this power spectrum, which is evenly spaced from 0 Hz to the Nyquist frequency."""
+    """Return Gaussian noise with this power spectrum, evenly spaced from 0 Hz to the Nyquist frequency."""
     places = np.linspace(0, 1, length // 2 + 1)
     magnitude = np.sqrt(np.interp(places, np.linspace(0, 1, len(spectrum)), spectrum))
     noise: Noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(length)) * magnitude, length)
@@ -149,5 +149,5 @@ def _coloured(spectrum: NDArray[np.float64], length: int, rng: np.random.Generat
 
 
 def _below(samples: Samples, noise: Noise, snr_db: float) -> Noise:
-    """Return noise so far below the clip."""
+    """Return the noise scaled to this signal-to-noise ratio."""
     return noise * float(samples.std(dtype=np.float64) / noise.std() / 10 ** (snr_db / 20))

@@ -1,9 +1,9 @@
-"""Batch normalisation that learns as fast at any width.
+"""Batch normalisation that is as fast at any number of channels.
 
-oneDNN, which computes it for TensorFlow, has a fast kernel where the number of channels is a multiple of 16 (one
-AVX-512 register of float32). At other widths, as the 136 channels of `six`, its forward pass takes four times as long
-for each value. Here the means come of matrix products instead; the backward pass is TensorFlow's own, and so is all
-else. `python -m trials.batch_norm` prints what it is worth.
+oneDNN, which computes it for TensorFlow, has a fast kernel for multiples of 16 channels (one AVX-512 register of
+float32). At other widths, such as the 136 channels of `six`, its forward pass takes four times as long for each value.
+Here matrix products compute the means; the rest, the backward pass included, is TensorFlow's.
+`python -m trials.batch_norm` measures both.
 """
 
 from typing import Any
@@ -12,14 +12,14 @@ import tensorflow as tf
 import tf_keras
 
 FAST_MULTIPLE = 16
-"""Widths that are a multiple of it are left to oneDNN."""
+"""oneDNN computes widths that are a multiple of it."""
 
 
 class BatchNormalization(tf_keras.layers.BatchNormalization):
     """Keras's layer over the last axis of images: shape (n, rows, columns, channels), float32."""
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
-        """Return the images normalised; in a training by their own means and variances, which the averages follow."""
+        """Return the normalised images; in training by their own means and variances, which update the averages."""
         if training is not True or inputs.shape[-1] % FAST_MULTIPLE == 0:
             return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance = _normalised(inputs, self.gamma, self.beta, self.epsilon)

@@ -1,4 +1,4 @@
-"""What `moodwire train` and `moodwire evaluate` do."""
+"""`moodwire train` and `moodwire evaluate`."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""A TFLite file without what the runtime does not need: a third smaller, and the same model."""
+"""A TFLite file without what the runtime does not read: the same model, a third smaller."""
 
 from typing import Any
 
@@ -11,15 +11,15 @@ from training.recipe import INT8_LEVELS
 
 
 def compact(content: bytes, levels: int = INT8_LEVELS) -> bytes:
-    """Return the same model in fewer bytes, and in still fewer when they are compressed.
+    """Return the same model in fewer bytes, also compressed.
 
-    Names of tensors and the converter's notes are gone, equal arrays are written once, tensors without content share
-    the empty buffer, and the scales of filters have the 16 bits of a bfloat16: they are at most 0.4 % off, which an
-    answer may show in its last bit.
+    Drops the names of tensors and the converter's metadata, writes equal arrays once, lets tensors without content
+    share the empty buffer, and rounds the scales of filters to bfloat16: they are at most 0.4 % off, which may change
+    the last bit of an output.
 
     Args:
         content: a TFLite flat buffer.
-        levels: how many values its pointwise weights have on either side of 0; 7 or fewer are stored in four bits.
+        levels: values of its pointwise weights on either side of 0; up to 7 are stored in four bits.
     """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     if levels <= rounding.INT4_LEVELS:

@@ -1,4 +1,4 @@
-"""Reads CREMA-D (Cao et al. 2014): a table of clips, and one file for each, FLAC or wav."""
+"""Reads CREMA-D (Cao et al. 2014): a table of clips, and a FLAC or wav file of each."""
 
 import csv
 import hashlib
@@ -23,9 +23,9 @@ EMOTIONS = {
 }
 
 AUDIBLE = 33
-"""A clip whose loudest sample is less than this is silent: -60 dB relative to full scale."""
+"""The loudest sample of a clip must reach this: -60 dBFS."""
 SHORTEST_S = 0.1
-"""A clip that is shorter says nothing."""
+"""The shortest clip that is accepted."""
 
 
 class CorpusError(Exception):
@@ -33,7 +33,7 @@ class CorpusError(Exception):
 
 
 class Clip(msgspec.Struct, frozen=True, kw_only=True):
-    """One recording and what is known of it."""
+    """One recording and its labels."""
 
     path: Path
     speaker: int
@@ -45,9 +45,9 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     """Short name of what is said."""
     intensity: str
-    """How strongly the actor was told to portray it: LO, MD, HI, or XX where nothing was said."""
+    """How strongly the actor was told to portray it: LO, MD, HI, or XX where it was not specified."""
     samples: int | None
-    """As many as the corpus's table says; None: the file may be of any length, rate and number of channels."""
+    """Length by the corpus's table; None: the file may have any length, rate and number of channels."""
     sha256: str
     """Of the official release's file."""
     votes: dict[str, int]
@@ -82,13 +82,12 @@ def read_clips(recordings_dir: Path, labels: tuple[str, ...]) -> list[Clip]:
 
 
 def read_audio(clip: Clip, sample_rate_hz: int) -> Samples:
-    """Return a clip's samples, int16, shape (clip.samples,).
+    """Return a clip's samples, int16, shape (samples,).
 
-    A clip of which no table tells the length is resampled, and of several channels the mean is taken.
+    A clip without a length in a table is resampled and mixed down to mono.
 
     Raises:
-        CorpusError: the file is no audio, it is too short or silent, or it is not mono of this rate and of the
-            length that the table gives.
+        CorpusError: the file is no audio, too short or silent, or not mono with this rate and the table's length.
     """
     try:
         samples, rate_hz = soundfile.read(clip.path, dtype="int16")
@@ -106,9 +105,7 @@ def read_audio(clip: Clip, sample_rate_hz: int) -> Samples:
             f"{clip.path} is too short: {len(samples)} samples; leave out what is shorter than {SHORTEST_S:g} s"
         )
     if np.abs(samples.astype(np.int32)).max() < AUDIBLE:
-        raise CorpusError(
-            f"{clip.path} is silent: nothing in it is louder than -60 dBFS; copy it again or leave it out"
-        )
+        raise CorpusError(f"{clip.path} is silent: no sample reaches -60 dBFS; copy it again or leave it out")
     return np.asarray(samples, np.int16)
 
 
@@ -119,7 +116,7 @@ def _converted(samples: NDArray[np.int16], rate_hz: int, wanted_hz: int) -> Samp
 
 
 def digest(clips: Iterable[Clip], *, votes: bool = False) -> str:
-    """Return one sha256 over the names and hashes of recordings, whatever their order, and over votes if they count."""
+    """Return a sha256 over names and hashes of recordings in any order, and over their votes if these are learned."""
     lines = sorted(f"{clip.path.stem} {clip.sha256}{_voted(clip) if votes else ''}\n" for clip in clips)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

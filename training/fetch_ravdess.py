@@ -16,7 +16,7 @@ from training.corpora import CorpusError
 NAME = "Audio_Speech_Actors_01-24.zip"
 SOURCE = "https://zenodo.org/records/1188976/files"
 MD5 = "bc696df654c87fed845eb13823edef8a"
-"""As the record states it."""
+"""As the authors' record states it."""
 LICENCE = """RAVDESS: Ryerson Audio-Visual Database of Emotional Speech and Song, the speech.
 Livingstone and Russo, PLoS ONE 13(5): e0196391, 2018.
 Creative Commons Attribution-NonCommercial-ShareAlike 4.0 (https://creativecommons.org/licenses/by-nc-sa/4.0/): no

@@ -1,4 +1,4 @@
-"""What `moodwire data figures` does: pictures of the recordings, to see what there is to learn."""
+"""`moodwire data figures`: pictures of the recordings."""
 
 import sys
 from collections import Counter
@@ -45,7 +45,7 @@ def figures(settings: FiguresSettings) -> int:
 
 
 def lengths(clips: Sequence[Clip]) -> Any:
-    """Draw how long the clips of each emotion are."""
+    """Draw the lengths of the clips of each emotion."""
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     axes.axvline(3, color="black", linestyle="--")
     seconds = {
@@ -63,7 +63,7 @@ def lengths(clips: Sequence[Clip]) -> Any:
 
 
 def counts(clips: Sequence[Clip]) -> Any:
-    """Draw how many clips there are of each emotion, sentence and actor."""
+    """Draw the number of clips of each emotion, sentence and actor."""
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(10, 6), layout="constrained")
     sentences = sorted({_sentence(clip) for clip in clips})
     floor = np.zeros(len(sentences))
@@ -88,16 +88,16 @@ def counts(clips: Sequence[Clip]) -> Any:
 
 
 def amplitudes(clips: Sequence[Clip]) -> dict[str, NDArray[np.float64]]:
-    """Return the mean over all clips of each emotion of the RMS in each step from the clip's beginning, dBFS."""
+    """Return the mean level of each emotion's clips in each step from their beginning, dBFS."""
     step, steps = int(STEP_S * RATE_HZ), int(SHOWN_S / STEP_S)
     power = {label: np.zeros(steps) for label in _labels(clips)}
-    heard = {label: np.zeros(steps) for label in power}
+    counts = {label: np.zeros(steps) for label in power}
     for clip in clips:
         samples = corpora.read_audio(clip, RATE_HZ)[: step * steps]
         blocks = samples[: len(samples) // step * step].reshape(-1, step) / 32_768
         power[clip.label][: len(blocks)] += (blocks**2).mean(axis=1)
-        heard[clip.label][: len(blocks)] += 1
-    return {label: 10 * np.log10(np.maximum(power[label], 1e-12) / np.maximum(1, heard[label])) for label in power}
+        counts[clip.label][: len(blocks)] += 1
+    return {label: 10 * np.log10(np.maximum(power[label], 1e-12) / np.maximum(1, counts[label])) for label in power}
 
 
 def amplitude(levels: dict[str, NDArray[np.float64]]) -> Any:
@@ -111,7 +111,7 @@ def amplitude(levels: dict[str, NDArray[np.float64]]) -> Any:
 
 
 def amplitude_3d(levels: dict[str, NDArray[np.float64]]) -> Any:
-    """Draw the same as one landscape: time, emotion, height."""
+    """Draw the same in three dimensions: time, emotion, amplitude."""
     figure = plt.figure(figsize=(8, 6), layout="constrained")
     axes: Any = figure.add_subplot(projection="3d")
     for place, (label, level) in enumerate(levels.items()):
@@ -124,7 +124,7 @@ def amplitude_3d(levels: dict[str, NDArray[np.float64]]) -> Any:
 
 
 def examples(clips: Sequence[Clip]) -> Any:
-    """Draw one clip of each emotion, of the first actor: its waveform, and what the model sees of it."""
+    """Draw a clip of each emotion, of the first actor: its waveform and its log-mel frames."""
     chosen = list({clip.label: clip for clip in reversed(clips)}.values())[::-1]
     figure, axes = plt.subplots(2, len(chosen), figsize=(3 * len(chosen), 5), layout="constrained", squeeze=False)
     for clip, (wave, mel) in zip(chosen, axes.T, strict=True):

@@ -1,6 +1,6 @@
-"""Reads anybody's recordings: a folder with one folder for each label, in it wav or FLAC files of any rate.
+"""Reads recordings of your own: a folder for each label, with wav or FLAC files of any rate.
 
-What a file's name says up to its first underscore or hyphen names who speaks: `ANG/anna_1.wav`.
+A file's name up to its first underscore or hyphen names the speaker: `ANG/anna_1.wav`.
 """
 
 import hashlib
@@ -19,13 +19,15 @@ def read_clips(folder: Path, labels: tuple[str, ...]) -> list[Clip]:
         CorpusError: the folder is missing, one of its folders is no label, or a label has no clips.
     """
     if not folder.is_dir():
-        raise CorpusError(f"no corpus {str(folder)!r}: crema-d, ravdess, or a folder with one folder for each label")
+        raise CorpusError(
+            f"no corpus {str(folder)!r}: give crema-d, ravdess, or a folder with one folder for each label"
+        )
     there = sorted(path.name for path in folder.iterdir() if path.is_dir())
     if unknown := [name for name in there if name not in labels]:
-        raise CorpusError(f"{folder / unknown[0]} is the folder of an unknown label: labels are {', '.join(labels)}")
+        raise CorpusError(f"{folder / unknown[0]} is no label: name the folders {', '.join(labels)}")
     files = {label: sorted(_recordings(folder / label)) for label in labels}
     if missing := [label for label in labels if not files[label]]:
-        raise CorpusError(f"{folder / missing[0]} holds no wav or FLAC file; each of {', '.join(labels)} needs some")
+        raise CorpusError(f"{folder / missing[0]} holds no wav or FLAC file: give some of each of {', '.join(labels)}")
     names = sorted({_speaker(file) for of_label in files.values() for file in of_label})
     return [
         Clip(

@@ -1,4 +1,4 @@
-"""The network: a depthwise-separable CNN (Zhang et al. 2017, Hello Edge) on one window of log-mel frames.
+"""Our network: a depthwise-separable CNN (Zhang et al. 2017, Hello Edge) on one window of log-mel frames.
 
 window (frames, mels, 1)
 -> convolution 3x3, batch normalisation, ReLU

@@ -15,9 +15,9 @@ from training.results import COMMON, Latency, Result, Score
 
 INTENSITIES = ("LO", "MD", "HI", "XX")
 MOST = 8
-"""Curves in one plot."""
+"""Largest number of curves in one plot."""
 NAME_HEIGHT = 0.005
-"""UAR that the name of a point covers, about."""
+"""Height of a point's name, as UAR, about."""
 
 
 def save(figure: Any, file: Path) -> None:
@@ -27,7 +27,7 @@ def save(figure: Any, file: Path) -> None:
 
 
 def reliability(name: str, found: Score) -> Any:
-    """Draw how often a model is right when it is about so sure."""
+    """Draw a reliability diagram: accuracy against confidence."""
     figure, axes = plt.subplots(figsize=(5, 5), layout="constrained")
     axes.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1, label="as sure as right")
     axes.plot(
@@ -50,7 +50,7 @@ def reliability(name: str, found: Score) -> Any:
 
 
 def risk_coverage(results: Sequence[Result]) -> Any:
-    """Draw what goes wrong when only the surest windows are answered."""
+    """Draw the risk when only the most confident windows are classified."""
     figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
     for result in results[:MOST]:
         coverage, uar = zip(*result.scores["speakers"].uar_by_coverage, strict=True)
@@ -66,7 +66,7 @@ def risk_coverage(results: Sequence[Result]) -> Any:
 
 
 def groups(name: str, found: Score, titles: dict[str, str]) -> Any:
-    """Draw the UAR of groups of clips, for each key of `titles` that was counted."""
+    """Draw the UAR of groups of clips, for each key of `titles` that was measured."""
     shown = [key for key in titles if found.pooled.get(key)]
     widths = [len(found.pooled[key]) for key in shown]
     figure, all_axes = plt.subplots(
@@ -88,7 +88,7 @@ def _place(group: str) -> tuple[int, str]:
 
 
 def front(results: Sequence[Result], latencies: dict[str, Latency]) -> Any:
-    """Draw accuracy against size, and against time; the names of those that nothing beats in both are bold."""
+    """Draw accuracy against size and against time; the Pareto front is bold."""
     figure, (by_size, by_time) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained", sharey=True)
     uars = {result.name: result.scores["speakers"].of_block(COMMON) for result in results}
     known = {name: uar for name, uar in uars.items() if uar is not None}
@@ -111,8 +111,8 @@ def _in_powers_of_two(axes: Any) -> None:
 def _scatter(axes: Any, places: dict[str, tuple[float, float]]) -> None:
     sides: dict[float, int] = {}
     for name, (cost, uar) in sorted(places.items(), key=lambda place: place[1], reverse=True):
-        beaten = any(other_cost <= cost and other > uar for other_cost, other in places.values())
-        axes.scatter(cost, uar, color="#5c677d" if beaten else "#c44536")
+        dominated = any(other_cost <= cost and other > uar for other_cost, other in places.values())
+        axes.scatter(cost, uar, color="#5c677d" if dominated else "#c44536")
         # names of points that lie close together would cover each other: they go to either side in turn
         nearest = min(sides, key=lambda other: abs(other - uar), default=float("inf"))
         side = sides[uar] = -sides[nearest] if abs(nearest - uar) < NAME_HEIGHT else 1
@@ -123,6 +123,6 @@ def _scatter(axes: Any, places: dict[str, tuple[float, float]]) -> None:
             textcoords="offset points",
             horizontalalignment="left" if side > 0 else "right",
             fontsize="small",
-            fontweight="normal" if beaten else "bold",
+            fontweight="normal" if dominated else "bold",
         )
     axes.margins(x=0.5, y=0.1)

@@ -1,4 +1,4 @@
-"""A Keras model to a TFLite file: integer-only, or as it is."""
+"""Converts a Keras model to a TFLite file: integer-only, or float32."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ from training.recipe import INT8_LEVELS
 
 
 def to_int8(model: Any, windows: NDArray[np.float32], levels: int = INT8_LEVELS) -> bytes:
-    """Return the TFLite flat buffer: batch 1, int8 weights, activations, input and output.
+    """Return a TFLite flat buffer with batch 1, and int8 weights, activations, input and output.
 
     Args:
         model: the trained Keras model.
-        windows: normalised training windows that show which values occur, shape (n, frames, mels, 1).
-        levels: how many values its pointwise weights have on either side of 0; 7 or fewer are stored in four bits.
+        windows: normalised training windows, for the range of activations, shape (n, frames, mels, 1).
+        levels: values of its pointwise weights on either side of 0; up to 7 are stored in four bits.
     """
     converter = _converter(model, windows.shape[1:])
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -28,13 +28,13 @@ def to_int8(model: Any, windows: NDArray[np.float32], levels: int = INT8_LEVELS)
 
 
 def to_float32(model: Any) -> bytes:
-    """Return the TFLite flat buffer with batch 1 and the weights as they were trained."""
+    """Return a TFLite flat buffer with batch 1 and float32 weights."""
     content: bytes = compact(_converter(model, model.input_shape[1:]).convert())
     return content
 
 
 def _converter(model: Any, shape: tuple[int, ...]) -> Any:
-    # A batch left open keeps some runtimes from their fast kernels.
+    # With a batch of unknown size, some runtimes do not use their fast kernels.
     call = tf.function(lambda window: model(window, training=False))
     traced = call.get_concrete_function(tf.TensorSpec((1, *shape), tf.float32))
     return tf.lite.TFLiteConverter.from_concrete_functions([traced], model)

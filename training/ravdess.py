@@ -1,6 +1,6 @@
 """Reads RAVDESS (Livingstone and Russo 2018): the speech of 24 actors, as its archive unpacks.
 
-Its licence, CC BY-NC-SA 4.0, allows no commercial use: it is there to measure on, and no model is trained on it.
+Its licence, CC BY-NC-SA 4.0, allows no commercial use: models are measured on it, and none is trained on it.
 """
 
 import hashlib
@@ -26,8 +26,8 @@ def read_clips(recordings_dir: Path, labels: tuple[str, ...]) -> list[Clip]:
     files = sorted(folder.glob("Actor_*/*.wav"), key=lambda file: file.name)
     if len(files) != FILES:
         raise CorpusError(
-            f"{folder} holds {len(files)} of the {FILES} recordings of RAVDESS: `moodwire data fetch ravdess` "
-            "fetches them"
+            f"{folder} holds {len(files)} of the {FILES} recordings of RAVDESS: fetch them with "
+            "`moodwire data fetch ravdess`"
         )
     clips = [_clip(file) for file in files if file.stem.split("-")[2] in LABELS]
     return [clip for clip in clips if clip.label in labels]

@@ -1,4 +1,4 @@
-"""What the person who starts a training decides; everything about the model itself stands in the recipe."""
+"""Settings of the training commands; everything about the model itself is in the recipe."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How much work a TFLite file is."""
+"""Counts the work of a TFLite model."""
 
 import math
 
@@ -8,7 +8,7 @@ CONVOLUTIONS = {schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.DEPTHWISE
 
 
 def multiply_adds(content: bytes) -> int:
-    """Return the multiplications with a weight, each with its addition, for one window."""
+    """Return the multiply-accumulate operations (MACs) for one window."""
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     (graph,) = model.subgraphs
     return sum(_of(operator, model, graph.tensors) for operator in graph.operators)

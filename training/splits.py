@@ -1,7 +1,7 @@
-"""Splits by speaker: a model that has heard a voice is not tested on it.
+"""Splits into training and test clips, by speaker: no model is scored on a voice that it was trained on.
 
-Beside it, labelled leaky, the random split by file that most published numbers come from: it shows by how much they
-flatter, and makes no model that is shipped.
+The random split by file, from which most published numbers come, is there under the name `leaky`, to show by how much
+they flatter; it makes no bundle.
 """
 
 import hashlib
@@ -23,21 +23,19 @@ BLOCKS = {
 """CREMA-D's actors in the speaker-disjoint blocks of EMO-SUPERB."""
 
 SPLITS = {"speakers": "block", "sentences": "sentences", "leaky": "leaky"}
-"""Ways to hold clips out, with what their run folders begin with: unheard speakers; unheard speakers who say unheard
+"""Ways to hold clips out, with the prefix of their run folders: unheard speakers; unheard speakers with unheard
 sentences; files at random, whoever speaks."""
-
-
 RELEASE = "release"
-"""Where nothing is held out: what is shipped. Other models of the same recipe say what it is worth."""
+"""Nothing is held out: the shipped model. The other models of its recipe give its scores."""
 
 
 class Fold(NamedTuple):
     """One training of a cross-validation."""
 
     block: int
-    """Whom the model never hears; of a leaky split, which quarter of the files; of a release, 0."""
+    """The block of speakers held out; of a leaky split, the quarter of the files; of a release, 0."""
     seed: int
-    """Of all chance, but for which file is in which quarter."""
+    """Of everything random, except which file is in which quarter."""
     split: str = "speakers"
     """A key of `SPLITS`."""
 
@@ -60,21 +58,21 @@ class Fold(NamedTuple):
 
 
 class Split(msgspec.Struct, frozen=True):
-    """Clips to learn from and to score on; no speaker is in both."""
+    """Clips to train on and to score on."""
 
     train: list[Clip]
     test: list[Clip]
 
     def scored_on(self, labels: tuple[str, ...]) -> "Split":
-        """Return the same split, scored on clips with these labels only."""
+        """Return the same split with test clips of these labels only."""
         return Split(self.train, [clip for clip in self.test if clip.label in labels])
 
 
 def of(clips: Sequence[Clip], fold: Fold, recipe: Recipe) -> Split:
-    """Return what a fold of a recipe learns from, and what it is scored on.
+    """Return the training and the test clips of a fold of a recipe.
 
     Raises:
-        CorpusError: one of the two would have no clips.
+        CorpusError: there would be none of either.
     """
     if fold.split == RELEASE:
         return Split(list(clips), [])
@@ -86,10 +84,10 @@ def of(clips: Sequence[Clip], fold: Fold, recipe: Recipe) -> Split:
 
 
 def by_speaker(clips: Sequence[Clip], test_block: int) -> Split:
-    """Hold out one block of speakers for the score; all others teach.
+    """Hold out one block of speakers; all others train.
 
     Raises:
-        CorpusError: one of the two would have no clips.
+        CorpusError: there would be no training or no test clips.
     """
     others = {speaker for number, block in BLOCKS.items() if number != test_block for speaker in block}
     train = [clip for clip in clips if clip.speaker in others]
@@ -104,10 +102,10 @@ def by_speaker(clips: Sequence[Clip], test_block: int) -> Split:
 
 
 def by_sentence(clips: Sequence[Clip], test_block: int) -> Split:
-    """Hold out speakers as `by_speaker` does, and every fourth sentence from those that are left: nobody says it.
+    """Hold out speakers as `by_speaker` does, and every fourth sentence: test clips are of both, training of neither.
 
     Raises:
-        CorpusError: one of the two would have no clips.
+        CorpusError: there would be no training or no test clips.
     """
     sentences = sorted({clip.sentence for clip in clips})[test_block - 1 :: len(BLOCKS)]
     split = by_speaker(clips, test_block)
@@ -119,12 +117,12 @@ def by_sentence(clips: Sequence[Clip], test_block: int) -> Split:
 
 
 def by_file(clips: Sequence[Clip], quarter: int) -> Split:
-    """Hold out a random quarter of the files for the score; all others teach: leaky.
+    """Hold out a random quarter of the files, whoever speaks: leaky.
 
-    Chance is a hash of each clip, so that a file is in the same quarter whichever others are there.
+    A hash of each clip decides, so that a file is in the same quarter whichever others are there.
 
     Raises:
-        CorpusError: there are so few that one of the two would have none.
+        CorpusError: there would be no training or no test clips.
     """
     drawn = [
         int(hashlib.sha256(clip.sha256.encode()).hexdigest()[:8], 16) % len(BLOCKS) == quarter - 1 for clip in clips
@@ -146,10 +144,10 @@ def balanced(clips: Sequence[Clip], seed: int) -> list[Clip]:
 
 
 def speakers(clips: Iterable[Clip]) -> list[int]:
-    """Return who speaks in these clips, ascending."""
+    """Return the speakers of these clips, ascending."""
     return sorted({clip.speaker for clip in clips})
 
 
 def span(block: int) -> str:
-    """Return the block's first and last speaker, for people."""
+    """Return the block's first and last speaker, such as `1001-1018`."""
     return f"{BLOCKS[block][0]}-{BLOCKS[block][-1]}"

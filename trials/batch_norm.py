@@ -1,8 +1,7 @@
 """A training step with our batch normalisation and with Keras's: `python -m trials.batch_norm [RECIPE]`.
 
-Two networks of the recipe (`six`) learn from the same batch of noise, on one thread and in one process; they take
-turns, so that whatever else the machine does slows both alike. Making the batch, pruning and rounding are left out:
-they are the same.
+Two networks of the recipe (`six`) learn from the same batch of noise, on one thread of one process, and take turns, so
+that whatever else the machine does slows both alike. The batch, pruning and rounding are the same and left out.
 """
 
 import os
@@ -36,7 +35,10 @@ def main() -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     plan = recipe.load(asked.recipe)
     ours = fit.untrained(plan, plan.outputs)
-    steps = {"ours": step(ours, plan), "Keras": step(tf_keras.models.clone_model(ours, clone_function=kerass), plan)}
+    steps = {
+        "ours": step(ours, plan),
+        "Keras": step(tf_keras.models.clone_model(ours, clone_function=with_keras), plan),
+    }
     taken: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(asked.rounds + WARM_UP):
         for name, learn in steps.items():
@@ -51,16 +53,16 @@ def main() -> None:
     print(f"{processor()}, one thread; load {os.getloadavg()[0]:.1f}")
 
 
-def kerass(layer: Any) -> Any:
-    """Return a layer that does the same, Keras's where it is our batch normalisation."""
+def with_keras(layer: Any) -> Any:
+    """Return a copy of a layer, Keras's where it is our batch normalisation."""
     kind = tf_keras.layers.BatchNormalization if isinstance(layer, BatchNormalization) else type(layer)
     return kind.from_config(layer.get_config())
 
 
 def step(model: Any, plan: Recipe) -> Callable[[], object]:
-    """Return what makes a network learn from a batch of noise."""
-    heard = tf.random.normal((plan.batch, plan.window_frames, plan.front_end.n_mels, 1), seed=1)
-    wanted = tf.one_hot(tf.range(plan.batch) % plan.outputs, plan.outputs)
+    """Return a training step of a network on a batch of noise."""
+    windows = tf.random.normal((plan.batch, plan.window_frames, plan.front_end.n_mels, 1), seed=1)
+    targets = tf.one_hot(tf.range(plan.batch) % plan.outputs, plan.outputs)
     loss = tf_keras.losses.CategoricalCrossentropy(from_logits=True)
     optimizer = tf_keras.optimizers.AdamW(plan.learning_rate)
     optimizer.build(model.trainable_variables)
@@ -68,7 +70,7 @@ def step(model: Any, plan: Recipe) -> Callable[[], object]:
     @tf.function
     def learn() -> Any:
         with tf.GradientTape() as tape:
-            value = loss(wanted, model(heard, training=True))
+            value = loss(targets, model(windows, training=True))
         gradients = tape.gradient(value, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return value

@@ -1,11 +1,11 @@
-"""What hand-made features and an SVM reach in the same folds: `python -m trials.egemaps [RECIPE] [--write]`.
+"""Hand-made features and an SVM in the same folds: `python -m trials.egemaps [RECIPE] [--write]`.
 
-eGeMAPS (Eyben et al. 2016), 88 functionals of each clip as it was recorded, by openSMILE; a support vector machine with
-a radial basis (scikit-learn) on them, its C and the temperature of its scores chosen by training speakers that were
-left out in turn, scored on the speakers held out; and the same with the leaky split. openSMILE's licence allows
-research only, so it is in none of the project's environments: `pip install opensmile` before.
+eGeMAPS (Eyben et al. 2016): 88 functionals of each clip as it was recorded, by openSMILE. On them a support vector
+machine with a radial basis (scikit-learn); its C and the temperature of its scores are chosen by cross-validation over
+the training speakers. It is scored on the speakers held out, and with the leaky split. openSMILE's licence allows
+research only, so no environment of the project has it: run `pip install opensmile` before.
 
-The labels and the folds are those of the recipe. `--write` keeps the figures in `training/results/`, from which
+Labels and folds are those of the recipe. `--write` keeps the figures in `training/results/`, from which
 `moodwire report` takes them.
 """
 
@@ -33,7 +33,7 @@ RECIPE = "ang-hap-neu"
 RATE_HZ = 16_000
 COSTS = (0.1, 1.0, 10.0)
 PARTS = 6
-"""Parts of the training speakers of which each is left out in turn, to choose C and temperature."""
+"""Folds of the training speakers, to choose C and temperature."""
 CLEAN = "as recorded"
 
 
@@ -80,29 +80,29 @@ def functionals(clips: Sequence[Clip]) -> NDArray[np.float64]:
 
 
 def fold(split: Split, found: dict[Path, NDArray[np.float64]], labels: tuple[str, ...]) -> tuple[Predictions, float]:
-    """Return what the best machine says to the clips held out, and its C.
+    """Return the predictions of the best SVM for the test clips, and its C.
 
-    C and temperature are chosen by what machines say to training speakers whom they have not heard.
+    C and temperature are chosen by predictions for training speakers that were left out in turn.
     """
 
     def inputs(clips: Sequence[Clip]) -> NDArray[np.float64]:
         return np.stack([found[clip.path] for clip in clips])
 
-    heard, meant = inputs(split.train), features.targets(split.train, labels)
+    train, truth = inputs(split.train), features.targets(split.train, labels)
     speakers = [clip.speaker for clip in split.train]
     outputs = {
         cost: cross_val_predict(
-            _machine(cost), heard, meant, groups=speakers, cv=GroupKFold(PARTS), method="decision_function"
+            _svm(cost), train, truth, groups=speakers, cv=GroupKFold(PARTS), method="decision_function"
         )
         for cost in COSTS
     }
-    best = max(COSTS, key=lambda cost: evaluate.uar(outputs[cost].argmax(axis=1), meant))
-    temperature = evaluate.fit_temperature(outputs[best], meant)
-    scores = softmax(_machine(best).fit(heard, meant).decision_function(inputs(split.test)) / temperature)
+    best = max(COSTS, key=lambda cost: evaluate.uar(outputs[cost].argmax(axis=1), truth))
+    temperature = evaluate.fit_temperature(outputs[best], truth)
+    scores = softmax(_svm(best).fit(train, truth).decision_function(inputs(split.test)) / temperature)
     return score.predictions(scores, split.test, labels, [CLEAN]), best
 
 
-def _machine(cost: float) -> Pipeline:
+def _svm(cost: float) -> Pipeline:
     return make_pipeline(StandardScaler(), SVC(C=cost, class_weight="balanced", random_state=0))
 
 

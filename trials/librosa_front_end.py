@@ -1,4 +1,4 @@
-"""What others compute the model's input with, for the trials that compare with it."""
+"""The usual front end, librosa's, for the trials that compare with it."""
 
 from typing import Any
 

@@ -1,16 +1,16 @@
 """Front end and model for one isolated window of 3 s: `python -m trials.model_latency [RECIPE…]`.
 
 Ours is the shipped bundle: `models/frontend.py` and its int8 file in `models/runtime.py`. The peer is the published
-network of 5 x 256 filters with a width multiplier of 0.5, rebuilt in float32 (`training/peers.py`), with the front end
-that is usual: `librosa.feature.melspectrogram` and `power_to_db`, 40 bands. The peer is spared a normalisation. Both
-models run in LiteRT, everything on one thread and in one process, and they take turns window by window, in random
-order, so that whatever else the machine does, and what the one before leaves in its caches, slows both alike. Weights
-do not matter for the time, so the peer's are untrained, and so are those of any recipe named beside: it is measured
-with our front end at its settings. Each recipe takes turns with the peer alone, for a stretch of windows, then the
-next does: in one round of all, those that share a front end would find it in the caches, and the peer would not.
+network of 5 x 256 filters with a width multiplier of 0.5, rebuilt in float32 (`training/peers.py`), with the usual
+front end: `librosa.feature.melspectrogram` and `power_to_db`, 40 bands, without normalisation. Both models run in
+LiteRT, on one thread of one process, and take turns window by window, in random order, so that whatever else the
+machine does, and what the one before leaves in its caches, slows both alike. Weights do not matter for the time: the
+peer is untrained, and so is any recipe named on the command line, which is measured with our front end at its settings.
+Each recipe takes turns with the peer alone, for a stretch of windows, then the next recipe does: in a round of all,
+recipes with the same front end would find it in the caches, and the peer would not.
 
-`--rounds` says how many windows; `--write` keeps the figures in `training/results/latency.json` beside those of other
-recipes, from which `moodwire report` takes them.
+`--rounds` sets the number of windows; `--write` adds the figures to `training/results/latency.json`, from which
+`moodwire report` takes them.
 """
 
 import os
@@ -33,6 +33,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 import models.bundle
+from common import files
 from models.bundle import Bundle, Manifest
 from models.frontend import Samples
 from models.runtime import Classifier, synthetic_clip
@@ -44,16 +45,16 @@ from trials.usage import processor
 
 PEER = "published-256x5"
 STRETCH = 50
-"""So many windows after each other of one recipe and the peer; not all, as a machine's speed changes within seconds."""
+"""Windows of one recipe before the next has its turn; not all, as a machine's speed changes within seconds."""
 WARM_UP = 10
-"""Windows before each stretch that do not count."""
-SHOWN = 20
-"""Windows that show the quantiser of an untrained network which values occur."""
+"""Windows before each stretch that are not counted."""
+REPRESENTATIVE_WINDOWS = 20
+"""Windows from which the quantiser of an untrained network takes the range of activations."""
 
-Hear = Callable[[Samples], object]
+Classify = Callable[[Samples], object]
 """Takes one window of int16 samples."""
 Pair = tuple[float, float]
-"""Milliseconds that one took for a window, and the peer beside it."""
+"""Milliseconds that ours and the peer took for a window."""
 
 
 def main() -> None:
@@ -69,41 +70,41 @@ def main() -> None:
         sides[plan.name] = ours(untrained(plan))
     taken = measure(sides, with_librosa(recipe.load(PEER)), asked.rounds, shipped.manifest.window_samples)
     found = {name: _latency(pairs) for name, pairs in taken.items()}
-    _tell(found, statistics.median(peer for pairs in taken.values() for _, peer in pairs), asked.rounds)
+    _print(found, statistics.median(peer for pairs in taken.values() for _, peer in pairs), asked.rounds)
     if asked.write:
         kept = {**results.read_latencies(LATENCY.parent), **found}
-        LATENCY.write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=2) + b"\n")
+        files.replace(LATENCY, msgspec.json.format(msgspec.json.encode(kept), indent=2) + b"\n")
 
 
-def ours(made: Bundle) -> Hear:
-    """Return how a bundle hears a window through our front end and runtime."""
+def ours(made: Bundle) -> Classify:
+    """Return a bundle with our front end and runtime."""
     classifier = Classifier(made)
     front_end = made.manifest.front_end
     return lambda samples: classifier.scores(front_end.log_mel(samples))
 
 
-def with_librosa(plan: Recipe) -> Hear:
-    """Return how a peer's untrained network hears a window through librosa."""
+def with_librosa(plan: Recipe) -> Classify:
+    """Return a peer's untrained network with librosa."""
     interpreter = Interpreter(model_content=untrained(plan).model, num_threads=1)
     interpreter.allocate_tensors()
     into, out_of = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
     front_end = plan.front_end
 
-    def hear(samples: Samples) -> object:
+    def classify(samples: Samples) -> object:
         decibel = log_mel(samples, front_end)
         interpreter.set_tensor(into, decibel.T[None, :, :, None].astype(np.float32))
         interpreter.invoke()
         return interpreter.get_tensor(out_of)
 
-    return hear
+    return classify
 
 
 def untrained(plan: Recipe) -> Bundle:
     """Return a recipe's model as it is before training."""
     shape = (plan.window_frames, plan.front_end.n_mels, 1)
     model = fit.untrained(plan, len(plan.labels))
-    shown = np.random.default_rng(1).random((SHOWN, *shape), np.float32)
-    content = quantise.to_int8(model, shown, plan.levels) if plan.integer else quantise.to_float32(model)
+    windows = np.random.default_rng(1).random((REPRESENTATIVE_WINDOWS, *shape), np.float32)
+    content = quantise.to_int8(model, windows, plan.levels) if plan.integer else quantise.to_float32(model)
     manifest = Manifest(
         name=plan.name,
         labels=plan.labels,
@@ -121,25 +122,25 @@ def untrained(plan: Recipe) -> Bundle:
     return Bundle(Path(plan.name), manifest, content)
 
 
-def measure(sides: dict[str, Hear], peer: Hear, rounds: int, window_samples: int) -> dict[str, list[Pair]]:
-    """Return for each side how long it took for each window, and how long the peer took beside it."""
+def measure(sides: dict[str, Classify], peer: Classify, rounds: int, window_samples: int) -> dict[str, list[Pair]]:
+    """Return the times of each side and of the peer for each window."""
     sound = synthetic_clip(10 * window_samples)
     taken: dict[str, list[Pair]] = {name: [] for name in sides}
-    chance = random.Random(0)
+    order = random.Random(0)
     for first in range(0, rounds, STRETCH):
         for name, side in sides.items():
             for number in range(first - WARM_UP, min(first + STRETCH, rounds)):
                 begin = number * 4_001 % (len(sound) - window_samples)
                 window = sound[begin : begin + window_samples]
-                ms = {hear: _ms(hear, window) for hear in chance.sample((side, peer), 2)}
+                ms = {classify: _ms(classify, window) for classify in order.sample((side, peer), 2)}
                 if number >= first:
                     taken[name].append((ms[side], ms[peer]))
     return taken
 
 
-def _ms(hear: Hear, window: Samples) -> float:
+def _ms(classify: Classify, window: Samples) -> float:
     start_s = time.perf_counter()
-    hear(window)
+    classify(window)
     return (time.perf_counter() - start_s) * 1000
 
 
@@ -148,7 +149,7 @@ def _latency(pairs: Sequence[Pair]) -> Latency:
     return Latency(ms=round(statistics.median(ours for ours, _ in pairs), 3), of_published=round(ratio, 3))
 
 
-def _tell(found: dict[str, Latency], peer_ms: float, rounds: int) -> None:
+def _print(found: dict[str, Latency], peer_ms: float, rounds: int) -> None:
     width = max(map(len, found)) + 2
     print(f"{f'{PEER}, float32, librosa':<{width}} {peer_ms:6.2f} ms a window; {rounds} windows beside each of these")
     for name, latency in found.items():

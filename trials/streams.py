@@ -1,11 +1,11 @@
-"""A model on streams, as a device hears them: `python -m trials.streams BUNDLE`.
+"""A model on continuous sound: `python -m trials.streams BUNDLE`.
 
-Clips of speakers that the model never heard (its manifest names them) follow each other with pauses between, one stream
-for each speaker, and the whole lies in noise that goes on through the pauses: there is no digital silence anywhere. The
-stream goes through the device's own pipeline: speech gate, log-mel, int8 model, smoothing, `uncertain`. A window is
-judged by the clip of which it holds most, if that is at least a second; one that holds a second of two clips with
-different labels has no single truth and is left out. False alarms are windows that the device publishes though nobody
-spoke in them, per hour of such windows; the certain ones are not `uncertain`.
+One stream for each speaker that the model never heard (its manifest names them): clips with pauses between, in noise
+that goes on through the pauses, so there is no digital silence anywhere. The stream goes through the device's pipeline:
+speech gate, log-mel, int8 model, smoothing, `uncertain`. The label of a window is that of the clip of which it holds
+most, if that is at least a second; windows with a second of two clips with different labels are left out. False alarms
+are windows that the device publishes though nobody speaks in them, per hour of such windows; the certain ones are not
+`uncertain`.
 """
 
 import argparse
@@ -32,14 +32,14 @@ NOISES = {"pink noise": backgrounds.pink, "many voices": backgrounds.voices}
 PAUSE_S = (1.0, 8.0)
 """Shortest and longest pause between two clips."""
 REST_S = 60
-"""At the end of each stream nobody speaks for so long."""
+"""Pause at the end of each stream."""
 LEAST_S = 1.0
-"""A window holds at least so much of the clip that it is judged by."""
+"""A window has the label of a clip if it holds at least this much of it."""
 NOISE_SAMPLES = 1 << 20
 """The noise repeats after 65 s; a power of two, as `backgrounds` makes it by FFT."""
 NOBODY, UNCLEAR = -1, -2
 BLOCK = 1_600
-"""Samples handed over at once; the pipeline's answers do not depend on it."""
+"""Samples in a block; the pipeline's output does not depend on it."""
 
 
 class Stream(NamedTuple):
@@ -50,10 +50,10 @@ class Stream(NamedTuple):
     """Class of each sample, `NOBODY` in pauses, shape (samples,)."""
 
 
-class Heard(NamedTuple):
-    """What the device made of the windows of many streams; all arrays are as long as there are windows."""
+class Classified(NamedTuple):
+    """Output of the device's pipeline for the windows of many streams; one row of each array for each window."""
 
-    spoken: np.ndarray
+    truth: np.ndarray
     """Class of the clip that fills at least a second; else `NOBODY` or `UNCLEAR`."""
     state: np.ndarray
     scores: np.ndarray
@@ -64,7 +64,7 @@ class Heard(NamedTuple):
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m trials.streams")
-    parser.add_argument("bundle", help="folder of a fold's bundle; what is shipped has heard all speakers")
+    parser.add_argument("bundle", help="folder of a fold's bundle; the shipped ones were trained on all speakers")
     parser.add_argument("--recordings-dir", type=Path, default=Path("../shared/data"))
     asked = parser.parse_args()
     made = models.bundle.load(models.bundle.find(asked.bundle))
@@ -81,7 +81,7 @@ def main() -> None:
                 stream([clip for clip in test if clip.speaker == speaker], made.manifest, make, snr_db)
                 for speaker in speakers
             )
-            print(f"{name:<14} {snr_db:>3} dB  {tell(hear(streams, made), made.manifest)}", flush=True)
+            print(f"{name:<14} {snr_db:>3} dB  {line(classify(streams, made), made.manifest)}", flush=True)
 
 
 def stream(clips: Sequence[Clip], manifest: Manifest, make: Callable[..., Noise], snr_db: float) -> Stream:
@@ -97,43 +97,41 @@ def stream(clips: Sequence[Clip], manifest: Manifest, make: Callable[..., Noise]
             np.full(len(samples), manifest.labels.index(clips[number].label), np.int8),
         ]
     rest = REST_S * SAMPLE_RATE_HZ
-    whole, said = (
-        np.concatenate([*parts, np.zeros(rest, np.int16)]),
-        np.concatenate([*truth, np.full(rest, NOBODY, np.int8)]),
-    )
-    noise = np.resize(make(whole[said >= 0], NOISE_SAMPLES, rng, snr_db), len(whole))
-    return Stream(np.rint(whole + noise).clip(-32_768, 32_767).astype(np.int16), said)
+    clean = np.concatenate([*parts, np.zeros(rest, np.int16)])
+    classes = np.concatenate([*truth, np.full(rest, NOBODY, np.int8)])
+    noise = np.resize(make(clean[classes >= 0], NOISE_SAMPLES, rng, snr_db), len(clean))
+    return Stream(np.rint(clean + noise).clip(-32_768, 32_767).astype(np.int16), classes)
 
 
-def hear(streams: Iterable[Stream], made: Bundle) -> Heard:
-    """Let the device's pipeline listen to each stream from its beginning."""
+def classify(streams: Iterable[Stream], made: Bundle) -> Classified:
+    """Return what the device's pipeline makes of each stream from its beginning."""
     manifest = made.manifest
-    classify = Classifier(made).scores
-    nothing = np.full(len(manifest.labels), np.nan)
+    classifier = Classifier(made)
+    silent = np.full(len(manifest.labels), np.nan)
     rows = []
-    for one in streams:
-        for window in windows(_blocks(one.samples), manifest, classify, DeviceSettings().gate_dbfs):
+    for stream in streams:
+        for window in windows(_blocks(stream.samples), manifest, classifier.scores, DeviceSettings().gate_dbfs):
             end = window.end_ms * SAMPLE_RATE_HZ // 1000
-            spoken = _spoken(one.truth[end - manifest.window_samples : end], len(manifest.labels))
-            judged = (window.scores, window.smoothed) if window.scores is not None else (nothing, nothing)
-            rows.append((spoken, window.state, *judged))
-    return Heard(*(np.array(column) for column in zip(*rows, strict=True)))
+            truth = _class(stream.truth[end - manifest.window_samples : end], len(manifest.labels))
+            scores = (window.scores, window.smoothed) if window.scores is not None else (silent, silent)
+            rows.append((truth, window.state, *scores))
+    return Classified(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
-def tell(heard: Heard, manifest: Manifest) -> str:
+def line(found: Classified, manifest: Manifest) -> str:
     """Return the figures of one line."""
-    speech = heard.spoken >= 0
-    published = heard.state != "silent"
-    judged = speech & published
-    truth, scores, smoothed = heard.spoken[judged], heard.scores[judged], heard.smoothed[judged]
-    certain = heard.state[judged] == "speech"
-    idle = heard.spoken == NOBODY
+    speech = found.truth >= 0
+    published = found.state != "silent"
+    scored = speech & published
+    truth, scores, smoothed = found.truth[scored], found.scores[scored], found.smoothed[scored]
+    certain = found.state[scored] == "speech"
+    idle = found.truth == NOBODY
     hours = idle.sum() * manifest.hop_ms / 3_600_000
     return (
-        f"{len(truth):>7}  {judged.sum() / speech.sum():>6.1%}  {evaluate.uar(scores.argmax(axis=1), truth):>13.1%}  "
+        f"{len(truth):>7}  {scored.sum() / speech.sum():>6.1%}  {evaluate.uar(scores.argmax(axis=1), truth):>13.1%}  "
         f"{evaluate.uar(smoothed.argmax(axis=1), truth):>12.1%}  {evaluate.calibration_error(scores, truth):.3f}  "
         f"{certain.mean():>8.1%}  {evaluate.uar(smoothed[certain].argmax(axis=1), truth[certain]):>21.1%}  "
-        f"{(idle & published).sum() / hours:>20.0f}  {(idle & (heard.state == 'speech')).sum() / hours:>7.0f}"
+        f"{(idle & published).sum() / hours:>20.0f}  {(idle & (found.state == 'speech')).sum() / hours:>7.0f}"
     )
 
 
@@ -142,8 +140,8 @@ def _blocks(samples: Samples) -> Iterator[Block]:
         yield Block(samples[begin : begin + BLOCK], (begin + BLOCK) * 1000 // SAMPLE_RATE_HZ)
 
 
-def _spoken(truth: np.ndarray, labels: int) -> int:
-    """Return the class of a window, -1 where nobody speaks, -2 where that cannot be said."""
+def _class(truth: np.ndarray, labels: int) -> int:
+    """Return the class of a window, `NOBODY` where nobody speaks, `UNCLEAR` where it has none or two."""
     if (truth < 0).all():
         return NOBODY
     lengths = np.bincount(truth[truth >= 0], minlength=labels) / SAMPLE_RATE_HZ

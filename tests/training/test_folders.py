@@ -49,8 +49,8 @@ def test_a_bundle_is_measured_on_them(own: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (lambda own: own.rename(own.with_name("other")), r"no corpus '.*own': crema-d, ravdess, or a folder"),
-        (lambda own: (own / "JOY").mkdir(), r"own/JOY is the folder of an unknown label: labels are ANG, HAP, NEU"),
+        (lambda own: own.rename(own.with_name("other")), r"no corpus '.*own': give crema-d, ravdess, or a folder"),
+        (lambda own: (own / "JOY").mkdir(), r"own/JOY is no label: name the folders ANG, HAP, NEU"),
         (lambda own: [file.unlink() for file in (own / "HAP").iterdir()], r"own/HAP holds no wav or FLAC file"),
     ],
 )
@@ -65,7 +65,7 @@ def test_a_wrong_folder_is_told(own: Path, spoil: object, reason: str) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (np.zeros(20_000, np.int16), "is silent: nothing in it is louder"),
+        (np.zeros(20_000, np.int16), "is silent: no sample reaches"),
         (np.full(1_000, 99, np.int16), "is too short: 1000 samples"),
         (b"no audio", "cannot be read as audio"),
     ],
