@@ -82,7 +82,7 @@ def set_aside(path: Path, why: str) -> Path:
     Raises:
         OSError: the folder cannot be written.
     """
-    earlier = [int(number) for file in _aside(path, why) if (number := file.stem.rpartition("-")[2]).isdigit()]
+    earlier = {int(word): file for file in _aside(path, why) if (word := file.stem.rpartition("-")[2]).isdigit()}
     newest = max(earlier, default=0) + 1
     target = path.with_name(f"{path.stem}-{why}-{newest}{path.suffix}")
     path.rename(target)
@@ -90,8 +90,8 @@ def set_aside(path: Path, why: str) -> Path:
         _wal_of(path).rename(_wal_of(target))
     path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
     if why == "damaged":
-        for old in _aside(path, why):
-            if int(old.stem.rpartition("-")[2]) <= newest - _DAMAGED_KEPT:
+        for number, old in earlier.items():
+            if number <= newest - _DAMAGED_KEPT:
                 old.unlink()
                 _wal_of(old).unlink(missing_ok=True)
     return target

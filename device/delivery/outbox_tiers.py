@@ -39,10 +39,9 @@ IN_MEMORY = Limits(rows=10_000, payload_bytes=8_000_000, age_s=0)
 
 
 class OutboxTiers:
-    """One table for its users: rows go into the file, or into memory until the disk can be written again.
+    """One table to its users: rows go into the file, or into memory until the disk can be written again.
 
-    What is in memory is newer than what is in the file. The log says once that the disk fails, and once that it works
-    again.
+    Rows in memory are newer than those in the file. The log says once that the disk fails, and once that it is back.
 
     Args:
         path: The file, in a folder of its own, which this process takes for itself.
@@ -63,7 +62,7 @@ class OutboxTiers:
         self._outage = Outage(log)
         self._retry_ms = 0
         self.generation = 0
-        """Erase generation of all rows; a file that missed an erasure is not written before it is made up for."""
+        """Erase generation of all rows; a file that has missed an erasure gets no rows before it is erased."""
         try:
             self._open()
         except OutboxError:
@@ -149,13 +148,13 @@ class OutboxTiers:
         self._memory.erase(generation)
         self._try_file(OutboxTable.remove_all)
         if self.is_writing:
-            self._make_up_for_erasures()
+            self._erase_if_behind()
 
     def recover(self, *, now: bool = False) -> bool:
-        """Move the rows from memory to the file, and return whether there was a need and it worked.
+        """Move the rows from memory to the file, once in `RETRY_MS`; return whether there was a need and it worked.
 
         Args:
-            now: Do not wait until `RETRY_MS` are over since the last try.
+            now: Try even if the last try was sooner than that.
         """
         if self.is_writing and not self._memory.count:
             return False
@@ -167,7 +166,7 @@ class OutboxTiers:
                 self._open()
             except OutboxError as error:
                 self._fail(error)
-        self._make_up_for_erasures()
+        self._erase_if_behind()
         if self._file is None or self._file.generation < self.generation:
             return False
         rows, refused = self._memory.rows(), self._memory.refused()
@@ -189,7 +188,7 @@ class OutboxTiers:
         return [file, self._memory] if file else [self._memory]
 
     def _each(self, action: Callable[[OutboxTable], T]) -> list[T]:
-        """Return what an action gives for the file, unless it cannot be used, and for memory."""
+        """Return what an action gives for the file, if it can be used, and for memory."""
         return [*self._try_file(action), action(self._memory)]
 
     def _write(self, action: Callable[[OutboxTable], None]) -> bool:
@@ -227,7 +226,7 @@ class OutboxTiers:
             self._fail(error)
         else:
             self.generation = max(self.generation, self._file.generation)
-            self._make_up_for_erasures()
+            self._erase_if_behind()
 
     def _begin_anew(self, error: sqlite3.Error) -> None:
         """Set a damaged file aside, and open a new one."""
@@ -248,8 +247,8 @@ class OutboxTiers:
         )
         self._retry_ms = self._clock.monotonic_ms() + RETRY_MS
 
-    def _make_up_for_erasures(self) -> None:
-        """Delete from the file what belongs to older generations: all of it, because newer rows are in memory."""
+    def _erase_if_behind(self) -> None:
+        """Erase a file of an older generation: it has missed an erasure, and all newer rows are in memory."""
         if self._file and self._file.generation < self.generation:
             self._try_file(lambda table: table.erase(self.generation))
 

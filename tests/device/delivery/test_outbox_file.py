@@ -129,3 +129,17 @@ def test_a_file_is_set_aside_with_its_log(tmp_path: Path) -> None:
     assert kept.read_text() == "outbox.sqlite"
     assert (tmp_path / f"{kept.name}-wal").read_text() == "outbox.sqlite-wal"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_damaged_file_that_someone_renamed_is_left_alone(tmp_path: Path) -> None:
+    """Only names with a number are counted, and only those files are deleted when there are too many."""
+    mine = tmp_path / "outbox-damaged-mine.sqlite"
+    mine.touch()
+    for _ in range(4):
+        (tmp_path / "outbox.sqlite").touch()
+        set_aside(tmp_path / "outbox.sqlite", "damaged")
+
+    assert [path.name for path in kept_aside(tmp_path / "outbox.sqlite")] == [
+        *(f"outbox-damaged-{number}.sqlite" for number in (2, 3, 4)),
+        mine.name,
+    ]
