@@ -1,9 +1,9 @@
-"""How fast a Redis Cluster takes readings beside one server: `python -m trials.cluster_speed [rounds]`.
+"""How fast a Redis Cluster takes readings, compared with one server: `python -m trials.cluster_speed [rounds]`.
 
-Each round writes 20,000 readings of 1,000 devices, 500 in a batch as ingest does under load, into one server and into a
-cluster of three primaries, all on loopback with `appendfsync always`, and each batch is on disk before the next. What
-counts is how many are written per second, rollups and bitmaps included. On a machine with fewer cores than servers a
-cluster cannot be faster: the trial shows what it costs, and a cluster over three machines is what it is for.
+Each round writes 20,000 readings of 1,000 devices, in batches of 500 as ingest does under load, into one server and
+into a cluster of three primaries, all on loopback with `appendfsync always`; each batch is on disk before the next. It
+prints readings per second, rollups and bitmaps included. On a machine with fewer cores than servers a cluster cannot be
+faster: the trial shows its cost, and its gain needs three machines.
 """
 
 import statistics

@@ -1,9 +1,9 @@
 """What each fault costs: `python -m trials.faults [seed]`, about two minutes.
 
-Devices that keep what they say in an outbox until `stored` names it, each with the session of the real device, speak to
-Mosquitto, ingest and the store as the demo starts them; ingest reaches the store through a relay that can be cut. Under
-this load each fault happens, then all of them in a random order. Afterwards every record that was sent must be in the
-store exactly once: among its readings, in its rollups and by its counters. The exit code is 1 if one is not.
+Devices with the real outbox and session publish to Mosquitto, ingest and the store as the demo starts them; ingest
+reaches the store through a relay that can be cut. Under this load each fault happens, then all of them in a random
+order. Afterwards every record that was sent must be in the store exactly once: among its readings, in its rollups and
+by its counters. The exit code is 1 if one is not.
 """
 
 import logging
@@ -43,21 +43,21 @@ DEVICES = load.devices(8)
 PER_S = 50
 """Records that each device makes."""
 BEFORE_S, AFTER_S = 1.5, 1.5
-"""How long they speak before a fault, and after what was away is there again."""
+"""How long devices send before a fault, and after everything is back."""
 DOWN_S = 1.0
-"""How long what was killed stays away."""
+"""How long a killed process stays away."""
 HALTED_S = 10.0
 CUT_S = 12.0
-"""Longer than ingest waits for an answer of the store."""
+"""Longer than ingest waits for a reply of the store."""
 DRAIN_S = 90.0
 
 
 class Count(NamedTuple):
-    """What became of the records that were sent around one fault."""
+    """What became of the records around one fault."""
 
     sent: int
     at_stake: int
-    """Most that were unconfirmed at a time."""
+    """Most unconfirmed records at a time."""
     stored: int
     lost: int
     doubled: int
@@ -66,7 +66,7 @@ class Count(NamedTuple):
 def main() -> None:
     """Run the trial and print the table."""
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else time.time_ns() % 1_000_000
-    logging.disable(logging.WARNING)  # what devices say of lost connections
+    logging.disable(logging.WARNING)  # of lost connections
     bad = 0
     with tempfile.TemporaryDirectory() as folder:
         system = System(Path(folder), random.Random(seed))
@@ -112,14 +112,14 @@ class Process:
         self.start()
 
     def halt(self, seconds: float) -> None:
-        """Let it stand still for so long."""
+        """Stop it for so long, without ending it."""
         os.kill(self.child.pid, signal.SIGSTOP)
         time.sleep(seconds)
         os.kill(self.child.pid, signal.SIGCONT)
 
 
 class System:
-    """Everything that a device talks to."""
+    """Broker, ingest and store."""
 
     def __init__(self, folder: Path, dice: random.Random) -> None:
         self.folder = folder
@@ -129,7 +129,7 @@ class System:
         self.mqtt_url = f"mqtt://127.0.0.1:{port}"
         start = store_command(folder / "store")
         self.kept = RedisStore(start.url, 90 * DAY_MS, 730 * DAY_MS)
-        """The store as the trial asks it, not through the relay."""
+        """The store, not through the relay."""
         self.relay = Relay(folder / "relay.sock", Path(start.url.removeprefix("unix://")))
         self.broker = Process(
             embedded.prepare(folder / "broker", "127.0.0.1", port, accounts).argv, folder / "broker.log"
@@ -148,7 +148,7 @@ class System:
         wait_until(self.is_ready, "ingest is there")
 
     def is_ready(self) -> bool:
-        """Return whether the store answers and knows of an ingest."""
+        """Return whether the store answers and ingest runs."""
         try:
             return self.kept.is_ingest_alive()
         except StoreAwayError:
@@ -174,7 +174,7 @@ FAULTS: dict[str, Callable[[System], None]] = {
 
 
 def everything(system: System) -> None:
-    """Let all faults happen, with less or more time between them."""
+    """Let all faults happen, with random pauses between them."""
     faults = list(FAULTS.values())
     system.dice.shuffle(faults)
     for fault in faults:
@@ -183,7 +183,7 @@ def everything(system: System) -> None:
 
 
 def suffer(system: System, number: int, fault: Callable[[System], None]) -> Count:
-    """Let devices speak around one fault, wait until all is confirmed, and count."""
+    """Let devices send around one fault, wait until all records are confirmed, and count."""
     senders = [Sender(system, device, number) for device in DEVICES]
     time.sleep(BEFORE_S)
     fault(system)
@@ -200,7 +200,7 @@ def suffer(system: System, number: int, fault: Callable[[System], None]) -> Coun
 
 
 class Sender:
-    """A device that speaks all the time: its outbox and its session are real, its readings are made up."""
+    """A device that sends all the time: outbox and session are real, readings are made up."""
 
     def __init__(self, system: System, device: str, run: int) -> None:
         self.device = device
@@ -256,8 +256,8 @@ class Sender:
 def count(kept: RedisStore, sender: Sender) -> Count:
     """Count what is stored of one device's records around a fault.
 
-    Every fault has a boot of its own. Readings are found by their times; what the counters say of the device must agree
-    with all its readings, or else something was counted twice or not at all.
+    Every fault has a boot of its own. Readings are found by their times. The device's counters must agree with all its
+    readings, else something was counted twice or not at all.
     """
     start, end = min(sender.sent), max(sender.sent) + 1
     stored = np.concatenate([table.at for table in kept.readings(sender.device, start, end)])

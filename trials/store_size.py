@@ -1,12 +1,11 @@
 """What a reading costs in the store: `python -m trials.store_size`.
 
-Writes readings of three scores at 1 Hz, all the time and in stretches of speech of 20 s that are 10 % and 1 % of the
-time, to each kind of store; prints memory and append-only file per reading, with rollups, bitmap and all else of the
-device in it: what the file grows by when each reading comes alone and in arrays of 100, and what is left of it when the
-store rewrites it, which it does when the file has doubled. Speech comes at random times with a fixed seed. Memory is
-what the store says it uses for it (`used_memory`) after less what it used before; the part of it that is rollups stays
-when the readings have expired. The last lines are for the record that a device sends each minute, and a sorted set of
-JSON, which is stored most often.
+Writes readings of three scores at 1 Hz to each kind of store: speech all the time, and in stretches of 20 s that make
+up 10 % and 1 % of the time, at random times with a fixed seed. Prints memory and append-only file for each reading,
+with the device's rollups, bitmap and everything else. Memory is the growth of `used_memory`; its rollups stay when the
+readings have expired. Of the file it prints the growth when readings come one by one and in arrays of 100, and what is
+left when the store rewrites it, which it does when the file has doubled. The last lines are for the heard record of
+each minute, and for a sorted set of JSON, the most common way to store such readings.
 """
 
 import random
@@ -63,7 +62,7 @@ def _measure(share: float, days: int, *, wheel: bool) -> tuple[str, int, float, 
                     assert all(outcome and outcome.kind == "stored" for outcome in outcomes)
             files.append((_file_bytes(running) - aof) / len(made))
             memory, readings = (running.client.info("memory")["used_memory"] - used) / len(made), len(made)
-            keys = [key for level in "mhd" for key in running.client.scan_iter(f"mw:*:{level}:*")]
+            keys = [key for name in "mhd" for key in running.client.scan_iter(f"mw:*:{name}:*")]
             rollups = sum(running.client.memory_usage(key) or 0 for key in keys) / len(made)
             name = running.name.partition(" (")[0]
             running.client.bgrewriteaof()

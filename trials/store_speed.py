@@ -1,10 +1,10 @@
 """How fast the store answers however much it holds: `python -m trials.store_speed`, some ten minutes.
 
-Writes a device with 1,000,000 readings at 1 Hz, one with 10,000,000, and 10,000 with one reading each, and prints how
-long 24 hours of chart data, the summary of everything, and one page of devices take: the median, and the fastest, which
-says more on a machine that does other things too. The two devices are asked in turns. First in this process, then over
-REST, by one client that keeps its connection and asks for nothing compressed, and with the plots of 24 hours. At last
-it prints what memory `moodwire server run` has while it answers thousands of requests of all kinds.
+Writes a device with 1,000,000 readings at 1 Hz, one with 10,000,000, and 10,000 with one reading each. Prints how long
+24 hours of chart data, the summary of everything, and one page of devices take: the median, and the fastest, which says
+more on a busy machine. The two devices take turns. It measures in this process, then over REST, with one client that
+keeps its connection and accepts no compression, and with the plots of 24 hours. Finally it prints the memory of
+`moodwire server run` while it answers thousands of requests of all kinds.
 """
 
 import http.client
