@@ -12,7 +12,7 @@ import models.bundle
 from device.audio import clip_player
 from device.audio.source import Block
 from device.inference.pipeline import Window, windows
-from models.runtime import Classifier
+from models.runtime import load_verified
 
 CLIPS = (
     "1001_IEO_ANG_HI",
@@ -90,8 +90,8 @@ def test_every_reading_is_found_once_though_ingest_is_killed(
 
 def _heard(clips: Path) -> list[Window]:
     """Return what the device's own pipeline makes of the clips, without clock, outbox and network."""
-    bundle = models.bundle.load(models.bundle.find(models.bundle.DEFAULT))
-    return list(windows(_blocks(clips), bundle.manifest, Classifier(bundle).scores, GATE_DBFS))
+    bundle, classifier = load_verified(models.bundle.find(models.bundle.DEFAULT))
+    return list(windows(_blocks(clips), bundle.manifest, classifier.scores, GATE_DBFS))
 
 
 def _blocks(clips: Path) -> Iterator[Block]:

@@ -28,25 +28,25 @@ PACKED = packing.pack(OWN, PRIVATE)
 
 
 class Operator:
-    """A device's commands, and what they answer."""
+    """A device's commands, and their responses."""
 
     def __init__(self, state_dir: Path, **changes: Any) -> None:
         key = signing.public_key(PRIVATE)
         self.settings = DeviceSettings(**{"name": "Kitchen", "state_dir": state_dir, "model_key": key} | changes)
-        self.answers: list[tuple[str, CommandResponse]] = []
+        self.responses: list[tuple[str, CommandResponse]] = []
         overrides = Overrides.load(state_dir)
         model = load_first_usable((overrides.model, overrides.previous_model), self.settings.model)
         self.commands = Commands(self.settings, overrides, model.bundle.folder)
         self._next = 0
 
     def ask(self, name: CommandName, /, *, transaction: str | None = None, **fields: Any) -> CommandResponse:
-        """Send a command and return its answer."""
+        """Send a command and return its response."""
         self._next += 1
         asked = transaction or f"t{self._next}"
         self.commands.put(name, json.dumps({"transaction": asked} | fields).encode())
-        before = len(self.answers)
+        before = len(self.responses)
         wait_until(lambda: self._answered(before), f"{name} is answered")
-        answered, response = self.answers[before]
+        answered, response = self.responses[before]
         assert (answered, response.transaction) == (name, asked)
         return response
 
@@ -60,8 +60,8 @@ class Operator:
 
     def _answered(self, before: int) -> bool:
         self.commands.wait(0.1)
-        self.commands.carry_out(lambda *answer: self.answers.append(answer))
-        return len(self.answers) > before
+        self.commands.carry_out(lambda *response: self.responses.append(response))
+        return len(self.responses) > before
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_carrying_out_tells_whether_something_changed(operator: Operator) -> Non
 
 
 def test_a_command_that_comes_twice_is_carried_out_once(operator: Operator) -> None:
-    """A redelivered command gets its answer again, and does not undo what came after it."""
+    """A redelivered command gets its response again, and does not undo what came after it."""
     first = operator.ask("pause", transaction="again")
     operator.ask("resume")
 
@@ -240,23 +240,23 @@ def test_without_a_pinned_key_nobody_may_send_models(tmp_path: Path, packed: Pat
 
 
 def test_one_model_at_a_time(operator: Operator, tmp_path: Path) -> None:
-    """While one model is fetched another is refused, and the same command again waits for its one answer."""
+    """While one model is fetched another is refused, and the same command again waits for its one response."""
     with serving(PACKED, hold=True) as site:
         operator.commands.put("model", json.dumps({"transaction": "slow", "source": site.url}).encode())
-        operator.commands.carry_out(lambda *answer: operator.answers.append(answer))
+        operator.commands.carry_out(lambda *response: operator.responses.append(response))
         assert "another model command is in progress" in str(operator.send("/x").error)
         operator.commands.put("model", json.dumps({"transaction": "slow", "source": site.url}).encode())
-        operator.commands.carry_out(lambda *answer: operator.answers.append(answer))
-        assert len(operator.answers) == 1
+        operator.commands.carry_out(lambda *response: operator.responses.append(response))
+        assert len(operator.responses) == 1
         site.go.set()
         wait_until(lambda: operator._answered(1), "the first is answered")
 
-    assert operator.answers[1][1] == CommandResponse(transaction="slow", status="ok")
+    assert operator.responses[1][1] == CommandResponse(transaction="slow", status="ok")
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_failure_that_nobody_thought_of_is_answered(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever breaks while a model is installed, the command gets its answer and the next one can be sent."""
+    """Whatever breaks while a model is installed, the command gets its response and the next one can be sent."""
 
     def broken(_: str) -> bytes:
         raise RuntimeError("never seen before")

@@ -15,11 +15,10 @@ from device.audio.source import Block
 from device.inference.pipeline import Smoother, Window, windows
 from models.bundle import Manifest
 from models.frontend import Frames, FrontEnd, Samples
-from models.runtime import Classifier, Scores, synthetic_clip
+from models.runtime import Scores, load_verified, synthetic_clip
 
-BUNDLE = models.bundle.load(models.bundle.find(models.bundle.DEFAULT))
+BUNDLE, CLASSIFIER = load_verified(models.bundle.find(models.bundle.DEFAULT))
 MANIFEST = BUNDLE.manifest
-CLASSIFIER = Classifier(BUNDLE)
 VOICE = synthetic_clip(8 * 16_000)
 GATE_DBFS = -50.0
 
