@@ -43,7 +43,7 @@ _RETRY_S = 60
     openapi_extensions=openapi.OPERATOR,
 )
 def send_command(path: params.DevicePath, body: params.CommandBody) -> Response:
-    """Command: pause or resume a device, change its settings or its model; answered before it happens."""
+    """Command: pause or resume a device, change its settings or its model; answered before the device acts."""
     device = lookup().find(path.mac)
     command = _command(body)
     queue = services().store.commands
@@ -75,14 +75,14 @@ def send_command(path: params.DevicePath, body: params.CommandBody) -> Response:
     openapi_extensions=openapi.VIEWER,
 )
 def command_state(path: params.CommandPath) -> Response:
-    """Command: what became of one."""
+    """Command: its state, and the device's answer."""
     device = lookup().find(path.mac)
     state = services().store.commands.find(device.id, path.transaction)
     if state is None:
         raise ProblemError(
             HTTPStatus.NOT_FOUND,
-            f"{topics.mac_address(device.id)} has no command {path.transaction!r}: ask within an hour, with the "
-            "transaction that the answer to POST named",
+            f"{topics.mac_address(device.id)} has no command {path.transaction!r}: use the transaction of the "
+            "response to POST, within an hour",
         )
     return respond(_body(device, state, lookup().now))
 

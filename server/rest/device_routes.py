@@ -42,11 +42,9 @@ def devices(query: params.DevicesParams) -> Response:
     "/devices", tags=openapi.DELETE, responses={200: responses.Receipts}, openapi_extensions=openapi.OPERATOR
 )
 def delete_all(query: params.ConfirmParams) -> Response:
-    """Delete: erase everything of all devices."""
+    """Delete: erase all data of all devices."""
     if query.confirm != "all":
-        raise ProblemError(
-            HTTPStatus.BAD_REQUEST, "this deletes the data of all devices: add ?confirm=all if that is meant"
-        )
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "this erases the data of all devices: confirm it with ?confirm=all")
     receipts: list[responses.Receipt] = []
     after = ""  # page by page, since a live device comes back with new readings at once
     while found := services().store.devices(after, _DEVICES_PER_READ):
@@ -83,7 +81,7 @@ def single_device(path: params.DevicePath, query: params.SeriesParams) -> Respon
     openapi_extensions=openapi.VIEWER,
 )
 def summary(path: params.DevicePath, query: params.RangeParams) -> Response:
-    """Summary: means, shares and histograms over a range; over everything kept if none is asked for."""
+    """Summary: means, shares and histograms over a range; default: everything that is kept."""
     device = lookup().find(path.mac)
     range_ = time_range.parse_range(query.start, query.end, lookup().everything(device))
     result = lookup().summary(device, range_)
@@ -110,7 +108,7 @@ def summary(path: params.DevicePath, query: params.RangeParams) -> Response:
     openapi_extensions=openapi.VIEWER,
 )
 def events(path: params.DevicePath, query: params.EventsParams) -> Response:
-    """Events: when a device came, went, was paused, changed its model or was erased; page by page."""
+    """Events: when a device went online or offline, was paused, changed its model or was erased; page by page."""
     device = lookup().find(path.mac)
     range_ = time_range.parse_range(query.start, query.end, Range(0, lookup().end_of_records(device) + 1))
     page, token = event_pages.read(services().store, device, range_, query.page_token, query.page_size)
@@ -134,13 +132,13 @@ def events(path: params.DevicePath, query: params.EventsParams) -> Response:
     "/devices/<mac>", tags=openapi.DELETE, responses={200: responses.Receipt}, openapi_extensions=openapi.OPERATOR
 )
 def delete(path: params.DevicePath) -> Response:
-    """Delete: erase everything of one device, here and in its outbox."""
+    """Delete: erase all data of one device, here and in its outbox."""
     return respond(_erase(lookup().find(path.mac).id))
 
 
 @blueprint.get("/meta", tags=openapi.DEVICES, responses={200: responses.Meta}, openapi_extensions=openapi.VIEWER)
 def meta() -> Response:
-    """Meta: full names and colours of emotions and spans, and what everybody must be told."""
+    """Meta: names and colours of emotions and spans, and what every user must be told."""
     body = responses.Meta(
         emotions={
             label: responses.EmotionName(name=shown.name, colour=shown.colour)

@@ -100,20 +100,18 @@ class _StoreCollector(Collector):
         yield from found
 
     def _read(self) -> Iterator[Metric]:
-        ingest = GaugeMetricFamily("moodwire_ingest_up", "Whether ingest is there, connected to broker and store.")
+        ingest = GaugeMetricFamily("moodwire_ingest_up", "Whether ingest is connected to broker and store.")
         ingest.add_metric([], self._store.is_ingest_alive())
         yield ingest
         fleet, written = self._store.fleet(), self._store.outcome_counts()
-        devices = GaugeMetricFamily("moodwire_devices", "Devices by what they said last.", labels=["state"])
+        devices = GaugeMetricFamily("moodwire_devices", "Devices by their last state.", labels=["state"])
         for state in _STATES:
             devices.add_metric([state], fleet.states.get(state, 0))
         yield devices
-        readings = GaugeMetricFamily("moodwire_readings", "Readings that have been stored and not erased.")
+        readings = GaugeMetricFamily("moodwire_readings", "Stored readings that have not been erased.")
         readings.add_metric([], fleet.readings)
         yield readings
-        records = CounterMetricFamily(
-            "moodwire_records", "Records that devices sent, by what became of them.", labels=["outcome"]
-        )
+        records = CounterMetricFamily("moodwire_records", "Records that devices sent, by outcome.", labels=["outcome"])
         for outcome in _OUTCOMES:
             records.add_metric([outcome], written.get(outcome, 0))
         yield records
