@@ -1,13 +1,14 @@
 """Files written whole, and files that only their owner reads."""
 
 import os
+import shutil
 from pathlib import Path
 
 
 def replace(path: Path, content: bytes) -> None:
     """Replace the content of a file, all or nothing, also over a loss of power; make its folder if need be.
 
-    When it returns, the new content is on disk. When it raises, the old content is there still.
+    When it returns, the new content is on disk, with the mode of the old. When it raises, the old content is unharmed.
 
     Raises:
         OSError: the folder or the file cannot be written.
@@ -16,6 +17,8 @@ def replace(path: Path, content: bytes) -> None:
     fresh = path.with_name(f"{path.name}.new")
     try:
         write(fresh, content)
+        if path.exists():
+            shutil.copymode(path, fresh)
         fresh.replace(path)
     except OSError:
         fresh.unlink(missing_ok=True)
@@ -24,7 +27,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file and wait until its content is on disk; who reads it meanwhile may see a part of it.
+    """Write a file and wait until its content is on disk; a reader may see a part of it meanwhile.
 
     Raises:
         OSError: it cannot be written.
@@ -36,7 +39,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until the names in a folder are on disk: a renamed file can lose its new name to a loss of power (fsync(2)).
+    """Wait until the names in a folder are on disk: a power cut can undo a rename (fsync(2)).
 
     Raises:
         OSError: the folder cannot be opened.
@@ -52,7 +55,7 @@ def create_private(path: Path, text: str) -> None:
     """Write a new file that only its owner can read and write (mode 0600).
 
     Raises:
-        FileExistsError: the file is there already; it stays as it is.
+        FileExistsError: the file exists; it stays as it is.
         OSError: it cannot be written.
     """
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

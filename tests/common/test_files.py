@@ -26,6 +26,18 @@ def test_content_is_replaced_and_the_folder_made(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["file"]
 
 
+def test_a_replaced_file_keeps_its_mode(tmp_path: Path) -> None:
+    """What only its owner could read stays so, and a program stays one."""
+    for mode in (0o600, 0o755):
+        path = tmp_path / f"{mode:o}"
+        path.touch()
+        path.chmod(mode)
+
+        files.replace(path, b"new")
+
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
 @pytest.mark.parametrize("failing", ["fsync", "rename"])
 def test_a_failed_write_keeps_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
     """When the disk is full, the old content stays and nothing lies beside it."""
