@@ -1,4 +1,4 @@
-"""The device's session on a real broker, and the other side of its conversation."""
+"""A device's session on a real broker, and a server for it that does what a test says."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -31,19 +31,19 @@ STATUS = Status(
 
 
 class Server:
-    """The other side: hears everything of the device and says what the test wants."""
+    """Hears everything of the device, and publishes what a test wants."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, bytes]] = []
         self.client: mqtt.Client
 
-    def say(self, topic: str, message: Message, *, retain: bool = False) -> None:
+    def publish(self, topic: str, message: Message, *, retain: bool = False) -> None:
         """Publish a message."""
         self.client.publish(topic, encode(message), qos=1, retain=retain).wait_for_publish(10)
 
     def online(self, state: str = "online") -> None:
-        """Say whether there is someone who confirms."""
-        self.say(topics.SERVER_STATUS, ServerStatus(state=state), retain=True)  # type: ignore[arg-type]
+        """Publish whether there is someone who confirms."""
+        self.publish(topics.SERVER_STATUS, ServerStatus(state=state), retain=True)  # type: ignore[arg-type]
 
     def numbers(self) -> list[int]:
         """Return the sequence numbers of all readings heard, in their order."""
@@ -58,7 +58,7 @@ class Server:
 
 @contextmanager
 def serving(broker: RunningBroker) -> Iterator[Server]:
-    """Connect the other side."""
+    """Connect a server."""
     server = Server()
     with broker.client("server", lambda *message: server.heard.append(message)) as client:
         server.client = client

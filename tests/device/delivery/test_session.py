@@ -34,7 +34,7 @@ def test_a_stale_last_will_is_corrected(broker: RunningBroker, outbox: Outbox) -
         wait_until(server.states, "the device is online")
 
         will = Status(**{field: getattr(STATUS, field) for field in STATUS.__struct_fields__} | {"state": "offline"})
-        server.say(topics.topic(DEVICE, "status"), will, retain=True)
+        server.publish(topics.topic(DEVICE, "status"), will, retain=True)
 
         wait_until(lambda: [state for state, _ in server.states()][-1] == "online", "the device corrects it")
 
@@ -73,7 +73,7 @@ def test_a_record_leaves_only_when_it_is_named(broker: RunningBroker, outbox: Ou
         answer = Stored(
             boot=STATUS.boot, stored=((0, 1),), expired=((3, 3),), erased=((4, 4),), refused=((5, 5, "because"),)
         )
-        server.say(topics.topic(DEVICE, "stored"), answer)
+        server.publish(topics.topic(DEVICE, "stored"), answer)
 
         wait_until(lambda: [row.seq for row in outbox.oldest(10)] == [2], "only the unnamed one waits")
 
@@ -112,7 +112,7 @@ def test_an_erasure_purges_what_waits(broker: RunningBroker, outbox: Outbox) -> 
     """When someone deleted the device's data, older records go and new ones carry the new generation."""
     put(outbox, 0, 1)
     with serving(broker) as server, running_session(broker, outbox):
-        server.say(topics.topic(DEVICE, "generation"), Generation(gen=4), retain=True)
+        server.publish(topics.topic(DEVICE, "generation"), Generation(gen=4), retain=True)
 
         wait_until(lambda: outbox.waiting()[0] == 0, "the outbox is empty")
         assert outbox.generation == 4
@@ -126,7 +126,7 @@ def test_malformed_answers_are_ignored(broker: RunningBroker, outbox: Outbox, ca
         wait_until(server.numbers, "the record arrives")
         for payload in (b"", b"nonsense", b'{"v":1,"boot":"x"}', b"[" * 10_000):
             server.client.publish(topics.topic(DEVICE, "stored"), payload, qos=1)
-        server.say(topics.topic(DEVICE, "stored"), Stored(boot=STATUS.boot, stored=((0, 0),)))
+        server.publish(topics.topic(DEVICE, "stored"), Stored(boot=STATUS.boot, stored=((0, 0),)))
         wait_until(lambda: outbox.waiting()[0] == 0, "the good answer counts")
 
     assert caplog.text.count("ignored a message on") == 4
@@ -190,7 +190,7 @@ def test_a_changed_status_is_told_and_kept_over_connections(broker: RunningBroke
             wait_until(server.states, "the device is online")
             session.set_status(state="paused", name="Hall", labels=("ANG", "CAL"), model="other-2")
             wait_until(lambda: server.states()[-1] == ("paused", 1), "the device is paused")
-            server.say(topics.topic(DEVICE, "status"), replace(STATUS, state="offline"), retain=True)
+            server.publish(topics.topic(DEVICE, "status"), replace(STATUS, state="offline"), retain=True)
             wait_until(lambda: server.states()[-1] == ("paused", 1), "a stale will is corrected to paused")
         broker.kill()
         broker.start()
@@ -207,7 +207,7 @@ def test_a_stale_will_of_the_process_before_is_corrected(broker: RunningBroker, 
         wait_until(server.states, "the device is online")
 
         before = replace(STATUS, boot="f" * 16, state="offline", connection=3)
-        server.say(topics.topic(DEVICE, "status"), before, retain=True)
+        server.publish(topics.topic(DEVICE, "status"), before, retain=True)
 
         wait_until(lambda: server.states()[-1] == ("online", 1), "the device corrects it")
 
@@ -216,7 +216,7 @@ def test_another_live_device_with_the_same_id_is_left_alone(broker: RunningBroke
     """Two devices with one id do not answer each other's status for ever."""
     with serving(broker) as server, running_session(broker, outbox):
         wait_until(server.states, "the device is online")
-        server.say(topics.topic(DEVICE, "status"), replace(STATUS, boot="f" * 16, connection=9), retain=True)
+        server.publish(topics.topic(DEVICE, "status"), replace(STATUS, boot="f" * 16, connection=9), retain=True)
         server.online()  # comes after it, so the device has seen both when it sends
         put(outbox, 0)
         wait_until(server.numbers, "the reading arrives")
