@@ -28,36 +28,36 @@ class BulkClient(mqtt.Client):
 
     def deliveries(self) -> list[Delivery]:
         """Read what has come, let paho handle its packets, and return the messages."""
-        link = self._mqtt_socket
-        if link is None:
+        sock = self._mqtt_socket
+        if sock is None:
             return []
-        found = link.deliveries()
-        while link.is_for_paho and self._mqtt_socket is link:
+        found = sock.deliveries()
+        while sock.is_for_paho and self._mqtt_socket is sock:
             self.loop_read()
         return found
 
     def acknowledge(self, deliveries: Iterable[Delivery]) -> None:
         """Acknowledge messages with the next `flush`, as far as they came over this connection."""
-        if link := self._mqtt_socket:
-            link.acknowledge(one.packet_id for one in deliveries if one.qos and one.connection == link.connection)
+        if sock := self._mqtt_socket:
+            sock.acknowledge(one.packet_id for one in deliveries if one.qos and one.connection == sock.connection)
 
     def publish_once(self, topic: str, payload: bytes) -> None:
         """Send a message with QoS 0 with the next `flush`; without a connection it is lost."""
-        if link := self._mqtt_socket:
-            link.publish(topic, payload)
+        if sock := self._mqtt_socket:
+            sock.publish(topic, payload)
 
     def flush(self) -> bool:
         """Send what the socket takes; return whether that was all."""
         self.loop_write()
-        link = self._mqtt_socket
-        return link is None or link.flush()
+        sock = self._mqtt_socket
+        return sock is None or sock.flush()
 
     def pending(self) -> int:
         """Return how many bytes were read from the connection that `select` does not know of."""
-        link = self._mqtt_socket
-        return link.pending() if link else 0
+        sock = self._mqtt_socket
+        return sock.pending() if sock else 0
 
     @property
     def _mqtt_socket(self) -> MqttSocket | None:
-        link = self.socket()
-        return link if isinstance(link, MqttSocket) else None
+        sock = self.socket()
+        return sock if isinstance(sock, MqttSocket) else None

@@ -41,22 +41,22 @@ def connected(*, has_properties: bool) -> Iterator[tuple[socket.socket, MqttSock
         yield theirs, MqttSocket(ours, 1, has_properties=has_properties)
 
 
-def deliveries(link: MqttSocket) -> list[Delivery]:
+def deliveries(sock: MqttSocket) -> list[Delivery]:
     """Return what has come, once anything has."""
-    select.select([link], [], [], 5)
-    return link.deliveries()
+    select.select([sock], [], [], 5)
+    return sock.deliveries()
 
 
 def received(pieces: list[bytes], *, has_properties: bool) -> tuple[list[Delivery], bytes]:
     """Send pieces one after the other; return the messages, and what was left to paho."""
-    with connected(has_properties=has_properties) as (theirs, link):
+    with connected(has_properties=has_properties) as (theirs, sock):
         found: list[Delivery] = []
         rest = b""
         for piece in pieces:
             theirs.sendall(piece)
-            found += deliveries(link)
-            while link.is_for_paho:
-                rest += link.recv(1)
+            found += deliveries(sock)
+            while sock.is_for_paho:
+                rest += sock.recv(1)
         return found, rest
 
 
@@ -104,26 +104,26 @@ def test_messages_are_found_wherever_the_bytes_are_cut(
 def test_what_is_no_packet_ends_the_connection(broken: bytes) -> None:
     """A length of five bytes and a message that is cut off are a lost connection to paho, after the good ones."""
     good = Delivery("a", b"b", 7, 1, 1)
-    with connected(has_properties=True) as (theirs, link):
+    with connected(has_properties=True) as (theirs, sock):
         theirs.sendall(packet(good, b"") + PINGRESP)
-        assert deliveries(link) == [good]
-        assert (link.recv(1), link.recv(9)) == (PINGRESP[:1], PINGRESP[1:])
+        assert deliveries(sock) == [good]
+        assert (sock.recv(1), sock.recv(9)) == (PINGRESP[:1], PINGRESP[1:])
         with pytest.raises(BlockingIOError):
-            link.recv(1)
+            sock.recv(1)
         theirs.sendall(broken)
-        assert deliveries(link) == []
-        assert link.is_for_paho
+        assert deliveries(sock) == []
+        assert sock.is_for_paho
         with pytest.raises(ConnectionError, match="the broker sent"):
-            link.recv(1)
+            sock.recv(1)
 
 
 @given(message=messages, version_5=st.booleans())
 def test_what_is_told_is_a_message_that_the_other_end_can_read(message: Delivery, version_5: bool) -> None:  # noqa: FBT001 -- drawn by name
     """A message with QoS 0 comes out at the other end as it went in, and acknowledgements are left to paho there."""
-    with connected(has_properties=version_5) as (theirs, link):
-        link.publish(message.topic, message.payload)
-        link.acknowledge([7, 300])
-        assert link.flush()
+    with connected(has_properties=version_5) as (theirs, sock):
+        sock.publish(message.topic, message.payload)
+        sock.acknowledge([7, 300])
+        assert sock.flush()
         other = MqttSocket(theirs, 1, has_properties=version_5)
         assert deliveries(other) == [replace(message, qos=0, packet_id=0)]
         assert other.recv(99) == b"\x40\x02\x00\x07\x40\x02\x01\x2c"
@@ -131,9 +131,9 @@ def test_what_is_told_is_a_message_that_the_other_end_can_read(message: Delivery
 
 def test_the_end_of_a_connection_is_for_paho() -> None:
     """When the broker closes, paho reads the packets that came before, and then the end."""
-    with connected(has_properties=False) as (theirs, link):
+    with connected(has_properties=False) as (theirs, sock):
         theirs.sendall(PINGRESP)
-        deliveries(link)
+        deliveries(sock)
         theirs.close()
-        assert deliveries(link) == []
-        assert (link.recv(2), link.recv(2)) == (PINGRESP, b"")
+        assert deliveries(sock) == []
+        assert (sock.recv(2), sock.recv(2)) == (PINGRESP, b"")
