@@ -1,5 +1,6 @@
 """Files written whole, and files that only their owner reads."""
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 def replace(path: Path, content: bytes) -> None:
     """Replace the content of a file, all or nothing, also over a loss of power; make its folder if need be.
 
-    When it returns, the new content is on disk, with the mode of the old. When it raises, the old content is unharmed.
+    When it returns, the new content is on disk, with the mode of the old. A write that fails leaves the old content.
 
     Raises:
         OSError: the folder or the file cannot be written.
@@ -39,14 +40,17 @@ def write(path: Path, content: bytes) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until the names in a folder are on disk: a power cut can undo a rename (fsync(2)).
+    """Wait until the names in a folder are on disk, if the file system can: a power cut can undo a rename (fsync(2)).
 
     Raises:
-        OSError: the folder cannot be opened.
+        OSError: the folder cannot be opened, or the disk fails.
     """
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # these are how network file systems refuse a folder
+            raise
     finally:
         os.close(folder)
 

@@ -1,5 +1,6 @@
 """Files are replaced whole or not at all, and private ones are never open to others."""
 
+import contextlib
 import errno
 import os
 import stat
@@ -68,6 +69,26 @@ def test_content_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: 
     files.replace(path, b"new")
 
     assert seen == [(False, b"old"), (True, b"new")]
+
+
+@pytest.mark.parametrize(("number", "fails"), [(errno.EINVAL, False), (errno.ENOTSUP, False), (errno.EIO, True)])
+def test_a_file_system_need_not_sync_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, fails: bool
+) -> None:
+    """Where it cannot, the file is replaced all the same; a disk that fails is not passed over."""
+    fsync = os.fsync
+
+    def no_folders(opened: int) -> None:
+        if stat.S_ISDIR(os.fstat(opened).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(opened)
+
+    monkeypatch.setattr(os, "fsync", no_folders)
+
+    with pytest.raises(OSError, match=os.strerror(number)) if fails else contextlib.nullcontext():
+        files.replace(tmp_path / "file", b"new")
+
+    assert (tmp_path / "file").read_bytes() == b"new"
 
 
 def test_a_private_file_is_never_open_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
