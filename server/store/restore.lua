@@ -139,13 +139,7 @@ local function restore_records(keys, args)
       expires_ms = (chunk + 1) * width + keep_ms
       counts = counted(key)
     end
-    local value
-    if schema then
-      local flags = packed:byte(RECORD_BYTES + 1)
-      value = struct.pack('>I3B', (at - chunk * width) * 4 + flags, schema) .. packed:sub(RECORD_BYTES + 2)
-    else
-      value = struct.pack('>I4', at - chunk * width) .. packed:sub(RECORD_BYTES + 1)
-    end
+    local value = schema and reading_value(packed, at, schema) or heard_value(packed, at)
     if at < now - keep_ms then
       expired = expired + 1
     elseif (counts[value] or 0) > 0 then
@@ -156,11 +150,10 @@ local function restore_records(keys, args)
       values[#values + 1] = value
       redis.call('ZADD', base .. ':days', math.floor(at / DAY_MS), math.floor(at / DAY_MS))
       if schema then
-        local flags = packed:byte(RECORD_BYTES + 1)
-        open[#open + 1] = struct.pack('>I6BB', at, schema, flags) .. packed:sub(RECORD_BYTES + 3)
+        open[#open + 1] = open_value(packed, at, schema)
         if at >= latest_at then
           latest_at = at
-          latest = struct.pack('<dBB', at, schema, flags) .. packed:sub(RECORD_BYTES + 2)
+          latest = latest_value(packed, at, schema)
         end
       end
     end

@@ -74,6 +74,27 @@ local function schema_number(call, text)
   return call.schemas[text]
 end
 
+-- A reading as its hour keeps it: offset and flags, schema, level and scores.
+local function reading_value(packed, at, schema)
+  local flags = packed:byte(RECORD_BYTES + 1)
+  return struct.pack('>I3B', at % HOUR_MS * 4 + flags, schema) .. packed:sub(RECORD_BYTES + 2)
+end
+
+-- A reading as `open` keeps it until it is in the rollups: at, schema, flags and scores.
+local function open_value(packed, at, schema)
+  return struct.pack('>I6BB', at, schema, packed:byte(RECORD_BYTES + 1)) .. packed:sub(RECORD_BYTES + 3)
+end
+
+-- A reading as the device's latest: at, schema, flags, level and scores.
+local function latest_value(packed, at, schema)
+  return struct.pack('<dBB', at, schema, packed:byte(RECORD_BYTES + 1)) .. packed:sub(RECORD_BYTES + 2)
+end
+
+-- A heard record as its chunk keeps it: offset, and all that follows the identity.
+local function heard_value(packed, at)
+  return struct.pack('>I4', at % HEARD_CHUNK_MS) .. packed:sub(RECORD_BYTES + 1)
+end
+
 local function append_later(call, key, value, expires_ms)
   local list = call.lists[key]
   if not list then
@@ -121,21 +142,18 @@ local function take_record(call, text, packed)
   call.boots[boot] = entry
 
   if labels > 0 then
-    local flags = packed:byte(RECORD_BYTES + 1)
     local hour = math.floor(at / HOUR_MS)
-    local level_and_scores = packed:sub(RECORD_BYTES + 2)
-    local value = struct.pack('>I3B', (at - hour * HOUR_MS) * 4 + flags, schema) .. level_and_scores
+    local value = reading_value(packed, at, schema)
     append_later(call, base .. ':r:' .. hour, value, (hour + 1) * HOUR_MS + call.keep_ms)
-    call.open[#call.open + 1] = struct.pack('>I6BB', at, schema, flags) .. packed:sub(RECORD_BYTES + 3)
+    call.open[#call.open + 1] = open_value(packed, at, schema)
     call.readings = call.readings + 1
     if at >= call.latest_at then
       call.latest_at = at
-      call.latest = struct.pack('<dBB', at, schema, flags) .. level_and_scores
+      call.latest = latest_value(packed, at, schema)
     end
   else
     local chunk = math.floor(at / HEARD_CHUNK_MS)
-    local value = struct.pack('>I4', at - chunk * HEARD_CHUNK_MS) .. packed:sub(RECORD_BYTES + 1)
-    append_later(call, base .. ':heard:' .. chunk, value, (chunk + 1) * HEARD_CHUNK_MS + call.keep_ms)
+    append_later(call, base .. ':heard:' .. chunk, heard_value(packed, at), (chunk + 1) * HEARD_CHUNK_MS + call.keep_ms)
   end
 
   local day = math.floor(at / DAY_MS)
