@@ -14,6 +14,7 @@ import soundfile
 
 from models.runtime import synthetic_clip
 from training import recipe
+from training.settings import TrainSettings
 
 SPEAKERS = (1001, 1002, 1019, 1020, 1037, 1038, 1055, 1056)
 """Two of each block."""
@@ -35,6 +36,18 @@ def recordings_dir(tmp_path: Path) -> Path:
     rows.append({**twin, "duplicate_audio": 1})
     write_table(folder, rows)
     return folder.parent
+
+
+@pytest.fixture
+def settings(recordings_dir: Path, tmp_path: Path) -> TrainSettings:
+    """Return settings that train the tiny recipe on the miniature corpus."""
+    return TrainSettings(
+        recipe="tiny",
+        recordings_dir=recordings_dir,
+        runs_dir=tmp_path / "runs",
+        bundle_dir=tmp_path / "tiny",
+        cross_validate=True,
+    )
 
 
 @pytest.fixture

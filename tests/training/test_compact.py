@@ -114,16 +114,3 @@ def pointwise(content: bytes) -> tuple[Any, Any]:
     (tensor,) = (one for one in model.subgraphs[0].tensors if tuple(one.shape) == (32, 1, 1, 32))
     assert tensor.type == schema.TensorType.INT8
     return tensor.quantization.scale[:, None], model.buffers[tensor.buffer].data.view(np.int8).reshape(32, 32)
-
-
-def test_rounded_weights_are_the_nearest() -> None:
-    """Each is a multiple of a seventh of the largest of its filter, at most half a step away; zeros stay."""
-    kernel = RNG.normal(size=(1, 1, 40, 8)).astype(np.float32)
-    kernel[..., 3] = 0
-
-    found = rounding.rounded(kernel, 7).numpy()
-
-    steps = np.abs(kernel).max(axis=(0, 1, 2)) / 7
-    assert (found[..., 3] == 0).all()
-    assert (np.abs(found - kernel) <= steps / 2 + 1e-6).all()
-    assert max(len(np.unique(found[..., number])) for number in range(8)) <= 15

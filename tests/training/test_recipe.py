@@ -7,10 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-import moodwire
 from training import recipe
 from training.recipe import RecipeError
-from training.settings import FetchSettings, TrainSettings
 
 TINY = recipe.SHIPPED / "tiny.toml"
 
@@ -53,14 +51,6 @@ def test_unknown_recipe_is_answered_with_the_names() -> None:
     """A recipe that is neither shipped nor a file is answered with those that are shipped."""
     with pytest.raises(RecipeError, match=r"no recipe 'nope': give .* one of ang-hap-neu, .*, tiny"):
         recipe.load("nope")
-
-
-def test_recipe_and_corpus_are_named_without_a_flag() -> None:
-    """`moodwire train NAME` and `moodwire data fetch NAME` take the name as it is; without one there is the default."""
-    named = moodwire.read_settings("train", "train", TrainSettings, ["tiny", "--split", "leaky"])
-    assert (named.recipe, named.split) == ("tiny", "leaky")
-    assert moodwire.read_settings("train", "train", TrainSettings, []).recipe == "ang-hap-neu"
-    assert moodwire.read_settings("data fetch", "train", FetchSettings, ["ravdess"]).corpus == "ravdess"
 
 
 @pytest.mark.parametrize(

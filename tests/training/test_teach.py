@@ -1,67 +1,17 @@
-"""Networks that teach another one, and what it begins with."""
+"""Teachers give soft targets."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import numpy as np
-import pytest
 import tensorflow as tf
 import tf_keras
 
-from models import bundle
-from training import corpora, features, fit, learn, recipe, splits, teach
+from training import corpora, features, fit, recipe, teach
 from training.backgrounds import BACKGROUNDS
-from training.commands import train
 from training.features import FrameCache
 from training.recipe import Teaching
-from training.settings import TrainSettings
-from training.splits import Fold
 from training.teach import Teacher
-
-
-@pytest.fixture
-def settings(recordings_dir: Path, tmp_path: Path) -> TrainSettings:
-    """Return settings for trainings on the miniature corpus."""
-    return TrainSettings(recipe="tiny", recordings_dir=recordings_dir, runs_dir=tmp_path / "runs")
-
-
-def test_a_network_is_taught_by_others(
-    settings: TrainSettings, write_recipe: Callable[..., str], tmp_path: Path
-) -> None:
-    """Its teachers are trained first, of the same clips; it also hears clips whose label only they can judge."""
-    plan = write_recipe("pupil", teaching={"recipe": "tiny", "seeds": 2, "unlabelled": ["SAD"]})
-
-    assert train(TrainSettings(plan, settings.recordings_dir, settings.runs_dir, tmp_path / "three")) == 0
-
-    measured = bundle.load(tmp_path / "three").manifest.measured
-    assert measured["teachers"] == "2 networks of tiny-0"
-    assert measured["clips"] == {"train": 24, "test": 6}
-    runs = next(settings.runs_dir.glob("tiny-0-*"))
-    assert [folder.name for folder in sorted(runs.iterdir())] == ["block-4-seed-1", "block-4-seed-2"]
-    assert not (runs / "block-4-seed-1" / "manifest.json").exists()
-
-    assert train(TrainSettings("tiny", settings.recordings_dir, settings.runs_dir, tmp_path / "one")) == 0
-    assert bundle.load(tmp_path / "one").manifest.measured["clips"] == {"train": 18, "test": 6}
-    assert (runs / "block-4-seed-1" / "curves.jsonl").read_text().count("\n") == 2
-
-
-def test_a_student_may_begin_as_a_teacher(settings: TrainSettings, write_recipe: Callable[..., str]) -> None:
-    """It has the weights of one of its teachers when it has learned nothing itself, another one for each seed."""
-    teaching = {"recipe": "tiny", "seeds": 2, "starts": True}
-    pupil = recipe.load(
-        write_recipe("pupil", epochs=1, learning_rate=1e-30, pruning={"sparsity": 0.0}, teaching=teaching)
-    )
-    clips = corpora.read_clips(settings.recordings_dir, pupil.clip_labels)
-
-    for seed, teacher in ((1, 2), (2, 1)):
-        cache = FrameCache(clips, pupil.front_end, settings.runs_dir)
-        fold = Fold(4, seed)
-        folder = learn.learn(cache, pupil, splits.of(cache.clips, fold, pupil), fold, settings.runs_dir)
-        theirs = next(settings.runs_dir.glob("tiny-0-*")) / f"block-4-seed-{teacher}"
-        trained = [fit.load(pupil, place, pupil.labels).trainable_weights for place in (folder, theirs)]
-        for one, other in zip(*trained, strict=True):
-            np.testing.assert_array_equal(one, other)
 
 
 def test_soft_targets_are_the_mean_of_the_teachers(recordings_dir: Path, tmp_path: Path) -> None:
