@@ -99,8 +99,8 @@ def echoing(samples: Samples, echo_s: float, rng: np.random.Generator) -> Sample
     # a power of two: an FFT of any other length may take ten times as long
     size = 1 << (len(samples) + length).bit_length()
     echo = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[: len(samples)]
-    heard: Samples = np.rint((samples + echo) / np.sqrt(2)).clip(-32_768, 32_767).astype(np.int16)
-    return heard
+    mixed: Samples = np.rint((samples + echo) / np.sqrt(2)).clip(-32_768, 32_767).astype(np.int16)
+    return mixed
 
 
 BACKGROUNDS = {

@@ -212,12 +212,12 @@ def _listeners_row(systems: Sequence[Result]) -> Row:
     nothing = dict.fromkeys(_score_row(systems[0]), "")
     if not best:
         return nothing | {"system": "people who heard the voice alone"}
-    votes = sum(heard["votes"] for heard in best.values())
-    accuracy = sum(heard["accuracy"] * heard["votes"] for heard in best.values()) / votes
+    votes = sum(listeners["votes"] for listeners in best.values())
+    accuracy = sum(listeners["accuracy"] * listeners["votes"] for listeners in best.values()) / votes
     return nothing | {
         "system": f"people who heard the voice alone, {votes:,} votes",
         "blocks": " ".join(map(str, sorted(best))),
-        "UAR": _mean_and_deviation([heard["uar"] for heard in best.values()]),
+        "UAR": _mean_and_deviation([listeners["uar"] for listeners in best.values()]),
         f"block {COMMON}": _percent(best.get(COMMON, {}).get("uar")),
         "accuracy": f"{accuracy:.1%}",
     }

@@ -35,7 +35,8 @@ def unheard(clips: Sequence[Clip], made: Bundle) -> list[Clip]:
     measured = made.manifest.measured
     if not {"split", "speakers"} <= measured.keys():
         raise BundleError(
-            f"the manifest of {made.folder} does not tell whom it has heard; `moodwire train` writes that"
+            f"the manifest of {made.folder} does not name the speakers it was trained on: use a bundle made by "
+            "`moodwire train`"
         )
     if measured["split"] == "leaky":
         raise BundleError(f"{made.folder} was made with a leaky split: there is no speaker that it never heard")
@@ -77,15 +78,15 @@ class Predictions(NamedTuple):
     """Keys of `BACKGROUNDS`."""
 
 
-def predict(made: Bundle, test: Sequence[Clip], heard: Sequence[Frames]) -> Predictions:
+def predict(made: Bundle, test: Sequence[Clip], test_windows: Sequence[Frames]) -> Predictions:
     """Return a bundle's predictions for these clips with each background, before its temperature.
 
     Args:
         made: the bundle.
         test: the clips.
-        heard: their windows, as `windows` returns them.
+        test_windows: their windows, as `windows` returns them.
     """
-    scores = softmax(evaluate.logits(Classifier(made), heard))
+    scores = softmax(evaluate.logits(Classifier(made), test_windows))
     return predictions(scores, test, made.manifest.labels, BACKGROUNDS)
 
 

@@ -206,7 +206,7 @@ def test_a_bundle_that_does_not_tell_whom_it_heard_is_not_scored(
     bundle.write_manifest(tmp_path / "own", msgspec.structs.replace(manifest, measured={}))
 
     assert evaluate(EvaluateSettings(str(tmp_path / "own"), recordings_dir)) == 2
-    assert "does not tell whom it has heard; `moodwire train` writes that" in capsys.readouterr().err
+    assert "does not name the speakers it was trained on" in capsys.readouterr().err
 
 
 def test_what_cannot_be_scored_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
