@@ -17,13 +17,12 @@ from server.alerts.rules import MINUTE_MS, AlertState, Change, Measured, Rule, e
 from server.errors import StoreAwayError, UnusableError
 from server.query.time_range import rfc3339
 from server.settings import ServerSettings
-from server.store import codec, rollups
+from server.store import codec, keys, rollups
 from server.store.redis_store import RedisStore, open_store
 from server.store.types import Device
 
 log = logging.getLogger(__name__)
 
-_KEY = "mw:alerts"
 """Hash: device and rule → state, so that a restart does not notify again."""
 _PAGE = 1000
 
@@ -111,7 +110,7 @@ class Evaluator:
         Raises:
             StoreAwayError: the store does not answer; the next call evaluates the rest.
         """
-        found = self._store.execute("HGETALL", _KEY)
+        found = self._store.execute("HGETALL", keys.ALERTS)
         states = {name.decode(): msgspec.json.decode(value, type=AlertState) for name, value in found.items()}
         now = self._store.now()
         current: set[str] = set()
@@ -126,7 +125,7 @@ class Evaluator:
             after = page[-1].id
         gone = states.keys() - current  # of erased devices and removed rules
         if gone:
-            self._store.execute("HDEL", _KEY, *sorted(gone))
+            self._store.execute("HDEL", keys.ALERTS, *sorted(gone))
 
     def close(self) -> None:
         """Disconnect from the broker."""
@@ -143,7 +142,7 @@ class Evaluator:
         if change is None:
             return
         self._notify(rule, device, change, now, measured)
-        self._store.execute("HSET", _KEY, name, msgspec.json.encode(after))
+        self._store.execute("HSET", keys.ALERTS, name, msgspec.json.encode(after))
 
     def _measure(self, rule: Rule, device: str, start: int, end: int) -> Measured:
         """Return the mean score of a rule's label over all readings in a range of Unix ms that have the label."""

@@ -94,13 +94,13 @@ def _device(store: RedisStore, device: str) -> Iterator[AnyLine]:
             )
     by_number = {int(number): codec.parse_schema(text.decode()) for text, number in _pairs(schemas)}
     for hour, length in _pairs(readings):
-        values = store.execute("LRANGE", f"{base}:r:{hour}", 0, length - 1)
+        values = store.execute("LRANGE", keys.readings(device, hour), 0, length - 1)
         for number in sorted({value[codec.SCHEMA_BYTE] for value in values}):
             own = [value for value in values if value[codec.SCHEMA_BYTE] == number]
             schema = by_number[number]
             yield ReadingsLine(device=device, generation=gen, schema=schema, rows=_rows(schema, hour, own))
     for chunk, length in _pairs(heard):
-        values = store.execute("LRANGE", f"{base}:heard:{chunk}", 0, length - 1)
+        values = store.execute("LRANGE", keys.heard(device, chunk), 0, length - 1)
         yield HeardLine(
             device=device,
             generation=gen,
@@ -126,7 +126,7 @@ def _rows(schema: Schema, hour: int, values: list[bytes]) -> list[ReadingRow]:
 
 def _events(store: RedisStore, device: str, gen: int) -> Iterator[EventsLine]:
     after = "-"
-    while entries := store.execute("XRANGE", f"{keys.base(device)}:events", after, "+", "COUNT", _PAGE):
+    while entries := store.execute("XRANGE", keys.events(device), after, "+", "COUNT", _PAGE):
         rows = [(name.decode(), fields[b"kind"].decode(), fields[b"model"].decode()) for name, fields in entries]
         yield EventsLine(device=device, generation=gen, rows=rows)
         after = f"({rows[-1][0]}"

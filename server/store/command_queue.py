@@ -87,7 +87,7 @@ class CommandQueue:
     def waiting(self, device: str) -> int:
         """Return how many commands of a device are neither answered nor expired; forget the oldest."""
         now = self._now()
-        (found,) = self._execute_all([("HGETALL", _key(device))])
+        (found,) = self._execute_all([("HGETALL", keys.commands(device))])
         entries = {
             transaction: msgspec.json.decode(value, type=_Entry)
             for transaction, value in found.items()
@@ -99,7 +99,7 @@ class CommandQueue:
         gone = {*too_old, *oldest_first[:-_MAX_HISTORY]}
         if gone:
             fields = [field for transaction in gone for field in _fields(transaction)]
-            self._execute_all([("HDEL", _key(device), *fields)])
+            self._execute_all([("HDEL", keys.commands(device), *fields)])
         return sum(
             entry.asked_at > now - LIFETIME_MS and transaction + b":answer" not in found
             for transaction, entry in entries.items()
@@ -108,7 +108,7 @@ class CommandQueue:
     def add(self, device: str, name: CommandName, command: Command) -> CommandState:
         """Queue a command and return its state."""
         entry = _Entry(name, self._now())
-        transaction, key = command.transaction, _key(device)
+        transaction, key = command.transaction, keys.commands(device)
         once = int(isinstance(command, messages.ModelCommand) and command.rollback)
         self._execute_all(
             [
@@ -126,7 +126,7 @@ class CommandQueue:
         """Return the state of a command, or None if it is not known, or not any more."""
         if ":" in transaction:
             return None
-        (found,) = self._execute_all([("HMGET", _key(device), *_fields(transaction.encode(errors="replace")))])
+        (found,) = self._execute_all([("HMGET", keys.commands(device), *_fields(transaction.encode(errors="replace")))])
         value, sent, answer = found
         if value is None:
             return None
@@ -162,7 +162,7 @@ class CommandQueue:
         for _, fields in entries:
             device = fields[b"device"].decode()
             questions.append(("HMGET", keys.base(device), "state", "status_boot", "connection"))
-            questions.append(("HMGET", _key(device), *_fields(fields[b"transaction"])))
+            questions.append(("HMGET", keys.commands(device), *_fields(fields[b"transaction"])))
         if not questions:
             return []
         replies, now = self._execute_all(questions), self._now()
@@ -189,7 +189,7 @@ class CommandQueue:
             if command.name == "erase":
                 asked.append(("XDEL", keys.ERASURES, command.id))
             else:
-                key = _key(command.device)
+                key = keys.commands(command.device)
                 asked.append(("HSET", key, f"{command.id}:sent", command.connection))
                 asked.append(("EXPIRE", key, HISTORY_S))
         if asked:
@@ -199,10 +199,6 @@ class CommandQueue:
 def new_transaction() -> str:
     """Return the transaction of a new command: hexadecimal digits that nobody guesses."""
     return secrets.token_hex(8)
-
-
-def _key(device: str) -> str:
-    return f"{keys.base(device)}:orders"
 
 
 def _fields(transaction: str | bytes) -> tuple[bytes, bytes, bytes]:

@@ -1,4 +1,4 @@
-"""The names of all keys in Redis.
+"""The names of all keys in Redis. The functions in Lua spell those of a device again.
 
 All keys of a device share the hash tag of `mw:{<id>}`, so that a Redis Cluster keeps them on one node:
 
@@ -36,6 +36,9 @@ COMMANDS = "mw:orders"
 LIVE = "mw:live"
 HEARTBEAT = "mw:ingest"
 WRITTEN = "mw:written"
+ALERTS = "mw:alerts"
+TOKENS = "mw:access"
+TOKENS_USED = "mw:access:used"
 
 HOUR_MS = 3_600_000
 """Range of one key of readings."""
@@ -47,6 +50,51 @@ DAY_MS = 86_400_000
 def base(device: str) -> str:
     """Return the key of a device's hash, which is the prefix of all its keys."""
     return f"mw:{{{device}}}"
+
+
+def boots(device: str) -> str:
+    """Return the key of a device's boots."""
+    return f"{base(device)}:boots"
+
+
+def schemas(device: str) -> str:
+    """Return the key of a device's schemas."""
+    return f"{base(device)}:schemas"
+
+
+def readings(device: str, hour: int) -> str:
+    """Return the key of the readings of one hour since 1970."""
+    return f"{base(device)}:r:{hour}"
+
+
+def open_readings(device: str) -> str:
+    """Return the key of the readings that are not yet in the rollups."""
+    return f"{base(device)}:open"
+
+
+def rollups(device: str, resolution: str, number: int) -> str:
+    """Return the key of the rollups of one range of a resolution: `m`, `h` or `d`."""
+    return f"{base(device)}:{resolution}:{number}"
+
+
+def heard(device: str, chunk: int) -> str:
+    """Return the key of the heard records of one chunk since 1970."""
+    return f"{base(device)}:heard:{chunk}"
+
+
+def days(device: str) -> str:
+    """Return the key of the days that hold anything of a device."""
+    return f"{base(device)}:days"
+
+
+def events(device: str) -> str:
+    """Return the key of a device's events."""
+    return f"{base(device)}:events"
+
+
+def commands(device: str) -> str:
+    """Return the key of a device's commands of the last hour."""
+    return f"{base(device)}:orders"
 
 
 def function(name: str) -> str:

@@ -141,23 +141,21 @@ class RedisStore:
 
     def boots(self, device: str) -> list[Boot]:
         """Return the boots that have records, oldest first."""
-        key = keys.base(device)
-        packed, generation = self.execute_all([("HGETALL", f"{key}:boots"), ("HGET", key, "gen")])
+        packed, generation = self.execute_all([("HGETALL", keys.boots(device)), ("HGET", keys.base(device), "gen")])
         return codec.unpack_boots(packed, int(generation or 0))
 
     def first_day(self, device: str) -> int | None:
         """Return the start of the first day that holds anything, Unix ms."""
-        days = self.execute("ZRANGE", f"{keys.base(device)}:days", 0, 0)
+        days = self.execute("ZRANGE", keys.days(device), 0, 0)
         return int(days[0]) * keys.DAY_MS if days else None
 
     def readings(self, device: str, start: int, end: int) -> list[Readings]:
         """Return readings of start <= at < end (Unix ms), one table for each schema."""
         if start >= end:
             return []
-        key = keys.base(device)
         hours = self._chunks(device, keys.HOUR_MS, start, end)
         schemas, *lists = self.execute_all(
-            [("HGETALL", f"{key}:schemas"), *(("LRANGE", f"{key}:r:{hour}", 0, -1) for hour in hours)]
+            [("HGETALL", keys.schemas(device)), *(("LRANGE", keys.readings(device, hour), 0, -1) for hour in hours)]
         )
         return reader.readings(schemas, hours, lists, start, end)
 
@@ -172,14 +170,14 @@ class RedisStore:
     def heard(self, device: str, start: int, end: int) -> HeardSpans:
         """Return the heard spans that end in start < end <= end (Unix ms), in order."""
         chunks = self._chunks(device, keys.HEARD_CHUNK_MS, start, end + 1)
-        lists = self.execute_all([("LRANGE", f"{keys.base(device)}:heard:{chunk}", 0, -1) for chunk in chunks])
+        lists = self.execute_all([("LRANGE", keys.heard(device, chunk), 0, -1) for chunk in chunks])
         spans = codec.unpack_heard(zip(chunks, lists, strict=True))
         inside = (start < spans.end) & (spans.end <= end)
         return HeardSpans(*(column[inside] for column in spans))
 
     def events(self, device: str, start: int, end: int) -> list[DeviceEvent]:
         """Return the last event before the range and those in it, in order."""
-        key = f"{keys.base(device)}:events"
+        key = keys.events(device)
         before, inside = self.execute_all(
             [("XREVRANGE", key, max(start - 1, 0), "-", "COUNT", 1), ("XRANGE", key, start, max(end - 1, 0))]
         )
@@ -194,7 +192,7 @@ class RedisStore:
         """
         if start >= end:
             return None, []
-        key = f"{keys.base(device)}:events"
+        key = keys.events(device)
         passed = bool(after) and int(after.partition("-")[0]) >= start
         first, before = (f"({after}", after) if passed else (str(start), f"({max(start, 1)}-0")
         found, last = self.execute_all(
@@ -280,7 +278,7 @@ class RedisStore:
 
     def _devices(self, ids: list[str]) -> list[Device | None]:
         """Return each device, or None for one that is not listed."""
-        commands = [("HGETALL", key) for device in ids for key in (keys.base(device), f"{keys.base(device)}:schemas")]
+        commands = [("HGETALL", key) for device in ids for key in (keys.base(device), keys.schemas(device))]
         found = self.execute_all(commands)
         return [reader.device(device, *found[2 * i : 2 * i + 2]) for i, device in enumerate(ids)]
 
@@ -291,7 +289,7 @@ class RedisStore:
             return [*touched]
         low, high = start // keys.DAY_MS, (end - 1) // keys.DAY_MS
         reach = width_ms // keys.DAY_MS
-        days = self.execute("ZRANGEBYSCORE", f"{keys.base(device)}:days", low - reach, high + reach)
+        days = self.execute("ZRANGEBYSCORE", keys.days(device), low - reach, high + reach)
         if reach:
             chunks = {int(day) // reach for day in days}
         else:
@@ -304,7 +302,6 @@ class RedisStore:
 
         One transaction reads all: a reading is in its rollups or in `open`, never in both.
         """
-        key = keys.base(device)
         wanted = [part for part in wanted if part[1] < part[2]]
         groups = [
             reader.Group(resolution, group, start, end)
@@ -313,9 +310,9 @@ class RedisStore:
         ]
         schemas, open_, *hashes = self._client.transaction(
             [
-                ("HGETALL", f"{key}:schemas"),
-                ("LRANGE", f"{key}:open", 0, -1),
-                *(("HGETALL", f"{key}:{group.resolution.name}:{group.number}") for group in groups),
+                ("HGETALL", keys.schemas(device)),
+                ("LRANGE", keys.open_readings(device), 0, -1),
+                *(("HGETALL", keys.rollups(device, group.resolution.name, group.number)) for group in groups),
             ]
         )
         return reader.rollups(schemas, wanted, open_, zip(groups, hashes, strict=True))

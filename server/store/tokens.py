@@ -12,14 +12,13 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from server.store import keys
 from server.store.types import Execute
 
 Role = Literal["viewer", "operator"]
 ROLES: tuple[Role, ...] = ("viewer", "operator")
 """Each may do what the ones before it may."""
 
-_KEY = "mw:access"
-_USED = "mw:access:used"
 _HOUR_S = 3600
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
@@ -81,7 +80,7 @@ class Tokens:
 
     def listed(self) -> list[TokenUse]:
         """Return the tokens that are not revoked, by name, with their last use."""
-        used = self._execute("HGETALL", _USED)
+        used = self._execute("HGETALL", keys.TOKENS_USED)
         return [
             TokenUse(token, int(used[token.name.encode()]) if token.name.encode() in used else None)
             for token in self.accepted()
@@ -90,7 +89,7 @@ class Tokens:
     def make_first(self, role: Role) -> str | None:
         """Make a token named like its role, unless there has ever been one; return it for its holder."""
         text, token = new(role, role)
-        return text if self._execute("HSETNX", _KEY, role, msgspec.json.encode(token)) else None
+        return text if self._execute("HSETNX", keys.TOKENS, role, msgspec.json.encode(token)) else None
 
     def add(self, name: str, role: Role) -> str | None:
         """Make a token and return it for its holder; None if another one has the name.
@@ -101,8 +100,8 @@ class Tokens:
         text, token = new(name, role)
         if any(other.name == name for other in self.accepted()):
             return None
-        self._execute("HDEL", _USED, name)
-        self._execute("HSET", _KEY, name, msgspec.json.encode(token))
+        self._execute("HDEL", keys.TOKENS_USED, name)
+        self._execute("HSET", keys.TOKENS, name, msgspec.json.encode(token))
         return text
 
     def revoke(self, name: str) -> bool:
@@ -113,14 +112,14 @@ class Tokens:
         for token in self.accepted():
             if token.name == name:
                 gone = msgspec.structs.replace(token, digest="")
-                self._execute("HSET", _KEY, name, msgspec.json.encode(gone))
+                self._execute("HSET", keys.TOKENS, name, msgspec.json.encode(gone))
                 return True
         return False
 
     def note_use(self, name: str) -> None:
         """Keep the hour of a token's last use."""
-        self._execute("HSET", _USED, name, int(time.time()) // _HOUR_S * _HOUR_S)
+        self._execute("HSET", keys.TOKENS_USED, name, int(time.time()) // _HOUR_S * _HOUR_S)
 
     def _kept(self) -> list[Token]:
-        kept = self._execute("HGETALL", _KEY)
+        kept = self._execute("HGETALL", keys.TOKENS)
         return [msgspec.json.decode(kept[name], type=Token) for name in sorted(kept)]

@@ -92,7 +92,7 @@ def _about(
     key = keys.base(device)
     if isinstance(message, messages.CommandResponse):
         short = replace(message, error=message.error and message.error[:_LONGEST_ERROR])
-        return ["FCALL", keys.function("answer"), 1, f"{key}:orders", message.transaction, messages.encode(short)]
+        return ["FCALL", keys.function("answer"), 1, keys.commands(device), message.transaction, messages.encode(short)]
     if isinstance(message, messages.Health):
         return ["FCALL", keys.function("health"), 1, key, messages.encode(message)]
     about = (message.state, message.name, ",".join(message.labels), message.model, message.version)

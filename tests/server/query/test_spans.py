@@ -7,7 +7,7 @@ from stores import next_millisecond, write
 
 from server.query.spans import spans
 from server.query.time_range import Range
-from server.store.keys import base
+from server.store import keys
 from server.store.redis_store import RedisStore
 
 MINUTE_MS = 60_000
@@ -15,7 +15,7 @@ MINUTE_MS = 60_000
 
 def history(client: Client, *changes: tuple[int, str]) -> None:
     """Let the device have said (minutes ago, state) and nothing else, as if that had been then."""
-    key, now = f"{base(DEVICE)}:events", client.store.now()
+    key, now = keys.events(DEVICE), client.store.now()
     client.store.write([(DEVICE, status())])
     client.store.execute("DEL", key)
     for minutes, state in changes:

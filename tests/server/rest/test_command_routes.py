@@ -137,10 +137,10 @@ def test_the_first_answer_counts_and_only_to_a_known_command(client: Client, now
     answer(client, first)
     answer(client, first, "no")
     answer(client, second, "x" * 9999)
-    kept = client.store.execute("HLEN", f"{keys.base(DEVICE)}:orders")
+    kept = client.store.execute("HLEN", keys.commands(DEVICE))
     for foreign in ("f" * 16, f"{first}:answer", f"{first}:sent", "home assistant"):
         answer(client, foreign)
-    assert client.store.execute("HLEN", f"{keys.base(DEVICE)}:orders") == kept
+    assert client.store.execute("HLEN", keys.commands(DEVICE)) == kept
     assert outcome(client, first) == ("ok", True, None)
     assert outcome(client, second) == ("error", True, "x" * 500)
 
@@ -157,7 +157,7 @@ def test_a_command_expires(client: Client, now: int, monkeypatch: pytest.MonkeyP
     assert client.store.execute("XLEN", keys.COMMANDS) == 0
     answer(client, unsent)
     assert outcome(client, unsent)[0] == "ok"
-    assert 3500 < client.store.execute("TTL", f"{keys.base(DEVICE)}:orders") <= 3600
+    assert 3500 < client.store.execute("TTL", keys.commands(DEVICE)) <= 3600
 
 
 def test_unanswered_commands_are_limited(client: Client, now: int) -> None:
@@ -170,7 +170,7 @@ def test_unanswered_commands_are_limited(client: Client, now: int) -> None:
         for transaction in transactions:
             answer(client, transaction)
         transactions = [ask(client, {"command": "pause"}).json["transaction"] for _ in range(command_queue.MAX_WAITING)]
-    fields = client.store.execute("HKEYS", f"{keys.base(DEVICE)}:orders")
+    fields = client.store.execute("HKEYS", keys.commands(DEVICE))
     assert len([name for name in fields if b":" not in name]) <= 101
 
 

@@ -135,9 +135,9 @@ def test_retention_is_on_every_key_that_grows(store: RedisStore, any_store: Runn
 
 def test_a_device_whose_keys_are_broken_harms_no_other(store: RedisStore, any_store: RunningStore) -> None:
     """A write that fails for one device is to be tried again, and the others of the same batch are stored."""
-    any_store.client.set(f"{keys.base(OTHER_DEVICE)}:boots", "no hash")
+    any_store.client.set(keys.boots(OTHER_DEVICE), "no hash")
     now = store.now()
     outcomes = store.write([(OTHER_DEVICE, reading(0, now)), (DEVICE, reading(0, now)), (DEVICE, reading(1, now))])
     assert [outcome and outcome.kind for outcome in outcomes] == [None, "stored", "stored"]
-    any_store.client.delete(f"{keys.base(OTHER_DEVICE)}:boots")
+    any_store.client.delete(keys.boots(OTHER_DEVICE))
     assert store.write([(OTHER_DEVICE, reading(0, now))]) == [Outcome("stored")]

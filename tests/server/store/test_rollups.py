@@ -80,7 +80,7 @@ def test_the_store_agrees_with_a_plain_model(
             assert _facts(store, everything, resolution) == from_raw
         minutes = Range(everything.start // 60_000 * 60_000, everything.end // 60_000 * 60_000 + 60_000)
         assert _sums(store.totals(DEVICE, *minutes), everything) == from_raw
-    assert any_store.client.llen(f"{keys.base(DEVICE)}:open") == 0
+    assert any_store.client.llen(keys.open_readings(DEVICE)) == 0
     won = [r.scores["ANG"] for r in expected if r.state == "speech" and r.scores["ANG"] >= r.scores["NEU"]]
     if expected:
         assert from_raw["labels"]["ANG"]["count"] == len(won)
