@@ -1,8 +1,8 @@
-"""The device on an emulated Raspberry Pi's processor: `python -m trials.aarch64 [folder]`.
+"""The device on an emulated Raspberry Pi's processor: `python -m trials.aarch64 [--suite trixie|bookworm] [folder]`.
 
 Needs Linux with apt, and qemu-aarch64-static (Debian: apt install qemu-user-static); it runs nothing as root and
-installs nothing. Into the folder (a temporary one if none is named) go Debian's arm64 python3 with its dependencies,
-the aarch64 wheels of `locks/device.txt` by their hashes, and this checkout. Then it runs
+installs nothing. Into the folder (a temporary one if none is named) go, for each suite of Debian, its arm64 Python with
+dependencies, the aarch64 wheels of `locks/device.txt` by their hashes, and this checkout. Then it runs
 
 - here and emulated: the golden test of the shipped bundle, and the windows of the samples through the whole pipeline,
 - emulated only: `moodwire device run` on one sample, with Mosquitto, ingest, store and REST on this machine.
@@ -10,6 +10,7 @@ the aarch64 wheels of `locks/device.txt` by their hashes, and this checkout. The
 docs/aarch64.md says what this proves and what it does not.
 """
 
+import argparse
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from trials.processes import PASSWORD
 from trials.services import ROOT, environment, serving
@@ -38,9 +39,19 @@ CPU revision\t: 3
 
 """
 """Without it LiteRT's processor detection reads this machine's /proc/cpuinfo, and crashes."""
-SUITE, PYTHON = "bookworm", "3.11"
 GLIBC_MINORS = (17, 24, 26, 27, 28, 31, 34, 35, 36)
-"""Wheels built for any of these versions 2.x run on the suite's glibc."""
+"""Wheels built for any of these versions 2.x run on the glibc of all suites; Bookworm's is the last of them."""
+
+
+class Suite(NamedTuple):
+    """A release of Debian, and of the Raspberry Pi OS that is made of it."""
+
+    name: str
+    python: str
+    """Version of its python3."""
+
+
+SUITES = {suite.name: suite for suite in (Suite("trixie", "3.13"), Suite("bookworm", "3.11"))}
 CLIPS = ROOT / "samples"
 LAST_CLIP = CLIPS / "5-garden.flac"
 DEVICE = "020000000001"
@@ -67,30 +78,36 @@ print(json.dumps({"machine": platform.machine(), "python": platform.python_versi
 
 def main() -> None:
     """Prepare, run and compare."""
+    parser = argparse.ArgumentParser(prog="python -m trials.aarch64")
+    parser.add_argument("--suite", choices=SUITES, help="release of Debian; all by default")
+    parser.add_argument("folder", nargs="?", help="keeps what is fetched; a temporary folder by default")
+    chosen = parser.parse_args()
     missing = [program for program in (QEMU, "apt-get", "dpkg-deb") if shutil.which(program) is None]
     if missing:
         raise SystemExit(f"not installed: {', '.join(missing)} (Debian: apt install qemu-user-static)")
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(sys.argv[1] if len(sys.argv) > 1 else temporary).absolute()
-        _prepare(folder)
         here = _windows([sys.executable], os.environ | {"PYTHONPATH": str(ROOT)})
-        there = _windows(_emulated(folder), _emulated_environment(folder, dict(os.environ)))
-        print(f"golden test       passed on {here['machine']} and on {there['machine']} (Python {there['python']})")
-        _compare(here["windows"], there["windows"])
-        _run_device(folder, Path(temporary) / "run")
+        for suite in [SUITES[chosen.suite]] if chosen.suite else SUITES.values():
+            folder = Path(chosen.folder or temporary).absolute() / suite.name
+            _prepare(folder, suite)
+            there = _windows(_emulated(folder, suite), _emulated_environment(folder, dict(os.environ)))
+            print(f"{suite.name:<17} Python {there['python']}, compared with {here['python']} on {here['machine']}")
+            print(f"golden test       passed on {here['machine']} and on {there['machine']}")
+            _compare(here["windows"], there["windows"])
+            _run_device(folder, suite, Path(temporary) / f"run-{suite.name}")
 
 
-def _prepare(folder: Path) -> None:
+def _prepare(folder: Path, suite: Suite) -> None:
     """Fetch and unpack what the folder lacks."""
     root, site = folder / "root", folder / "site"
-    if not (root / f"usr/bin/python{PYTHON}").exists():
-        _unpack_debian(folder, root)
+    if not (root / f"usr/bin/python{suite.python}").exists():
+        _unpack_debian(folder, root, suite)
     (root / "proc").mkdir(exist_ok=True)
     (root / "proc" / "cpuinfo").write_text(CPUINFO)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target", str(site)]
     if not (site / "ai_edge_litert").exists():
         platforms = [f"--platform=manylinux_2_{minor}_aarch64" for minor in GLIBC_MINORS]
-        wheels = ["--only-binary=:all:", "--implementation=cp", f"--python-version={PYTHON}", *platforms]
+        wheels = ["--only-binary=:all:", "--implementation=cp", f"--python-version={suite.python}", *platforms]
         lock = ["--require-hashes", "-r", str(ROOT / "locks" / "device.txt")]
         _run([*pip, *wheels, "--platform=manylinux2014_aarch64", *lock])
     checkout = folder / "checkout"
@@ -108,13 +125,13 @@ def _prepare(folder: Path) -> None:
     _run([*pip, str(checkout)])
 
 
-def _unpack_debian(folder: Path, root: Path) -> None:
+def _unpack_debian(folder: Path, root: Path, suite: Suite) -> None:
     """Let apt choose and check the packages, in a state of its own, and unpack them."""
     keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
     for part in ("state/lists/partial", "cache/archives/partial", "etc/preferences.d", "etc/apt.conf.d"):
         (folder / "apt" / part).mkdir(parents=True, exist_ok=True)
     mirror = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
-    (folder / "apt/etc/sources.list").write_text(f"deb [signed-by={keyring}] {mirror} {SUITE} main\n")
+    (folder / "apt/etc/sources.list").write_text(f"deb [signed-by={keyring}] {mirror} {suite.name} main\n")
     (folder / "apt/status").touch()
     places = {
         "Dir::Etc": "etc",
@@ -127,10 +144,12 @@ def _unpack_debian(folder: Path, root: Path) -> None:
     options += ["-oDir::Etc::SourceParts=/dev/null", "-oAPT::Architecture=arm64", "-oAPT::Architectures=arm64"]
     options += [f"-oAPT::Sandbox::User={'root' if os.getuid() == 0 else ''}", "-q=2"]
     _run(["apt-get", *options, "update"])
-    wanted = [f"python{PYTHON}", "libportaudio2"]
+    wanted = [f"python{suite.python}", "libportaudio2"]
     _run(["apt-get", *options, "install", "--yes", "--download-only", "--no-install-recommends", *wanted])
     for package in sorted((folder / "apt/cache/archives").glob("*.deb")):
         _run(["dpkg-deb", "--extract", str(package), str(root)])
+    if not (root / "lib").exists():  # since Trixie it is a link, in the package base-files, which nothing asks for
+        (root / "lib").symlink_to("usr/lib")
 
 
 def _run(argv: Sequence[str]) -> None:
@@ -139,9 +158,9 @@ def _run(argv: Sequence[str]) -> None:
         raise SystemExit(f"{' '.join(argv[:4])} … failed: {done.stderr.strip()[-2000:]}")
 
 
-def _emulated(folder: Path) -> list[str]:
+def _emulated(folder: Path, suite: Suite) -> list[str]:
     root = folder / "root"
-    return [QEMU, "-cpu", CPU, "-L", str(root), str(root / f"usr/bin/python{PYTHON}")]
+    return [QEMU, "-cpu", CPU, "-L", str(root), str(root / f"usr/bin/python{suite.python}")]
 
 
 def _emulated_environment(folder: Path, inherited: dict[str, str]) -> dict[str, str]:
@@ -175,14 +194,14 @@ def _compare(here: list[Any], there: list[Any]) -> None:
         raise SystemExit(f"the emulated device gives other results: {here} here, {there} emulated")
 
 
-def _run_device(folder: Path, work: Path) -> None:
+def _run_device(folder: Path, suite: Suite, work: Path) -> None:
     """Let an emulated device play a clip to real services."""
     with serving(work / "services", [DEVICE]) as services:
         settings = {"clips": LAST_CLIP, "identity": DEVICE, "state_dir": work / "state", "clock_wait_s": 0}
         settings |= {"mqtt_url": services.mqtt_url, "mqtt_password": PASSWORD}
         start_s = time.monotonic()
         done = subprocess.run(
-            [*_emulated(folder), "-m", "moodwire", "device", "run"],
+            [*_emulated(folder, suite), "-m", "moodwire", "device", "run"],
             env=_emulated_environment(folder, environment(**settings)),
             cwd=work,
             capture_output=True,
