@@ -23,6 +23,26 @@ def test_home_assistant_gets_an_account_when_asked_and_keeps_it(tmp_path: Path) 
     assert (tmp_path / "secrets" / "homeassistant-password").read_text() == password
 
 
+def listener(folder: Path) -> str:
+    """Return the listener of the written Mosquitto configuration: port and address."""
+    lines = (folder / "broker" / "mosquitto.conf").read_text().splitlines()
+    return next(line.removeprefix("listener ") for line in lines if line.startswith("listener "))
+
+
+def test_listener_stays_until_it_is_set_again(tmp_path: Path) -> None:
+    """A further device does not lock out those that connect from other machines."""
+    assert setup(SetupSettings(folder=tmp_path)) == 0
+    assert listener(tmp_path) == "1883 127.0.0.1"
+    assert setup(SetupSettings(folder=tmp_path, listen="0.0.0.0", port=1884)) == 0
+    assert listener(tmp_path) == "1884 0.0.0.0"
+
+    assert setup(SetupSettings(folder=tmp_path, device="aa:bb:cc:dd:ee:ff")) == 0
+    assert listener(tmp_path) == "1884 0.0.0.0"
+
+    assert setup(SetupSettings(folder=tmp_path, listen="127.0.0.1")) == 0
+    assert listener(tmp_path) == "1884 127.0.0.1"
+
+
 def test_what_people_add_to_the_broker_stays(tmp_path: Path) -> None:
     """A file in conf.d, such as one with certificates, is left alone when setup runs again."""
     assert setup(SetupSettings(folder=tmp_path)) == 0
