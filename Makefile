@@ -1,4 +1,4 @@
-# moodwire: `make demo` tries it, `make device` sets up a device, `make test` tests it; each has an environment of its own.
+# `make demo` tries moodwire, `make device` sets up a device, `make test` runs all tests; each has its own environment.
 
 PYTHON ?= python3
 FOR ?= 0
@@ -19,7 +19,7 @@ demo: .venv/ready
 test: system-packages check
 	.venv-test/bin/pytest
 
-# What a change needs before it is committed: no browser, no sound server, nothing that takes seconds by itself.
+# The quick tests, for use before a commit: no browser, no sound server, no test that takes seconds.
 test-fast: .venv-test/ready
 	.venv-test/bin/pytest -m "not slow and not browser and not audio"
 
@@ -30,7 +30,7 @@ check: .venv-test/ready
 	.venv-test/bin/mypy
 	.venv-test/bin/codespell
 
-# Branch coverage of all tests, those in other processes included; CONTRIBUTING.md says what is left uncovered.
+# Branch coverage of all tests, child processes included; CONTRIBUTING.md says what is not covered.
 coverage: system-packages .venv-test/ready
 	.venv-test/bin/coverage erase
 	.venv-test/bin/coverage run -m pytest
@@ -41,20 +41,20 @@ format: .venv-test/ready
 	.venv-test/bin/ruff check --fix .
 	.venv-test/bin/ruff format .
 
-# Trains the default recipe on CREMA-D; docs/training.md tells more.
+# Trains the default recipe on CREMA-D; see docs/training.md.
 train: .venv-test/ready
 	.venv-test/bin/moodwire train
 
-# What the tests use beyond Python; a machine without apt, or a user who may not, is told what is missing.
+# Installs what the tests need beyond Python; without apt or root it says what is missing.
 .PHONY: system-packages
 system-packages:
 	@sh tests/system-packages.sh
 
-# What a Raspberry Pi runs; `moodwire device install` makes a service of it.
+# The environment of a Raspberry Pi; `moodwire device install` then makes a service.
 device: .venv-device/ready
 	@.venv-device/bin/python -m compileall -q moodwire.py broker common device models # the service may not write here
 
-# The demo's environment has no TensorFlow, the device's is smaller still; the tests' has everything.
+# The demo's environment has no TensorFlow, the device's is smaller still, the tests' has everything.
 .venv/ready: locks/demo.txt pyproject.toml
 	$(call install,.venv,demo,14,moodwire needs Python 3.11 to 3.14)
 
@@ -64,7 +64,7 @@ device: .venv-device/ready
 .venv-test/ready: locks/dev.txt pyproject.toml
 	$(call install,.venv-test,dev,13,TensorFlow and so training and tests need Python 3.11 to 3.13)
 
-# Environment, lock, newest minor version of Python 3, and what to say to another one.
+# $(call install,ENVIRONMENT,LOCK,newest minor version of Python 3,error for any other version)
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, $(3)) and \
 		"$(4), this is " + sys.version.split()[0] + "; make PYTHON=python3.13 names another")'
@@ -80,7 +80,7 @@ define install
 	@touch $@
 endef
 
-# Takes the newest versions that pyproject.toml allows. One set for everyone: the small locks are subsets of the large.
+# Locks the newest versions that pyproject.toml allows. The small locks are subsets of the large one.
 lock: .venv-test/ready
 	.venv-test/bin/python -m pip install --quiet uv
 	$(call compile,dev)
