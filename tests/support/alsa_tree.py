@@ -1,4 +1,4 @@
-"""Sound cards as the kernel lists them, in folders of the test."""
+"""Folders that list sound cards as the kernel does."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ class AlsaTree(NamedTuple):
 
     @classmethod
     def make(cls, folder: Path) -> "AlsaTree":
-        """Return a machine without sound cards; its hub is a USB device, too."""
+        """Return a machine without sound cards; its hub is itself a USB device."""
         tree = cls(folder / "proc", folder / "class", folder / "devices" / "bus")
         hub = tree.bus / "usb1" / "1-1"
         for part in (tree.proc, tree.sys, hub):
@@ -26,7 +26,7 @@ class AlsaTree(NamedTuple):
         return tree
 
     def plug_usb(self, number: int, alsa: str, path: str, model: str = "0d8c:0014", serial: str | None = None) -> None:
-        """Plug in a USB card, which belongs to an interface of a device at a hub's port."""
+        """Plug a USB card into a port of the hub; it belongs to an interface of the USB device there."""
         device = self.bus / "usb1" / "1-1" / path
         (device / f"{path}:1.0" / "sound" / f"card{number}").mkdir(parents=True)
         vendor, product = model.split(":")
@@ -36,7 +36,7 @@ class AlsaTree(NamedTuple):
         self._add(number, alsa, device / f"{path}:1.0")
 
     def solder(self, number: int, alsa: str) -> None:
-        """Add a card that is no USB device."""
+        """Add a card that is not a USB device."""
         device = self.bus.parent / "soc" / f"sound{number}"
         device.mkdir(parents=True)
         self._add(number, alsa, device)

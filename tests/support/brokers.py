@@ -1,4 +1,4 @@
-"""Real brokers for the tests, each in a folder of its own on a free loopback port, stopped by its process id."""
+"""Real brokers, each in a folder of its own on a free loopback port, stopped by its process id."""
 
 import contextlib
 import random
@@ -26,9 +26,9 @@ ACCOUNTS[embedded.HOME_ASSISTANT_ACCOUNT] = "home-secret"
 
 
 def free_port() -> int:
-    """Return a port on loopback that nobody listens on, another one each time.
+    """Return a free loopback port, a different one each time.
 
-    It is none of those that the system gives to connections, of which one could take it before it is listened on.
+    It is outside the range of ephemeral ports: an outgoing connection could take one of those before the test binds it.
     """
     for port in _ports:
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -38,13 +38,13 @@ def free_port() -> int:
 
 
 class Tls(NamedTuple):
-    """How a broker shows who it is, and whom it lets in."""
+    """The broker's certificate, and the certificates of clients that it requires."""
 
     authority: Path
     certificate: Path
     key: Path
     client: tuple[Path, Path] | None
-    """Certificate and key of the tests' own clients, for a broker that wants to see some."""
+    """Certificate and key of the tests' own clients; None if the broker requires no certificate."""
 
 
 class RunningBroker:
@@ -88,7 +88,7 @@ class RunningBroker:
 
     @contextmanager
     def client(self, user: str, on_message: Callable[[str, bytes], None] | None = None) -> Iterator[mqtt.Client]:
-        """Connect as one of the accounts and, as long as the context lasts, pass on what arrives."""
+        """Connect as one of the accounts while the context lasts; `on_message` gets each topic and payload."""
         client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"test-{user}-{next(_clients)}")
         client.username_pw_set(user, ACCOUNTS[user])
         if self._tls:
@@ -115,7 +115,7 @@ class RunningBroker:
 
 @contextmanager
 def running_broker(folder: Path, kind: str = BROKERS[0], tls: Tls | None = None) -> Iterator[RunningBroker]:
-    """Run a broker in a folder for as long as the context lasts."""
+    """Run a broker in a folder while the context lasts."""
     broker = RunningBroker(folder, kind, tls)
     try:
         yield broker

@@ -1,4 +1,4 @@
-"""Copies of a shipped bundle, for tests to change."""
+"""Copies of a shipped bundle that tests may change."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ from models import bundle
 
 
 def copy_bundle(folder: Path, **changes: object) -> Path:
-    """Copy the default bundle into a folder that is not there yet, change fields of its manifest, and return it."""
+    """Copy the default bundle into a new folder, change fields of its manifest, and return the folder."""
     shutil.copytree(bundle.find(bundle.DEFAULT), folder)
     change_manifest(folder, **changes)
     return folder

@@ -1,4 +1,4 @@
-"""Certificates for TLS, made anew for each run of the tests by the command line of OpenSSL."""
+"""TLS certificates, made by the `openssl` command at each run of the tests."""
 
 import shutil
 import subprocess
@@ -21,7 +21,7 @@ class Authority:
         )  # fmt: skip
 
     def issue(self, name: str) -> tuple[Path, Path]:
-        """Return the files of a certificate for 127.0.0.1 and of its key."""
+        """Return the files of a certificate for 127.0.0.1 and its key."""
         certificate, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         _openssl(
             "-subj", f"/CN={name}", "-keyout", str(key), "-out", str(certificate),

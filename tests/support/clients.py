@@ -1,4 +1,4 @@
-"""A client of the REST application over a real store."""
+"""Client of the REST application over a real store."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ URL = f"/api/v1/devices/{MAC}"
 
 
 class Client:
-    """A client with a token, over an application with a store."""
+    """Client with a token."""
 
     def __init__(self, running: RunningStore, **changes: Any) -> None:
         settings = ServerSettings(viewer_token=VIEWER, operator_token=OPERATOR, **changes)
@@ -39,7 +39,7 @@ class Client:
         return response.json
 
     def problem(self, path: str, status_code: int, **request: Any) -> str:
-        """Return the sentence of an answer that must be a problem."""
+        """Return the `detail` of an answer that must be a problem."""
         response = self.ask(path, **request)
         assert (response.status_code, response.mimetype) == (status_code, "application/problem+json"), response.text
         assert set(response.json) == {"type", "title", "status", "detail", "instance"}
@@ -47,5 +47,5 @@ class Client:
         return str(response.json["detail"])
 
     def close(self) -> None:
-        """Give the store's connections back."""
+        """Close the store's connections."""
         self.store.close()

@@ -1,4 +1,4 @@
-"""A real Redis Cluster of three on loopback, each in a folder of its own, stopped by their process ids."""
+"""A real Redis Cluster of three nodes on loopback, each in a folder of its own, stopped by their process ids."""
 
 import subprocess
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ class RunningCluster:
         self.url = f"cluster+redis://127.0.0.1:{ports[0]}"
 
     def join(self) -> None:
-        """Make the three a cluster."""
+        """Join the three nodes to a cluster."""
         ports, buses = self.ports, self._buses
         nodes = [redis.Redis(port=port) for port in ports]
         for number, node in enumerate(nodes):
@@ -50,10 +50,10 @@ class RunningCluster:
             wait_until(lambda node=node: b"cluster_known_nodes:3" in _state(node), "each node knows the others")
             node.close()
         self.client: Any = RedisCluster(host="127.0.0.1", port=ports[0])
-        self.client.keys = partial(self.client.keys, target_nodes=RedisCluster.PRIMARIES)  # of all, as one store has
+        self.client.keys = partial(self.client.keys, target_nodes=RedisCluster.PRIMARIES)  # on all nodes
 
     def stop(self) -> None:
-        """End the children."""
+        """Stop the nodes."""
         for process in self._processes:
             process.terminate()
         for process in self._processes:
@@ -62,7 +62,7 @@ class RunningCluster:
 
 @contextmanager
 def running_cluster(folder: Path) -> Iterator[RunningCluster]:
-    """Run a cluster in a folder for as long as the context lasts."""
+    """Run a cluster in a folder while the context lasts."""
     cluster = RunningCluster(folder)
     try:
         cluster.join()

@@ -1,4 +1,4 @@
-"""The doctor as a machine runs it, on the services of a healthy installation."""
+"""The device's doctor with `--json`, on the services of a healthy installation."""
 
 import json
 from typing import NamedTuple
@@ -25,16 +25,16 @@ class Hospital(NamedTuple):
 
 
 class Diagnosis(NamedTuple):
-    """What the doctor printed as JSON."""
+    """The JSON that the doctor printed."""
 
     code: int
     results: dict[str, str]
     told: dict[str, str]
-    """What is seen, and what to do, by check."""
+    """By check: what was found, and what to do."""
 
 
 def examine(capsys: pytest.CaptureFixture[str], *flags: str) -> Diagnosis:
-    """Run the doctor as a machine would."""
+    """Run the doctor with `--json`."""
     capsys.readouterr()
     code = moodwire.main(["device", "doctor", "--json", *flags])
     report = json.loads(capsys.readouterr().out)

@@ -1,4 +1,4 @@
-"""Live events as the process serves them, and clients of them."""
+"""A server of live events, and its clients."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ ALL, ONE = "/api/v1/live", f"/api/v1/devices/{DEVICE}/live"
 
 
 class LiveClient:
-    """A client of server-sent events that reads in a thread."""
+    """Client of server-sent events that reads in a thread."""
 
     def __init__(self, url: str, **headers: str) -> None:
         named = bearer(VIEWER) | {name.replace("_", "-"): value for name, value in headers.items()}
@@ -40,7 +40,7 @@ class LiveClient:
 
     @property
     def events(self) -> list[tuple[str, str, dict[str, Any]]]:
-        """Return the events so far: id, kind and facts."""
+        """Return the events so far: id, kind and data."""
         found = []
         for block in self.text.split("\n\n")[:-1]:
             fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
@@ -49,12 +49,12 @@ class LiveClient:
         return found
 
     def wait(self, count: int) -> list[tuple[str, str, dict[str, Any]]]:
-        """Return the events once there are so many."""
+        """Wait for a number of events and return all."""
         wait_until(lambda: len(self.events) >= count, f"{count} events are there")
         return self.events
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         if not self.ended:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
@@ -70,7 +70,7 @@ class LiveClient:
 
 
 class LiveServer:
-    """The live process' work in a thread of this one, over a real store and real sockets."""
+    """The server of live events in a thread of this process, over a real store and real sockets."""
 
     def __init__(self, running: RunningStore, **changes: Any) -> None:
         given = {"viewer_token": VIEWER, "operator_token": OPERATOR, "live_port": free_port()} | changes
@@ -90,7 +90,7 @@ class LiveServer:
         wait_until(lambda: self.broadcast.subscribers is not None, "the store has answered")
 
     def send(self, device: str, *sent: Any) -> None:
-        """Store and publish messages, as ingest does."""
+        """Store and publish messages as ingest does."""
         pairs = [(device, message) for message in sent]
         outcomes = self.store.write(pairs)
         assert all(outcome and outcome.kind == "stored" for outcome in outcomes)
@@ -108,12 +108,12 @@ class LiveServer:
         return requests.get(self.url + path, headers=bearer(VIEWER) | headers, timeout=20)
 
     def subscribers(self) -> int:
-        """Return how many subscribers there are."""
+        """Return the number of subscribers."""
         assert self.broadcast.subscribers is not None
         return len(self.broadcast.subscribers)
 
     def stop(self) -> None:
-        """End everything."""
+        """Stop the server."""
         self._server.should_exit = True
         self._thread.join()
         self._socket.close()
@@ -121,7 +121,7 @@ class LiveServer:
 
 @contextmanager
 def connected(server: LiveServer, path: str, **headers: str) -> Iterator[LiveClient]:
-    """Stay connected as long as the context lasts."""
+    """Subscribe while the context lasts."""
     client = LiveClient(server.url + path, **headers)
     try:
         yield client

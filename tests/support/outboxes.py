@@ -1,4 +1,4 @@
-"""Outboxes that are closed when the test ends; `tests/device/conftest.py` sees to that."""
+"""Outboxes that `tests/device/conftest.py` closes when the test ends."""
 
 import sqlite3
 from pathlib import Path
@@ -18,7 +18,7 @@ BOOT = "0123456789abcdef"
 
 
 class TestClock:
-    """A clock that moves when told: right from the start, unless a test says otherwise."""
+    """A clock that moves only with `advance`; synchronised from the start unless a test says otherwise."""
 
     __test__ = False
 
@@ -29,7 +29,7 @@ class TestClock:
         self.machine_start = "a"
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Move the clock on."""
         self.unix_ms += round(seconds * 1000)
         self.since_start_ms += round(seconds * 1000)
 
@@ -46,7 +46,7 @@ class TestClock:
         return self.right
 
     def kernel_boot(self) -> str:
-        """Return the name of this run of the machine."""
+        """Return the boot id of the machine."""
         return self.machine_start
 
 
@@ -78,23 +78,23 @@ def put(
     kind: Kind = "reading",
     synced: bool = True,
 ) -> None:
-    """Put a row with a final stamp; without a payload it has one that can be recognised."""
+    """Put a row with a final stamp; the default payload names the sequence number."""
     outbox.put(Row(kind, boot, seq, payload or f"row {seq}".encode(), Stamp(at_ms, synced, None, "a")))
 
 
 def numbers(outbox: Outbox) -> list[int]:
-    """Return the sequence numbers that wait, oldest first."""
+    """Return the waiting sequence numbers, oldest first."""
     return [row.seq for row in outbox.oldest(10_000)]
 
 
 def reopened(outbox: Outbox, folder: Path) -> Outbox:
-    """Close an outbox and return that of the next process."""
+    """Close an outbox and open it as the next process does."""
     outbox.close()
     return open_outbox(folder)
 
 
 class Blocked:
-    """Lets an outbox's disk take nothing, while it can be read, until it is told otherwise."""
+    """Makes every write to an outbox's file fail until `end`; reads work."""
 
     def __init__(self, outbox: Outbox, clock: TestClock) -> None:
         assert outbox._table._file
@@ -104,6 +104,6 @@ class Blocked:
         self._other.execute("BEGIN IMMEDIATE")
 
     def end(self) -> None:
-        """Let the disk work again, and let it be time to try."""
+        """Let writes succeed again, and move the clock to the next retry."""
         self._other.close()
         self._clock.advance(RETRY_MS / 1000)

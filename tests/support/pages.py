@@ -1,4 +1,4 @@
-"""A dashboard over a REST API over a store that the test writes to."""
+"""A dashboard with its REST API and the store behind it, which the test writes to."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ KEY = "key-of-the-tests"
 
 
 class World:
-    """What a dashboard test needs: a store to write to, the page's address, and live events for those who want them."""
+    """A store to write to, the page's address, and live events on demand."""
 
     def __init__(self, store: RunningStore, rest: Rest, dashboard: Room, page: str, live_port: int) -> None:
         self.store = RedisStore(store.url, retention_ms=DAY_MS, rollup_retention_ms=DAY_MS)
@@ -28,7 +28,7 @@ class World:
 
     @contextmanager
     def live_events(self, folder: Path) -> Iterator[None]:
-        """Serve live events as long as the context lasts."""
+        """Serve live events while the context lasts."""
         with Room(folder, "server", "live", **self._live):
             self.dashboard.says("live events come from")
             yield
@@ -46,9 +46,9 @@ class World:
         self._live_stream.flush()
 
     def announce(self, **changes: object) -> None:
-        """Let the device say how it is called and whether it is there; online if not said otherwise."""
+        """Store the device's name and status; online by default."""
         self.store.write([(DEVICE, status(**changes))])
 
     def complain(self, **changes: object) -> None:
-        """Let the device tell how it is."""
+        """Store the device's health."""
         self.store.write([(DEVICE, health(**changes))])

@@ -1,4 +1,4 @@
-"""A real sound server with one null sink: what is played into it is what its microphone hears, in real time."""
+"""A real sound server with one null sink: its microphone records what is played into the sink, in real time."""
 
 import os
 import shutil
@@ -15,12 +15,12 @@ from models.frontend import Samples
 
 MICROPHONE = "pulsemic"
 PLUGIN = "lib*/**/alsa-lib/libasound_module_pcm_pulse.so"
-"""By which ALSA, and so PortAudio, reaches PulseAudio; below /usr."""
+"""The ALSA plugin, below /usr, through which PortAudio reaches PulseAudio."""
 PROGRAMS = ("pulseaudio", "pactl", "pacat")
 
 
 class SoundServer:
-    """PulseAudio as a child process, with a sink whose monitor is the only microphone; it can go and come back."""
+    """PulseAudio as a child process that can be killed and started again; the sink's monitor is the only microphone."""
 
     def __init__(self, folder: Path) -> None:
         missing = [program for program in PROGRAMS if shutil.which(program) is None]
@@ -55,21 +55,21 @@ class SoundServer:
         wait_until(self._answers, "PulseAudio answers")
 
     def stop(self) -> None:
-        """End it as a crash would: the microphone is unplugged."""
+        """Kill it: the microphone is unplugged."""
         self._process.kill()
         self._process.wait()
 
     def freeze(self) -> None:
-        """Let it stand still: the microphone is there but delivers nothing, and closing it hangs."""
+        """Suspend it: the microphone is there but delivers nothing, and closing it hangs."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Resume it."""
         self._process.send_signal(signal.SIGCONT)
 
     @contextmanager
     def playing(self, sound: Samples) -> Iterator[None]:
-        """Play 16 kHz mono sound into the sink, until it ends or the context is left."""
+        """Play 16 kHz mono sound into the sink until it ends or the context does."""
         self._sound.write_bytes(sound.tobytes())
         argv = ["pacat", "--playback", "--raw", "--rate=16000", "--channels=1", "--format=s16le", "--device=spk"]
         with subprocess.Popen(
@@ -88,7 +88,7 @@ class SoundServer:
 
 @contextmanager
 def sound_server(folder: Path) -> Iterator[SoundServer]:
-    """Run a sound server in a folder for as long as the context lasts."""
+    """Run a sound server in a folder while the context lasts."""
     server = SoundServer(folder)
     try:
         yield server

@@ -1,4 +1,4 @@
-"""Records as a device would send them."""
+"""Records as a device sends them."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ DAY_MS = 86_400_000
 
 
 def reading(seq: int, at: int, **changes: Any) -> Reading:
-    """Return a reading that is as usual but for the changes."""
+    """Return an ordinary reading with changes."""
     fields = {
         "boot": BOOT,
         "gen": 0,
@@ -26,7 +26,7 @@ def reading(seq: int, at: int, **changes: Any) -> Reading:
 
 
 def heard(seq: int, at: int, **changes: Any) -> Heard:
-    """Return a heard record of one silent minute but for the changes."""
+    """Return a heard record of one silent minute with changes."""
     fields = {
         "boot": BOOT,
         "gen": 0,
@@ -43,7 +43,7 @@ def heard(seq: int, at: int, **changes: Any) -> Heard:
 
 
 def status(**changes: Any) -> Status:
-    """Return the status of a kitchen device that is online but for the changes."""
+    """Return the status of an online device called Kitchen with changes."""
     fields = {
         "state": "online",
         "boot": BOOT,
@@ -57,7 +57,7 @@ def status(**changes: Any) -> Status:
 
 
 def health(**changes: Any) -> Health:
-    """Return the health of a device that is well but for the changes."""
+    """Return the health of a healthy device with changes."""
     fields = {
         "boot": BOOT,
         "inference_p50_ms": 0.5,

@@ -1,4 +1,4 @@
-"""Runs `moodwire` commands as processes of their own, as an operator would, and asks the REST API what they did."""
+"""`moodwire` commands as child processes, as an operator runs them, and a client of the REST API."""
 
 import os
 import signal
@@ -15,13 +15,13 @@ from broker import embedded
 
 ROOT = Path(__file__).parents[2]
 CREMA_D = ROOT.parent / "shared" / "data" / "crema-d" / "audio"
-"""Real recordings, where they are; they are no part of the project."""
+"""Real recordings, if they are there; they are not part of the project."""
 VIEWER = "viewer-token-of-the-tests"
 OPERATOR = "operator-token-of-the-tests"
 
 
 class Room:
-    """One `moodwire` command with its settings, as a context: started, and stopped at the end."""
+    """One `moodwire` command with its settings; as a context manager it is stopped at the end."""
 
     def __init__(self, folder: Path, *words: str, **settings: object) -> None:
         self._argv = [sys.executable, "-m", "moodwire", *words]
@@ -49,18 +49,18 @@ class Room:
 
     @property
     def log(self) -> str:
-        """What the process has written so far."""
+        """Output of the process so far."""
         return self._log.read_text()
 
     def says(self, what: str, times: int = 1) -> None:
-        """Wait until the log says something, so many times since the first start."""
+        """Wait until the log contains a text `times` times since the first start."""
         try:
             wait_until(lambda: self.log.count(what) >= times, f"the log says {what!r}")
         except AssertionError as error:
             raise AssertionError(f"{error}; it says: {self.log}") from None
 
     def __enter__(self) -> Self:
-        """Return the room, which runs since it was made."""
+        """Return the room, already started."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -77,13 +77,13 @@ def ingest(folder: Path, broker: RunningBroker, store: RunningStore, **settings:
 
 
 class Rest:
-    """The REST API as its users see it."""
+    """Client of the REST API."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
 
     def ready(self) -> bool:
-        """Return whether store and ingest are both there."""
+        """Return whether REST, store and ingest are ready."""
         try:
             return requests.get(f"{self.url}/readyz", timeout=5).ok
         except requests.RequestException:
@@ -96,7 +96,7 @@ class Rest:
         return answer.json()
 
     def readings(self, mac: str) -> int:
-        """Return how many readings of a device are stored; 0 for one that is not known."""
+        """Return the number of stored readings of a device; 0 for an unknown one."""
         answer = requests.get(f"{self.url}/api/v1/devices/{mac}", headers=bearer(VIEWER), timeout=10)
         return int(answer.json()["readings"]) if answer.ok else 0
 

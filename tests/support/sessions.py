@@ -1,4 +1,4 @@
-"""A device's session on a real broker, and a server for it that does what a test says."""
+"""A device's session on a real broker, and the server on the other side, controlled by the test."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ STATUS = Status(
 
 
 class Server:
-    """Hears everything of the device, and publishes what a test wants."""
+    """Keeps every message of the device, and publishes what a test wants."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, bytes]] = []
@@ -42,16 +42,16 @@ class Server:
         self.client.publish(topic, encode(message), qos=1, retain=retain).wait_for_publish(10)
 
     def online(self, state: str = "online") -> None:
-        """Publish whether there is someone who confirms."""
+        """Publish the server's status."""
         self.publish(topics.SERVER_STATUS, ServerStatus(state=state), retain=True)  # type: ignore[arg-type]
 
     def numbers(self) -> list[int]:
-        """Return the sequence numbers of all readings heard, in their order."""
+        """Return the sequence numbers of all readings received, in order."""
         payloads = [payload for topic, payload in self.heard if topic.endswith("/reading")]
         return [decode(part, Reading).seq for payload in payloads for part in split(payload)]
 
     def states(self) -> list[tuple[str, int]]:
-        """Return the device's states with their connection numbers, in their order."""
+        """Return the device's states with their connection numbers, in order."""
         payloads = [payload for topic, payload in self.heard if payload and topic == topics.topic(DEVICE, "status")]
         return [(status.state, status.connection) for status in (decode(payload, Status) for payload in payloads)]
 
@@ -70,7 +70,7 @@ def serving(broker: RunningBroker) -> Iterator[Server]:
 
 
 def ignore(_name: CommandName, _payload: bytes) -> None:
-    """Take no commands."""
+    """Ignore a command."""
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def running_session(
     on_command: Callable[[CommandName, bytes], None] = ignore,
     **changes: Any,
 ) -> Iterator[Session]:
-    """Run a device's session."""
+    """Run a device's session while the context lasts."""
     settings = DeviceSettings(**{"mqtt_url": broker.url, "mqtt_password": ACCOUNTS[DEVICE]} | changes)
     session = Session(settings, DEVICE, STATUS, outbox, on_command)
     session.start()
@@ -91,7 +91,7 @@ def running_session(
 
 
 def put(outbox: Outbox, *numbers: int) -> None:
-    """Put readings with these numbers."""
+    """Put readings with these sequence numbers."""
     for seq in numbers:
         at = time.time_ns() // 1_000_000
         outbox.put(Row.of(reading(seq, at, boot=STATUS.boot), Stamp(at, synced=True, held_ms=None, kernel_boot="a")))

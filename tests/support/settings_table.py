@@ -1,6 +1,6 @@
 """Writes docs/settings.md from the settings classes; a test compares the two.
 
-`python tests/support/settings_table.py` writes it anew.
+Run `python tests/support/settings_table.py` after a change of a setting.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ A value that is not right ends the command with exit code 2 and a sentence that 
 
 
 def page() -> str:
-    """Return what docs/settings.md should say."""
+    """Return the content of docs/settings.md."""
     parts = [INTRODUCTION]
     for section, commands in _sections().items():
         words = ", ".join(f"`moodwire {name}`" for name in commands)
@@ -56,7 +56,7 @@ def page() -> str:
 
 
 def _own(section: str, command: str, shared: Sequence[Any]) -> str:
-    """Return the table of what one command has beyond the settings of its section; empty when it has nothing."""
+    """Return the table of one command's settings beyond those of its section; empty if it has none."""
     known = {field.name for field in shared}
     rows = [_row(section, field) for field in attrs.fields(_settings(command)) if field.name not in known]
     head = f"\n`moodwire {command}` alone has these, as flags:\n\n| name | default | what |\n|---|---|---|\n"

@@ -1,4 +1,4 @@
-"""A web server that a device fetches from."""
+"""A web server that a device downloads from."""
 
 import threading
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ class Site:
         self.url = f"http://127.0.0.1:{self.server.server_port}/"
 
     def send(self, handler: BaseHTTPRequestHandler, content: bytes, *, slowly: bool) -> None:
-        """Send the page, at once or in drops, until nobody listens any more."""
+        """Send the page, at once or in small pieces, until the client disconnects."""
         step = 1_000 if slowly else len(content)
         pause = threading.Event()
         try:
@@ -50,7 +50,7 @@ class Site:
 
 @contextmanager
 def serving(content: bytes | None, *, hold: bool = False, slowly: bool = False) -> Iterator[Site]:
-    """Run a web server."""
+    """Run a web server while the context lasts."""
     site = Site(content, hold=hold, slowly=slowly)
     thread = threading.Thread(target=site.server.serve_forever, args=(0.01,))
     thread.start()

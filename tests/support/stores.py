@@ -1,4 +1,4 @@
-"""What tests write to a store, and what became of it."""
+"""Helpers that write to a store and wait for its clock."""
 
 from typing import Any
 
@@ -17,6 +17,6 @@ def write(store: RedisStore, *messages: Any) -> list[str]:
 
 
 def next_millisecond(store: RedisStore) -> None:
-    """Wait until the store's clock goes on."""
+    """Wait until the store's clock has moved on by a millisecond."""
     since = store.now()
     wait_until(lambda: store.now() > since, "a millisecond has passed")

@@ -1,7 +1,8 @@
-"""Runs a program under strace, and searches everything that it gave away for sound.
+"""Run a program under strace, and search everything that it gave away for sound.
 
-Given away is what a system call hands to a file, a socket or a pipe, and what is in files that are mapped shared and
-writable. Calls that move data past a tracer's eyes (memory files, splices, rings, other processes' memory) are named.
+Given away is what system calls write to a file, a socket or a pipe, and the content of files mapped shared and
+writable. Calls that move data without showing it to a tracer (memory files, splices, rings, other processes' memory)
+are listed.
 """
 
 import base64
@@ -26,7 +27,7 @@ UNSEEN = (
 """Calls that could carry data out without showing it in their arguments."""
 OPENS = ("open", "openat", "openat2", "creat")
 RUN = 8
-"""Samples that are compared at a time; any run of twice as many that is in the output is found."""
+"""Samples that are compared at a time; any run of twice as many in the output is found."""
 
 _CALL = re.compile(rb"^\d+ +(\w+)\((.*)$")
 _TEXT = re.compile(rb'"((?:\\x[0-9a-f]{2})*)"')
@@ -36,10 +37,10 @@ _NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 @dataclass
 class GivenAway:
-    """What a traced program did with its data."""
+    """Data that a traced program gave away."""
 
     streams: dict[str, bytes] = field(default_factory=dict)
-    """Everything it wrote, by file descriptor and what that was."""
+    """Everything it wrote, by file descriptor and target."""
     opened: set[str] = field(default_factory=set)
     """Files that it opened for writing."""
     mapped: set[str] = field(default_factory=set)
@@ -50,7 +51,7 @@ class GivenAway:
 
 @cache
 def untraceable() -> str:
-    """Return why programs cannot be traced here; empty where they can."""
+    """Return why programs cannot be traced on this machine; empty if they can."""
     if shutil.which("strace") is None:
         return "strace is not installed (Debian: apt install strace)"
     tried = subprocess.run(["strace", "-qq", "-e", "trace=none", "true"], capture_output=True, text=True, check=False)
@@ -58,9 +59,9 @@ def untraceable() -> str:
 
 
 def start_traced(argv: Sequence[str], trace: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a program, and all that it starts, under strace; its output goes to a file beside the trace."""
+    """Start a program and its children under strace; the output goes to a file beside the trace."""
     calls = ",".join((*WRITES, *UNSEEN, *OPENS, "mmap"))
-    # Those that this processor or strace does not know are left out, which the question mark asks for.
+    # The question mark makes strace skip calls that it or this processor does not know.
     strace = ["strace", "-f", "-qq", "-xx", "-y", "-s", "100000000", "-e", f"trace=?{calls.replace(',', ',?')}"]
     with trace.with_suffix(".log").open("wb") as log:
         return subprocess.Popen(
@@ -73,11 +74,11 @@ def start_traced(argv: Sequence[str], trace: Path, environment: Mapping[str, str
 
 
 def read_trace(trace: Path) -> GivenAway:
-    """Return what the program of a trace gave away."""
+    """Return what the traced program gave away."""
     found = GivenAway()
     streams: defaultdict[str, bytearray] = defaultdict(bytearray)
     for line in trace.read_bytes().splitlines():
-        call = _CALL.match(line)  # arguments are told when a call begins; lines that resume one have nothing new
+        call = _CALL.match(line)  # a line that resumes a call repeats no arguments
         if call is None:
             continue
         name, rest = call[1].decode(), call[2]
@@ -100,10 +101,10 @@ def read_trace(trace: Path) -> GivenAway:
 
 
 class SoundSearch:
-    """Tells in which forms some sixteen successive samples of a sound are in some data.
+    """Search for any sixteen successive samples of a sound in data, in many encodings.
 
-    Found are 16-bit and 32-bit integers and 32-bit and 64-bit floats (in units of full scale or of samples) in both
-    byte orders, hexadecimal and Base64 of 16-bit samples, and decimal numbers with anything between them. Not found is
+    It finds 16-bit and 32-bit integers and 32-bit and 64-bit floats (in units of full scale or of samples) in both byte
+    orders, hexadecimal and Base64 of 16-bit samples, and decimal numbers with anything between them. It does not find
     sound that was resampled, filtered, compressed or encrypted.
     """
 
@@ -122,7 +123,7 @@ class SoundSearch:
             self._forms[f"Base64 of {order}i2"] = set().union(*coded)
 
     def forms_in(self, data: bytes) -> set[str]:
-        """Return the names of the forms; none when the sound is not there."""
+        """Return the encodings in which the sound is in the data; empty if it is not there."""
         forms = {name for name, chunks in self._forms.items() if _holds(data, chunks)}
         values = np.nan_to_num([float(number) for number in _NUMBER.findall(data)], posinf=0, neginf=0)
         for scale in (1, 32_768):
@@ -142,7 +143,7 @@ def _holds(data: bytes, chunks: set[bytes]) -> bool:
 
 
 def contents(paths: Iterable[str]) -> dict[str, bytes]:
-    """Return what is in the files of these that are still there."""
+    """Return the content of those files that still exist."""
     return {path: Path(path).read_bytes() for path in paths if Path(path).is_file()}
 
 

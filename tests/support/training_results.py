@@ -1,4 +1,4 @@
-"""Made-up results of trainings, for the tests of what is made of them."""
+"""Made-up training results, for the tests of the report."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ LABELS = ("ANG", "HAP", "NEU")
 
 
 def predictions(right: int, wrong: int) -> Predictions:
-    """Return predictions: for each label this many right and this many wrong."""
+    """Return predictions with this many right and this many wrong for each label."""
     truth = np.repeat(np.arange(3), right + wrong)
     said = np.where(np.tile(np.arange(right + wrong) < right, 3), truth, (truth + 1) % 3)
     count = len(truth)
@@ -28,7 +28,7 @@ def predictions(right: int, wrong: int) -> Predictions:
 
 
 def training(block: int, uar: float, seed: int = 1) -> Training:
-    """Return a training with what the report needs of it."""
+    """Return a training with the fields that the report needs."""
     heard = {"votes": 100, "accuracy": 0.66, "uar": 0.6 + block / 100, "recall": {}}
     return Training(
         block=block,

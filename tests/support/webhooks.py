@@ -1,4 +1,4 @@
-"""A local webhook, and a rule to try."""
+"""A local webhook, and a rule that uses it."""
 
 import json
 import queue
@@ -10,7 +10,7 @@ from server.alerts.rules import Rule
 
 
 class Webhook:
-    """A local HTTP server that keeps what is posted and answers as it is told."""
+    """A local HTTP server that answers with the codes in `answers`, then 204, and keeps what it accepts with 204."""
 
     def __init__(self) -> None:
         self.posts: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -42,13 +42,13 @@ class Webhook:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
 
 def rule(**changes: Any) -> Rule:
-    """Return a rule about anger but for the changes."""
+    """Return a rule about anger with changes."""
     fields = {"name": "anger", "label": "ANG", "above": 0.6, "below": 0.4, "least_readings": 3}
     return Rule(**(fields | changes))
