@@ -23,7 +23,6 @@ from server.store.types import Device
 
 log = logging.getLogger(__name__)
 
-"""Hash: device and rule → state, so that a restart does not notify again."""
 _PAGE = 1000
 
 

@@ -116,7 +116,7 @@ local function take_record(call, text, packed)
     return 'expired'
   end
   if at > now + AHEAD_MS then
-    return 'refused at lies ' .. math.ceil((at - now) / 1000) .. ' s ahead of the server; up to 300 s are taken'
+    return 'refused at is ' .. math.ceil((at - now) / 1000) .. ' s ahead of the server, which takes up to 300 s: set the clocks'
   end
   local entry = call.boots[boot]
   if not entry then
