@@ -7,6 +7,8 @@ from pathlib import Path
 
 import typed_settings as ts
 
+from common import channels
+
 
 def _state_dir() -> Path:
     """Return the folder of state that outlasts a run (XDG Base Directory Specification)."""
@@ -33,6 +35,10 @@ class DeviceSettings:
         default="",
         help="microphone: stable id, index, or part of the name, as `moodwire device mics` lists them; "
         "empty: the default one",
+    )
+    channel: str = ts.option(
+        default=channels.MEAN,
+        help="which channel of a microphone or file to hear: `mean` for the mean of all, or its number, from 1",
     )
     clips: str = ts.option(default="", help="play this audio file or folder in real time instead of listening")
     loop: bool = ts.option(default=False, help="restart the clips after the last one")
@@ -79,6 +85,11 @@ class DeviceSettings:
         """Files for TLS: authority, certificate, key."""
         return self.mqtt_ca_file, self.mqtt_cert_file, self.mqtt_key_file
 
+    @property
+    def channel_number(self) -> int | None:
+        """Number of the channel to hear, from 1; None for the mean of all."""
+        return channels.parse(self.channel)
+
     def __attrs_post_init__(self) -> None:
         """Check what types alone cannot.
 
@@ -95,6 +106,7 @@ class DeviceSettings:
             value = getattr(self, name)
             if value not in allowed:
                 raise ValueError(f"{name} is {value!r}; use {' or '.join(allowed)}")
+        channels.parse(self.channel)
         if bool(self.mqtt_cert_file) != bool(self.mqtt_key_file):
             raise ValueError("only one of mqtt_cert_file and mqtt_key_file is set; set both or neither")
         if self.model_key and not re.fullmatch("[0-9a-f]{64}", self.model_key):

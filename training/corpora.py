@@ -7,10 +7,8 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import soundfile
-import soxr
-from numpy.typing import NDArray
 
+from common.audio_files import AudioFile, AudioFileError
 from models.frontend import Samples
 
 EMOTIONS = {
@@ -87,32 +85,33 @@ def read_audio(clip: Clip, sample_rate_hz: int) -> Samples:
     A clip without a length in a table is resampled and mixed down to mono.
 
     Raises:
-        CorpusError: the file is no audio, too short or silent, or not mono with this rate and the table's length.
+        CorpusError: the file is no audio, too short, too long or silent; its channels cancel each other out; or it is
+            not mono with this rate and the table's length.
     """
     try:
-        samples, rate_hz = soundfile.read(clip.path, dtype="int16")
-    except (soundfile.SoundFileError, OSError) as error:
-        raise CorpusError(f"{clip.path} cannot be read as audio: {error}; copy it again") from error
-    if clip.samples is None:
-        samples = _converted(samples, rate_hz, sample_rate_hz)
-    elif samples.shape != (clip.samples,) or rate_hz != sample_rate_hz:
-        raise CorpusError(
-            f"{clip.path} holds {samples.shape} samples at {rate_hz} Hz, "
-            f"clips.csv says {clip.samples} mono samples at {sample_rate_hz} Hz; copy it again"
-        )
+        with AudioFile(clip.path) as file:
+            told = (clip.samples, 1, sample_rate_hz)
+            if clip.samples is not None and (file.frames, file.channels, file.rate_hz) != told:
+                raise CorpusError(
+                    f"{clip.path} holds {file.frames} samples of {file.channels} channels at {file.rate_hz} Hz, "
+                    f"clips.csv says {clip.samples} mono samples at {sample_rate_hz} Hz; copy it again"
+                )
+            samples = file.read(sample_rate_hz)
+    except AudioFileError as error:
+        raise CorpusError(str(error)) from error
     if len(samples) < SHORTEST_S * sample_rate_hz:
         raise CorpusError(
             f"{clip.path} is too short: {len(samples)} samples; leave out what is shorter than {SHORTEST_S:g} s"
         )
     if np.abs(samples.astype(np.int32)).max() < AUDIBLE:
         raise CorpusError(f"{clip.path} is silent: no sample reaches -60 dBFS; copy it again or leave it out")
-    return np.asarray(samples, np.int16)
+    return samples
 
 
-def _converted(samples: NDArray[np.int16], rate_hz: int, wanted_hz: int) -> Samples:
-    mono = samples if samples.ndim == 1 else np.rint(samples.mean(axis=1)).astype(np.int16)
-    resampled: Samples = mono if rate_hz == wanted_hz else soxr.resample(mono, rate_hz, wanted_hz)
-    return resampled
+def sha256(file: Path) -> str:
+    """Return the sha256 of a file, which is not held in memory as a whole."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def digest(clips: Iterable[Clip], *, votes: bool = False) -> str:

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import requests
-import soundfile
 from tqdm import tqdm
 
 from common import files
+from common.audio_files import AudioFile
 from training import download, fetch_ravdess
 from training.corpora import EMOTIONS, CorpusError
 from training.settings import FetchSettings
@@ -151,12 +151,18 @@ def _write_table(folder: Path, checksums: dict[str, str], votes: Mapping[str, Ma
                 "sentence": sentence,
                 "emotion": emotion,
                 "level": level,
-                "samples": soundfile.info(folder / "audio" / name).frames,
+                "samples": _samples(folder / "audio" / name),
                 "sha256": sha256,
                 "duplicate_audio": int(times[sha256] > 1),
             }
         )
     files.replace(folder / "clips.csv", text.getvalue().encode())
+
+
+def _samples(recording: Path) -> int:
+    """Return the length of an official recording."""
+    with AudioFile(recording) as file:
+        return file.frames
 
 
 def _read_checksums(file: Path) -> dict[str, str]:

@@ -49,7 +49,7 @@ def fetch(folder: Path, source: str = SOURCE) -> None:
 
 
 def _complete(folder: Path) -> bool:
-    return len(list(folder.glob("Actor_*/*.wav"))) == ravdess.FILES
+    return len(list(folder.glob("Actor_*/[!.]*.wav"))) == ravdess.FILES
 
 
 def _download(url: str, archive: Path) -> None:

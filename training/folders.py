@@ -1,15 +1,19 @@
-"""Reads recordings of your own: a folder for each label, with wav or FLAC files of any rate.
+"""Reads recordings of your own: a folder for each label, with WAV, FLAC, OGG or MP3 files of any rate.
 
 A file's name up to its first underscore or hyphen names the speaker: `ANG/anna_1.wav`.
 """
 
-import hashlib
+import logging
 import re
 from pathlib import Path
 
-from training.corpora import Clip, CorpusError
+from common import audio_files
+from training.corpora import Clip, CorpusError, sha256
 
-SUFFIXES = {".flac", ".wav"}
+log = logging.getLogger(__name__)
+
+NOT_LABELS = ("__MACOSX",)
+"""Folders that programs leave behind, besides hidden ones."""
 
 
 def read_clips(folder: Path, labels: tuple[str, ...]) -> list[Clip]:
@@ -22,12 +26,12 @@ def read_clips(folder: Path, labels: tuple[str, ...]) -> list[Clip]:
         raise CorpusError(
             f"no corpus {str(folder)!r}: give crema-d, ravdess, or a folder with one folder for each label"
         )
-    there = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    there = sorted(path.name for path in folder.iterdir() if path.is_dir() and not _is_left_behind(path))
     if unknown := [name for name in there if name not in labels]:
         raise CorpusError(f"{folder / unknown[0]} is no label: name the folders {', '.join(labels)}")
     files = {label: sorted(_recordings(folder / label)) for label in labels}
     if missing := [label for label in labels if not files[label]]:
-        raise CorpusError(f"{folder / missing[0]} holds no wav or FLAC file: give some of each of {', '.join(labels)}")
+        raise CorpusError(f"{folder / missing[0]} holds no WAV or FLAC file: give some of each of {', '.join(labels)}")
     names = sorted({_speaker(file) for of_label in files.values() for file in of_label})
     return [
         Clip(
@@ -39,7 +43,7 @@ def read_clips(folder: Path, labels: tuple[str, ...]) -> list[Clip]:
             sentence="",
             intensity="",
             samples=None,
-            sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+            sha256=sha256(file),
             votes={},
         )
         for label in labels
@@ -48,7 +52,17 @@ def read_clips(folder: Path, labels: tuple[str, ...]) -> list[Clip]:
 
 
 def _recordings(folder: Path) -> list[Path]:
-    return [file for file in folder.glob("*") if file.suffix.lower() in SUFFIXES]
+    """Return the audio files of a label, and log what is left out; none if there is no such folder."""
+    if not folder.is_dir():
+        return []
+    listing = audio_files.list_folder(folder)
+    for sentence in listing.skipped:
+        log.warning("skipped: %s", sentence)
+    return listing.files
+
+
+def _is_left_behind(folder: Path) -> bool:
+    return folder.name.startswith(".") or folder.name in NOT_LABELS
 
 
 def _speaker(file: Path) -> str:

@@ -3,10 +3,9 @@
 Its licence, CC BY-NC-SA 4.0, allows no commercial use: models are measured on it, and none is trained on it.
 """
 
-import hashlib
 from pathlib import Path
 
-from training.corpora import Clip, CorpusError
+from training.corpora import Clip, CorpusError, sha256
 
 FOLDER = "ravdess"
 LABELS = {"01": "NEU", "03": "HAP", "04": "SAD", "05": "ANG", "06": "FEA", "07": "DIS"}
@@ -23,7 +22,7 @@ def read_clips(recordings_dir: Path, labels: tuple[str, ...]) -> list[Clip]:
     folder = recordings_dir / FOLDER
     if unknown := [label for label in labels if label not in LABELS.values()]:
         raise CorpusError(f"RAVDESS has no label {unknown[0]!r}: its labels are {', '.join(sorted(LABELS.values()))}")
-    files = sorted(folder.glob("Actor_*/*.wav"), key=lambda file: file.name)
+    files = sorted(folder.glob("Actor_*/[!.]*.wav"), key=lambda file: file.name)
     if len(files) != FILES:
         raise CorpusError(
             f"{folder} holds {len(files)} of the {FILES} recordings of RAVDESS: fetch them with "
@@ -44,6 +43,6 @@ def _clip(file: Path) -> Clip:
         sentence={"01": "kids", "02": "dogs"}[statement],
         intensity={"01": "normal", "02": "strong"}[intensity],
         samples=None,
-        sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        sha256=sha256(file),
         votes={},
     )

@@ -63,12 +63,12 @@ WINDOWS = """
 import json, numpy, platform, sys
 from pathlib import Path
 import models.bundle
-from device.audio import clip_player
+from device.audio.clip_player import Clips
 from device.inference.pipeline import windows
 from device.audio.source import Block
 from models.runtime import load_verified
 bundle, classifier = load_verified(models.bundle.find(models.bundle.DEFAULT))
-sound = numpy.concatenate(clip_player.load(Path(sys.argv[1])))
+sound = numpy.concatenate(list(Clips(Path(sys.argv[1]), None).play(loop=False)))
 blocks = [Block(sound[start:start + 1600], start // 16) for start in range(0, len(sound), 1600)]
 found = [(window.state, round(window.level_dbfs, 4), None if window.scores is None else window.scores.tolist())
          for window in windows(blocks, bundle.manifest, classifier.scores, -50.0)]

@@ -24,6 +24,7 @@ import numpy as np
 
 import models.bundle
 from broker.messages import Status
+from common.audio_files import AudioFile
 from device.audio import clip_player
 from device.audio.source import SAMPLE_RATE_HZ, Block
 from device.delivery.outbox import Limits, Outbox, Owner
@@ -227,7 +228,9 @@ def _sound() -> tuple[Samples, str]:
     parts: list[Samples] = []
     for file in files[:: max(1, len(files) // 200)]:
         pause = noise.normal(0, clip_player.PAUSE_DEVIATION, round(PAUSE_S * SAMPLE_RATE_HZ))
-        parts += [*clip_player.load(file), np.rint(pause).astype(np.int16)]
+        with AudioFile(file) as clip:
+            parts.append(clip.read(SAMPLE_RATE_HZ))
+        parts.append(np.rint(pause).astype(np.int16))
         if sum(map(len, parts)) > SOUND_S * SAMPLE_RATE_HZ:
             break
     return np.concatenate(parts), kind

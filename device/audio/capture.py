@@ -4,6 +4,7 @@ import queue
 import time
 from typing import Any, NamedTuple
 
+from common import channels
 from device.audio.conversion import CaptureFormat, RawSamples, choose_format
 from device.audio.input_devices import InputDevice
 from device.audio.source import SourceError
@@ -62,15 +63,21 @@ class CaptureQueue:
 class CaptureStream:
     """One microphone, open until `close`.
 
+    Args:
+        sounddevice: The module.
+        device: Which microphone.
+        channel: Number of the channel that will be heard, from 1; None for the mean of all.
+        blocks: Gets what it delivers.
+
     Raises:
-        SourceError: it cannot be opened.
+        SourceError: it has no such channel, or cannot be opened.
     """
 
-    def __init__(self, sounddevice: Any, device: InputDevice, blocks: CaptureQueue) -> None:
+    def __init__(self, sounddevice: Any, device: InputDevice, channel: int | None, blocks: CaptureQueue) -> None:
         self._queue = blocks
         self._after_gap = True
         self._finished = False
-        self.format = _choose_format(sounddevice, device)
+        self.format = _choose_format(sounddevice, device, channel)
         self._latest_s = self._opened_s = time.monotonic()
         try:
             self._stream = sounddevice.InputStream(
@@ -118,7 +125,9 @@ class CaptureStream:
         self._finished = True
 
 
-def _choose_format(sounddevice: Any, device: InputDevice) -> CaptureFormat:
+def _choose_format(sounddevice: Any, device: InputDevice, channel: int | None) -> CaptureFormat:
+    if lack := channels.missing(channel, device.channels):
+        raise SourceError(f"microphone {device} {lack}")
     refusal = None
 
     def is_supported(candidate: CaptureFormat) -> bool:
@@ -132,7 +141,7 @@ def _choose_format(sounddevice: Any, device: InputDevice) -> CaptureFormat:
             return False
         return True
 
-    chosen = choose_format(device.rate_hz, device.channels, is_supported)
+    chosen = choose_format(device.rate_hz, device.channels, channel, is_supported)
     if chosen is None:
         raise _open_error(device, refusal)
     return chosen

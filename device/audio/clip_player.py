@@ -1,16 +1,19 @@
 """Audio files played in real time, as if a microphone heard them."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
 
 from broker.messages import CaptureState
+from common import audio_files
+from common.audio_files import AudioFile, AudioFileError, Listing
+from common.channels import ChannelMeter
 from device.audio.source import SAMPLE_RATE_HZ, Block, SourceError
 from device.system import clock
 from models.frontend import Samples
@@ -18,8 +21,6 @@ from models.frontend import Samples
 log = logging.getLogger(__name__)
 
 BLOCK_SAMPLES = 1_600
-SUFFIXES = {".aif", ".aiff", ".flac", ".mp3", ".ogg", ".wav"}
-"""Files of a folder that are played; a file that is named itself may have any name."""
 PAUSE_SAMPLES = SAMPLE_RATE_HZ // 2
 """Between two clips, as people pause."""
 PAUSE_DEVIATION = 8.0
@@ -30,7 +31,8 @@ class ClipPlayer:
     """A source that plays a file, or the files of a folder in the order of their names, in real time.
 
     Args:
-        path: File or folder; see `load` for what is played of it.
+        path: File or folder; see `Clips` for what is played of it.
+        channel: Number of the channel to play, from 1; None for the mean of all.
         loop: Whether to start again after the last clip.
 
     Raises:
@@ -41,16 +43,23 @@ class ClipPlayer:
     capture: CaptureState = "ok"
     reopened = 0
 
-    def __init__(self, path: Path, *, loop: bool) -> None:
-        self.name = path.name
+    def __init__(self, path: Path, *, channel: int | None = None, loop: bool) -> None:
+        self.name = audio_files.printable(path.name)
         self.id = str(path)
-        self._blocks = blocks(load(path), loop=loop)
+        clips = Clips(path, channel)
+        self.meter = clips.meter
+        blocks = _cut(clips.play(loop=loop))
+        self._blocks = chain([next(blocks)], blocks)  # the first at once: it shows whether anything can be played
         self._closed = threading.Event()
         self._played = 0
         self._start_s = time.monotonic()
 
     def read(self) -> Block | None:
-        """Wait until the next 100 ms have passed and return them; None after the last clip and when closed."""
+        """Wait until the next 100 ms have passed and return them; None after the last clip and when closed.
+
+        Raises:
+            SourceError: a loop finds nothing left to play.
+        """
         samples = next(self._blocks, None)
         if samples is None:
             return None
@@ -65,68 +74,125 @@ class ClipPlayer:
         self._closed.set()
 
 
-def load(path: Path) -> list[Samples]:
-    """Return the clips of a file or folder as 16 kHz mono int16, each of shape (samples,).
+class Clips:
+    """The clips of a file or folder, each read while it is played.
 
-    Files that are not 16 kHz mono are mixed and resampled; unreadable files of a folder are skipped. The log says so.
+    What is wrong with a file of a folder is logged once, and the others are played. A named file must be playable.
 
-    Raises:
-        SourceError: there is no such path, a single file cannot be read, or a folder holds nothing that can.
+    Args:
+        path: File or folder; in a folder, the files with a suffix of `audio_files.SUFFIXES` are clips.
+        channel: Number of the channel to play, from 1; None for the mean of all.
     """
-    if not path.exists():
-        raise SourceError(f"no file or folder {str(path)!r} to play")
-    if path.is_file():
-        return [_read(path)]
-    clips = []
-    for file in sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES):
+
+    def __init__(self, path: Path, channel: int | None) -> None:
+        self._path = path
+        self._channel = channel
+        self._is_folder = os.path.isdir(path)  # noqa: PTH112 - unlike Path.is_dir, False where nothing may be seen
+        self._told: set[str] = set()
+        self._is_warned = False
+        self.meter = ChannelMeter(channel)
+        """Of the current clip's channels."""
+
+    def play(self, *, loop: bool) -> Iterator[Samples]:
+        """Yield the clips as 16 kHz mono int16, each followed by a pause, in pieces of any length.
+
+        Raises:
+            SourceError: there is no such path, or nothing that can be played.
+        """
+        noise = np.random.default_rng(0)
+        while True:
+            listing = self._list()
+            played, skipped = 0, len(listing.skipped)
+            for file in listing.files:
+                is_heard = False
+                try:
+                    for samples in self._clip(file):
+                        is_heard = True
+                        yield samples
+                except AudioFileError as error:
+                    if not self._is_folder:
+                        raise SourceError(str(error)) from error
+                    self._tell(logging.WARNING, f"skipped: {error}")
+                    skipped += 1
+                if is_heard:
+                    played += 1
+                    yield np.rint(noise.normal(0, PAUSE_DEVIATION, PAUSE_SAMPLES)).astype(np.int16)
+            if not played:
+                raise SourceError(
+                    f"folder {audio_files.printable(self._path)!r} holds no audio file that can be played "
+                    f"({skipped} skipped); put WAV or FLAC files into it"
+                )
+            if not loop:
+                return
+
+    def _list(self) -> Listing:
+        """Return the files of this round, and say what is left out.
+
+        Raises:
+            SourceError: the folder cannot be read.
+        """
+        if not self._is_folder:
+            return Listing([self._path], [])
         try:
-            clips.append(_read(file))
-        except SourceError as error:
-            log.warning("skipped: %s", error)
-    if not clips:
-        raise SourceError(f"folder {str(path)!r} holds no audio file that can be played; put WAV or FLAC files into it")
-    return clips
+            listing = audio_files.list_folder(self._path)
+        except OSError as error:
+            name = audio_files.printable(self._path)
+            raise SourceError(f"folder {name!r} cannot be read ({error.strerror}); let this user read it") from error
+        for sentence in listing.skipped:
+            self._tell(logging.WARNING, f"skipped: {sentence}")
+        self._tell(logging.INFO, f"{len(listing.files)} files to play, {len(listing.skipped)} skipped")
+        return listing
+
+    def _clip(self, path: Path) -> Iterator[Samples]:
+        """Yield one clip without a pause, and say what is done to it and what is wrong with it.
+
+        Raises:
+            AudioFileError: nothing of it can be played.
+        """
+        is_heard = False
+        with AudioFile(path) as file:
+            self._describe(file)
+            for samples in file.mono(SAMPLE_RATE_HZ, self._channel, self.meter):
+                is_heard = True
+                yield samples
+                self._warn_of_channels(file)
+            self._warn_of_channels(file)
+            if not is_heard:
+                raise AudioFileError(f"{file.name!r} {file.fault or 'holds no samples'}")
+            if file.fault:
+                self._tell(logging.WARNING, f"{file.name!r} {file.fault}; played what is there")
+
+    def _warn_of_channels(self, file: AudioFile) -> None:
+        """Log the first time that the mean of a file's channels loses sound."""
+        if self.meter.fault and not self._is_warned:
+            self._is_warned = True
+            log.warning("%r %s; %s", file.name, self.meter.fault, self.meter.todo)
+
+    def _describe(self, file: AudioFile) -> None:
+        """Log what is done to reach 16 kHz mono."""
+        done = []
+        if file.channels > 1:
+            chosen = "mixed to mono" if self._channel is None else f"channel {self._channel} played"
+            done.append(f"{file.channels} channels, {chosen}")
+        if file.rate_hz != SAMPLE_RATE_HZ:
+            done.append(f"{file.rate_hz} Hz, resampled to {SAMPLE_RATE_HZ} Hz")
+        if done:
+            self._tell(logging.INFO, f"{file.name!r}: {'; '.join(done)}")
+
+    def _tell(self, level: int, sentence: str) -> None:
+        """Log a sentence the first time: a loop may go on for months."""
+        if sentence not in self._told:
+            self._told.add(sentence)
+            log.log(level, "%s", sentence)
 
 
-def blocks(clips: list[Samples], *, loop: bool) -> Iterator[Samples]:
-    """Yield the clips, each followed by a pause, in blocks."""
-    noise = np.random.default_rng(0)
-    while True:
-        for clip in clips:
-            pause = np.rint(noise.normal(0, PAUSE_DEVIATION, PAUSE_SAMPLES)).astype(np.int16)
-            sound = np.concatenate((clip, pause))
-            for start in range(0, len(sound), BLOCK_SAMPLES):
-                yield sound[start : start + BLOCK_SAMPLES]
-        if not loop:
-            return
-
-
-def _read(path: Path) -> Samples:
-    """Return one file as 16 kHz mono int16."""
-    try:
-        # float32 holds 16- and 24-bit samples exactly, and libsndfile scales every format to [-1, 1].
-        sound, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise SourceError(f"{str(path)!r} is not audio that libsndfile can read: {error}") from error
-    if _is_truncated(path):
-        log.warning("%s is cut short: its header promises more than the file holds; playing what is there", path.name)
-    if len(sound) == 0:
-        raise SourceError(f"{str(path)!r} holds no samples")
-    if not np.isfinite(sound).all():
-        raise SourceError(f"{str(path)!r} holds samples that are not numbers")
-    channels = sound.shape[1]
-    if channels != 1:
-        log.info("%s: %d channels, mixed to mono", path.name, channels)
-    mono = sound.mean(axis=1)
-    if rate_hz != SAMPLE_RATE_HZ:
-        log.info("%s: %d Hz, resampled to %d Hz", path.name, rate_hz, SAMPLE_RATE_HZ)
-        mono = soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ)
-    samples: Samples = np.clip(np.rint(mono * 32_768), -32_768, 32_767).astype(np.int16)
-    return samples
-
-
-def _is_truncated(path: Path) -> bool:
-    """Return whether a RIFF file is shorter than its header says, which libsndfile does not report."""
-    with path.open("rb") as file:
-        header = file.read(8)
-    return header[:4] == b"RIFF" and int.from_bytes(header[4:8], "little") + 8 > path.stat().st_size
+def _cut(pieces: Iterator[Samples]) -> Iterator[Samples]:
+    """Yield sound in blocks of `BLOCK_SAMPLES`; the last may be shorter."""
+    pending: Samples = np.empty(0, np.int16)
+    for piece in pieces:
+        pending = np.concatenate((pending, piece))
+        while len(pending) >= BLOCK_SAMPLES:
+            yield pending[:BLOCK_SAMPLES]
+            pending = pending[BLOCK_SAMPLES:]
+    if len(pending):
+        yield pending

@@ -22,22 +22,31 @@ class CaptureFormat(NamedTuple):
     rate_hz: int
     channels: int
 
-    def __str__(self) -> str:
-        """Describe the format, and what is done to reach 16 kHz mono."""
-        mixed = [] if self.channels == 1 else ["mixed to mono by their mean"]
+    def describe(self, channel: int | None) -> str:
+        """Describe the format, and what is done to reach 16 kHz mono with one channel, or with the mean (None)."""
+        chosen = "mixed to mono by their mean" if channel is None else f"channel {channel} heard"
+        mixed = [] if self.channels == 1 else [chosen]
         resampled = [] if self.rate_hz == SAMPLE_RATE_HZ else [f"resampled to {SAMPLE_RATE_HZ} Hz"]
         channels = "1 channel" if self.channels == 1 else f"{self.channels} channels"
         return ", ".join([f"{self.rate_hz} Hz, {channels}, int16", *mixed, *resampled])
 
 
 def choose_format(
-    native_hz: int, max_channels: int, is_supported: Callable[[CaptureFormat], bool]
+    native_hz: int, max_channels: int, channel: int | None, is_supported: Callable[[CaptureFormat], bool]
 ) -> CaptureFormat | None:
     """Return the supported format that needs the least conversion; None if none is supported.
 
-    Tries 16 kHz mono first, then more channels, then the card's native and other common rates.
+    Tries 16 kHz first, then the card's native and other common rates; at each rate few channels first. For the mean
+    one channel will do. For one channel of several, at least two are asked for: sound servers mix them to deliver one.
+
+    Args:
+        native_hz: Sample rate of the card.
+        max_channels: Its number of channels.
+        channel: Number of the wanted one, from 1 to `max_channels`; None for the mean.
+        is_supported: Whether the card can deliver a format.
     """
-    counts = [count for count in dict.fromkeys((1, 2, max_channels)) if count <= max_channels]
+    few = (1, 2) if channel is None else (max(2, channel),)
+    counts = dict.fromkeys(min(count, max_channels) for count in (*few, max_channels))
     for rate_hz in dict.fromkeys((SAMPLE_RATE_HZ, native_hz, *COMMON_RATES_HZ)):
         for count in counts:
             candidate = CaptureFormat(rate_hz, count)
@@ -65,14 +74,3 @@ class Resampler:
     def delay_ms(self) -> float:
         """How much of the sound that went in has not come out yet."""
         return 0.0 if self._stream is None else self._stream.delay() * 1000 / SAMPLE_RATE_HZ
-
-
-def mix_to_mono(raw: RawSamples) -> Samples:
-    """Return the mean of the channels, shape (samples,).
-
-    The mean, not one of them: many stereo cards have their one capsule on either side only.
-    """
-    if raw.shape[1] == 1:
-        return raw[:, 0]
-    mixed: Samples = np.rint(raw.mean(axis=1)).astype(np.int16)
-    return mixed

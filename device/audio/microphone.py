@@ -7,10 +7,11 @@ import time
 
 from broker.messages import CaptureState
 from common.backoff import Backoff
+from common.channels import ChannelMeter, to_mono
 from device.audio import portaudio
 from device.audio.capture import CapturedBlock, CaptureQueue, CaptureStream
 from device.audio.capture_faults import ConstantDetector, LossTracker
-from device.audio.conversion import Resampler, mix_to_mono
+from device.audio.conversion import Resampler
 from device.audio.input_devices import ID_KINDS, InputDevice, choose, find_again
 from device.audio.source import Block, SourceError
 
@@ -42,14 +43,17 @@ class Microphone:
 
     Args:
         mic: Which microphone: see `input_devices.choose`.
+        channel: Number of the channel to hear, from 1; None for the mean of all.
 
     Raises:
         SourceError: PortAudio is missing, or the microphone is missing or cannot be opened.
     """
 
-    def __init__(self, mic: str) -> None:
+    def __init__(self, mic: str, channel: int | None = None) -> None:
         self._sounddevice = portaudio.load()
         self._mic = mic
+        self._channel = channel
+        self.meter = ChannelMeter(channel)
         self._queue = CaptureQueue()
         self._resampler: Resampler | None = None
         self._constant = ConstantDetector()
@@ -100,7 +104,8 @@ class Microphone:
                 continue
             after_gap |= captured.after_gap
             rate_hz = captured.stream.format.rate_hz
-            samples = mix_to_mono(captured.raw)
+            self._measure(captured)
+            samples = to_mono(captured.raw, self._channel)
             self._judge(captured, self._constant.push(samples, rate_hz))
             if self._resampler is None or captured.after_gap:
                 self._resampler = Resampler(rate_hz)
@@ -118,9 +123,9 @@ class Microphone:
             atexit.unregister(self._sounddevice._exit_handler)  # noqa: SLF001 - there is no public way
 
     def _open(self, device: InputDevice) -> CaptureStream:
-        stream = CaptureStream(self._sounddevice, device, self._queue)
+        stream = CaptureStream(self._sounddevice, device, self._channel, self._queue)
         known_by = device.label if device.ids else "its name only"
-        log.info("listening to %r, known by %s: %s", device.name, known_by, stream.format)
+        log.info("listening to %r, known by %s: %s", device.name, known_by, stream.format.describe(self._channel))
         return stream
 
     def _keep(self) -> None:
@@ -190,6 +195,13 @@ class Microphone:
         if stream is not None:
             stream.close()
 
+    def _measure(self, captured: CapturedBlock) -> None:
+        """Measure the channels, and say once if their mean loses sound."""
+        before = self.meter.fault
+        self.meter.push(captured.raw, captured.stream.format.rate_hz)
+        if self.meter.fault != before:
+            log.warning("microphone %r %s; %s", self.name, self.meter.fault, self.meter.todo)
+
     def _judge(self, captured: CapturedBlock, capture: CaptureState) -> None:
         """Note what samples tell, unless they waited in the queue while their stream was closed."""
         with self._lock:
@@ -209,7 +221,10 @@ class Microphone:
         if capture == "ok":
             log.info("microphone %r delivers sound again", self.name)
         else:
-            log.warning("microphone %r %s%s", self.name, FAULTS[capture], f": {error}" if error else "")
+            reason = FAULTS[capture]
+            if capture == "zeros" and self.meter.fault:
+                reason = f"delivers exact zeros as the mean of its channels; {self.meter.todo}"
+            log.warning("microphone %r %s%s", self.name, reason, f": {error}" if error else "")
 
     def _raise_if_hung(self) -> None:
         since_s = self._calling_since_s

@@ -15,5 +15,5 @@ def open_source(settings: DeviceSettings, source_id: str | None = None) -> Sourc
         SourceError: it is missing or cannot be used.
     """
     if settings.clips:
-        return ClipPlayer(Path(settings.clips), loop=settings.loop)
-    return Microphone(source_id or settings.mic)
+        return ClipPlayer(Path(settings.clips), channel=settings.channel_number, loop=settings.loop)
+    return Microphone(source_id or settings.mic, settings.channel_number)

@@ -3,6 +3,7 @@
 from typing import NamedTuple, Protocol
 
 from broker.messages import CaptureState
+from common.channels import ChannelMeter
 from models.frontend import Samples
 
 SAMPLE_RATE_HZ = 16_000
@@ -40,6 +41,10 @@ class Source(Protocol):
     @property
     def reopened(self) -> int:
         """How often the source has reopened its device by itself."""
+
+    @property
+    def meter(self) -> ChannelMeter:
+        """Levels of the channels that it captures, and whether their mean loses sound."""
 
     def read(self) -> Block | None:
         """Wait for the next block and return it; None at the end and after `close`.

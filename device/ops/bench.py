@@ -14,7 +14,7 @@ import numpy as np
 import typed_settings as ts
 
 import models.bundle
-from device.audio import clip_player
+from device.audio.clip_player import Clips
 from device.audio.source import Block
 from device.errors import UNUSABLE
 from device.inference.pipeline import windows
@@ -71,7 +71,7 @@ def bench(settings: BenchSettings) -> int:
     """
     try:
         bundle, classifier = load_verified(models.bundle.find(settings.model))
-        sound = np.concatenate(clip_player.load(Path(settings.clips))) if settings.clips else synthetic_clip(160_000)
+        sound = _clips(settings, bundle.manifest) if settings.clips else synthetic_clip(160_000)
     except UNUSABLE as error:
         print(error, file=sys.stderr)
         return 2
@@ -89,6 +89,21 @@ def bench(settings: BenchSettings) -> int:
     ]
     print(_markdown(rows) if settings.markdown else _text(rows))
     return 0
+
+
+def _clips(settings: BenchSettings, manifest: Manifest) -> Samples:
+    """Return as much of the clips as is played.
+
+    Raises:
+        SourceError: there is nothing that can be played.
+    """
+    pieces, missing = [], _hop_count(manifest) * manifest.hop_samples
+    for piece in Clips(Path(settings.clips), settings.channel_number).play(loop=False):
+        pieces.append(piece)
+        missing -= len(piece)
+        if missing <= 0:
+            break
+    return np.concatenate(pieces)
 
 
 def machine() -> str:
@@ -142,9 +157,13 @@ def _hops(sound: Samples, manifest: Manifest) -> Iterator[Block]:
     length = manifest.hop_samples
     # The beginning once more at the end, so that a hop can wrap around without a copy of all that is played.
     looped = np.resize(sound, max(len(sound), length) + length)
-    for number in range(WARM_UP_WINDOWS + COUNTED_WINDOWS + manifest.window_samples // length):
+    for number in range(_hop_count(manifest)):
         start = number * length % (len(looped) - length)
         yield Block(looped[start : start + length], (number + 1) * manifest.hop_ms)
+
+
+def _hop_count(manifest: Manifest) -> int:
+    return WARM_UP_WINDOWS + COUNTED_WINDOWS + manifest.window_samples // manifest.hop_samples
 
 
 def _text(rows: list[Row]) -> str:

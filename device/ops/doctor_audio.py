@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from common.channels import ChannelMeter
 from common.report import Finding
 from device.audio.open_source import open_source
 from device.audio.source import SourceError
@@ -47,12 +48,16 @@ def check(settings: DeviceSettings, seconds: float) -> list[Finding]:
     except (SourceError, ValueError) as error:
         todo = "plug it in again; if that does not help, try another port, cable or power supply"
         return [Finding("microphone", "fail", f"{name!r} was opened, but {error}", todo), *_skipped("no sound came")]
+    meter = source.meter
+    if sound.all_zeros and meter.fault:
+        seen = f"{name!r} {meter.fault}"
+        return [Finding("microphone", "fail", seen, meter.todo), *_skipped("the channels cancel each other out")]
     if sound.all_zeros:
         seen = f"{name!r} delivers exact zeros, so it is muted or switched off"
         todo = "switch it on, unmute it with alsamixer (F4), or set mic to another one of `moodwire device mics`"
         return [Finding("microphone", "fail", seen, todo), *_skipped("there is only digital silence")]
     found = Finding("microphone", "ok", f"{name!r} delivered {sound.seconds:.1f} s of sound")
-    return [found, _level(sound), _gate(sound, settings.gate_dbfs)]
+    return [found, _level(sound, meter), _gate(sound, settings.gate_dbfs)]
 
 
 def find_holders(folder: Path = SOUND_DEVICES) -> Iterator[Holder]:
@@ -87,8 +92,13 @@ def _skipped(why: str) -> list[Finding]:
     return [Finding(name, "skip", f"not checked, because {why}") for name in NAMES[1:]]
 
 
-def _level(sound: SoundStats) -> Finding:
+def _level(sound: SoundStats, meter: ChannelMeter) -> Finding:
     seen = f"the median is {sound.median_dbfs:.1f} dBFS, and {sound.clipped_ratio:.2%} of the samples are at full scale"
+    if len(meter.levels_dbfs) > 1:
+        levels = ", ".join(f"{number}: {level:.1f}" for number, level in enumerate(meter.levels_dbfs, 1))
+        seen = f"{seen}; channels {levels} dBFS"
+    if meter.fault:
+        return Finding("level", "warn", f"{seen}; it {meter.fault}", meter.todo)
     if sound.clipped_ratio > MUCH_CLIPPING:
         return Finding("level", "warn", seen, "turn the microphone's gain down with alsamixer (F4)")
     if sound.median_dbfs < FAINT_DBFS:

@@ -99,7 +99,7 @@ def test_corrupt_clip_is_refused(recordings_dir: Path) -> None:
     clip = corpora.read_clips(recordings_dir, LABELS)[0]
     clip.path.write_bytes(b"no audio")
 
-    with pytest.raises(CorpusError, match=r"1001_IEO_ANG_XX.flac cannot be read as audio: .*copy it again"):
+    with pytest.raises(CorpusError, match=r"1001_IEO_ANG_XX\.flac' is not audio"):
         corpora.read_audio(clip, 16_000)
 
 

@@ -104,6 +104,8 @@ def test_fetched_recordings_can_be_read(server: Server, tmp_path: Path, capsys: 
         (actor, sex, label, "dogs") for actor, sex in ((1, "Male"), (2, "Female")) for label in ("ANG", "NEU")
     }
     assert len(ravdess.read_clips(tmp_path, tuple(ravdess.LABELS.values()))) == len(NAMES)
+    (tmp_path / "ravdess" / "Actor_01" / "._03-01-05-01-02-01-01.wav").write_bytes(b"Mac OS X leaves this behind")
+    assert ravdess.read_clips(tmp_path, ("ANG", "NEU")) == clips
     stereo = next(clip for clip in clips if str(clip.path).endswith(NAMES[0]))
     assert corpora.read_audio(stereo, 16_000).shape == (20_000,)
     assert sorted(path.name for path in (tmp_path / "ravdess").iterdir()) == ["Actor_01", "Actor_02"]

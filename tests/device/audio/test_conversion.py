@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soxr
 
-from device.audio.conversion import CaptureFormat, Resampler, choose_format, mix_to_mono
+from device.audio.conversion import CaptureFormat, Resampler, choose_format
 from models.runtime import synthetic_clip
 
 
@@ -24,22 +24,39 @@ def test_the_format_that_needs_least_conversion_is_chosen(
     supported: set[tuple[int, int]], chosen: tuple[int, int] | None
 ) -> None:
     """16 kHz before the native rate before other common ones, and few channels before many."""
-    assert choose_format(96_000, 6, lambda candidate: tuple(candidate) in supported) == chosen
+    assert choose_format(96_000, 6, None, lambda candidate: tuple(candidate) in supported) == chosen
 
 
 def test_a_format_says_what_is_done_to_it() -> None:
     """The log shows how the sound is converted."""
-    assert str(CaptureFormat(16_000, 1)) == "16000 Hz, 1 channel, int16"
+    assert CaptureFormat(16_000, 1).describe(None) == "16000 Hz, 1 channel, int16"
     assert (
-        str(CaptureFormat(48_000, 2))
+        CaptureFormat(48_000, 2).describe(None)
         == "48000 Hz, 2 channels, int16, mixed to mono by their mean, resampled to 16000 Hz"
     )
+    assert CaptureFormat(16_000, 6).describe(1) == "16000 Hz, 6 channels, int16, channel 1 heard"
 
 
-def test_channels_are_mixed_by_their_mean() -> None:
-    """A capsule on one side only is heard at half its level, one channel as it is."""
-    assert mix_to_mono(np.array([[100, 0], [-7, 8]], np.int16)).tolist() == [50, 0]
-    assert mix_to_mono(np.array([[100], [-7]], np.int16)).tolist() == [100, -7]
+@pytest.mark.parametrize(
+    ("channel", "supported", "chosen"),
+    [
+        (1, {(16_000, 1), (16_000, 2), (16_000, 6)}, (16_000, 2)),
+        (2, {(16_000, 1), (16_000, 2), (16_000, 6)}, (16_000, 2)),
+        (3, {(16_000, 1), (16_000, 2), (16_000, 6)}, (16_000, 6)),
+        (1, {(48_000, 6)}, (48_000, 6)),
+        (1, {(16_000, 1)}, None),
+    ],
+)
+def test_one_channel_is_taken_from_several(
+    channel: int, supported: set[tuple[int, int]], chosen: tuple[int, int] | None
+) -> None:
+    """A sound server that is asked for one channel mixes them all, so more are asked for."""
+    assert choose_format(96_000, 6, channel, lambda candidate: tuple(candidate) in supported) == chosen
+
+
+def test_the_only_channel_is_asked_for_alone() -> None:
+    """A microphone with one channel has nothing to mix."""
+    assert choose_format(16_000, 1, 1, lambda candidate: candidate == (16_000, 1)) == (16_000, 1)
 
 
 @pytest.mark.parametrize("size", [1, 480, 4_801])

@@ -29,6 +29,7 @@ from device.audio.source import SourceError
 
 logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
 wanted, rate_hz, channels, heard = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+channel = int(sys.argv[5]) or None
 # The file plugin takes everything, unlike most cards: let this one take only its own rate and channels.
 class Card:
     def __getattr__(self, name): return getattr(sounddevice, name)
@@ -44,7 +45,7 @@ def paced(self, piece):
     put(self, piece)
 capture.CaptureQueue.put = paced
 try:
-    source = microphone.Microphone(wanted)
+    source = microphone.Microphone(wanted, channel)
 except SourceError as error:
     print(json.dumps({"error": str(error)})); raise SystemExit
 blocks = [source.read() for _ in range(30)]
@@ -57,7 +58,13 @@ print(json.dumps({"name": source.name, "id": source.id, "listing": portaudio.lis
 
 
 def listen(
-    folder: Path, sound: Samples, wanted: str = "wavmic", rate_hz: int = 16_000, channels: int = 1
+    folder: Path,
+    sound: Samples,
+    wanted: str = "wavmic",
+    *,
+    rate_hz: int = 16_000,
+    channels: int = 1,
+    channel: int | None = None,
 ) -> dict[str, object]:
     """Return what a process heard that listened to a microphone which delivers this sound."""
     (folder / "sound.raw").write_bytes(np.concatenate((sound.ravel(), np.zeros(1_600_000, np.int16))).tobytes())
@@ -66,7 +73,16 @@ def listen(
         '  hint { show on description "wavmic" } }\n'
     )
     ended = subprocess.run(
-        [sys.executable, "-c", LISTEN, wanted, str(rate_hz), str(channels), str(folder / "heard.npy")],
+        [
+            sys.executable,
+            "-c",
+            LISTEN,
+            wanted,
+            str(rate_hz),
+            str(channels),
+            str(folder / "heard.npy"),
+            str(channel or 0),
+        ],
         env=os.environ | {"HOME": str(folder)},
         cwd=Path(__file__).parents[3],
         capture_output=True,
@@ -105,6 +121,38 @@ def test_a_stereo_card_is_mixed(tmp_path: Path) -> None:
     mean = np.rint((left.astype(np.float64) + right) / 2)
     np.testing.assert_array_equal(np.load(tmp_path / "heard.npy"), mean)
     assert "16000 Hz, 2 channels, int16, mixed to mono by their mean\n" in str(told["log"])
+
+
+@needs_portaudio
+def test_one_channel_of_an_array_is_heard_if_the_setting_names_it(tmp_path: Path) -> None:
+    """Five channels arrive, one is heard sample by sample, and the log says so."""
+    sound = np.stack([np.roll(synthetic_clip(48_000), 100 * number) for number in range(5)], axis=1)
+
+    told = listen(tmp_path, sound, channels=5, channel=5)
+
+    np.testing.assert_array_equal(np.load(tmp_path / "heard.npy"), sound[:, 4])
+    assert "16000 Hz, 5 channels, int16, channel 5 heard\n" in str(told["log"])
+
+
+@needs_portaudio
+def test_a_mean_that_is_silence_is_said_once_with_what_to_do(tmp_path: Path) -> None:
+    """Two channels out of phase cancel each other out, which is not the same as a muted microphone."""
+    sound = synthetic_clip(48_000)
+
+    told = listen(tmp_path, np.stack((sound, -sound), axis=1), channels=2)
+
+    assert str(told["log"]).count("has two channels out of phase") == 1
+    assert "delivers exact zeros as the mean of its channels; set channel = 1\n" in str(told["log"])
+    assert "unmute" not in str(told["log"])
+
+
+@needs_portaudio
+def test_a_channel_that_a_microphone_does_not_have_is_refused(tmp_path: Path) -> None:
+    """The sentence names the microphone and what to set; nothing else is heard instead."""
+    told = listen(tmp_path, synthetic_clip(16_000), channel=1_000)
+
+    assert "microphone 'wavmic' has" in str(told["error"])
+    assert "channels and no channel 1000; set channel to 1 to" in str(told["error"])
 
 
 @needs_portaudio

@@ -1,5 +1,6 @@
 """The doctor's checks of the sound, with each fault provoked."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -39,6 +40,34 @@ def test_a_fault_of_the_sound_is_reported(
 
     assert found.results[check] == result, found.told
     assert told in found.told[check]
+
+
+@pytest.mark.parametrize(
+    ("channels", "channel", "results", "told"),
+    [
+        ((noise(-58), noise(-58) // 2), "mean", ("ok", "ok"), r"channels 1: -58\.\d, 2: -6\d\.\d dBFS"),
+        ((noise(-40), -noise(-40)), "mean", ("fail", "skip"), "two channels out of phase.* -> set channel = 1$"),
+        ((noise(-40), 20 - noise(-40)), "mean", ("ok", "warn"), "two channels out of phase.* -> set channel = [12]$"),
+        ((noise(-58), -noise(-58)), "2", ("ok", "ok"), r"channels 1: -58\.\d, 2: -58\.\d dBFS"),
+        ((noise(-58), noise(-58)), "3", ("fail", "skip"), "no channel 3; set channel to 1 to 2"),
+    ],
+    ids=["stereo", "cancelled", "nearly cancelled", "one chosen", "no such channel"],
+)
+def test_each_channel_is_measured(  # noqa: PLR0917 - pytest gives them by name
+    channels: tuple[Samples, ...],
+    channel: str,
+    results: tuple[str, str],
+    told: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The level of each channel is told, and a mean that loses them with the channel to set."""
+    soundfile.write(tmp_path / "room.wav", np.stack(channels, axis=1), 16_000)
+
+    found = examine(capsys, "--channel", channel)
+
+    assert (found.results["microphone"], found.results["level"]) == results, found.told
+    assert re.search(told, found.told["microphone"]) or re.search(told, found.told["level"]), found.told
 
 
 def test_the_process_that_holds_a_microphone_is_named(tmp_path: Path) -> None:
