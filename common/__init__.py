@@ -1,4 +1,4 @@
-"""What several rooms need and no room owns: backoff, outages, files, MQTT clients, reports of a doctor.
+"""What several rooms need and no room owns: backoff, outages, files, audio files, MQTT clients, a doctor's report.
 
 Imports nothing of ours.
 """

@@ -177,7 +177,8 @@ def test_the_readme_quotes_the_second_model() -> None:
 
 def test_what_the_device_is_said_to_print_is_in_its_code() -> None:
     """Each sentence in the table of what goes wrong is one that the code can say."""
-    joined = "\n".join(path.read_text() for room in ("device", "models") for path in (ROOT / room).rglob("*.py"))
+    rooms = ("common", "device", "models")
+    joined = "\n".join(path.read_text() for room in rooms for path in (ROOT / room).rglob("*.py"))
     code = re.sub(r"\{[^{}\n]*\}|%[sd]", "…", re.sub(r'"\s*\n\s*f?"', "", joined))
     table = (ROOT / "docs" / "device.md").read_text().partition("## What goes wrong")[2]
     seen = [row.split("|")[2] for row in table.splitlines() if row.startswith("| ")][1:]

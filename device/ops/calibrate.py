@@ -64,6 +64,8 @@ def calibrate(settings: CalibrateSettings) -> int:
         return 2
     proposed_dbfs = propose(sound)
     unfit = why_unfit(sound)
+    if source.meter.fault:
+        unfit = f"{source.name} {source.meter.fault}; {source.meter.todo}"
     after = sound if unfit else measure(samples, proposed_dbfs)
     rows = [
         ("noise floor", f"{sound.median_dbfs:.1f} dBFS, the median of {sound.seconds:.1f} s in frames of 30 ms"),
