@@ -1,5 +1,6 @@
 """The page: its layout, and what is drawn again when there is news."""
 
+import math
 import time
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
@@ -96,10 +97,16 @@ def create_page(flask: Flask, api: Api, news: News) -> Dash:
             return "", figures.EMPTY, figures.EMPTY, figures.EMPTY, ""
         try:
             return drawings.device(news.mark(chosen), chosen, range_s, zone)
-        except ApiError:
-            return (no_update,) * 5  # list_devices shows the error
+        except ApiError as error:
+            return html.P(str(error), className="problem"), *(no_update,) * 4
 
     return page
+
+
+def step_s(range_s: int) -> int:
+    """Return the length of a step in seconds: a step above a minute has whole minutes, as the server wants it."""
+    step = range_s // POINTS
+    return step if step <= 60 else math.ceil(step / 60) * 60
 
 
 class _Drawings:
@@ -121,7 +128,7 @@ class _Drawings:
         """Return what is shown of one device: headline, three figures and facts."""
         start_s, meta = time.time() - range_s, self._api.meta()
         emotions, spans = meta["emotions"], meta.get("spans", {})  # an older server has none
-        device, summary = self._api.device(mac, start_s, range_s // POINTS), self._api.summary(mac, start_s)
+        device, summary = self._api.device(mac, start_s, step_s(range_s)), self._api.summary(mac, start_s)
         return (
             _headline(device),
             figures.timeline(device, emotions, spans, _zone(zone_name)),

@@ -28,11 +28,11 @@ def world(redis_store: RunningStore, tmp_path: Path) -> Iterator[World]:
     page = f"http://127.0.0.1:{page_port}"
     api = {"redis_url": redis_store.url, "viewer_token": VIEWER, "operator_token": OPERATOR}
     with (
-        Room(tmp_path, "server", "run", **api, api_port=rest.url.rpartition(":")[2]),
+        Room(tmp_path, "server", "run", **api, api_port=rest.url.rpartition(":")[2]) as server,
         Room(tmp_path, "dashboard", api_url=rest.url, api_token=VIEWER, dashboard_key=KEY, **place) as dashboard,
     ):
         wait_until(lambda: _answers(f"{page}/livez") and _answers(f"{rest.url}/livez"), "both serve")
-        yield World(redis_store, rest, dashboard, page, live_port)
+        yield World(redis_store, (rest, server), dashboard, page, live_port)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from selenium.webdriver.common.by import By
 from services import wait_until
 
 from common.notice import NOTICE
+from dashboard.page import RANGES
 
 
 @pytest.fixture
@@ -138,14 +139,39 @@ def test_the_page_fits_a_phone(world: World, page: webdriver.Chrome) -> None:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_ranges_can_be_chosen(world: World, page: webdriver.Chrome) -> None:
-    """Each range button draws that range."""
+def axis_s(page: webdriver.Chrome, graph: str) -> float:
+    """Return how many seconds the time axis of a graph spans; 0 while it is drawn anew."""
+    script = (
+        "const plot = document.querySelector(arguments[0] + ' .js-plotly-plot');"
+        "if (!plot || !plot._fullLayout) return 0;"
+        "const [first, last] = plot._fullLayout.xaxis.range.map(end => new Date(end).getTime());"
+        "return (last - first) / 1000"
+    )
+    return float(page.execute_script(script, f"#{graph}"))
+
+
+def test_each_range_button_draws_its_range(world: World, page: webdriver.Chrome) -> None:
+    """From five minutes to seven days the time axis spans what was chosen, and the readings of it are counted."""
     world.announce()
     world.speak(3)
-    for choice in page.find_elements(By.CSS_SELECTOR, ".ranges label"):
-        choice.click()
-        wait_until(lambda: len(drawn(page, "timeline")) >= 3, f"{choice.text} is drawn")
-        wait_until(lambda: "3 readings in this range" in text(page, "#facts"), f"{choice.text} has its facts")
+    for range_s in [*RANGES.values(), RANGES["5 minutes"]]:
+        (choice,) = page.find_elements(By.CSS_SELECTOR, f".ranges input[value='{range_s}']")
+        page.execute_script("arguments[0].click()", choice)
+        near = pytest.approx(range_s, rel=0.02)
+        wait_until(lambda near=near: axis_s(page, "timeline") == near, f"{range_s} s are drawn")
+        wait_until(lambda: "3 readings in this range" in text(page, "#facts"), f"{range_s} s have their facts")
+
+
+def test_a_chart_that_cannot_be_had_is_said(world: World, page: webdriver.Chrome) -> None:
+    """When REST goes away, the page says so instead of showing the last chart as if it were of now."""
+    world.announce()
+    world.speak(3)
+    wait_until(lambda: "3 readings in this range" in text(page, "#facts"), "the chart is drawn")
+
+    world.stop_rest()
+    page.execute_script("document.querySelectorAll('.ranges input')[1].click()")
+
+    wait_until(lambda: "REST" in text(page, "#headline .problem"), "the headline says what is wrong")
 
 
 def test_what_is_wrong_with_a_device_is_said(world: World, page: webdriver.Chrome) -> None:

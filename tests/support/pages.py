@@ -16,10 +16,13 @@ KEY = "key-of-the-tests"
 class World:
     """A store to write to, the page's address, and live events on demand."""
 
-    def __init__(self, store: RunningStore, rest: Rest, dashboard: Room, page: str, live_port: int) -> None:
+    def __init__(
+        self, store: RunningStore, rest: tuple[Rest, Room], dashboard: Room, page: str, live_port: int
+    ) -> None:
         self.store = RedisStore(store.url, retention_ms=DAY_MS, rollup_retention_ms=DAY_MS)
         self.store.prepare()
-        self.rest = rest
+        self.rest, server = rest
+        self.stop_rest = server.kill
         self.dashboard = dashboard
         self.page = page
         self._live_stream = self.store.live_stream
