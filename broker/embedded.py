@@ -21,7 +21,7 @@ from common import files
 SERVER_ACCOUNT = "server"
 """Account of ingest; a device's account is its id."""
 HOME_ASSISTANT_ACCOUNT = "homeassistant"
-"""Account of Home Assistant, or another home automation; it only reads."""
+"""Account of Home Assistant, or another home automation; it reads, and it sends commands."""
 
 _HERE = Path(__file__).parent
 _PBKDF2_ROUNDS = 101
@@ -94,7 +94,7 @@ def _may_publish(user: str) -> list[str]:
     if user == SERVER_ACCOUNT:
         return [f"{topics.ROOT}/#", topics.home_assistant("+")]
     if user == HOME_ASSISTANT_ACCOUNT:
-        return [topics.HOME_ASSISTANT_STATUS]
+        return [topics.HOME_ASSISTANT_STATUS, *(topics.command("+", name) for name in topics.COMMANDS)]
     return [
         *(topics.topic(user, kind) for kind in topics.FROM_DEVICE),
         topics.topic(user, "state"),

@@ -27,6 +27,9 @@ Label = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]{0,15}\Z")]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Decibel = Annotated[float, Meta(ge=-120, le=0)]
 """dB relative to full scale; digital silence is -120, never 0."""
+MIN_GATE_DBFS, MAX_GATE_DBFS = -100, 0
+GateLevel = Annotated[float, Meta(ge=MIN_GATE_DBFS, le=MAX_GATE_DBFS)]
+"""Level that opens the speech gate, dB relative to full scale."""
 ShortText = Annotated[str, Meta(max_length=64)]
 Count = Annotated[int, Meta(ge=0)]
 EraseGeneration = Annotated[int, Meta(ge=0, le=2**48)]
@@ -129,6 +132,12 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     labels: Annotated[tuple[Label, ...], Meta(min_length=1, max_length=16)]
     model: ShortText
     version: ShortText
+    gate_dbfs: GateLevel | None = None
+    """Level that opens the speech gate; None: a device that does not say."""
+    models: tuple[ShortText, ...] = ()
+    """Names of the bundles that the device has, each once."""
+    can_roll_back: bool = False
+    """Whether there is a model before this one to roll back to."""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,14 +222,18 @@ class SetCommand(Command, frozen=True, kw_only=True):
     """Changes settings of a running device; kept over restarts. What is None stays."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
-    gate_dbfs: Annotated[float, Meta(ge=-100, le=0)] | None = None
+    gate_dbfs: GateLevel | None = None
+    paused: bool | None = None
+    """The same as the commands `pause` and `resume`, for a sender that has one topic for both."""
 
 
 class ModelCommand(Command, frozen=True, kw_only=True):
-    """Switches to a signed bundle, or back to the model before; exactly one of the two is given."""
+    """Switches to another bundle, or back to the model before; exactly one of the three is given."""
 
     source: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
     """https:// or http:// URL, or path on the device, of a packed bundle (`moodwire bundle pack`)."""
+    bundle: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    """Name of a bundle that the device has, as its status lists it."""
     rollback: bool = False
 
 

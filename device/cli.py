@@ -131,6 +131,9 @@ def _status(desired: Desired, model: VerifiedModel) -> Status:
         labels=model.bundle.manifest.labels,
         model=model.bundle.manifest.name,
         version=version("moodwire"),
+        gate_dbfs=desired.gate_dbfs,
+        models=desired.models,
+        can_roll_back=desired.can_roll_back,
     )
 
 

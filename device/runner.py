@@ -124,6 +124,9 @@ class Runner:
             name=desired.name,
             labels=manifest.labels,
             model=manifest.name,
+            gate_dbfs=desired.gate_dbfs,
+            models=desired.models,
+            can_roll_back=desired.can_roll_back,
         )
         return model
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typed_settings as ts
 
+from broker.messages import MAX_GATE_DBFS, MIN_GATE_DBFS
 from common import channels
 
 
@@ -17,7 +18,7 @@ def _state_dir() -> Path:
 
 
 _RANGES = {
-    "gate_dbfs": (-100, 0),
+    "gate_dbfs": (MIN_GATE_DBFS, MAX_GATE_DBFS),
     "clock_wait_s": (0, 600),
     "outbox_max_rows": (1, 100_000_000),
     "outbox_max_mb": (1, 1_000_000),
@@ -67,6 +68,9 @@ class DeviceSettings:
         help="who confirms a record: `server`, once it is on disk; `broker`, for use without a moodwire server",
     )
     home_assistant: bool = ts.option(default=False, help="announce this device to Home Assistant through the broker")
+    dashboard_url: str = ts.option(
+        default="", help="http:// or https:// URL of the dashboard, which Home Assistant links to; empty: no link"
+    )
     model_key: str = ts.option(default="", help="public key of whoever may send models to this device; empty: nobody")
     clock_wait_s: float = ts.option(
         default=600.0,
@@ -109,6 +113,8 @@ class DeviceSettings:
         channels.parse(self.channel)
         if bool(self.mqtt_cert_file) != bool(self.mqtt_key_file):
             raise ValueError("only one of mqtt_cert_file and mqtt_key_file is set; set both or neither")
+        if self.dashboard_url and not re.fullmatch(r"https?://[^/\s]+\S*", self.dashboard_url):
+            raise ValueError(f"dashboard_url is {self.dashboard_url!r}; give an http:// or https:// URL")
         if self.model_key and not re.fullmatch("[0-9a-f]{64}", self.model_key):
             raise ValueError(
                 f"model_key {self.model_key!r} is no public key; "

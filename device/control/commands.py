@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+import models.bundle
 from broker.messages import (
     Command,
     CommandResponse,
@@ -51,6 +52,9 @@ class Desired(NamedTuple):
     gate_dbfs: float
     bundle: Path
     """Folder of a bundle that has passed its golden test on this machine."""
+    models: tuple[str, ...]
+    """Names of the bundles that the device has."""
+    can_roll_back: bool
 
 
 class _Received(NamedTuple):
@@ -67,6 +71,8 @@ class _Installed(NamedTuple):
     bundle: Path | None
     """None: it failed."""
     error: str
+    sent: bool
+    """It was sent now, so the sent ones that are no longer needed can go."""
 
 
 class Commands:
@@ -88,6 +94,7 @@ class Commands:
         self._installing: str | None = None
         """Transaction of the `model` command whose bundle is being installed."""
         self._malformed = 0
+        self._bundles = self._find_bundles(bundle)
         self.desired = self._combine(bundle)
         """What the device shall be doing now; only `carry_out` replaces it."""
 
@@ -155,17 +162,17 @@ class Commands:
         return response
 
     def _changed_by(self, name: CommandName, command: Command) -> Overrides:
-        """Return the overrides as `pause`, `resume` or `set` wants them.
+        """Return the overrides as `pause`, `resume` or `set` asks.
 
         Raises:
             ValueError: a `set` command sets nothing.
         """
         if not isinstance(command, SetCommand):
             return replace(self._overrides, paused=name == "pause")
-        changes = {"name": command.name, "gate_dbfs": command.gate_dbfs}
+        changes = {"name": command.name, "gate_dbfs": command.gate_dbfs, "paused": command.paused}
         given = {field: value for field, value in changes.items() if value is not None}
         if not given:
-            raise ValueError("the set command sets nothing; give name, gate_dbfs or both")
+            raise ValueError("the set command sets nothing; give name, gate_dbfs or paused")
         return replace(self._overrides, **given)
 
     def _override(self, overrides: Overrides, bundle: Path) -> None:
@@ -184,7 +191,14 @@ class Commands:
 
     def _combine(self, bundle: Path) -> Desired:
         settings = self._overrides.apply(self._settings)
-        return Desired(self._overrides.paused, settings.name, settings.gate_dbfs, bundle)
+        return Desired(
+            self._overrides.paused,
+            settings.name,
+            settings.gate_dbfs,
+            bundle,
+            tuple(sorted(self._bundles)),
+            self._overrides.previous_model is not None,
+        )
 
     def _start_model(self, command: ModelCommand) -> None:
         """Start to install a bundle, or to check the one before, in a thread of its own.
@@ -194,21 +208,26 @@ class Commands:
         """
         if self._installing is not None:
             raise ValueError("another model command is in progress; send this one again when that has been answered")
-        if bool(command.source) == command.rollback:
-            raise ValueError("the model command takes either source or rollback; give one of them")
+        if [bool(command.source), bool(command.bundle), command.rollback].count(True) != 1:
+            raise ValueError("the model command takes source, bundle or rollback; give one of them")
         if command.rollback and self._overrides.previous_model is None:
             raise ValueError("there is no model before this one to roll back to; send one as source")
         if command.source and not self._settings.model_key:
             raise ValueError("this device takes no models; set its model_key to the key that bundle keygen prints")
-        install = (
-            partial(model_update.install, command.source, self._settings.model_key, self._models_dir)
-            if command.source
-            else partial(model_update.check, self._overrides.previous_model or self._settings.model)
-        )
+        if command.bundle and command.bundle not in self._bundles:
+            has = ", ".join(self.desired.models)
+            raise ValueError(f"this device has no bundle {command.bundle!r}; give one of {has}, or send one as source")
+        if command.source:
+            install = partial(model_update.install, command.source, self._settings.model_key, self._models_dir)
+        elif command.bundle:
+            install = partial(model_update.check, str(self._bundles[command.bundle]))
+        else:
+            install = partial(model_update.check, self._overrides.previous_model or self._settings.model)
         self._installing = command.transaction
-        threading.Thread(target=self._install, args=(install, command.transaction), name="model", daemon=True).start()
+        run = partial(self._install, install, command.transaction, sent=bool(command.source))
+        threading.Thread(target=run, name="model", daemon=True).start()
 
-    def _install(self, install: Callable[[], Path], transaction: str) -> None:
+    def _install(self, install: Callable[[], Path], transaction: str, *, sent: bool) -> None:
         """Queue how the installation ended, also if it failed in a way that nobody thought of."""
         bundle, error = None, "the device failed to install it; see the device's log"
         try:
@@ -216,11 +235,11 @@ class Commands:
         except (BundleError, ImportError, OSError) as failure:
             error = str(failure)
         finally:
-            self._queue.put(_Installed(transaction, bundle, error))
+            self._queue.put(_Installed(transaction, bundle, error, sent))
             self._arrived.set()
 
     def _finish_model(self, installed: _Installed) -> CommandResponse:
-        """Put an installed bundle in force; keep the one before it for the way back, and no other."""
+        """Put an installed bundle in force; of those that were sent before keep the one in force until now, if any."""
         self._installing = None
         if installed.bundle is None:
             log.warning("the model stays %s: %s", self.desired.bundle.name, installed.error)
@@ -232,9 +251,28 @@ class Commands:
             except ValueError as error:
                 return self._respond("model", installed.transaction, str(error))
             log.info("the model is %s now", installed.bundle.name)
-        model_update.keep_only(self._models_dir, {self._overrides.model, self._overrides.previous_model})
+        if installed.sent:
+            model_update.keep_only(self._models_dir, {self._overrides.model, self._overrides.previous_model})
+        self._bundles = self._find_bundles(installed.bundle)
+        self.desired = self._combine(installed.bundle)
         return self._respond("model", installed.transaction)
 
     def _override_of(self, bundle: Path) -> str | None:
-        """Return how overrides name a bundle: its folder if it was sent here, None for the settings' own."""
-        return str(bundle) if bundle.parent == self._models_dir else None
+        """Return how overrides name a bundle: folder of a sent one, name of a shipped one, None for the settings' own.
+
+        A shipped one goes by its name, because an update of moodwire may move its folder.
+        """
+        if bundle.parent == self._models_dir:
+            return str(bundle)
+        own = bundle in (Path(self._settings.model), models.bundle.SHIPPED / self._settings.model)
+        return None if own or bundle.parent != models.bundle.SHIPPED else bundle.name
+
+    def _find_bundles(self, current: Path) -> dict[str, Path]:
+        """Return the folders of all bundles of this device by the names in their manifests.
+
+        Two sent ones may have the same name; the one in force has it then, or else the one before it.
+        """
+        sent = sorted(map(str, self._models_dir.glob("[!.]*")))
+        shipped = sorted(map(str, models.bundle.SHIPPED.iterdir()))
+        before = self._overrides.previous_model or self._settings.model
+        return model_update.by_name([str(current), before, *sent, self._settings.model, *shipped])

@@ -1,12 +1,13 @@
 """Bundles that are sent to a device: fetched, checked, installed beside each other, and removed."""
 
+import contextlib
 import http.client
 import shutil
 import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from hashlib import sha256
 from pathlib import Path
 
@@ -64,6 +65,19 @@ def check(model: str) -> Path:
     folder = models.bundle.find(model)
     load_verified(folder)
     return folder
+
+
+def by_name(wanted: Iterable[str]) -> dict[str, Path]:
+    """Return the folders of bundles, given by path or shipped name, by the names in their manifests.
+
+    The first of each name counts; what cannot be read is left out.
+    """
+    found: dict[str, Path] = {}
+    for model in wanted:
+        with contextlib.suppress(BundleError):
+            bundle = models.bundle.load(models.bundle.find(model))
+            found.setdefault(bundle.manifest.name, bundle.folder)
+    return found
 
 
 def keep_only(folder: Path, wanted: Collection[str | None]) -> None:

@@ -19,7 +19,7 @@ class Overrides(msgspec.Struct, frozen=True):
     name: str | None = None
     gate_dbfs: float | None = None
     model: str | None = None
-    """Folder of the bundle that a `model` command brought."""
+    """Folder of the sent bundle, or name of the shipped one, that a `model` command asked for."""
     previous_model: str | None = None
     """What `model` was before, for the way back; empty for the settings' own."""
 

@@ -1,7 +1,8 @@
 """Home Assistant: MQTT device discovery, and a live state that is slow enough for its database.
 
 After https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery, with full key names, because the set of
-abbreviations changes from version to version.
+abbreviations changes from version to version. Controls show what the device's status says is in force, and their
+templates render to commands as the wire has them.
 """
 
 import json
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from broker import topics
-from broker.messages import CaptureState, LiveState, Status, encode
+from broker.messages import MAX_GATE_DBFS, MIN_GATE_DBFS, CaptureState, LiveState, Status, encode
+from broker.topics import CommandName
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +40,10 @@ class HomeAssistant:
     announcement, while the broker of someone who never turned it on never sees the topic.
     """
 
-    def __init__(self, device: str, *, on: bool, state_dir: Path) -> None:
+    def __init__(self, device: str, *, on: bool, state_dir: Path, dashboard_url: str = "") -> None:
         self._device = device
         self._on = on
+        self._dashboard_url = dashboard_url
         self._marker = state_dir / _MARKER
         self._announced: tuple[object, ...] | None = None
         self._announced_s = -math.inf
@@ -75,21 +78,31 @@ class HomeAssistant:
         """Take what is heard now."""
         self._live = live
 
+    def is_due(self, status: Status) -> bool:
+        """Return whether a device with this status must be announced, for the first time or anew."""
+        return self._on and _announced_of(status) != self._announced
+
     def due(self, status: Status, now_s: float) -> list[Publication]:
-        """Return what to publish now."""
+        """Return what to publish now.
+
+        The status follows each announcement, because Home Assistant drops a state that is none of the options that
+        it knows when the state arrives.
+        """
         if self._must_clear:
             self._must_clear, self._is_clearing = False, True
             return [(topics.home_assistant(self._device), b""), (topics.topic(self._device, "state"), b"")]
         if not self._on:
             return []
         found: list[Publication] = []
-        facts = (status.name, status.labels, status.model, status.version)
-        if facts != self._announced:
-            self._announced, self._announced_s = facts, now_s
+        announced = _announced_of(status)
+        if announced != self._announced:
+            self._announced, self._announced_s = announced, now_s
             self._write_marker()
-            found.append((topics.home_assistant(self._device), announcement(self._device, status)))
+            payload = announcement(self._device, status, self._dashboard_url)
+            found.append((topics.home_assistant(self._device), payload))
+            found.append((topics.topic(self._device, "status"), encode(status)))
         live = self._live
-        if live and self._is_due(live, now_s):
+        if live and self._is_live_due(live, now_s):
             self._published, self._published_s = live, now_s
             found.append((topics.topic(self._device, "state"), encode(live)))
         return found
@@ -104,7 +117,7 @@ class HomeAssistant:
                     "%s cannot be deleted (%s); the next start clears the announcement again", self._marker, error
                 )
 
-    def _is_due(self, live: LiveState, now_s: float) -> bool:
+    def _is_live_due(self, live: LiveState, now_s: float) -> bool:
         before = self._published
         if live is before:
             return False  # nothing has been heard since
@@ -119,8 +132,42 @@ class HomeAssistant:
             log.warning("%s cannot be written (%s); the announcement will stay when turned off", self._marker, error)
 
 
-def announcement(device: str, status: Status) -> bytes:
+def _announced_of(status: Status) -> tuple[object, ...]:
+    """Return what the announcement says of a status; the rest is for the status alone."""
+    return status.name, status.labels, status.model, status.version, status.models, status.can_roll_back
+
+
+def announcement(device: str, status: Status, dashboard_url: str = "") -> bytes:
     """Return the payload of the discovery topic: one device with all its entities, as UTF-8 JSON."""
+    about = {
+        "identifiers": [f"moodwire_{device}"],
+        "connections": [["mac", topics.mac_address(device)]],
+        "name": status.name,
+        "manufacturer": "moodwire",
+        "model": status.model,
+        "sw_version": status.version,
+        "serial_number": topics.mac_address(device),
+    }
+    if dashboard_url:
+        about["configuration_url"] = dashboard_url
+    payload = {
+        "device": about,
+        "origin": {"name": "moodwire", "sw_version": status.version},
+        "availability": [
+            {
+                "topic": topics.topic(device, "status"),
+                "value_template": "{{ 'online' if value_json is defined and value_json.state in ('online', 'paused') "
+                "else 'offline' }}",
+            }
+        ],
+        "qos": 1,
+        "components": _sensors(device, status) | _controls(device, status),
+    }
+    return json.dumps(payload, ensure_ascii=False).encode()
+
+
+def _sensors(device: str, status: Status) -> dict[str, dict[str, Any]]:
+    """Return what the device hears and how it is."""
     state_topic, health_topic = topics.topic(device, "state"), topics.topic(device, "health")
     live = {"state_topic": state_topic, "expire_after": STATE_EXPIRES_S}
     health = {"state_topic": health_topic, "expire_after": HEALTH_EXPIRES_S, "entity_category": "diagnostic"}
@@ -170,6 +217,7 @@ def announcement(device: str, status: Status) -> bytes:
         "inference": {
             **health,
             **_measurement("ms", 1),
+            "device_class": "duration",
             "name": "Inference, 95th percentile",
             "value_template": "{{ value_json.inference_p95_ms }}",
         },
@@ -181,31 +229,73 @@ def announcement(device: str, status: Status) -> bytes:
             "value_template": "{{ value_json.capture }}",
         },
     }
-    for key, entity in entities.items():
-        entity["platform"] = "sensor"
-        entity["unique_id"] = f"moodwire_{device}_{key}"
-        entity["default_entity_id"] = f"sensor.moodwire_{device}_{key}"
-    payload = {
-        "device": {
-            "identifiers": [f"moodwire_{device}"],
-            "name": status.name,
-            "manufacturer": "moodwire",
-            "model": status.model,
-            "sw_version": status.version,
-            "serial_number": topics.mac_address(device),
+    return {key: _ids(device, "sensor", key) | entity for key, entity in entities.items()}
+
+
+def _controls(device: str, status: Status) -> dict[str, dict[str, Any]]:
+    """Return what people can change; each key has a hyphen, which a label has not.
+
+    A control of another command goes here: its state in `Status`, its template a command of `broker.messages`.
+    """
+    state_topic = topics.topic(device, "status")
+    found = {
+        "switch-listening": {
+            **_ids(device, "switch", "listening"),
+            **_command(device, "set", '"paused":{{ value }}'),
+            "name": "Listening",
+            "payload_on": "false",
+            "payload_off": "true",
+            "state_topic": state_topic,
+            "state_on": "online",
+            "state_off": "paused",
+            "value_template": "{{ value_json.state if value_json is defined else none }}",
         },
-        "origin": {"name": "moodwire", "sw_version": status.version},
-        "availability": [
-            {
-                "topic": topics.topic(device, "status"),
-                "value_template": "{{ 'online' if value_json is defined and value_json.state in ('online', 'paused') "
-                "else 'offline' }}",
-            }
-        ],
-        "qos": 1,
-        "components": entities,
+        "number-gate": {
+            **_ids(device, "number", "gate"),
+            **_command(device, "set", '"gate_dbfs":{{ value }}'),
+            "name": "Speech gate",
+            "entity_category": "config",
+            "min": MIN_GATE_DBFS,
+            "max": MAX_GATE_DBFS,
+            "step": 1,
+            "unit_of_measurement": "dBFS",
+            "state_topic": state_topic,
+            "value_template": "{{ value_json.gate_dbfs if value_json is defined else none }}",
+        },
+        "select-model": {
+            **_ids(device, "select", "model"),
+            **_command(device, "model", '"bundle":"{{ value }}"'),
+            "name": "Model",
+            "entity_category": "config",
+            "options": list(status.models) or [status.model],
+            "state_topic": state_topic,
+            "value_template": "{{ value_json.model if value_json is defined else none }}",
+        },
+        "button-rollback": {"platform": "button"},
     }
-    return json.dumps(payload, ensure_ascii=False).encode()
+    if status.can_roll_back:  # else the platform alone takes a button away that was announced before
+        found["button-rollback"] = {
+            **_ids(device, "button", "rollback"),
+            **_command(device, "model", '"rollback":true'),
+            "name": "Previous model",
+            "entity_category": "config",
+        }
+    return found
+
+
+def _ids(device: str, platform: str, key: str) -> dict[str, Any]:
+    unique_id = f"moodwire_{device}_{key}"
+    return {"platform": platform, "unique_id": unique_id, "default_entity_id": f"{platform}.{unique_id}"}
+
+
+def _command(device: str, name: CommandName, field: str) -> dict[str, Any]:
+    """Return where a control sends a command, and the template of a command with one field.
+
+    The time, in microseconds, makes the transaction a new one each time. It is no hex number, as those of the server
+    are, so the server takes no answer for one to its own.
+    """
+    template = f'{{"v":1,{field},"transaction":"ha-{{{{ now().timestamp() }}}}"}}'
+    return {"command_topic": topics.command(device, name), "command_template": template}
 
 
 def _measurement(unit: str, digits: int) -> dict[str, Any]:

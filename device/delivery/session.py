@@ -5,7 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 from msgspec.structs import replace
 
@@ -36,6 +36,18 @@ log = logging.getLogger(__name__)
 CHECK_S = 1.0
 """How often to look whether a row is to be sent again, or something for Home Assistant is due."""
 GOODBYE_S = 2.0
+
+
+class StatusChanges(TypedDict, total=False):
+    """What may change in the status of a running device, as `Status` describes it."""
+
+    state: Literal["online", "paused"]
+    name: str
+    labels: tuple[str, ...]
+    model: str
+    gate_dbfs: float
+    models: tuple[str, ...]
+    can_roll_back: bool
 
 
 class Session:
@@ -75,7 +87,9 @@ class Session:
         self._server_online = False
         self._stopping = False
         self._broker_confirms = settings.confirm == "broker"
-        self._home_assistant = HomeAssistant(device, on=settings.home_assistant, state_dir=settings.state_dir)
+        self._home_assistant = HomeAssistant(
+            device, on=settings.home_assistant, state_dir=settings.state_dir, dashboard_url=settings.dashboard_url
+        )
         # A client id of its own per boot: two devices that share an id by mistake must not throw each other out.
         client_id = f"moodwire-{device}-{status.boot[:8]}"
         self._connection = Connection(settings, client_id, settings.mqtt_username or device, self)
@@ -112,21 +126,16 @@ class Session:
         """
         self._home_assistant.update(live)
 
-    def set_status(
-        self,
-        *,
-        state: Literal["online", "paused"] | None = None,
-        name: str | None = None,
-        labels: tuple[str, ...] | None = None,
-        model: str | None = None,
-    ) -> None:
-        """Change the status, and publish it now if connected, and at every connect; what is None stays."""
-        given = {"state": state, "name": name, "labels": labels, "model": model}
+    def set_status(self, **changes: Unpack[StatusChanges]) -> None:
+        """Change the status, and publish it now if connected, and at every connect."""
         with self._wake:
             before = self._status
-            self._status = replace(before, **{field: value for field, value in given.items() if value is not None})
+            self._status = replace(before, **changes)
         if self._connected and self._status != before:
-            self._publish_status()
+            if self._home_assistant.is_due(self._status):
+                self.notify()  # the sender publishes the announcement, and the status after it
+            else:
+                self._publish_status()
 
     def answer(self, name: CommandName, response: CommandResponse) -> None:
         """Publish how a command ended; later when there is no connection now."""

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable
-from pathlib import Path
 
 import models.bundle
 from models.bundle import BundleError
@@ -15,7 +14,7 @@ def load_first_usable(sent: Iterable[str | None], fallback: str) -> VerifiedMode
     """Load the first usable model; log a warning for each broken one before it.
 
     Args:
-        sent: Folders of models that were sent to this device, the newest first; empty names are skipped.
+        sent: Models that commands asked for, by folder or shipped name, the newest first; empty names are skipped.
         fallback: Name or folder of the model that the settings name.
 
     Raises:
@@ -23,7 +22,7 @@ def load_first_usable(sent: Iterable[str | None], fallback: str) -> VerifiedMode
     """
     for folder in filter(None, sent):
         try:
-            return load_verified(Path(folder))
+            return load_verified(models.bundle.find(folder))
         except BundleError as error:
             log.warning("the model that was sent to this device cannot be used (%s); trying the one before", error)
     return load_verified(models.bundle.find(fallback))

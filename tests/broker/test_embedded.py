@@ -57,6 +57,40 @@ def test_home_automation_reads_what_is_for_it_and_the_server_clears_it(any_broke
     assert sorted(at_home) == sorted([(t, p) for t in own for p in (b"here", b"")] + [(own[1], b"last")])
 
 
+COMMANDS = {topics.command(DEVICE, name) for name in topics.COMMANDS}
+FORBIDDEN = (
+    *(topics.topic(DEVICE, kind) for kind in topics.FROM_DEVICE),
+    *(topics.topic(DEVICE, kind) for kind in ("stored", "generation", "state")),
+    topics.command(DEVICE, "pause").replace("pause", "erase"),
+    topics.SERVER_STATUS,
+    topics.home_assistant(DEVICE),
+)
+
+
+def test_home_automation_commands_devices_and_does_nothing_else(any_broker: RunningBroker) -> None:
+    """Its account reaches a device with each command; what only devices or the server may say is dropped."""
+    at_server: list[tuple[str, bytes]] = []
+    at_device: list[tuple[str, bytes]] = []
+    with (
+        any_broker.client("server", lambda *message: at_server.append(message)) as server,
+        any_broker.client(DEVICE, lambda *message: at_device.append(message)) as device,
+    ):
+        for filter_ in (f"{topics.ROOT}/#", topics.home_assistant("+")):
+            _subscribe(server, filter_)
+        for topic in COMMANDS:
+            _subscribe(device, topic)
+        for topic in (*FORBIDDEN, *COMMANDS):
+            # One connection each: Mosquitto 2.0.11 ends it after a denied publish.
+            with any_broker.client("homeassistant") as home:
+                home.publish(topic, b"from home", qos=1).wait_for_publish(10)
+        wait_until(lambda: len(at_device) == len(COMMANDS), "the device hears the commands")
+        server.publish(topics.SERVER_STATUS, b"last", qos=1)
+        wait_until(lambda: (topics.SERVER_STATUS, b"last") in at_server, "nothing else comes")
+
+    assert {topic for topic, payload in at_server if payload == b"from home"} == COMMANDS
+    assert set(at_device) == {(topic, b"from home") for topic in COMMANDS}
+
+
 @pytest.mark.parametrize(("user", "password"), [(DEVICE, "wrong"), ("stranger", "x"), (None, None)])
 def test_strangers_are_not_let_in(any_broker: RunningBroker, user: str | None, password: str | None) -> None:
     """Without the right password there is no connection."""

@@ -24,6 +24,7 @@ from models import packing, signing
 
 PRIVATE = bytes(range(32))
 OWN = models.bundle.find(models.bundle.DEFAULT)
+SIX = models.bundle.find("six")
 PACKED = packing.pack(OWN, PRIVATE)
 
 
@@ -95,6 +96,18 @@ def test_a_change_is_saved_and_answered(operator: Operator) -> None:
     assert again.commands.desired[:3] == (False, "Hall", -42.5)
 
 
+def test_set_pauses_and_resumes_too(operator: Operator) -> None:
+    """A sender that has one topic for both, such as a switch, says with `set` whether the device shall be paused."""
+    assert operator.ask("set", paused=True).status == "ok"
+    assert operator.commands.desired.paused
+    assert operator.overrides().paused
+
+    assert operator.ask("set", gate_dbfs=-40).status == "ok"
+    assert operator.commands.desired.paused, "what is not given stays"
+    assert operator.ask("set", paused=False).status == "ok"
+    assert not operator.commands.desired.paused
+
+
 def test_carrying_out_tells_whether_something_changed(operator: Operator) -> None:
     """`carry_out` returns whether `desired` has changed."""
 
@@ -120,13 +133,16 @@ def test_a_command_that_comes_twice_is_carried_out_once(operator: Operator) -> N
 @pytest.mark.parametrize(
     ("name", "fields", "sentence"),
     [
-        ("set", {}, "give name, gate_dbfs or both"),
+        ("set", {}, "give name, gate_dbfs or paused"),
         ("set", {"name": ""}, "length >= 1"),
         ("set", {"gate_dbfs": 3}, "<= 0"),
         ("set", {"gate_dbfs": "loud"}, "the set command is malformed"),
         ("pause", {"v": 2}, "the pause command is malformed"),
-        ("model", {}, "either source or rollback; give one"),
-        ("model", {"source": "/x", "rollback": True}, "either source or rollback; give one"),
+        ("set", {"paused": "yes"}, "the set command is malformed"),
+        ("model", {}, "source, bundle or rollback; give one"),
+        ("model", {"source": "/x", "rollback": True}, "source, bundle or rollback; give one"),
+        ("model", {"source": "/x", "bundle": "six-6"}, "source, bundle or rollback; give one"),
+        ("model", {"bundle": "../six"}, "this device has no bundle '../six'; give one of ang-hap-neu-9, six-6"),
         ("model", {"rollback": True}, "no model before this one to roll back to"),
         ("model", {"source": "/no/such/file"}, "there is no file /no/such/file on this device"),
         ("model", {"source": "http://127.0.0.1:1/x"}, "cannot be fetched"),
@@ -201,6 +217,76 @@ def test_only_the_model_in_force_and_the_one_before_stay_on_disk(operator: Opera
     assert left == ["model-2", "model-3"]
     assert operator.overrides().previous_model is not None
     assert "model-2" in str(operator.overrides().previous_model)
+
+
+def test_a_shipped_model_is_chosen_by_name(operator: Operator) -> None:
+    """It is in force, again after a restart, and the one before is a rollback away; no key is needed for it."""
+    assert operator.commands.desired.models == ("ang-hap-neu-9", "six-6")
+    assert not operator.commands.desired.can_roll_back
+
+    assert operator.ask("model", bundle="six-6").status == "ok"
+
+    assert operator.commands.desired.bundle == SIX
+    assert operator.commands.desired.can_roll_back
+    assert operator.overrides() == Overrides(model="six", previous_model="")
+    again = Operator(operator.settings.state_dir, model_key="")
+    assert again.commands.desired == operator.commands.desired
+    assert again.ask("model", rollback=True).status == "ok"
+    assert again.commands.desired.bundle == OWN
+    assert again.overrides() == Overrides(model=None, previous_model="six")
+    assert again.ask("model", bundle="six-6").status == "ok"
+    assert again.commands.desired.bundle == SIX
+
+
+def test_the_model_in_force_may_be_chosen_again(operator: Operator) -> None:
+    """Nothing changes, and there is nothing to roll back to because of it."""
+    assert operator.ask("model", bundle="ang-hap-neu-9").status == "ok"
+
+    assert operator.commands.desired.bundle == OWN
+    assert operator.overrides() == Overrides()
+
+
+def test_sent_models_stay_to_be_chosen_until_another_is_sent(operator: Operator, tmp_path: Path) -> None:
+    """Choosing among the models that a device has deletes none of them; each is listed under its own name."""
+    for name in ("sent-1", "sent-2"):
+        content = packing.pack(copy_bundle(tmp_path / name, name=name), PRIVATE)
+        assert operator.send(write(tmp_path / f"{name}.moodwire", content)).status == "ok"
+    names = ("ang-hap-neu-9", "sent-1", "sent-2", "six-6")
+    assert operator.commands.desired.models == names
+
+    for name in ("six-6", "ang-hap-neu-9", "sent-1"):
+        assert operator.ask("model", bundle=name).status == "ok"
+        assert operator.commands.desired.models == names
+
+    sent = operator.commands.desired.bundle
+    assert sent.name.startswith("sent-1-")
+    assert Operator(operator.settings.state_dir).commands.desired == operator.commands.desired
+    assert operator.ask("model", rollback=True).status == "ok"
+    assert operator.commands.desired.bundle == OWN
+
+
+def test_of_two_models_of_one_name_the_one_in_force_is_meant(operator: Operator, packed: Path) -> None:
+    """A sent bundle may have the name of a shipped one; choosing that name changes nothing then."""
+    assert operator.send(packed).status == "ok"
+    sent = operator.commands.desired.bundle
+
+    assert operator.ask("model", bundle="ang-hap-neu-9").status == "ok"
+
+    assert operator.commands.desired.bundle == sent
+    assert operator.commands.desired.models == ("ang-hap-neu-9", "six-6")
+
+
+def test_a_model_that_is_damaged_on_disk_is_neither_listed_nor_taken(operator: Operator, tmp_path: Path) -> None:
+    """What cannot be read is left out at the next start; what became so meanwhile is refused with the reason."""
+    content = packing.pack(copy_bundle(tmp_path / "sent-1", name="sent-1"), PRIVATE)
+    assert operator.send(write(tmp_path / "packed", content)).status == "ok"
+    sent = operator.commands.desired.bundle
+    assert operator.ask("model", bundle="six-6").status == "ok"
+    (sent / "model.tflite").write_bytes(b"damaged")
+
+    assert "but its manifest names" in str(operator.ask("model", bundle="sent-1").error)
+    assert operator.commands.desired.bundle == SIX
+    assert Operator(operator.settings.state_dir).commands.desired.models == ("ang-hap-neu-9", "six-6")
 
 
 @pytest.mark.parametrize(
