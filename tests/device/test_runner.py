@@ -168,6 +168,18 @@ def test_a_pause_closes_the_source_until_someone_resumes(world: World) -> None:
     wait_until(lambda: world.runner.capture_health() == ("fake", "ok", 4, 2), "the counts of both sources are added up")
 
 
+def test_the_status_says_what_is_in_force(world: World) -> None:
+    """A gate or a model that a command changed is told, with the models to choose from."""
+    world.start()
+
+    world.ask("set", gate_dbfs=-40)
+    world.ask("model", bundle="six-6")
+
+    wanted = {"gate_dbfs": -40, "model": "six-6", "models": ("ang-hap-neu-9", "six-6"), "can_roll_back": True}
+    statuses = world.session.set_status.call_args_list
+    wait_until(lambda: statuses and statuses[-1].kwargs.items() >= wanted.items(), "the status says so")
+
+
 def test_a_pause_that_comes_before_the_first_window_closes_the_source(world: World) -> None:
     """The microphone is never open while the device says that it is paused."""
     world.ask("pause")

@@ -7,9 +7,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pytest
 from brokers import DEVICE
+from home_assistant import shown
 from msgspec.structs import replace
 from records import status
 
@@ -44,12 +44,6 @@ def announced() -> dict[str, Any]:
     """Return the announcement as Home Assistant reads it."""
     found: dict[str, Any] = json.loads(announcement(DEVICE, STATUS))
     return found
-
-
-def rendered(template: str, payload: bytes | None) -> str:
-    """Return what Home Assistant makes of a message."""
-    values = {"value_json": json.loads(payload)} if payload else {}
-    return str(jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(template).render(values))
 
 
 def test_the_topic_is_one_that_home_assistant_listens_to() -> None:
@@ -88,10 +82,10 @@ def test_templates_read_the_live_state(announced: dict[str, Any], live: LiveStat
     entities = announced["components"]
     payload = encode(live)
 
-    assert rendered(entities["emotion"]["value_template"], payload) == emotion
+    assert shown(entities["emotion"]["value_template"], payload) == emotion
     assert emotion in entities["emotion"]["options"]
-    assert rendered(entities["ang"]["value_template"], payload) == ang
-    assert rendered(entities["level"]["value_template"], payload) == str(live.level_dbfs)
+    assert shown(entities["ang"]["value_template"], payload) == ang
+    assert shown(entities["level"]["value_template"], payload) == str(live.level_dbfs)
     assert entities["emotion"]["state_topic"] == STATE
 
 
@@ -104,7 +98,7 @@ def test_templates_read_health(announced: dict[str, Any]) -> None:
         if entity.get("entity_category") == "diagnostic"
     }
 
-    assert {name: rendered(entity["value_template"], encode(HEALTH)) for name, entity in diagnostics.items()} == wanted
+    assert {name: shown(entity["value_template"], encode(HEALTH)) for name, entity in diagnostics.items()} == wanted
     assert {entity["state_topic"] for entity in diagnostics.values()} == {topics.topic(DEVICE, "health")}
 
 
@@ -122,7 +116,7 @@ def test_availability_follows_the_status(announced: dict[str, Any], payload: byt
     (availability,) = announced["availability"]
 
     assert availability["topic"] == topics.topic(DEVICE, "status")
-    assert rendered(availability["value_template"], payload) == available
+    assert shown(availability["value_template"], payload) == available
 
 
 def home(tmp_path: Path, *, on: bool = True) -> HomeAssistant:

@@ -55,6 +55,27 @@ def test_home_assistant_finds_the_device(any_broker: RunningBroker, outbox: Outb
             assert json.loads(heard[topics.home_assistant(DEVICE)][-1])["device"]["name"] == "Hall"
 
 
+def test_a_new_model_is_announced_before_the_status_names_it(
+    broker: RunningBroker, outbox: Outbox, tmp_path: Path
+) -> None:
+    """Home Assistant drops a state that is none of the options that it knows, and would show the old model for good."""
+    heard: list[tuple[str, bytes]] = []
+    with (
+        broker.client("homeassistant", lambda *message: heard.append(message)) as home,
+        running_session(broker, outbox, home_assistant=True, state_dir=tmp_path) as session,
+    ):
+        home.subscribe([("homeassistant/#", 1), (topics.topic("+", "status"), 1)])
+        wait_until(lambda: topics.home_assistant(DEVICE) in dict(heard), "the announcement is there")
+        session.set_status(model="other-2", models=("ang-hap-neu-1", "other-2"))
+
+        def order() -> list[str]:
+            return [topic for topic, payload in heard if b"other-2" in payload]
+
+        wait_until(lambda: len(order()) >= 2, "both are there")
+
+    assert order()[:2] == [topics.home_assistant(DEVICE), topics.topic(DEVICE, "status")]
+
+
 def test_an_erasure_does_not_hide_a_live_device_from_home_assistant(
     broker: RunningBroker, outbox: Outbox, tmp_path: Path
 ) -> None:
