@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -350,6 +351,7 @@ def test_a_failure_that_nobody_thought_of_is_answered(operator: Operator, monkey
     with monkeypatch.context() as patch:
         patch.setattr(model_update, "fetch", broken)
         assert operator.send("/x").error == "the device failed to install it; see the device's log"
+        wait_until(lambda: "model" not in [thread.name for thread in threading.enumerate()], "the thread has failed")
     assert "there is no file /x" in str(operator.send("/x").error)
 
 
