@@ -16,6 +16,7 @@ from device.audio.source import Source, SourceError
 from device.control.commands import Commands, Desired
 from device.control.overrides import Overrides
 from device.delivery.outbox import Limits, Outbox, Owner
+from device.delivery.outbox_file import OUTBOX, owner_of
 from device.delivery.recorder import Recorder
 from device.delivery.session import Session
 from device.delivery.timestamps import Timestamps
@@ -92,7 +93,7 @@ def _assemble(settings: DeviceSettings) -> _Device:
     model = load_first_usable((overrides.model, overrides.previous_model), settings.model)
     commands = Commands(settings, overrides, model.bundle.folder)
     source = None if commands.desired.paused else open_source(settings)
-    device_id = identity.device_id(settings.identity, settings.state_dir)
+    device_id = identity.device_id(settings.identity, settings.state_dir, outbox=owner_of(settings.state_dir))
     outbox = _open_outbox(settings, device_id)
     status = _status(commands.desired, model)
     session = Session(settings, device_id, status, outbox, on_command=commands.put)
@@ -118,7 +119,7 @@ def _open_outbox(settings: DeviceSettings, device_id: str) -> Outbox:
         age_s=settings.outbox_max_age_days * 86_400,
     )
     owner = Owner(device_id, identity.machine())
-    return Outbox(settings.state_dir / "outbox.sqlite", owner, limits, Timestamps(settings.clock_wait_s))
+    return Outbox(settings.state_dir / OUTBOX, owner, limits, Timestamps(settings.clock_wait_s))
 
 
 def _status(desired: Desired, model: VerifiedModel) -> Status:

@@ -22,6 +22,7 @@ from broker.topics import mac_address
 from common.notice import NOTICE
 from device.audio import input_devices, portaudio
 from device.audio.source import SourceError
+from device.delivery import outbox_file
 from device.system import identity
 from server.errors import UnusableError
 from wiring.children import Child, Children
@@ -85,7 +86,8 @@ class _Plan:
         self._settings = settings
         self.folder = settings.data_dir.absolute()
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # who spoke when is private
-        self.device = identity.device_id("hardware", self.folder / "device")
+        state = self.folder / "device"
+        self.device = identity.device_id("hardware", state, outbox=outbox_file.owner_of(state))
         self._keys = Keys(self.folder / "secrets")
         self._keys.add_device(self.device)
         if settings.mic:

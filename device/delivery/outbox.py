@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from device.delivery.outbox_file import OutboxError, Owner
+from device.delivery.outbox_file import OutboxError
 from device.delivery.outbox_table import Refused
 from device.delivery.outbox_tiers import Limits, OutboxTiers
 from device.delivery.row import Row
 from device.delivery.timestamps import Timestamps
+from device.system.identity import Owner
 
 __all__ = ["Limits", "Outbox", "OutboxError", "Owner"]
 

@@ -4,15 +4,17 @@ import fcntl
 import logging
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import NamedTuple
 
 from device.delivery.outbox_table import SCHEMA_VERSION, OutboxTable, Refused, connect, make_tables
-from device.system.identity import Machine, same_machine
+from device.system.identity import Machine, Owner, same_machine
 
 log = logging.getLogger(__name__)
 
+OUTBOX = "outbox.sqlite"
+"""Its name in the state folder."""
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _DAMAGED_KEPT = 3
 """Damaged files kept for people to look at; a dying card may make many."""
@@ -20,13 +22,6 @@ _DAMAGED_KEPT = 3
 
 class OutboxError(Exception):
     """The outbox cannot be used; the text names the file, what is wrong and what to do."""
-
-
-class Owner(NamedTuple):
-    """Whose records an outbox holds."""
-
-    device: str
-    machine: Machine
 
 
 class Facts(NamedTuple):
@@ -125,10 +120,8 @@ def peek(path: Path) -> Facts:
     """
     if not path.exists():
         raise OutboxError(f"there is no outbox {path}; run the device once to make it")
-    # Without a write-ahead log nobody has it open; then SQLite need not make files beside it, which may be forbidden.
-    mode = "mode=ro" if _wal_of(path).exists() else "immutable=1"
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=1.0)) as db:
+        with _looking(path) as db:
             _check_version(db, path)
             table = OutboxTable(db)
             return Facts(
@@ -144,9 +137,29 @@ def peek(path: Path) -> Facts:
         raise OutboxError(f"outbox {path} cannot be read: {error}") from error
 
 
+def owner_of(folder: Path) -> Owner | None:
+    """Return whose outbox is in a state folder, and change nothing; None if there is none, or none that can be read."""
+    path = folder / OUTBOX
+    if not path.exists():
+        return None
+    try:
+        with _looking(path) as db:
+            meta = dict(db.execute("SELECT key, value FROM meta"))
+    except sqlite3.Error:  # who opens it to fill it says what is wrong
+        return None
+    return Owner(meta.get("device", ""), frozenset(meta.get("machine", "").split()))
+
+
 def kept_aside(path: Path) -> list[Path]:
     """Return the outboxes beside this one that were set aside as damaged or foreign."""
     return sorted([*_aside(path, "damaged"), *_aside(path, "foreign")])
+
+
+def _looking(path: Path) -> AbstractContextManager[sqlite3.Connection]:
+    """Return a connection that changes nothing."""
+    # Without a write-ahead log nobody has it open; then SQLite need not make files beside it, which may be forbidden.
+    mode = "mode=ro" if _wal_of(path).exists() else "immutable=1"
+    return closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=1.0))
 
 
 def _why_foreign(table: OutboxTable, owner: Owner) -> str | None:

@@ -10,11 +10,12 @@ from typing import NamedTuple, TypeVar
 
 from common.outage import Outage
 from device.delivery import outbox_file
-from device.delivery.outbox_file import OutboxError, Owner
+from device.delivery.outbox_file import OutboxError
 from device.delivery.outbox_table import OutboxTable, Refused, in_memory
 from device.delivery.row import Row
 from device.delivery.timestamps import Stamp
 from device.system.clock import Clock
+from device.system.identity import Owner
 
 log = logging.getLogger(__name__)
 

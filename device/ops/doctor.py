@@ -14,7 +14,6 @@ from common.report import Finding, Report, print_report, report
 from device.control.overrides import Overrides
 from device.ops import doctor_audio, doctor_machine, doctor_network
 from device.settings import DeviceSettings
-from device.system import identity
 
 PATIENCE_S = 13.0
 """How long all checks may take; those that have not ended then are said to hang, as PortAudio and name servers can."""
@@ -81,7 +80,7 @@ def doctor(settings: DoctorSettings) -> int:
     try:
         parse_url(settings.mqtt_url)
         effective = _effective(settings)
-        device = _device_id(effective)
+        device, named = doctor_machine.identity(effective)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
@@ -92,6 +91,7 @@ def doctor(settings: DoctorSettings) -> int:
     )
     network = _Checks(doctor_network.NAMES, lambda: _network(effective, device), "check network and name server")
     machine = [
+        named,
         doctor_machine.model(effective),
         *network.findings(deadline_s),
         doctor_machine.wall_clock(effective),
@@ -116,20 +116,6 @@ def _effective(settings: DeviceSettings) -> DeviceSettings:
         return Overrides.load(settings.state_dir).apply(settings)
     except OSError:  # the check of the disk says what is wrong with the folder
         return settings
-
-
-def _device_id(settings: DeviceSettings) -> str | None:
-    """Return the device's id; None for a random one that the device has yet to make at its first start.
-
-    Raises:
-        ValueError: `identity` is not usable.
-    """
-    try:
-        if settings.identity == "random" and not settings.state_dir.joinpath("device-id").is_file():
-            return None
-        return identity.device_id(settings.identity, settings.state_dir)
-    except OSError:
-        return None
 
 
 def _network(settings: DeviceSettings, device: str | None) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""The doctor's checks of the machine: model, clock, disk, outbox, permissions."""
+"""The doctor's checks of the machine: identity, model, clock, disk, outbox, permissions."""
 
 import os
 import shutil
@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import models.bundle
+from broker.topics import mac_address
 from common.report import Finding
 from device.delivery import outbox_file
 from device.delivery.outbox_file import OutboxError
 from device.settings import DeviceSettings
-from device.system import clock
+from device.system import clock, network_adapters
+from device.system.identity import EARLIER, RANDOM, SETTING, find
 from models.bundle import BundleError
 from models.runtime import load_verified
 
@@ -27,6 +29,34 @@ LONG_WAIT_S = 3_600.0
 """Longer than any pause between two tries while the server is online."""
 SOUND_NODES = Path("/dev/snd")
 _MOUNTS = Path("/proc/self/mountinfo")
+
+
+def identity(settings: DeviceSettings) -> tuple[str | None, Finding]:
+    """Return the device's id, and report where it is from; None if it has none before its first start.
+
+    Raises:
+        ValueError: `identity` is not usable.
+    """
+    folder = settings.state_dir
+    try:
+        found = find(settings.identity, folder, outbox=outbox_file.owner_of(folder))
+    except OSError as error:
+        seen = f"the id kept in {folder} cannot be read: {error.strerror}"
+        return None, Finding("identity", "fail", seen, "run this as the device's user")
+    if found is None:
+        return None, Finding("identity", "skip", "the device makes a random id at its first start")
+    device, origin = found
+    if origin == SETTING:
+        source = "as `identity` sets it"
+    elif origin == RANDOM:
+        source = "made at random, and kept"
+    elif origin == EARLIER:
+        source = "chosen by an earlier version, and kept"
+    elif origin in network_adapters.addresses().values():
+        source = f"the address of {origin}"
+    else:
+        source = f"the address of {origin}, which is not here now; the id is kept"
+    return device, Finding("identity", "ok", f"this is device {mac_address(device)}: {source}")
 
 
 def model(settings: DeviceSettings) -> Finding:
@@ -84,7 +114,7 @@ def disk(settings: DeviceSettings) -> Finding:
 
 def outbox(settings: DeviceSettings) -> Finding:
     """Report what waits in the outbox, without changing it or disturbing a device that uses it."""
-    path = settings.state_dir / "outbox.sqlite"
+    path = settings.state_dir / outbox_file.OUTBOX
     try:
         if not path.is_file():
             return Finding("outbox", "skip", f"{path} does not exist: no device has run with this state_dir yet")

@@ -12,7 +12,8 @@ from services import RunningStore
 import moodwire
 from models.frontend import Samples
 
-NAMES = ["microphone", "level", "speech_gate", "model", "broker", "server", "clock", "disk", "outbox", "permissions"]
+NAMES = ["microphone", "level", "speech_gate", "identity", "model", "broker", "server"]
+NAMES += ["clock", "disk", "outbox", "permissions"]
 SAMPLES = 32_000
 
 
