@@ -41,6 +41,9 @@ DeviceState = Literal["online", "offline", "paused"]
 CaptureState = Literal["ok", "zeros", "flat", "stalled", "missing", "paused"]
 """Whether sound comes in, or why not: exact zeros, one constant value, a microphone that delivers nothing, no
 microphone, or a paused device."""
+ServerView = Literal["online", "offline", "missing", "malformed"]
+"""A device's view of the server's status, without which it sends nothing: the broker may retain none or withhold it
+(`missing`), or have something else in its place (`malformed`)."""
 
 
 _BOOT = re.compile("[0-9a-f]{16}")
@@ -170,6 +173,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """Records set aside because the server will never take them; `moodwire device doctor` shows them."""
     disk_free_bytes: Count | None = None
     """On the file system of the outbox."""
+    server: ServerView | None = None
+    """Why records wait, unless `online`; None where the broker confirms, and from older versions."""
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):

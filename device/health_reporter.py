@@ -84,4 +84,5 @@ class HealthReporter:
             outbox=self.outbox.state,
             refused_rows=self.outbox.refused_count,
             disk_free_bytes=resources.disk_free_bytes(self.state_dir),
+            server=self.session.server,
         )

@@ -1,6 +1,7 @@
 """What a device publishes and subscribes to: status, records from the outbox, confirmations, commands."""
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -16,6 +17,7 @@ from broker.messages import (
     Health,
     LiveState,
     ServerStatus,
+    ServerView,
     Status,
     Stored,
     WireError,
@@ -36,6 +38,10 @@ log = logging.getLogger(__name__)
 CHECK_S = 1.0
 """How often to look whether a row is to be sent again, or something for Home Assistant is due."""
 GOODBYE_S = 2.0
+SILENCE_S = 10.0
+"""How long a broker may take to tell the server's status before that is a fault."""
+CORRECT_S = 10.0
+"""From one correction of a malformed status to the next, so that two devices with one id do not fight over it."""
 
 
 class StatusChanges(TypedDict, total=False):
@@ -84,7 +90,13 @@ class Session:
         self._wake = threading.Condition()
         self._publishing = threading.Lock()
         self._connected = False
-        self._server_online = False
+        self._server: ServerView = "missing"
+        self._server_since_s = 0.0
+        """When the view became what it is, or the connection was made."""
+        self._server_logged: ServerView | None = None
+        self._correct_at_s = math.inf
+        """When to publish the status over a malformed one."""
+        self._corrected_s = -math.inf
         self._stopping = False
         self._broker_confirms = settings.confirm == "broker"
         self._home_assistant = HomeAssistant(
@@ -103,6 +115,11 @@ class Session:
             self._handlers[topics.HOME_ASSISTANT_STATUS] = self._on_home_assistant
         self._commands: dict[str, CommandName] = {topics.command(device, name): name for name in topics.COMMANDS}
         self._sender = threading.Thread(target=self._send, name="sender", daemon=True)
+
+    @property
+    def server(self) -> ServerView | None:
+        """What this device knows of the server; None if it needs none."""
+        return None if self._broker_confirms else self._server
 
     def start(self) -> None:
         """Connect, and go on trying while that fails."""
@@ -172,6 +189,7 @@ class Session:
         with self._wake:
             self._send_window.resend_all()
             self._connected = True
+            self._server_since_s = time.monotonic()
             self._wake.notify_all()
 
     def on_disconnected(self) -> None:
@@ -179,7 +197,9 @@ class Session:
         self._home_assistant.on_disconnected(time.monotonic())
         with self._wake:
             self._connected = False
-            self._server_online = False
+            self._server = "missing"
+            if self._server_logged == "online":
+                self._server_logged = None
 
     def on_message(self, topic: str, payload: bytes, *, retained: bool) -> None:
         """Pass a message on to its handler."""
@@ -188,6 +208,9 @@ class Session:
                 log.warning("ignored a retained command on %s; publish commands without the retain flag", topic)
             else:
                 self._on_command(self._commands[topic], payload)
+            return
+        if retained and topic == topics.topic(self._device, "stored"):
+            log.warning("ignored a retained confirmation on %s; publish it without the retain flag", topic)
             return
         try:
             self._handlers.get(topic, _ignore)(payload)
@@ -233,10 +256,16 @@ class Session:
     def _on_own_status(self, payload: bytes) -> None:
         """Publish the status again when the broker retains another.
 
-        That happens when the last will of an earlier connection or process arrives late, and when an erasure has
-        cleared the status, and with it what Home Assistant was told.
+        That happens when the last will of an earlier connection or process arrives late, when an erasure has cleared
+        the status, and with it what Home Assistant was told, and when something malformed was published there.
         """
         if self._stopping or not self._connected:
+            return
+        if payload and (reason := _why_malformed(payload, Status)):
+            log.warning("another status of this device is retained, a malformed one (%s); publishing it again", reason)
+            with self._wake:
+                self._correct_at_s = max(time.monotonic(), self._corrected_s + CORRECT_S)
+                self._wake.notify_all()
             return
         seen = decode(payload, Status) if payload else None
         if seen is None:
@@ -248,14 +277,38 @@ class Session:
         self._publish_status()
 
     def _on_server_status(self, payload: bytes) -> None:
-        online = bool(payload) and decode(payload, ServerStatus).state == "online"
-        if online != self._server_online and not self._broker_confirms:
-            log.info("the server is %s", "online" if online else "away; readings wait in the outbox")
+        reason = _why_malformed(payload, ServerStatus)
+        view: ServerView = "malformed" if reason else decode(payload, ServerStatus).state
         with self._wake:
-            if not online:
+            if view != "online":
                 self._send_window.resend_all()
-            self._server_online = online
+            self._server = view if payload else "missing"
+            self._server_since_s = time.monotonic()
             self._wake.notify_all()
+        if payload:
+            self._log_server(reason)
+
+    def _log_server(self, reason: str = "") -> None:
+        """Log once what this device knows of the server, if it needs one."""
+        if self._broker_confirms or self._server == self._server_logged:
+            return
+        self._server_logged = self._server
+        if self._server == "online":
+            log.info("the server is online")
+        elif self._server == "offline":
+            log.info("the server is away; readings wait in the outbox")
+        elif self._server == "malformed":
+            log.warning(
+                "%s holds no status of a server (%s); readings wait in the outbox until ingest publishes it again",
+                topics.SERVER_STATUS,
+                reason,
+            )
+        else:
+            log.warning(
+                "the broker tells of no server; readings wait in the outbox: start moodwire server ingest, and let "
+                "this device read %s",
+                topics.SERVER_STATUS,
+            )
 
     def _on_home_assistant(self, payload: bytes) -> None:
         if payload == b"online":
@@ -268,10 +321,16 @@ class Session:
             if self._connected:
                 for topic, payload in self._home_assistant.due(self._status, time.monotonic()):
                     self._publish(topic, payload, retain=True)
+                now_s = time.monotonic()
+                if self._server == "missing" and now_s >= self._server_since_s + SILENCE_S:
+                    self._log_server()
+                if now_s >= self._correct_at_s:
+                    self._correct_at_s, self._corrected_s = math.inf, now_s
+                    self._publish_status()
             with self._wake:
                 if self._stopping:
                     return
-                may_send = self._connected and (self._server_online or self._broker_confirms)
+                may_send = self._connected and (self._server == "online" or self._broker_confirms)
                 rows = self._send_window.next_batch() if may_send else []
                 if not rows:
                     if not self._acknowledgements:
@@ -295,6 +354,15 @@ class Session:
             if self._broker_confirms:
                 for boot, ranges in message.ranges().items():
                     self._confirm(boot, ranges)
+
+
+def _why_malformed(payload: bytes, kind: type[Status] | type[ServerStatus]) -> str:
+    """Return why this is no such message; empty if it is one."""
+    try:
+        decode(payload, kind)
+    except WireError as error:
+        return str(error)
+    return ""
 
 
 def _ignore(_payload: bytes) -> None:

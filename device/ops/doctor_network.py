@@ -3,13 +3,11 @@
 They use a connection of their own, without last will and status, so that a running device is not disturbed.
 """
 
-import queue
 import secrets
 import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import paho.mqtt.client as paho
 
@@ -17,6 +15,7 @@ from broker import topics
 from broker.messages import Heard, ServerStatus, Stored, WireError, decode, encode
 from common import mqtt
 from common.mqtt import Endpoint
+from common.probe import Probe
 from common.report import Finding
 from device.settings import DeviceSettings
 from device.system.identity import new_boot
@@ -35,42 +34,14 @@ class _RefusedError(Exception):
     """The broker refuses the device; the arguments are what is seen and what to do."""
 
 
-class _Answers:
-    """What arrives in the network thread, in queues for the thread that waits for it."""
-
-    def __init__(self) -> None:
-        self.connected: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.subscribed: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
-        self.messages: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
-
-    def attach(self, client: paho.Client) -> None:
-        """Put what this client receives into the queues."""
-        client.on_connect = lambda _client, _data, _flags, reason, _properties: self.connected.put(reason)
-        client.on_subscribe = lambda _client, _data, _mid, reasons, _properties: self.subscribed.put(reasons)
-        client.on_message = lambda _client, _data, message: self.messages.put((message.topic, bytes(message.payload)))
-
-    def await_message(self, topic: str) -> bytes | None:
-        """Return the next message on a topic, skipping others; None if there is none in time."""
-        deadline_s = time.monotonic() + ANSWER_S
-        while (left_s := deadline_s - time.monotonic()) > 0:
-            try:
-                received, payload = self.messages.get(timeout=left_s)
-            except queue.Empty:
-                return None
-            if received == topic:
-                return payload
-        return None
-
-
 def check(settings: DeviceSettings, device: str) -> list[Finding]:
     """Connect, subscribe, and have one record answered."""
     endpoint = mqtt.parse_url(settings.mqtt_url)
     account = settings.mqtt_username or device
-    answers = _Answers()
     try:
-        with _connected(settings, endpoint, account, answers) as client:
-            _subscribe(client, device, answers)
-            return [_secured(endpoint, account), _server(client, settings, device, answers)]
+        with _connected(settings, endpoint, account) as (client, probe):
+            _subscribe(client, device, probe)
+            return [_secured(endpoint, account), _server(client, settings, device, probe)]
     except (_RefusedError, ValueError) as error:  # ValueError: certificates that cannot be used
         seen, todo = error.args if isinstance(error, _RefusedError) else (str(error), "correct that setting")
         skipped = Finding("server", "skip", "not checked, because there is no connection to the broker")
@@ -87,7 +58,7 @@ def _secured(endpoint: Endpoint, account: str) -> Finding:
 
 
 @contextmanager
-def _connected(settings: DeviceSettings, endpoint: Endpoint, account: str, answers: _Answers) -> Iterator[paho.Client]:
+def _connected(settings: DeviceSettings, endpoint: Endpoint, account: str) -> Iterator[tuple[paho.Client, Probe]]:
     client = mqtt.client(
         account,
         settings.mqtt_password,
@@ -97,12 +68,12 @@ def _connected(settings: DeviceSettings, endpoint: Endpoint, account: str, answe
         reconnect_on_failure=False,
     )
     client.connect_timeout = ANSWER_S
-    answers.attach(client)
+    probe = Probe(client, ANSWER_S)
     _open(client, endpoint)
     client.loop_start()
     try:
-        _log_in(endpoint, account, answers)
-        yield client
+        _log_in(endpoint, account, probe)
+        yield client, probe
     finally:
         client.disconnect()
         client.loop_stop()
@@ -123,10 +94,10 @@ def _open(client: paho.Client, endpoint: Endpoint) -> None:
         raise _RefusedError(seen, "check mqtt_url, that the broker runs, and the network") from error
 
 
-def _log_in(endpoint: Endpoint, account: str, answers: _Answers) -> None:
+def _log_in(endpoint: Endpoint, account: str, probe: Probe) -> None:
     try:
-        reason = answers.connected.get(timeout=ANSWER_S)
-    except queue.Empty as error:
+        reason = probe.connected()
+    except TimeoutError as error:
         todo = "use mqtts:// if it has TLS; else check that mqtt_url names the port of a broker"
         raise _RefusedError(f"{endpoint} accepts the connection and says nothing", todo) from error
     if reason.is_failure:
@@ -134,48 +105,63 @@ def _log_in(endpoint: Endpoint, account: str, answers: _Answers) -> None:
         raise _RefusedError(f"{endpoint} refuses {account}: {reason}", todo)
 
 
-def _subscribe(client: paho.Client, device: str, answers: _Answers) -> None:
+def _subscribe(client: paho.Client, device: str, probe: Probe) -> None:
     wanted = [topics.topic(device, "stored"), topics.SERVER_STATUS]
     client.subscribe([(name, 1) for name in wanted])
     try:
-        reasons = answers.subscribed.get(timeout=ANSWER_S)
-    except queue.Empty as error:
+        refused = probe.refused(wanted)
+    except TimeoutError as error:
         raise _RefusedError("the broker does not answer a subscription", "read the broker's log") from error
-    refused = [name for name, reason in zip(wanted, reasons, strict=False) if reason.is_failure]
     if refused:
         todo = f"allow the account what broker/mosquitto.acl allows device {device}"
         raise _RefusedError(f"the broker does not let this account subscribe to {', '.join(refused)}", todo)
 
 
-def _server(client: paho.Client, settings: DeviceSettings, device: str, answers: _Answers) -> Finding:
+def _server(client: paho.Client, settings: DeviceSettings, device: str, probe: Probe) -> Finding:
+    """Report the server's status, as the broker tells it to a device, and whether the server answers."""
     if settings.confirm == "broker":
         return Finding("server", "skip", "not checked, because confirm = broker needs no server")
+    payload = probe.message(topics.SERVER_STATUS)
     try:
-        payload = answers.await_message(topics.SERVER_STATUS)
-        if payload is None:
-            seen = "the broker knows of no server, or does not tell this account of one"
-            return Finding("server", "fail", seen, "start `moodwire server ingest`; set mqtt_username to the device id")
-        if decode(payload, ServerStatus).state != "online":
+        if payload is not None and decode(payload, ServerStatus).state == "offline":
             seen = "the server is offline: ingest or its store does not run"
             return Finding("server", "fail", seen, "start both on the server; records wait in the outbox until then")
-        return _round_trip(client, device, answers)
     except WireError as error:
-        return Finding("server", "fail", f"a message of the server is malformed: {error}", SAME_VERSION)
+        seen = f"{topics.SERVER_STATUS} holds no status of a server ({error}), so records wait in the outbox"
+        todo = f"start `moodwire server ingest`, which publishes it again; {SAME_VERSION}"
+        return Finding("server", "fail", seen, todo)
+    try:
+        return _round_trip(client, device, probe, is_told=payload is not None)
+    except WireError as error:
+        return Finding("server", "fail", f"an answer of the server is malformed: {error}", SAME_VERSION)
 
 
-def _round_trip(client: paho.Client, device: str, answers: _Answers) -> Finding:
-    """Send one record and wait for its answer, which comes from the store through ingest and broker."""
+def _round_trip(client: paho.Client, device: str, probe: Probe, *, is_told: bool) -> Finding:
+    """Send one record and wait for its answer, which comes from the store through ingest and broker.
+
+    Args:
+        client: Connected and subscribed.
+        device: The device's id.
+        probe: Takes what arrives.
+        is_told: Whether the broker has told this account that the server is online.
+    """
     sent = _expired_record()
     start_s = time.monotonic()
     client.publish(topics.topic(device, "heard"), encode(sent), qos=1)
-    while payload := answers.await_message(topics.topic(device, "stored")):
+    while payload := probe.message(topics.topic(device, "stored")):
         answer = decode(payload, Stored)
         if answer.boot == sent.boot:  # else it answers a running device
             break
     else:
+        if not is_told:
+            seen = "the broker knows of no server, or does not tell this account of one"
+            return Finding("server", "fail", seen, "start `moodwire server ingest`; set mqtt_username to the device id")
         seen = f"the server is online, but has not answered a record within {ANSWER_S:g} s"
         return Finding("server", "fail", seen, "set mqtt_username to the device id; if it is, read the log of ingest")
     took_ms = (time.monotonic() - start_s) * 1000
+    if not is_told:
+        seen = "the server answers, but the broker does not tell this account of it, so records wait in the outbox"
+        return Finding("server", "fail", seen, f"let the account read {topics.SERVER_STATUS}, as broker/mosquitto.acl")
     if answer.expired or answer.erased:
         return Finding("server", "ok", f"the server is online and answered a record from its store in {took_ms:.0f} ms")
     if answer.refused:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import select
 import socket
 import time
@@ -32,6 +33,10 @@ _FIRST_RETRY_S = 2.0
 _LONGEST_RETRY_S = 8.0
 _SESSION_LIFETIME_S = 86_400
 """So long an MQTT 5 broker keeps what comes for an ingest that is away; devices send the rest again."""
+_REPEAT_S = 600.0
+"""How often to publish `online` again: some brokers drop retained messages and tell nobody."""
+_INSIST_S = 5.0
+"""From one contradiction of a malformed status to the next, so that nobody who answers it is answered without end."""
 _SHARED = tuple(kind for kind in topics.FROM_DEVICE if kind != "status")
 """What several workers divide among them; a shared subscription would not get a status that was retained before."""
 
@@ -56,6 +61,9 @@ class Connection:
         self._on_delivery = on_delivery
         self._subscribed = False
         self._announced: str | None = None
+        self._announce_at_s = 0.0
+        """When to publish `online` again."""
+        self._insisted_s = -math.inf
         self._stopping = False
         self._outage = Outage(log)
         self._backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
@@ -142,11 +150,16 @@ class Connection:
             self._lose(f"{self._endpoint} cannot be reached: {error.strerror or error}")
 
     def announce(self, state: Literal["online", "offline"]) -> mqtt.MQTTMessageInfo | None:
-        """Publish the server's status if the broker has not heard it on this connection."""
-        if not self._subscribed or self._announced == state:
+        """Publish the server's status if the broker has not heard it on this connection, or may hold another one."""
+        if not self._subscribed:
+            return None
+        now_s = time.monotonic()
+        if self._announced != state:
+            log.info("the server is %s", state)
+        elif state == "offline" or now_s < self._announce_at_s:
             return None
         self._announced = state
-        log.info("the server is %s", state)
+        self._announce_at_s = now_s + _REPEAT_S
         return self.publish(topics.SERVER_STATUS, messages.encode(ServerStatus(state=state)), retain=True)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> mqtt.MQTTMessageInfo:
@@ -196,11 +209,25 @@ class Connection:
             self._on_delivery(delivery)
 
     def _contradict(self, payload: bytes) -> None:
-        """Say again that an ingest is there, when the status of another one, or an old last will, says the contrary."""
-        with contextlib.suppress(WireError):
-            if self._announced == "online" and messages.decode(payload, ServerStatus).state == "offline":
-                self._announced = None
-                self.announce("online")
+        """Let `online` be published again soon, when the broker holds anything else: devices would send nothing.
+
+        That is the goodbye of another ingest or an old last will, or what someone has cleared or written by mistake.
+        """
+        if self._announced != "online":
+            return
+        now_s = time.monotonic()
+        try:
+            if messages.decode(payload, ServerStatus).state == "offline":
+                log.info("another ingest has left; publishing again that the server is online")
+                self._announce_at_s = now_s
+        except WireError as error:
+            log.warning(
+                "%s holds no status of a server (%s); publishing again that the server is online",
+                topics.SERVER_STATUS,
+                error if payload else "someone has cleared it",
+            )
+            self._insisted_s = max(now_s, self._insisted_s + _INSIST_S)
+            self._announce_at_s = min(self._announce_at_s, self._insisted_s)
 
     def _lose(self, what: str) -> None:
         self._outage.begin("%s; retrying", what)

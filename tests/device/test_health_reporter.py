@@ -20,7 +20,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mock]:
     """Return a session that notes what is published; reports come at once."""
     monkeypatch.setattr(health_reporter, "FIRST_S", 0.0)
     monkeypatch.setattr(health_reporter, "HEALTH_S", 0.01)
-    return Mock(spec=Session)
+    return Mock(spec=Session, server="malformed")
 
 
 def test_health_holds_capture_outbox_and_timings_until_it_is_stopped(tmp_path: Path, session: Mock) -> None:
@@ -40,4 +40,5 @@ def test_health_holds_capture_outbox_and_timings_until_it_is_stopped(tmp_path: P
     assert (first.boot, first.source, first.capture, first.inference_p50_ms) == (BOOT, "x" * 64, "ok", 3.0)
     assert (second.capture, second.overruns, second.reopened, second.outbox_rows) == ("missing", 7, 2, 0)
     assert second.disk_free_bytes
+    assert second.server == "malformed"
     assert session.publish_health.call_count == count

@@ -4,10 +4,11 @@ import socket
 from pathlib import Path
 
 import pytest
-from brokers import ACCOUNTS, OTHER_DEVICE, running_broker
+from brokers import ACCOUNTS, DEVICE, OTHER_DEVICE, running_broker
 from diagnoses import Hospital, examine
 
 from broker import topics
+from broker.messages import Heard, Stored, decode, encode
 
 pytestmark = pytest.mark.usefixtures("a_device")
 
@@ -57,6 +58,44 @@ def test_a_server_that_is_away_is_told_from_one_that_never_was(
     assert "knows of no server" in never.told["server"]
     assert "the server is offline" in away.told["server"]
     assert "has not answered" in mute.told["server"]
+
+
+@pytest.mark.parametrize("payload", [b"nonsense", b'{"v":2,"state":"online"}', b'{"v":1,"state":"busy"}'])
+def test_a_malformed_status_of_the_server_is_told(
+    tmp_path: Path, impatient: None, capsys: pytest.CaptureFixture[str], payload: bytes
+) -> None:
+    """What is retained in its place, and that records wait for it."""
+    with running_broker(tmp_path / "broker") as broker, broker.client("server") as server:
+        server.publish(topics.SERVER_STATUS, payload, qos=1, retain=True).wait_for_publish(5)
+        found = examine(capsys, "--mqtt-url", broker.url)
+
+    assert found.results["server"] == "fail"
+    assert "moodwire/v1/server/status holds no status of a server" in found.told["server"]
+    assert "start `moodwire server ingest`, which publishes it again" in found.told["server"]
+
+
+def test_a_status_that_the_broker_withholds_is_told_from_no_server(
+    tmp_path: Path, impatient: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The server answers a record, and yet the device waits: its account may not read the server's status."""
+    with running_broker(tmp_path / "broker") as broker:
+        broker.stop()
+        rules = tmp_path / "broker" / "acl"
+        rules.write_text(rules.read_text().replace("pattern read moodwire/v1/server/status\n", ""))
+        broker.start()
+
+        def answer(_: str, payload: bytes) -> None:
+            record = decode(payload, Heard)
+            server.publish(topics.topic(DEVICE, "stored"), encode(Stored(boot=record.boot, expired=((0, 0),))))
+
+        with broker.client("server", answer) as server:
+            server.publish(topics.SERVER_STATUS, b'{"v":1,"state":"online"}', qos=1, retain=True).wait_for_publish(5)
+            server.subscribe(topics.topic(DEVICE, "heard"), 1)
+            found = examine(capsys, "--mqtt-url", broker.url)
+
+    assert found.results["server"] == "fail"
+    assert "the broker does not tell this account of it" in found.told["server"]
+    assert "let the account read moodwire/v1/server/status" in found.told["server"]
 
 
 def test_an_account_that_is_not_the_device_gets_no_answer(

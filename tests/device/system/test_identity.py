@@ -207,6 +207,7 @@ def test_without_a_physical_interface_a_random_id_is_made_and_kept(tmp_path: Pat
 
     assert int(made, 16) >> 40 & 0b11 == 0b10
     assert made not in network_adapters.addresses(here)
+    assert device_id("hardware", tmp_path / "other", root=here) != made
     assert device_id("hardware", state, root=root(here)) == made
     assert device_id("hardware", state, root=root(here, CABLE)) == made
 

@@ -84,7 +84,8 @@ def test_what_does_not_run_is_named_with_what_to_do(doctor: Doctor) -> None:
     found = doctor.findings()
     results = {name: check["result"] for name, check in found.items()}
     fine = dict.fromkeys(("store", "durability", "memory", "clock", "layout", "broker"), "ok")
-    assert results == fine | {"disk": results["disk"], "ingest": "fail", "tokens": "warn", "rest": "fail"}
+    missing = {"ingest": "fail", "server_status": "fail", "tokens": "warn", "rest": "fail"}
+    assert results == fine | missing | {"disk": results["disk"]}
     assert all(check["todo"] for check in found.values() if check["result"] in ("warn", "fail"))
 
 
@@ -147,6 +148,28 @@ def test_a_broker_that_does_not_do_is_named(doctor: Doctor, changes: dict[str, A
     assert found["result"] == "fail"
     assert sentence in found["seen"]
     assert found["todo"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "result", "sentence"),
+    [
+        (b"", "fail", "the broker holds nothing on moodwire/v1/server/status"),
+        (b"nonsense", "fail", "moodwire/v1/server/status holds no status of a server (JSON is malformed"),
+        (b'{"v":2,"state":"online"}', "fail", "holds no status of a server (Invalid enum value 2"),
+        (b'{"v":1,"state":"offline"}', "fail", "the broker tells devices that the server is offline"),
+        (b'{"v":1,"state":"online"}', "ok", "the broker tells devices that the server is online"),
+    ],
+)
+def test_what_devices_are_told_of_the_server_is_read(
+    doctor: Doctor, mosquitto: RunningBroker, payload: bytes, result: str, sentence: str
+) -> None:
+    """Whatever stands in its place, the doctor says so: all devices wait until it is `online`."""
+    with mosquitto.client("server") as client:
+        client.publish("moodwire/v1/server/status", payload, qos=1, retain=True).wait_for_publish(10)
+    found = doctor.findings()["server_status"]
+    assert found["result"] == result
+    assert sentence in found["seen"]
+    assert bool(found["todo"]) == (result == "fail")
 
 
 def test_settings_that_are_none_are_code_2(doctor: Doctor) -> None:
