@@ -53,12 +53,12 @@ class DeviceSettings:
     mqtt_ca_file: str = ts.option(default="", help="file of CA certificates for TLS; empty: the system's")
     identity: str = ts.option(
         default="hardware",
-        help="device id: `hardware` for the machine's MAC address, `random` for one made once and kept, "
-        "or a MAC address",
+        help="device id: `hardware` for the MAC address of a network adapter, chosen once and kept, `random` for one "
+        "made once and kept, or a MAC address",
     )
     state_dir: Path = ts.option(
         default=_state_dir(),
-        help="folder of what outlasts a run: outbox, random identity, sent models, and what commands changed",
+        help="folder of what outlasts a run: outbox, device id, sent models, and what commands changed",
     )
     mqtt_cert_file: str = ts.option(default="", help="file of this device's certificate, for mutual TLS")
     mqtt_key_file: str = ts.option(default="", help="file of that certificate's private key")

@@ -11,9 +11,51 @@ from outboxes import BOOT, open_outbox, put
 
 from device.ops import doctor_machine
 from device.settings import DeviceSettings
-from device.system import clock
+from device.system import clock, network_adapters
+from device.system.identity import device_id
 
 pytestmark = pytest.mark.usefixtures("a_device")
+
+
+@pytest.mark.parametrize(
+    ("here", "sentence"),
+    [
+        (["eth0"], "this is device b8:27:eb:00:00:01: the address of eth0"),
+        ([], "the address of eth0, which is not here now; the id is kept"),
+    ],
+    ids=["there", "unplugged"],
+)
+def test_the_interface_that_the_id_is_from_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: list[str], sentence: str
+) -> None:
+    """Also when it has gone since; a random id and one that was given say so."""
+    adapter = network_adapters.Adapter("eth0", "b827eb000001", is_wireless=False, bus_path="")
+    monkeypatch.setattr(network_adapters, "physical", lambda _root: [adapter])
+    device_id("hardware", tmp_path)
+    monkeypatch.setattr(network_adapters, "addresses", lambda: dict(zip(["b827eb000001"], here, strict=False)))
+
+    device, found = doctor_machine.identity(DeviceSettings(state_dir=tmp_path))
+
+    assert device == "b827eb000001"
+    assert sentence in found.seen
+
+
+def test_an_id_of_no_interface_says_where_it_is_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given, random, yet to be made, and kept where this user may not read."""
+    monkeypatch.setattr(network_adapters, "physical", lambda _root: [])
+    settings = DeviceSettings(state_dir=tmp_path)
+    before = doctor_machine.identity(settings)
+    made = device_id("hardware", tmp_path)
+    after = doctor_machine.identity(settings)
+    given = doctor_machine.identity(DeviceSettings(state_dir=tmp_path, identity="aa:bb:cc:dd:ee:ff"))
+    (tmp_path / "hardware-id").unlink()
+    (tmp_path / "hardware-id").mkdir()
+    unreadable = doctor_machine.identity(settings)
+
+    assert [device for device, _ in (before, after, given, unreadable)] == [None, made, "aabbccddeeff", None]
+    assert [finding.result for _, finding in (before, after, given, unreadable)] == ["skip", "ok", "ok", "fail"]
+    assert "made at random, and kept" in after[1].seen
+    assert "aa:bb:cc:dd:ee:ff: as `identity` sets it" in given[1].seen
 
 
 def test_a_broken_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
