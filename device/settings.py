@@ -4,6 +4,7 @@ import os
 import re
 import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import typed_settings as ts
 
@@ -15,6 +16,16 @@ def _state_dir() -> Path:
     """Return the folder of state that outlasts a run (XDG Base Directory Specification)."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "moodwire"
+
+
+def _is_http_url(url: str) -> bool:
+    """Return whether Home Assistant takes a URL as a link; it refuses the whole device for one that it does not."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for what is no port
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"\s", url)
 
 
 _RANGES = {
@@ -113,8 +124,8 @@ class DeviceSettings:
         channels.parse(self.channel)
         if bool(self.mqtt_cert_file) != bool(self.mqtt_key_file):
             raise ValueError("only one of mqtt_cert_file and mqtt_key_file is set; set both or neither")
-        if self.dashboard_url and not re.fullmatch(r"https?://[^/\s]+\S*", self.dashboard_url):
-            raise ValueError(f"dashboard_url is {self.dashboard_url!r}; give an http:// or https:// URL")
+        if self.dashboard_url and not _is_http_url(self.dashboard_url):
+            raise ValueError(f"dashboard_url is {self.dashboard_url!r}; give an http:// or https:// URL with a host")
         if self.model_key and not re.fullmatch("[0-9a-f]{64}", self.model_key):
             raise ValueError(
                 f"model_key {self.model_key!r} is no public key; "

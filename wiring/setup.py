@@ -46,7 +46,10 @@ def setup(settings: SetupSettings) -> int:
     if device:
         print(f"The device's password, for its MOODWIRE_MQTT_PASSWORD: see {keys.device_path(device)}")
     if home:
-        print(f"Home Assistant logs in as {broker.embedded.HOME_ASSISTANT_ACCOUNT}; its password: see {home}")
+        print(
+            f"Home Assistant logs in as {broker.embedded.HOME_ASSISTANT_ACCOUNT}, to read devices and to send them "
+            f"commands; its password: see {home}"
+        )
     return 0
 
 

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from broker.topics import COMMANDS, command
 from wiring.setup import SetupSettings, setup
 
 
@@ -52,3 +55,19 @@ def test_what_people_add_to_the_broker_stays(tmp_path: Path) -> None:
     assert setup(SetupSettings(folder=tmp_path)) == 0
 
     assert added.read_text() == "listener 8883\n"
+
+
+def test_a_second_setup_brings_new_access_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Home Assistant may send commands after an update, without a new password."""
+    assert setup(SetupSettings(folder=tmp_path, home_assistant=True)) == 0
+    rules = tmp_path / "broker" / "acl"
+    new = rules.read_text()
+    rules.write_text(new.replace("topic write moodwire/v1/+/cmd/", "# "))
+
+    assert setup(SetupSettings(folder=tmp_path, home_assistant=True)) == 0
+
+    assert rules.read_text() == new
+    assert {line for line in new.splitlines() if line.startswith("topic write moodwire/v1/+/")} == {
+        f"topic write {command('+', name)}" for name in COMMANDS
+    }
+    assert "logs in as homeassistant, to read devices and to send them commands" in capsys.readouterr().out
