@@ -31,6 +31,8 @@ BLOCK_VALUES = 65_536
 SLACK_S = 0.1
 """A file may be this much shorter than it says: MP3 headers count roughly."""
 
+LOUDEST = 1e10
+"""Full scale is 1; floats beyond this are damage, and their squares would overflow."""
 CUT = "is cut short: its header promises more than the file holds; copy it again"
 UNKNOWN_FRAMES = 1 << 40
 """From this length on a header does not know the length: libsndfile then says 2^63 - 1."""
@@ -124,7 +126,7 @@ class AudioFile:
                 return
             if len(block) == 0:
                 break
-            if not np.isfinite(block).all():
+            if not (np.abs(block) < LOUDEST).all():  # false for a NaN too
                 self.fault = f"holds samples that are not numbers after {count / self.rate_hz:.1f} s"
                 return
             count += len(block)
@@ -157,7 +159,7 @@ class AudioFile:
             if len(resampled):
                 yield _int16(resampled)
         if meter:
-            meter.judge()
+            meter.end(self.rate_hz)
         if resampler and len(rest := resampler.resample_chunk(np.empty(0, np.float32), last=True)):
             yield _int16(rest)
 
@@ -170,7 +172,7 @@ class AudioFile:
         """
         if self.frames < UNKNOWN_FRAMES:
             self._check_length(self.frames / self.rate_hz)
-        meter = ChannelMeter(channel)
+        meter = ChannelMeter(channel, judged_s=LONGEST_S)  # the whole file at once
         pieces, length = [], 0
         for piece in self.mono(rate_hz, channel, meter):
             pieces.append(piece)
@@ -231,10 +233,12 @@ def _check(path: Path) -> None:
 
 def _unreadable(path: Path, error: OSError) -> AudioFileError:
     todo = {
-        errno.ENOENT: "name another, or mend the link" if path.is_symlink() else "name another",
+        errno.ENOENT: "name another",
         errno.ELOOP: "remove the link",
         errno.EACCES: "let this user read it",
     }.get(error.errno or 0, "copy it again")
+    if error.errno == errno.ENOENT and path.is_symlink():
+        todo = "remove the link, or mend it"
     return AudioFileError(f"{printable(path)!r} cannot be read ({error.strerror}); {todo}")
 
 

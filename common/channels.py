@@ -8,6 +8,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from common.level import to_dbfs
+
 MEAN = "mean"
 """Value of the setting `channel` that stands for the mean of all channels."""
 MOST = 64
@@ -17,9 +19,9 @@ LOSS_DB = 10.0
 AUDIBLE_DBFS = -50.0
 """Quieter blocks are not judged: microphones' own noises have little in common."""
 JUDGED_S = 1.0
-"""How much audible sound is judged together."""
-FLOOR_DBFS = -120.0
-"""Level of digital silence, whose logarithm would be minus infinity."""
+"""How much audible sound is judged together, unless told otherwise."""
+LEAST_JUDGED_S = 0.3
+"""Less audible sound than this is not judged at the end of a file."""
 
 Sound = TypeVar("Sound", NDArray[np.int16], NDArray[np.float32])
 
@@ -64,10 +66,12 @@ class ChannelMeter:
 
     Args:
         channel: The one that is heard; None for the mean.
+        judged_s: How much audible sound is judged together.
     """
 
-    def __init__(self, channel: int | None) -> None:
+    def __init__(self, channel: int | None, judged_s: float = JUDGED_S) -> None:
         self._channel = channel
+        self._judged_s = judged_s
         self._sums = np.zeros(0)
         """Of squares since the beginning, full scale 1; one for each channel."""
         self._frames = 0
@@ -78,9 +82,9 @@ class ChannelMeter:
         """What to do about it."""
 
     @property
-    def levels_dbfs(self) -> tuple[float, ...]:
+    def levelsto_dbfs(self) -> tuple[float, ...]:
         """RMS level of each channel since the beginning, -120 to 0 dBFS."""
-        return tuple(_dbfs(power) for power in self._sums / max(1, self._frames))
+        return tuple(to_dbfs(power) for power in self._sums / max(1, self._frames))
 
     def push(self, sound: NDArray[np.int16] | NDArray[np.float32], rate_hz: int) -> None:
         """Take the next sound, shape (samples, channels), int16 or float32 with full scale 1."""
@@ -92,16 +96,16 @@ class ChannelMeter:
         squares = np.einsum("ij,ij->j", scaled, scaled).astype(np.float64)
         self._sums += squares
         self._frames += len(sound)
-        if self._channel is None and len(squares) > 1 and _dbfs(squares.max() / len(sound)) >= AUDIBLE_DBFS:
+        if self._channel is None and len(squares) > 1 and to_dbfs(squares.max() / len(sound)) >= AUDIBLE_DBFS:
             mean = scaled.mean(axis=1)
             self._judged.add(squares, float(mean @ mean), len(sound))
-            if self._judged.frames >= JUDGED_S * rate_hz:
-                self.judge()
+            if self._judged.frames >= self._judged_s * rate_hz:
+                self.end(rate_hz)
 
-    def judge(self) -> None:
+    def end(self, rate_hz: int) -> None:
         """Judge the mean by what was audible since the last time; call it at the end of a file."""
         energy, self._judged = self._judged, _Energy(len(self._sums))
-        if energy.frames and not self.fault:
+        if energy.frames >= LEAST_JUDGED_S * rate_hz and not self.fault:
             self.fault, self.todo = energy.fault()
 
 
@@ -120,9 +124,9 @@ class _Energy:
 
     def fault(self) -> tuple[str, str]:
         """Return the end of a sentence and what to do if the mean loses sound; else nothing."""
-        levels = [_dbfs(energy / self.frames) for energy in self._channels]
+        levels = [to_dbfs(energy / self.frames) for energy in self._channels]
         loudest = int(np.argmax(levels))
-        loss_db = levels[loudest] - _dbfs(self._mean / self.frames)
+        loss_db = levels[loudest] - to_dbfs(self._mean / self.frames)
         if loss_db < LOSS_DB:
             return "", ""
         lost = f"their mean is {loss_db:.0f} dB quieter than channel {loudest + 1}"
@@ -131,7 +135,3 @@ class _Energy:
             return f"has two channels out of phase: {lost}", todo
         told = ", ".join(f"{level:.0f}" for level in levels)
         return f"has {len(levels)} channels ({told} dBFS): {lost}", f"{todo}, or another one if that one is a loopback"
-
-
-def _dbfs(power: float) -> float:
-    return max(FLOOR_DBFS, 10 * float(np.log10(power))) if power > 0 else FLOOR_DBFS

@@ -56,7 +56,7 @@ class _Patched(io.RawIOBase):
 
 
 def read(file: int) -> Header:
-    """Return what is wrong with the sizes in an open file; nothing is for other formats.
+    """Return what is wrong with the sizes in an open file; an empty header for other formats.
 
     Args:
         file: Its descriptor, whose place stays as it is.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from broker.messages import LiveState
 from common.backoff import Backoff
-from device.audio.level import FLOOR_DBFS
+from common.level import FLOOR_DBFS
 from device.audio.source import Block, Source, SourceError
 from device.control.commands import Commands, Desired
 from device.delivery.recorder import Recorder

@@ -1,8 +1,9 @@
-"""Start-up time and memory of a device process: `python -m trials.device_footprint [runs]`.
+"""Start-up time and memory of a device process: `python -m trials.device_footprint [runs] [clips]`.
 
-Starts `moodwire device run` on the sample clips several times and prints the medians of three figures: when it was
-ready to hear the first sample, when the first reading was in the outbox, and how much memory the process then held. The
-second figure includes three seconds of sound, the first window. One more run lists what the process imports.
+Starts `moodwire device run` several times on a file or folder, the sample clips if none is named, and prints the
+medians of three figures: when it was ready to hear the first sample, when the first reading was in the outbox, and how
+much memory the process then held. The second figure includes three seconds of sound, the first window. One more run
+lists what the process imports.
 """
 
 import os
@@ -37,10 +38,11 @@ class Run(NamedTuple):
 def main() -> None:
     """Measure and print."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    clips = Path(sys.argv[2] if len(sys.argv) > 2 else "samples").absolute()
     ready_s, first_s, held_mb = (
-        statistics.median(column) for column in zip(*(_run() for _ in range(runs)), strict=True)
+        statistics.median(column) for column in zip(*(_run(clips) for _ in range(runs)), strict=True)
     )
-    imported = _imported()
+    imported = _imported(clips)
     heavy = sorted(imported & set(HEAVY))
     print(f"ready            {ready_s:.2f} s after the start of the process (target: at most {READY_S} s)")
     print(f"first reading    {first_s:.2f} s after the start of the process (3 s of them are sound)")
@@ -51,29 +53,29 @@ def main() -> None:
         raise SystemExit(f"the device imports {', '.join(heavy)}; let it do without")
 
 
-def _run() -> Run:
+def _run(clips: Path) -> Run:
     """Run a device until its first reading, and return the figures."""
     start_s = time.monotonic()
-    with _device() as device:
+    with _device(clips) as device:
         _wait_for(device, " ready ")
         ready_s = time.monotonic() - start_s
         _wait_for(device, "first reading")
         return Run(ready_s, time.monotonic() - start_s, resident_mb(device.pid))
 
 
-def _imported() -> set[str]:
+def _imported(clips: Path) -> set[str]:
     """Return the top-level packages that a device has imported by its first reading."""
-    with _device("-X", "importtime") as device:
+    with _device(clips, "-X", "importtime") as device:
         lines = _wait_for(device, "first reading")
     names = [line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")]
     return {name.partition(".")[0] for name in names}
 
 
 @contextmanager
-def _device(*options: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a device on the sample clips, without a broker, as long as the context lasts."""
+def _device(clips: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a device on some clips, without a broker, as long as the context lasts."""
     with tempfile.TemporaryDirectory() as state:
-        settings = ["--clips", "samples", "--loop", "--state-dir", state]
+        settings = ["--clips", str(clips), "--loop", "--state-dir", state]
         argv = [sys.executable, *options, "-m", "moodwire", "device", "run", *settings]
         with subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True) as device:
             try:

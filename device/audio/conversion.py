@@ -7,6 +7,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from common.channels import MOST
 from device.audio.source import SAMPLE_RATE_HZ
 from models.frontend import Samples
 
@@ -46,7 +47,8 @@ def choose_format(
         is_supported: Whether the card can deliver a format.
     """
     few = (1, 2) if channel is None else (max(2, channel),)
-    counts = dict.fromkeys(min(count, max_channels) for count in (*few, max_channels))
+    most = min(max_channels, MOST)  # a plugin of ALSA may claim thousands
+    counts = dict.fromkeys(min(count, most) for count in (*few, most))
     for rate_hz in dict.fromkeys((SAMPLE_RATE_HZ, native_hz, *COMMON_RATES_HZ)):
         for count in counts:
             candidate = CaptureFormat(rate_hz, count)

@@ -3,10 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from common.level import FLOOR_DBFS, to_dbfs
 from models.frontend import Samples
-
-FLOOR_DBFS = -120.0
-"""Level of digital silence, whose logarithm would be minus infinity."""
 
 
 def level_dbfs(samples: Samples) -> float:
@@ -19,11 +17,6 @@ def mean_power(samples: Samples) -> NDArray[np.float64]:
     scaled = samples.astype(np.float32) / np.float32(32_768)
     means: NDArray[np.float64] = np.einsum("...i,...i->...", scaled, scaled).astype(np.float64) / samples.shape[-1]
     return means
-
-
-def to_dbfs(power: float) -> float:
-    """Return a mean power, 0 to 1, as a level, -120 to 0 dBFS."""
-    return max(FLOOR_DBFS, 10 * float(np.log10(power))) if power > 0 else FLOOR_DBFS
 
 
 def count_clipped(samples: Samples) -> int:

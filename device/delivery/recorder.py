@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from broker.messages import MAX_SEQ, Heard, Reading
-from device.audio.level import FLOOR_DBFS
+from common.level import FLOOR_DBFS
 from device.delivery.outbox import Outbox
 from device.delivery.row import Row
 from device.inference.pipeline import Window

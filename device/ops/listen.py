@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from device.audio.level import count_clipped, to_dbfs
+from common.level import to_dbfs
+from device.audio.level import count_clipped
 from device.audio.source import SAMPLE_RATE_HZ, Source
 from device.inference.speech_gate import FRAME_MS, SpeechGate
 from models.frontend import Samples

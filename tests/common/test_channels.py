@@ -14,7 +14,7 @@ def fault(*sound: np.ndarray, channel: int | None = None) -> str:
     """Return what is said of some channels, each of shape (samples,)."""
     meter = ChannelMeter(channel)
     meter.push(np.stack(sound, axis=1), RATE_HZ)
-    meter.judge()
+    meter.end(RATE_HZ)
     return f"{meter.fault}; {meter.todo}" if meter.fault else ""
 
 
@@ -106,5 +106,14 @@ def test_a_second_of_audible_sound_is_judged_together() -> None:
     meter = ChannelMeter(None)
     meter.push(np.stack((SPEECH[:4_000], -SPEECH[:4_000]), axis=1), RATE_HZ)
     meter.push(np.stack((SPEECH, SPEECH), axis=1), RATE_HZ)
+
+    assert meter.fault == ""
+
+
+def test_a_short_passage_at_the_end_is_not_judged() -> None:
+    """A tenth of a second tells nothing of the wiring."""
+    meter = ChannelMeter(None)
+    meter.push(np.stack((SPEECH[:1_600], -SPEECH[:1_600]), axis=1), RATE_HZ)
+    meter.end(RATE_HZ)
 
     assert meter.fault == ""

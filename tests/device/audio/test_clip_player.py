@@ -2,8 +2,9 @@
 
 import logging
 import os
+import tempfile
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from models.runtime import synthetic_clip
 CLIP = synthetic_clip(16_000)
 FLOAT = CLIP / 32_768
 SHORT = CLIP[4_000:7_200]
+NOBODY = 65_534
+"""User and group id of Linux's `nobody`."""
 
 
 def play(path: Path, seconds: float, **options: int | bool) -> Samples:
@@ -74,9 +77,9 @@ def test_a_channel_that_a_file_does_not_have_is_refused(tmp_path: Path) -> None:
 
 def test_channels_out_of_phase_are_noticed_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A mean that is silence although both channels are loud is told with what to do, in a loop too."""
-    soundfile.write(tmp_path / "clip.wav", np.stack((SHORT, -SHORT), axis=1), 16_000)
+    soundfile.write(tmp_path / "clip.wav", np.stack((CLIP[:8_000], -CLIP[:8_000]), axis=1), 16_000)
 
-    play(tmp_path / "clip.wav", 1.6, loop=True)
+    play(tmp_path / "clip.wav", 2.1, loop=True)
 
     told = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     assert len(told) == 1
@@ -182,9 +185,10 @@ def test_a_file_that_cannot_be_played_is_refused_by_name(tmp_path: Path, content
     assert str(path) in str(refused.value)
 
 
-def test_samples_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_samples_that_are_not_numbers_are_refused(tmp_path: Path, value: float) -> None:
     """A float file with a NaN would poison every window it touches."""
-    soundfile.write(tmp_path / "clip.wav", np.array([0.0, np.nan]), 16_000, "FLOAT")
+    soundfile.write(tmp_path / "clip.wav", np.array([0.0, value]), 16_000, "FLOAT")
 
     with pytest.raises(SourceError, match="not numbers"):
         ClipPlayer(tmp_path / "clip.wav", loop=False)
@@ -261,15 +265,43 @@ def test_a_name_that_is_not_utf_8_is_played_and_can_be_sent(tmp_path: Path) -> N
     assert ClipPlayer(path, loop=False).name == "caf\ufffd.wav"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_file_is_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A file that belongs to somebody else harms no neighbour."""
-    soundfile.write(tmp_path / "a.wav", SHORT, 16_000)
-    soundfile.write(tmp_path / "b.wav", SHORT, 16_000)
-    (tmp_path / "a.wav").chmod(0)
+@pytest.fixture
+def ordinary_folder() -> Iterator[Path]:
+    """Return a folder of an ordinary user, who runs the test: root may read everything."""
+    with tempfile.TemporaryDirectory() as folder:
+        if os.geteuid():
+            yield Path(folder)
+        else:
+            os.chown(folder, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+            try:
+                yield Path(folder)
+            finally:
+                os.seteuid(0)
 
-    np.testing.assert_array_equal(play(tmp_path, 0.2), SHORT)
+
+def test_an_unreadable_file_is_skipped(ordinary_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that belongs to somebody else harms no neighbour."""
+    for name in ("a.wav", "b.wav"):
+        (ordinary_folder / name).write_bytes(wav(SHORT))
+    (ordinary_folder / "a.wav").chmod(0)
+
+    np.testing.assert_array_equal(play(ordinary_folder, 0.2), SHORT)
     assert "a.wav' cannot be read (Permission denied)" in caplog.text
+
+
+@pytest.mark.parametrize("mode", [0, 0o400], ids=["unreadable", "unsearchable"])
+@pytest.mark.parametrize("name", ["", "b.wav"], ids=["itself", "a file in it"])
+def test_an_unreadable_folder_is_refused(ordinary_folder: Path, mode: int, name: str) -> None:
+    """The sentence names the folder or the file."""
+    clips = ordinary_folder / "clips"
+    clips.mkdir()
+    (clips / "b.wav").write_bytes(wav(SHORT))
+    clips.chmod(mode)
+
+    with pytest.raises(SourceError, match="clips"):
+        ClipPlayer(clips / name, loop=False)
+    clips.chmod(0o700)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from device.audio.level import FLOOR_DBFS, count_clipped, level_dbfs
+from common.level import FLOOR_DBFS
+from device.audio.level import count_clipped, level_dbfs
 
 
 def test_level_of_silence_is_the_floor_never_full_scale() -> None:
