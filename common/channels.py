@@ -82,7 +82,7 @@ class ChannelMeter:
         """What to do about it."""
 
     @property
-    def levelsto_dbfs(self) -> tuple[float, ...]:
+    def levels_dbfs(self) -> tuple[float, ...]:
         """RMS level of each channel since the beginning, -120 to 0 dBFS."""
         return tuple(to_dbfs(power) for power in self._sums / max(1, self._frames))
 
