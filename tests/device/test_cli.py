@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import requests
 from brokers import ACCOUNTS, DEVICE, RunningBroker, free_port, running_broker
+from outboxes import open_outbox, put
 from rooms import OPERATOR, ROOT, VIEWER, Rest, Room
 from services import running_store, wait_until
 
@@ -19,6 +20,8 @@ import models.bundle
 from broker import topics
 from broker.messages import CommandResponse, decode
 from broker.topics import CommandName
+from device.delivery.outbox_file import kept_aside, peek
+from device.system.identity import machine
 from models import packing, signing
 
 GRACE_S = 20.0
@@ -188,3 +191,19 @@ def _renamed(folder: Path, name: str) -> Path:
     manifest = models.bundle.load(copy).manifest
     models.bundle.write_manifest(copy, msgspec.structs.replace(manifest, name=name))
     return copy
+
+
+def test_an_update_sets_no_outbox_aside(tmp_path: Path) -> None:
+    """A device that has had a random id so far, without an address at its start, keeps it and sends what waits."""
+    state = tmp_path / "state"
+    outbox = open_outbox(state, "02aabbccddee", machine())
+    put(outbox, 0)
+    outbox.close()
+    (state / "device-id").write_text("02aabbccddee\n")
+    nobody = f"mqtt://127.0.0.1:{free_port()}"
+    with Room(tmp_path, "device", "run", clips=ROOT / "samples", loop=True, mqtt_url=nobody, state_dir=state) as device:
+        device.says("device 02:aa:bb:cc:dd:ee")
+        device.says("listening to")
+        assert "are kept in" not in device.log
+    assert peek(state / "outbox.sqlite").rows >= 1
+    assert kept_aside(state / "outbox.sqlite") == []
