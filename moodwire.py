@@ -16,7 +16,7 @@ from functools import partial
 from importlib.metadata import version
 from itertools import groupby, takewhile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import attrs
 import typed_settings as ts
@@ -162,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name is None:
         return _explain(words)
     command = COMMANDS[name]
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.INFO, handlers=[log_handler()])
     logging.getLogger("typed_settings").setLevel(logging.CRITICAL)  # the errors that it logs, it also raises
     try:
         settings_class = _load(command.settings)
@@ -209,6 +209,25 @@ def read_settings(name: str, section: str, settings_class: type[Any], flags: Seq
 
 
 _YES = {"True": "yes", "False": "no"}
+
+
+def log_handler() -> logging.StreamHandler[TextIO]:
+    """Return what writes the log, each message on one line."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    return handler
+
+
+class _OneLineFormatter(logging.Formatter):
+    """Writes each message on one line: what a device or a client sends cannot begin a line of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name in logging
+        """Escape what is not printable in the message."""
+        if not record.message.isprintable():
+            record.message = "".join(
+                char if char.isprintable() else char.encode("unicode_escape").decode() for char in record.message
+            )
+        return super().formatMessage(record)
 
 
 class _HelpFormatter(argparse.HelpFormatter):

@@ -10,6 +10,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import force_setattr
+
+from common import text
 
 MAX_PAYLOAD_BYTES = 65_536
 """No message is larger; the broker's configuration has the same limit."""
@@ -142,6 +145,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     can_roll_back: bool = False
     """Whether there is a model before this one to roll back to."""
 
+    def __post_init__(self) -> None:
+        """Replace what cannot be shown in the name; a device is seen all the same."""
+        force_setattr(self, "name", text.tidy(text.clean(self.name)))
+
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """A device's health; retained, once a minute."""
@@ -230,6 +237,11 @@ class SetCommand(Command, frozen=True, kw_only=True):
     gate_dbfs: GateLevel | None = None
     paused: bool | None = None
     """The same as the commands `pause` and `resume`, for a sender that has one topic for both."""
+
+    def __post_init__(self) -> None:
+        """Check that the name can be shown."""
+        if self.name is not None:
+            text.check_name(self.name)
 
 
 class ModelCommand(Command, frozen=True, kw_only=True):

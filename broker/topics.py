@@ -3,6 +3,8 @@
 import re
 from typing import Literal, NamedTuple, get_args
 
+from common import text
+
 ROOT = "moodwire/v1"
 SERVER_STATUS = f"{ROOT}/server/status"
 
@@ -82,7 +84,7 @@ def device_id(mac: str) -> str:
     """
     lower = mac.lower()
     if not _MAC_FORMS.fullmatch(lower):
-        raise ValueError(f"{mac!r} is not a MAC address: write aa:bb:cc:dd:ee:ff or aabbccddeeff")
+        raise ValueError(f"{text.quote(mac)} is not a MAC address: write aa:bb:cc:dd:ee:ff or aabbccddeeff")
     return lower.replace(":", "").replace("-", "")
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import typed_settings as ts
 
 from broker.messages import MAX_GATE_DBFS, MIN_GATE_DBFS
-from common import channels
+from common import channels, text
 
 
 def _state_dir() -> Path:
@@ -42,7 +42,11 @@ _CHOICES = {"mqtt_version": ("3.1.1", "5"), "confirm": ("server", "broker")}
 class DeviceSettings:
     """Settings of `moodwire device`."""
 
-    name: str = ts.option(default=socket.gethostname()[:64], help="name shown to people, 1 to 64 characters")
+    name: str = ts.option(
+        default=socket.gethostname()[: text.MAX_NAME],
+        converter=text.tidy,
+        help="name shown to people, 1 to 64 characters that can be seen",
+    )
     mic: str = ts.option(
         default="",
         help="microphone: stable id, index, or part of the name, as `moodwire device mics` lists them; "
@@ -111,8 +115,7 @@ class DeviceSettings:
         Raises:
             ValueError: a value is out of its range; the message names the range.
         """
-        if not 1 <= len(self.name) <= 64:
-            raise ValueError(f"name {self.name!r} has {len(self.name)} characters; use 1 to 64")
+        text.check_name(self.name)
         for name, (least, most) in _RANGES.items():
             value = getattr(self, name)
             if not least <= value <= most:

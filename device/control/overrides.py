@@ -6,7 +6,7 @@ from typing import Self
 import attrs
 import msgspec
 
-from common import files
+from common import files, text
 from device.settings import DeviceSettings
 
 _FILE = "kept.json"
@@ -50,4 +50,6 @@ class Overrides(msgspec.Struct, frozen=True):
     def apply(self, settings: DeviceSettings) -> DeviceSettings:
         """Return the settings with the overrides in their place."""
         changed = {name: getattr(self, name) for name in ("name", "gate_dbfs", "model")}
+        if self.name is not None:  # an earlier version also took names that cannot be shown
+            changed["name"] = text.tidy(text.clean(self.name)) or None
         return attrs.evolve(settings, **{name: value for name, value in changed.items() if value is not None})

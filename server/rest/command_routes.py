@@ -6,8 +6,9 @@ from http import HTTPStatus
 from flask import Response, g, request, url_for
 
 from broker import messages, topics
-from broker.messages import Command, ModelCommand, SetCommand, WireError
+from broker.messages import Command, ModelCommand, SetCommand
 from broker.topics import CommandName
+from common import text
 from server.errors import ProblemError
 from server.query.time_range import rfc3339
 from server.rest import openapi, params, responses
@@ -81,8 +82,8 @@ def command_state(path: params.CommandPath) -> Response:
     if state is None:
         raise ProblemError(
             HTTPStatus.NOT_FOUND,
-            f"{topics.mac_address(device.id)} has no command {path.transaction!r}: use the transaction of the "
-            "response to POST, within an hour",
+            f"{topics.mac_address(device.id)} has no command {text.quote(path.transaction)}: use the transaction of "
+            "the response to POST, within an hour",
         )
     return respond(_body(device, state, lookup().now))
 
@@ -95,15 +96,17 @@ def _command(body: params.CommandBody) -> Command:
     """
     kind = _KINDS[body.command]
     given = body.model_dump(exclude={"command"}, exclude_defaults=True)
+    if body.name is not None:
+        given["name"] = text.tidy(body.name)
     foreign = sorted(given.keys() - set(kind.__struct_fields__))
     fits = not foreign and {"set": bool(given), "model": len(given) == 1}.get(body.command, not given)
     if not fits:
         found = ", ".join(sorted(given)) or "no other field"
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"{body.command} takes {_TAKES[body.command]}; got {found}")
-    command = kind(transaction=command_queue.new_transaction(), **given)
     try:
+        command = kind(transaction=command_queue.new_transaction(), **given)
         return messages.decode(messages.encode(command), kind)
-    except WireError as error:
+    except ValueError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"invalid command: {error}") from error
 
 

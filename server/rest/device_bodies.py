@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from broker import topics
+from common import text
 from server.query.boots import overlap
 from server.query.series import Grid
 from server.query.spans import Span
@@ -56,7 +57,7 @@ def _facts(device: Device) -> dict[str, Any]:
     """Return the fields that Devices and SingleDevice have in common."""
     return {
         "mac_address": topics.mac_address(device.id),
-        "name": device.name,
+        "name": text.clean(device.name),
         "state": device.state,
         "labels": list(device.labels),
         "model": device.model,

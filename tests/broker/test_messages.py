@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import messages
-from broker.messages import Heard, Reading, Stored, WireError, decode, encode
+from broker.messages import Heard, Reading, SetCommand, Status, Stored, WireError, decode, encode
 
 READING: dict[str, Any] = {
     "v": 1,
@@ -190,3 +190,20 @@ def test_no_message_can_hold_audio() -> None:
         for field in msgspec.structs.fields(record):
             assert "bytes" not in str(field.type), field.name
             assert "list" not in str(field.type), field.name
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\nb", "a\u202eb", "a\u200bb", "a\ufffeb", "  ", "\u3164"])
+def test_a_device_is_not_given_a_name_that_cannot_be_shown(name: str) -> None:
+    """Such a `set` is refused, whoever sends it."""
+    payload = json.dumps({"v": 1, "transaction": "1", "name": name}).encode()
+
+    with pytest.raises(WireError, match=r"invisible character|0 characters"):
+        decode(payload, SetCommand)
+
+
+def test_a_device_with_a_name_that_cannot_be_shown_is_seen_all_the_same() -> None:
+    """Its status counts, and in the name each such character is replaced."""
+    fields = {"state": "online", "boot": READING["boot"], "connection": 1, "name": " a\0\n b\u202e ", "labels": ["ANG"]}
+    payload = json.dumps(fields | {"model": "m", "version": "0.1.0"}).encode()
+
+    assert decode(payload, Status).name == "a\ufffd\ufffd b\ufffd"

@@ -18,3 +18,30 @@ def test_a_dashboard_that_home_assistant_cannot_link_to_is_refused(url: str) -> 
     """It would refuse the whole device because of the link."""
     with pytest.raises(ValueError, match=r"dashboard_url is .*; give an http:// or https:// URL with a host"):
         DeviceSettings(name="Kitchen", dashboard_url=url)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("", "name '' has 0 characters: use 1 to 64"),
+        ("  ", "name '' has 0 characters: use 1 to 64"),
+        ("x" * 65, "has 65 characters: use 1 to 64"),
+        ("a\x00b", r"name 'a\x00b' has the invisible character U+0000: leave it out"),
+        ("a\nb", r"name 'a\nb' has the invisible character U+000A: leave it out"),
+        ("a\u202eb", r"name 'a\u202eb' has the invisible character U+202E: leave it out"),
+        ("a\u200bb", r"name 'a\u200bb' has the invisible character U+200B: leave it out"),
+        ("a\ufffeb", r"name 'a\ufffeb' has the invisible character U+FFFE: leave it out"),
+        ("a\ud800b", r"name 'a\ud800b' has the invisible character U+D800: leave it out"),
+    ],
+)
+def test_a_name_that_cannot_be_shown_is_refused(name: str, sentence: str) -> None:
+    """The sentence names the character by its code, and does not print it."""
+    with pytest.raises(ValueError, match="name ") as refused:
+        DeviceSettings(name=name)
+
+    assert sentence in str(refused.value)
+
+
+def test_a_name_is_kept_without_needless_spaces() -> None:
+    """Spaces around a name, and several in a row, are not part of it."""
+    assert DeviceSettings(name="  K\u00fcche \u00a0 2 ").name == "K\u00fcche 2"

@@ -28,6 +28,14 @@ def test_overrides_stand_in_front_of_the_settings() -> None:
     assert Overrides().apply(SETTINGS) == SETTINGS
 
 
+@pytest.mark.parametrize(
+    ("kept", "name"), [("a\x00b\u202e", "a\ufffdb\ufffd"), ("   ", "Kitchen"), (" Hall  2", "Hall 2")]
+)
+def test_a_name_that_an_earlier_version_took_does_not_stop_the_start(kept: str, name: str) -> None:
+    """What cannot be shown is replaced, and a name of spaces is none."""
+    assert Overrides(name=kept).apply(SETTINGS).name == name
+
+
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"[]", b'{"gate_dbfs": "loud"}'])
 def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
     """The sentence names the file and how to go back to the settings."""

@@ -8,7 +8,18 @@ from clients import URL, Client
 from records import DEVICE, status
 
 
-@pytest.mark.parametrize("asked", [("?format=csv", "*/*"), ("", "text/csv")])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("?format=csv", "*/*"),
+        ("", "text/csv"),
+        ("", "text/csv; charset=utf-8"),
+        ("", "text/csv;charset=utf-8;header=present;q=0.9, application/json;q=0.8"),
+        ("", "text/*"),
+        ("", "application/json;q=0.5, text/csv"),
+        ("", "application/json;q=0, */*"),
+    ],
+)
 def test_events_as_a_table(client: Client, asked: tuple[str, str]) -> None:
     """Each event is a line, a text with a comma or a quote is quoted, and null is an empty field."""
     query, accept = asked
@@ -18,6 +29,23 @@ def test_events_as_a_table(client: Client, asked: tuple[str, str]) -> None:
     assert response.text.endswith(',online,"a ""b"", c",\r\n')
     (line,) = csv.DictReader(io.StringIO(response.text))
     assert line == {**client.get(f"{URL}/events")["events"][0], "previous_model": ""}
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["", "*/*", "application/*", "text/html, */*;q=0.8", "text/csv;q=0", "text/csv;q=0.5, application/json", "csv"],
+)
+def test_whoever_does_not_prefer_csv_gets_json(client: Client, now: int, accept: str) -> None:
+    """JSON is the answer to everything, to what nobody has, and to what JSON fits better."""
+    assert client.ask(f"{URL}/events", accept=accept).mimetype == "application/json"
+
+
+@pytest.mark.parametrize("model", ['=HYPERLINK("http://x")', "+1", "-1", "@SUM(A1)", " =1"])
+def test_no_cell_is_a_formula(client: Client, model: str) -> None:
+    """A model's name that a spreadsheet would calculate has an apostrophe before it; a newline stays in its line."""
+    client.store.write([(DEVICE, status(model=model)), (DEVICE, status(connection=2, model="a\r\nb\0"))])
+    lines = list(csv.DictReader(io.StringIO(client.ask(f"{URL}/events?format=csv").text, newline="")))
+    assert [line["model"] for line in lines] == [f"'{model}", "a\ufffd\ufffdb\ufffd"]
 
 
 def test_a_series_as_a_table(client: Client, now: int) -> None:
