@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import NamedTuple
 
+from common import text
 from server.errors import ProblemError
 from server.store import keys, rollups
 
@@ -15,9 +16,17 @@ HOUR_MS = 3_600_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_S = 253_402_300_800
 """The end of the year 9999."""
+_SECONDS = re.compile(r"[ +-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][ +-]?[0-9]+)?", re.ASCII)
+_RFC3339 = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2})(?::([0-9]{2})(\.[0-9]+)?)?"
+    # A query turns a plus into a space, so a space before an offset was a plus.
+    r"(?:([Zz])|([ +-])([01][0-9]|2[0-3]):([0-5][0-9]))?"
+)
+_LEAP_SECOND, _DAY_S = 60, 86_400
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": HOUR_MS, "d": keys.DAY_MS}
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400)
-_TIME_FORMS = "use RFC 3339 like 2026-01-31T12:00:00Z (write + as %2B), or Unix seconds"
+_LONGEST_STEP_MS = 366 * keys.DAY_MS
+_TIME_FORMS = "use RFC 3339 like 2026-01-31T12:00:00Z, or Unix seconds"
 _STEP_FORMS = "use a whole number with s, m, h or d, like 10s or 1m"
 
 
@@ -36,75 +45,97 @@ def rfc3339(at: int) -> str:
 def parse_range(start: str, end: str, default: Range) -> Range:
     """Return the asked range; an empty start or end comes from the default, whose length is kept.
 
+    An end more than a day after the default one, as the end of a year to come, means the default one.
+
     Raises:
         ProblemError: 400, a time is not usable, or the range is empty.
     """
     until = parse_time("end", end) if end else default.end
-    since = parse_time("start", start) if start else min(default.start, until - (default.end - default.start))
+    if until > default.end + keys.DAY_MS:
+        until = default.end
+    length_ms = default.end - default.start
+    since = parse_time("start", start) if start else max(min(default.start, until - length_ms), 0)
     if since >= until:
         raise ProblemError(
             HTTPStatus.BAD_REQUEST,
             f"start {rfc3339(since)} is not before end {rfc3339(until)}: ask for an earlier start",
         )
-    return Range(max(since, 0), until)
+    return Range(since, until)
 
 
-def parse_time(name: str, text: str) -> int:
+def parse_time(name: str, given: str) -> int:
     """Return a time, given as RFC 3339 or Unix seconds, as Unix ms.
+
+    Seconds may be left out; a space may stand for T, and for the plus of an offset. A leap second is the second after
+    it, as in POSIX.
 
     Raises:
         ProblemError: 400, it is neither.
     """
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = _from_rfc3339(name, text)
-    if not 0 <= seconds < _LAST_S:  # not a number is neither
+    seconds = float(given.replace(" ", "")) if _SECONDS.fullmatch(given) else _from_rfc3339(name, given)
+    if not 0 <= seconds < _LAST_S:
         raise ProblemError(
-            HTTPStatus.BAD_REQUEST, f"{name} {text!r} is not between 1970 and the year 9999: {_TIME_FORMS}"
+            HTTPStatus.BAD_REQUEST, f"{name} {text.quote(given)} is not between 1970 and the year 9999: {_TIME_FORMS}"
         )
     return round(seconds * 1000)
 
 
-def _from_rfc3339(name: str, text: str) -> float:
+def _from_rfc3339(name: str, given: str) -> float:
+    """Return Unix seconds; Python's own parser knows neither the leap second nor the space in place of a plus."""
+    match = _RFC3339.fullmatch(given)
+    date, minute, second, fraction, zulu, sign, hours, minutes = match.groups() if match else [""] * 8
     try:
-        time = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(f"{date}T{minute}:00+00:00")
     except ValueError as error:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, f"{name} {text!r} is not a time: {_TIME_FORMS}") from error
-    if time.tzinfo is None:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, f"{name} {text!r} has no time zone: {_TIME_FORMS}")
-    return (time - _EPOCH).total_seconds()
+        raise ProblemError(
+            HTTPStatus.BAD_REQUEST, f"{name} {text.quote(given)} is not a time: {_TIME_FORMS}"
+        ) from error
+    if not zulu and not sign:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"{name} {text.quote(given)} has no time zone: {_TIME_FORMS}")
+    offset_s = 60 * (60 * int(hours) + int(minutes)) if sign else 0
+    minute_s = (time - _EPOCH).total_seconds() - (-offset_s if sign == "-" else offset_s)
+    second_s = int(second or 0)
+    if second_s > _LEAP_SECOND or (second_s == _LEAP_SECOND and (minute_s + _LEAP_SECOND) % _DAY_S):
+        raise ProblemError(
+            HTTPStatus.BAD_REQUEST,
+            f"{name} {text.quote(given)} has second {second}: only the last minute of a day in UTC has a second 60",
+        )
+    return minute_s + second_s + float(fraction or 0)
 
 
-def parse_step(text: str, asked: Range, *, raw_is_kept: bool, picked_points: int = MOST_POINTS) -> int:
+def parse_step(given: str, asked: Range, *, raw_is_kept: bool, picked_points: int = MOST_POINTS) -> int:
     """Return the step in ms: the asked one, or the finest handy one that keeps the points few.
 
     Args:
-        text: Like `10s`; empty to let the server pick.
+        given: Like `10s`; empty to let the server pick.
         asked: What the steps divide.
         raw_is_kept: Whether single readings are kept for all of it; else no step below a minute is picked.
         picked_points: Most points when the server picks.
 
     Raises:
-        ProblemError: 400, it is no step, or makes more than 1000 points.
+        ProblemError: 400, it is no step, is longer than 366 days, or makes more than 1000 points.
     """
-    if not text:
+    if not given:
         return _finest(asked, 1000 if raw_is_kept else rollups.MINUTE.slot_ms, picked_points)
-    match = re.fullmatch(r"(\d{1,9})([smhd])", text)
-    step = int(match[1]) * _UNITS_MS[match[2]] if match else 0
-    if not step:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, f"step {text!r} is not a step: {_STEP_FORMS}")
+    match = re.fullmatch(r"0*([1-9][0-9]*)([smhd])", given)
+    if match is None:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"step {text.quote(given)} is not a step: {_STEP_FORMS}")
+    step = int(match[1][:10]) * _UNITS_MS[match[2]]
+    if step > _LONGEST_STEP_MS:
+        raise ProblemError(
+            HTTPStatus.BAD_REQUEST, f"step {text.quote(given)} is longer than 366 days: use 366d or less"
+        )
     if step > rollups.MINUTE.slot_ms and step % rollups.MINUTE.slot_ms:
         raise ProblemError(
             HTTPStatus.BAD_REQUEST,
-            f"step {text!r} is more than a minute but not whole minutes: use whole minutes",
+            f"step {text.quote(given)} is more than a minute but not whole minutes: use whole minutes",
         )
     if points(asked, step) > MOST_POINTS:
         finest = _finest(asked, 1000, MOST_POINTS)
         raise ProblemError(
             HTTPStatus.BAD_REQUEST,
-            f"step {text!r} would make {points(asked, step)} points of this range, and {MOST_POINTS} are the most: "
-            f"use {finest // 1000}s or more",
+            f"step {text.quote(given)} would make {points(asked, step)} points of this range, and {MOST_POINTS} are "
+            f"the most: use {finest // 1000}s or more",
         )
     return step
 
