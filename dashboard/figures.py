@@ -5,7 +5,7 @@ add a template of 7 KB to each figure.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 from itertools import pairwise
 from typing import Any
 
@@ -26,6 +26,8 @@ EMPTY: Figure = {"data": [], "layout": {"xaxis": {"visible": False}, "yaxis": {"
 
 def timeline(device: dict[str, Any], emotions: Looks, spans: Looks, zone: tzinfo) -> Figure:
     """Return the mean score of each emotion over time; where nothing was heard the line breaks."""
+    # plotly drops the offset of a time: with two in one figure, an hour would be drawn over another.
+    zone = _fixed(zone, datetime.fromisoformat(device["end"]))
     times = [datetime.fromtimestamp(ms / 1000, zone).isoformat() for ms in device["timestamps"]]
     traces = [
         _line(times, scores, *_look(key.removeprefix(SERIES), emotions))
@@ -41,7 +43,7 @@ def timeline(device: dict[str, Any], emotions: Looks, spans: Looks, zone: tzinfo
             traces.append(
                 {"type": "scatter", "x": [None], "y": [None], "name": look["name"], "mode": "markers", "marker": mark}
             )
-    title = f"time ({zone.tzname(datetime.now(UTC)) or zone})"
+    title = f"time ({zone.tzname(None)})"
     layout = _layout(
         {"type": "date", "range": _edges(device, zone), "title": _title(title)},
         {"range": [0, 1], "title": _title("score")},
@@ -154,6 +156,14 @@ def _title(text: str) -> dict[str, Any]:
 def _edges(span: dict[str, Any], zone: tzinfo) -> list[str]:
     """Return start and end in the viewer's time zone, ISO 8601."""
     return [datetime.fromisoformat(span[edge]).astimezone(zone).isoformat() for edge in ("start", "end")]
+
+
+def _fixed(zone: tzinfo, at: datetime) -> timezone:
+    """Return the zone without its changes, as it is at a time: its name has the offset, `CET, UTC+01:00`."""
+    local = at.astimezone(zone)
+    offset = timezone(local.utcoffset() or timedelta())
+    names = [local.tzname(), offset.tzname(None)]
+    return timezone(offset.utcoffset(None), ", ".join(dict.fromkeys(name for name in names if name)))
 
 
 def _look(label: str, emotions: Looks) -> tuple[str, str]:

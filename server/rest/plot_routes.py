@@ -13,11 +13,13 @@ from flask import Response
 from matplotlib.figure import Figure
 
 from broker import topics
+from common import text
 from server.errors import ProblemError
 from server.query import series, time_range
 from server.query.summary import Summary
 from server.rest import http_headers, openapi, params, plots
 from server.rest.blueprint import lookup, make_blueprint, services
+from server.rest.plot_text import Subject
 from server.store.rollups import MINUTE
 from server.store.types import Device
 
@@ -64,15 +66,15 @@ def _timeline(device: Device, query: params.PlotParams, zone: tzinfo) -> _Draw:
         range_ = time_range.widen(range_, step_ms)
     grid = series.grid(services().store, device.id, range_, step_ms)
     spans = lookup().spans(device, grid)
-    return functools.partial(plots.timeline, _title(device), grid, spans, range_, zone)
+    return functools.partial(plots.timeline, _subject(device), grid, spans, range_, zone)
 
 
 def _histogram(device: Device, query: params.PlotParams, zone: tzinfo) -> _Draw:
-    return functools.partial(plots.histogram, _title(device), _summary(device, query), zone)
+    return functools.partial(plots.histogram, _subject(device), _summary(device, query), zone)
 
 
 def _mean(device: Device, query: params.PlotParams, zone: tzinfo) -> _Draw:
-    return functools.partial(plots.mean, _title(device), _summary(device, query), zone)
+    return functools.partial(plots.mean, _subject(device), _summary(device, query), zone)
 
 
 def _summary(device: Device, query: params.PlotParams) -> Summary:
@@ -88,10 +90,8 @@ def _etag(form: str, draw: _Draw) -> str:
     return hashlib.sha256(pickle.dumps(made_of)).hexdigest()[:32]
 
 
-def _title(device: Device) -> str:
-    """Return a device's name with its address."""
-    mac = topics.mac_address(device.id)
-    return f"{device.name} ({mac})" if device.name else mac
+def _subject(device: Device) -> Subject:
+    return Subject(device.name, topics.mac_address(device.id))
 
 
 def _zone(name: str) -> tzinfo:
@@ -101,5 +101,5 @@ def _zone(name: str) -> tzinfo:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ProblemError(
-            HTTPStatus.BAD_REQUEST, f"unknown time zone {name!r}: write tz like Europe/Berlin or UTC"
+            HTTPStatus.BAD_REQUEST, f"unknown time zone {text.quote(name)}: write tz like Europe/Berlin or UTC"
         ) from error

@@ -63,6 +63,22 @@ def test_times_are_those_of_the_viewer() -> None:
     assert figure["layout"]["xaxis"]["range"][0].startswith("2026-07-01T12:00:00")
 
 
+def test_a_night_with_a_change_of_clocks_is_not_folded() -> None:
+    """All times of a figure have one offset, which its axis names; plotly draws no other."""
+    night = DEVICE | {
+        "start": "2026-10-24T23:00:00.000Z",
+        "end": "2026-10-25T03:00:00.000Z",
+        "timestamps": [1_792_886_400_000, 1_792_890_000_000, 1_792_893_600_000],  # 00:00, 01:00 and 02:00 UTC
+        "spans": [{"kind": "offline", "start": "2026-10-25T00:30:00.000Z", "end": "2026-10-25T01:30:00.000Z"}],
+    }
+    figure = figures.timeline(night, EMOTIONS, SPANS, ZoneInfo("Europe/Rome"))
+
+    assert [time[11:16] for time in figure["data"][0]["x"]] == ["01:00", "02:00", "03:00"]
+    assert [edge[11:16] for edge in figure["layout"]["xaxis"]["range"]] == ["00:00", "04:00"]
+    assert [figure["layout"]["shapes"][0][edge][11:16] for edge in ("x0", "x1")] == ["01:30", "02:30"]
+    assert figure["layout"]["xaxis"]["title"]["text"] == "time (CET, UTC+01:00)"
+
+
 def test_a_label_that_the_device_no_longer_has_is_still_drawn() -> None:
     """Series of an earlier model keep their label as name."""
     figure = figures.timeline(DEVICE | {"timeseries_SAD": [0.1, 0.1, 0.1]}, EMOTIONS, SPANS, UTC)

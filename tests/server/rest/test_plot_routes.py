@@ -5,13 +5,14 @@ from datetime import UTC
 
 import numpy as np
 import pytest
-from clients import URL, Client
+from clients import MAC, URL, Client
 from records import DEVICE, reading, status
 
 from server.query.series import Grid
 from server.query.spans import Span
 from server.query.time_range import Range
 from server.rest import plots
+from server.rest.plot_text import Subject
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
@@ -33,7 +34,7 @@ def test_the_legend_names_the_shades(client: Client) -> None:
     grid = Grid(Range(0, 4 * HOUR_MS), HOUR_MS, steps, {"ANG": nothing}, np.array([1, 0, 1, 1]), np.zeros(4, int))
     kinds = ("silence", "uncertain", "paused", "offline", "missing")
     spans = [Span(kind, number * MINUTE_MS, (number + 1) * MINUTE_MS) for number, kind in enumerate(kinds)]
-    figure = plots.timeline("Kitchen", grid, spans, grid.range, UTC)
+    figure = plots.timeline(Subject("Kitchen", MAC), grid, spans, grid.range, UTC)
     shades = [text.get_text() for text in figure.legends[0].get_texts()]
     assert shades == ["Silence", "Uncertain", "Paused", "Offline", "Nothing received"]
     line, alone = figure.axes[0].lines
