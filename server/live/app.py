@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from common import text
 from server.errors import ProblemError, StoreAwayError
 from server.live.broadcast import Broadcast
 from server.live.metrics import LiveMetrics
@@ -185,12 +186,14 @@ def _refuse(request: Request, error: Exception) -> Response:
 
 
 def _not_found(request: Request, _error: Exception) -> Response:
-    detail = f"unknown path {_path(request)}: live events are at {_ALL} and {_ONE}, the REST API serves the rest"
+    detail = (
+        f"unknown path {text.quote(_path(request))}: live events are at {_ALL} and {_ONE}, the REST API serves the rest"
+    )
     return _refuse(request, ProblemError(HTTPStatus.NOT_FOUND, detail))
 
 
 def _not_allowed(request: Request, _error: Exception) -> Response:
-    detail = f"{request.method} is not allowed on {_path(request)}: use GET"
+    detail = f"{request.method} is not allowed on {text.quote(_path(request))}: use GET"
     response = _refuse(request, ProblemError(HTTPStatus.METHOD_NOT_ALLOWED, detail))
     response.headers["Allow"] = "GET"
     return response

@@ -19,6 +19,7 @@ from server.rest import (
 )
 from server.rest.blueprint import PREFIX, Services
 from server.rest.error_handlers import add_error_handlers, invalid_request
+from server.rest.json_body import StrictJson
 from server.settings import ServerSettings
 from server.store.redis_store import RedisStore
 from server.web.auth import Guard
@@ -48,7 +49,8 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard) -> Fla
         validation_error_callback=invalid_request,
         doc_prefix=PREFIX,
     )
-    app.json.sort_keys = False  # type: ignore[attr-defined] # in the order of the code
+    app.json = StrictJson(app)
+    app.url_map.merge_slashes = False  # a redirect would be no problem+json, and name whatever host the client sent
     for routes in (device_routes, plot_routes, command_routes):
         app.register_api(routes.blueprint)
     http_headers.add_headers(app, _SWAGGER)  # first, since Flask runs these functions in reverse order

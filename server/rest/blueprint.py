@@ -1,13 +1,17 @@
 """What the routes share: the check of the token, and the objects that they work with."""
 
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from flask import Flask, current_app, g, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.utils import get_operation_id_for_path
 
+from common import text
+from server.errors import ProblemError
 from server.query.devices import DeviceLookup
 from server.rest import openapi
+from server.rest.json_body import check_encoding
 from server.settings import ServerSettings
 from server.store.redis_store import RedisStore
 from server.store.tokens import Role
@@ -60,12 +64,22 @@ def make_blueprint(name: str) -> APIBlueprint:
         operation_id_callback=_operation_id,
     )
     blueprint.before_request(_check_token)
+    blueprint.before_request(check_encoding)
+    blueprint.before_request(_check_parameters)
     return blueprint
 
 
 def _check_token() -> None:
+    if request.method == "OPTIONS":  # tells which methods there are, and no data
+        return
     role: Role = "viewer" if request.method in ("GET", "HEAD") else "operator"
     g.token = services().guard.check(request.headers.get("Authorization"), role)
+
+
+def _check_parameters() -> None:
+    for name, values in request.args.lists():
+        if len(values) > 1:
+            raise ProblemError(HTTPStatus.BAD_REQUEST, f"parameter {text.quote(name)} is there twice: send it once")
 
 
 def _operation_id(*, name: str, path: str, method: str) -> str:

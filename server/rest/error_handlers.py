@@ -1,12 +1,14 @@
 """Error handlers: every exception becomes a problem response, whether ours, the framework's or a bug."""
 
 import logging
+import re
 from http import HTTPStatus
 
 from flask import Flask, Response, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
+from common import text
 from server.errors import ProblemError, StoreAwayError
 from server.rest.blueprint import PREFIX
 from server.web import problems
@@ -14,6 +16,8 @@ from server.web import problems
 log = logging.getLogger(__name__)
 
 _DOCS = f"{PREFIX}/docs"
+_LONGEST = 80
+"""Characters of an invalid value that its sentence shows."""
 
 
 def add_error_handlers(app: Flask) -> None:
@@ -31,11 +35,13 @@ def invalid_request(error: ValidationError) -> Response:
     if not name:
         detail = 'send a JSON object with the content type application/json, like {"command": "pause"}'
     elif first["type"] == "extra_forbidden":
-        detail = f"unknown parameter {name!r}: {_DOCS} lists the parameters"
+        detail = f"unknown parameter {text.quote(name)}: {_DOCS} lists the parameters"
     elif first["type"] == "missing":
-        detail = f"parameter {name!r} is missing: {_DOCS} describes it"
+        detail = f"parameter {text.quote(name)} is missing: {_DOCS} describes it"
     else:
-        detail = f"invalid {name} {first['input']!r}: {first['msg']}"
+        given = first["input"]
+        shown = text.quote(given) if isinstance(given, str) else repr(given)[:_LONGEST]
+        detail = f"invalid {text.clean(name)} {shown}: {first['msg']}"
     return _problem(HTTPStatus.BAD_REQUEST, detail)
 
 
@@ -55,10 +61,12 @@ def _store_away(error: StoreAwayError) -> Response:
 def _http_error(error: HTTPException) -> Response:
     """Return the problem for an error of the framework, such as an unknown path."""
     if isinstance(error, NotFound):
-        return _problem(HTTPStatus.NOT_FOUND, f"unknown path {request.path}: {_DOCS} lists the paths")
+        plain = re.sub("/+", "/", request.path).rstrip("/")
+        todo = f"{_DOCS} lists the paths" if plain in {request.path, ""} else f"ask for {text.quote(plain)}"
+        return _problem(HTTPStatus.NOT_FOUND, f"unknown path {text.quote(request.path)}: {todo}")
     if isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or ()))
-        detail = f"{request.method} is not allowed on {request.path}: use {allowed}"
+        detail = f"{request.method} is not allowed on {text.quote(request.path)}: use {allowed}"
         response = _problem(HTTPStatus.METHOD_NOT_ALLOWED, detail)
         response.headers["Allow"] = allowed
         return response

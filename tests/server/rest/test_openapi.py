@@ -79,7 +79,7 @@ def test_every_route_is_documented_with_its_role(client: Client) -> None:
             assert operation["x-required-role"] == ("viewer" if method == "get" else "operator"), path
             assert operation["security"] == [{"token": []}]
             done = "202" if method == "post" else "200"
-            assert {done, "400", "401", "403", "404", "413", "429", "500", "503"} == set(operation["responses"])
+            assert {done, "400", "401", "403", "404", "413", "415", "429", "500", "503"} == set(operation["responses"])
             for status_code, response in operation["responses"].items():
                 assert ("application/problem+json" in response["content"]) == (status_code != done)
 
