@@ -46,6 +46,15 @@ def test_the_gate_is_set_above_the_noise_and_saved(tmp_path: Path, capsys: pytes
     assert "gate after   -48 dBFS" in printed
 
 
+def test_a_mean_that_loses_the_sound_is_not_calibrated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two channels out of phase are no quiet room and no muted microphone: the sentence names the channel to set."""
+    assert calibrate(tmp_path, np.stack((noise(-40), -noise(-40)), axis=1)) == 1
+
+    assert "room.wav has two channels out of phase" in (error := capsys.readouterr().err)
+    assert error.endswith("set channel = 1.\n")
+    assert Overrides.load(tmp_path / "state") == Overrides()
+
+
 def test_calibrate_refuses_while_the_device_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A running device would write the gate that it has in memory over the new one."""
     (tmp_path / "state").mkdir()
