@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import sys
+import tomllib
 from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib.metadata import version
@@ -189,9 +190,9 @@ def read_settings(name: str, section: str, settings_class: type[Any], flags: Seq
             used.
         SystemExit: a flag cannot be used (argparse has said why), or it is `--help`.
     """
-    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - there may be no home
     loaders: list[Loader] = [
-        ts.FileLoader({"*.toml": ts.TomlFormat(section)}, files=_config_files(Path(base))),
+        ts.FileLoader({"*.toml": _Toml(section)}, files=_config_files(Path(base))),
         ts.EnvLoader(PREFIX),
         _SecretFileLoader(),
     ]
@@ -290,6 +291,38 @@ def _own_options(settings_class: type[Any]) -> frozenset[str]:
     return frozenset(attrs.fields_dict(settings_class)) - frozenset(attrs.fields_dict(shared))
 
 
+class _Toml:
+    """Reads one section of a TOML file."""
+
+    def __init__(self, section: str) -> None:
+        self._section = section
+
+    def __call__(self, path: Path, settings_cls: SettingsClass, options: OptionList) -> dict[str, Any]:
+        del settings_cls, options
+        try:
+            text = _text(path)
+        except FileNotFoundError as error:
+            raise ts.exceptions.ConfigFileNotFoundError(str(error)) from error
+        try:
+            section: dict[str, Any] = tomllib.loads(text).get(self._section, {})
+        except tomllib.TOMLDecodeError as error:
+            raise ts.exceptions.ConfigFileLoadError(f"{path}: {error}") from error
+        return section
+
+
+def _text(path: Path) -> str:
+    """Return what a person wrote into a file: UTF-8, with or without the byte order mark of some editors.
+
+    Raises:
+        ValueError: it is not UTF-8.
+        OSError: it cannot be read.
+    """
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+
+
 class _SecretFileLoader:
     """Reads `MOODWIRE_NAME_FILE`: the setting is the content of that file, as container secrets are handed over."""
 
@@ -299,7 +332,7 @@ class _SecretFileLoader:
         for option in options:
             path = os.environ.get(f"{PREFIX}{option.path.upper()}_FILE")
             if path:
-                set_path(values, option.path, Path(path).read_text().strip())
+                set_path(values, option.path, _text(Path(path)).strip())
         return LoadedSettings(values, LoaderMeta(self))
 
 

@@ -57,7 +57,7 @@ def write_mosquitto(folder: Path, host: str, port: int, accounts: dict[str, str]
     (folder / "conf.d").mkdir(exist_ok=True, mode=0o700)
     template = Template((_HERE / "mosquitto.conf").read_text())
     # Started as root without this, Mosquitto becomes another user, who cannot read this folder.
-    conf = template.substitute(port=port, host=host, folder=folder.absolute(), user=getpass.getuser())
+    conf = template.substitute(port=port, host=host, folder=folder.absolute(), user=_user())
     _write_secret(folder / "acl", (_HERE / "mosquitto.acl").read_text())
     lines = [f"{user}:{_mosquitto_hash(password)}\n" for user, password in accounts.items()]
     _write_secret(folder / "passwords", "".join(lines))
@@ -88,6 +88,14 @@ def prepare_amqtt(folder: Path, host: str, port: int, accounts: dict[str, str]) 
     _write_secret(folder / "amqtt.json", json.dumps(config, indent=2))  # JSON is YAML, which amqtt reads
     program = "from amqtt.scripts.broker_script import main; main()"
     return BrokerStart("amqtt (pure Python)", [sys.executable, "-c", program, "-c", str(folder / "amqtt.json")])
+
+
+def _user() -> str:
+    """Return the user of this process, or Mosquitto's own for one without a name, which Mosquitto then ignores."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number that no user has
+        return "mosquitto"
 
 
 def _may_publish(user: str) -> list[str]:

@@ -13,8 +13,11 @@ from common import channels, text
 
 
 def _state_dir() -> Path:
-    """Return the folder of state that outlasts a run (XDG Base Directory Specification)."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    """Return the folder of state that outlasts a run (XDG Base Directory Specification).
+
+    It begins with ~ for a user without a home.
+    """
+    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")  # noqa: PTH111 - may be no home
     return Path(base) / "moodwire"
 
 
@@ -26,6 +29,12 @@ def _is_http_url(url: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"\s", url)
+
+
+def _check_state_dir(folder: Path) -> None:
+    """Raise ValueError for a folder below ~, in whose place nothing puts a home: not in files, not without a home."""
+    if "~" in folder.parts:
+        raise ValueError(f"state_dir {str(folder)!r} has a ~ in it; set state_dir to an absolute path")
 
 
 _RANGES = {
@@ -115,6 +124,7 @@ class DeviceSettings:
         Raises:
             ValueError: a value is out of its range; the message names the range.
         """
+        _check_state_dir(self.state_dir)
         text.check_name(self.name)
         for name, (least, most) in _RANGES.items():
             value = getattr(self, name)

@@ -14,7 +14,8 @@ from models.runtime import load_verified
 
 def _key_file() -> Path:
     """Return the default file of the key (XDG Base Directory Specification)."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "moodwire" / "bundle.key"
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - may be no home
+    return Path(base) / "moodwire" / "bundle.key"
 
 
 @ts.settings(frozen=True)

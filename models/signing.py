@@ -33,7 +33,7 @@ def read_key(path: Path) -> bytes:
         OSError: it cannot be read.
     """
     try:
-        key = bytes.fromhex(path.read_text().strip())
+        key = bytes.fromhex(path.read_text("utf-8-sig").strip())
     except ValueError as error:
         raise ValueError(f"{path} holds no private key; make one with moodwire bundle keygen") from error
     if len(key) != _KEY_BYTES:

@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
+import typed_settings
 
 import moodwire
 from device.settings import DeviceSettings
@@ -50,6 +51,79 @@ def test_a_secret_comes_from_a_file_and_is_not_shown(monkeypatch: pytest.MonkeyP
 
     assert settings.mqtt_password == "hunter2"
     assert "hunter2" not in str(settings)
+
+
+def test_files_that_an_editor_marked_as_utf_8_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The byte order mark that Windows' editors write is no part of a setting, least of all of a password."""
+    settings, password = tmp_path / "moodwire.toml", tmp_path / "password"
+    settings.write_bytes(b'\xef\xbb\xbf[device]\r\nname = "K\xc3\xbcche"\r\n')
+    password.write_bytes(b"\xef\xbb\xbfhunter2\r\n")
+    monkeypatch.setenv("MOODWIRE_CONFIG", str(settings))
+    monkeypatch.setenv("MOODWIRE_MQTT_PASSWORD_FILE", str(password))
+
+    found = read([])
+
+    assert (found.name, found.mqtt_password) == ("Küche", "hunter2")
+
+
+@pytest.mark.parametrize("variable", ["MOODWIRE_CONFIG", "MOODWIRE_MQTT_PASSWORD_FILE"])
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_file_in_another_encoding_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, encoding: str
+) -> None:
+    """The sentence says which file it is, and what to do."""
+    file = tmp_path / "file.toml"
+    file.write_bytes('[device]\nname = "Küche"\n'.encode(encoding))
+    monkeypatch.setenv(variable, str(file))
+
+    with pytest.raises(ValueError, match=rf"^{file} is not in UTF-8 \(.*\); save it as UTF-8$"):
+        read([])
+
+
+def test_a_mistake_in_the_file_is_told_with_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of several files that could be meant, the sentence names the one."""
+    file = tmp_path / "moodwire.toml"
+    file.write_text("[device\n")
+    monkeypatch.setenv("MOODWIRE_CONFIG", str(file))
+
+    with pytest.raises(typed_settings.exceptions.ConfigFileLoadError, match=str(file)):
+        read([])
+
+
+def run_homeless(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user that has no name and no home, as containers do."""
+    program = "import os, sys; os.getuid = lambda: 54_321; import moodwire; sys.exit(moodwire.main(sys.argv[1:]))"
+    return subprocess.run(
+        [sys.executable, "-c", program, *words],
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(moodwire.__file__).parent)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_user_without_a_home_can_run_everything_that_needs_none(tmp_path: Path) -> None:
+    """Help, the broker's files and a device with a folder for its state."""
+    state = {"MOODWIRE_STATE_DIR": str(tmp_path / "state")}
+
+    helped = run_homeless("bundle", "keygen", "--help")
+    made = run_homeless("setup", "--folder", str(tmp_path / "config"))
+    device = run_homeless("device", "run", "--clips", "/no/such/path", **state)
+
+    assert helped.returncode == 0, helped.stderr
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "config" / "broker" / "mosquitto.conf").exists()
+    assert "'/no/such/path' cannot be read" in device.stderr
+
+
+@pytest.mark.parametrize("flags", [[], ["--state-dir", "~/moodwire"]])
+def test_a_device_makes_no_folder_that_is_called_tilde(flags: list[str]) -> None:
+    """Where nothing stands for ~, the sentence asks for an absolute path."""
+    ended = run_homeless("device", "run", *flags)
+
+    assert ended.returncode == 2
+    assert "set state_dir to an absolute path" in ended.stderr
 
 
 def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

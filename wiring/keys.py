@@ -34,7 +34,7 @@ class Keys:
 
     def value(self, name: str) -> str:
         """Return one of `NAMES`."""
-        return self.path(name).read_text().strip()
+        return self.path(name).read_text("utf-8-sig").strip()
 
     def add_device(self, device: str) -> None:
         """Make a password for a device that has none."""
@@ -51,7 +51,7 @@ class Keys:
         home = self._folder / _HOME_ASSISTANT
         others = devices | ({home_assistant: home} if home.exists() else {})
         return {server: self.value("server-password")} | {
-            user: path.read_text().strip() for user, path in others.items()
+            user: path.read_text("utf-8-sig").strip() for user, path in others.items()
         }
 
     def _make(self, name: str) -> None:

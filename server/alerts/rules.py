@@ -90,7 +90,7 @@ def load(path: Path) -> list[Rule]:
         UnusableError: the file cannot be read, or a rule in it is invalid.
     """
     try:
-        rules = msgspec.toml.decode(path.read_bytes(), type=_File).rule
+        rules = msgspec.toml.decode(path.read_text("utf-8-sig"), type=_File).rule
     except OSError as error:
         raise UnusableError(f"cannot read the rules in {path}: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
