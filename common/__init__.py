@@ -1,4 +1,4 @@
-"""What several rooms need and no room owns: backoff, outages, files, audio files, MQTT clients, a doctor's report.
+"""What several rooms need: backoff, outages, files, audio files, addresses, MQTT and HTTP, a doctor's report.
 
 Imports nothing of ours.
 """

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from common import addresses
+
 VERSIONS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQTTv5}
 """Versions of MQTT by their names in settings."""
 
@@ -22,7 +24,7 @@ class Endpoint(NamedTuple):
 
     def __str__(self) -> str:
         """Return the broker's name in sentences."""
-        return f"the broker at {self.host}:{self.port}"
+        return f"the broker at {addresses.join(self.host, self.port)}"
 
 
 def parse_url(url: str) -> Endpoint:
@@ -35,9 +37,10 @@ def parse_url(url: str) -> Endpoint:
     try:
         parts = urlsplit(url)
         port = parts.port
+        addresses.check_host(parts.hostname or "")
     except ValueError as error:
         raise ValueError(f"mqtt_url {url!r} is not a URL ({error}); {todo}") from error
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or port == 0:
         raise ValueError(f"mqtt_url {url!r} is not the URL of a broker; {todo}")
     if parts.username or parts.password:
         raise ValueError("mqtt_url has a user name or password in it; set mqtt_username and mqtt_password instead")

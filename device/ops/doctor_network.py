@@ -13,7 +13,7 @@ import paho.mqtt.client as paho
 
 from broker import topics
 from broker.messages import Heard, ServerStatus, Stored, WireError, decode, encode
-from common import mqtt
+from common import addresses, mqtt
 from common.mqtt import Endpoint
 from common.probe import Probe
 from common.report import Finding
@@ -52,7 +52,7 @@ def _secured(endpoint: Endpoint, account: str) -> Finding:
     """Report a broker that accepts this device, with a warning if others could listen in."""
     secured = "with TLS" if endpoint.tls else "without TLS"
     seen = f"{endpoint}, {secured}, accepts {account} and its subscriptions"
-    if endpoint.tls or _is_loopback(endpoint.host):
+    if endpoint.tls or addresses.is_loopback(endpoint.host):
         return Finding("broker", "ok", seen)
     return Finding("broker", "warn", seen, "use mqtts:// unless you trust the network")
 
@@ -185,7 +185,3 @@ def _expired_record() -> Heard:
         level_dbfs=-120.0,
         clipping=0.0,
     )
-
-
-def _is_loopback(host: str) -> bool:
-    return host in {"localhost", "::1"} or host.startswith("127.")

@@ -28,12 +28,28 @@ def test_urls_are_split(url: str, expected: tuple[str, int, bool]) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "broker:1883", "http://broker", "mqtt://", "mqtt://broker:port", "mqtt://u:p@broker"]
+    "url",
+    [
+        "",
+        "broker:1883",
+        "http://broker",
+        "mqtt://",
+        "mqtt://broker:port",
+        "mqtt://u:p@broker",
+        "mqtt://a..b",
+        "mqtt://.local",
+        "mqtt://broker:0",
+    ],
 )
 def test_what_is_no_broker_url_is_refused(url: str) -> None:
     """Anything else is refused with a sentence that begins with the setting's name."""
     with pytest.raises(ValueError, match=r"^mqtt_url "):
         parse_url(url)
+
+
+def test_an_ipv6_broker_is_named_in_brackets() -> None:
+    """Errors and log lines show an address that can be told from its port."""
+    assert str(parse_url("mqtt://[::1]:1883")) == "the broker at [::1]:1883"
 
 
 @pytest.mark.parametrize(
