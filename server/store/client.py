@@ -33,7 +33,8 @@ class Client:
         except ValueError as error:
             raise UnusableError(
                 f"redis_url {self.place!r} is no address of a store: use redis://host:port/0, rediss://…, "
-                "cluster+redis://host:port, cluster+rediss://… or unix:///path"
+                "cluster+redis://host:port, cluster+rediss://… or unix:///path; 0 is the number of a database, options "
+                "behind ? are those of redis-py, and # / ? @ in a password or path are %23 %2F %3F %40"
             ) from error
 
     @property

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from server.errors import UnusableError
 
@@ -60,7 +61,7 @@ def store_command(data_dir: Path, *, wheel: bool = False) -> StoreStart:
         "loglevel": "warning",
     }
     argv = [program, *(word for key, value in options.items() for word in (f"--{key}", value))]
-    return StoreStart(argv, f"unix://{socket}", name)
+    return StoreStart(argv, f"unix://{quote(str(socket))}", name)
 
 
 def _redis() -> tuple[str, str] | None:

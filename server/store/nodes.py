@@ -1,8 +1,10 @@
 """The servers of a store: a single one, or the primaries of a Redis Cluster, each with its part of the keys."""
 
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -10,6 +12,7 @@ from redis.cluster import RedisCluster
 from redis.exceptions import AskError, MovedError, RedisClusterException
 from redis.retry import Retry
 
+from common.addresses import check_host
 from server.errors import UnusableError
 from server.store.types import Word
 
@@ -127,6 +130,7 @@ class Nodes:
             "retry": Retry(NoBackoff(), 0),
         }
         self._only = redis.Redis.from_url(self._url, **self._options)
+        _check(self._url, self._only.connection_pool)
 
     def of(self, key: Word) -> redis.Redis:
         """Return the server that keeps a key."""
@@ -186,6 +190,24 @@ class Nodes:
         return self._cluster
 
 
+def _check(url: str, pool: redis.ConnectionPool) -> None:
+    """Refuse what redis-py leaves out of a URL, or notices only when it connects.
+
+    Raises:
+        ValueError: a part cannot be used.
+    """
+    parts = urlsplit(url)
+    if "#" in url:
+        raise ValueError("redis-py leaves out what follows #")
+    if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?/?", parts.path):
+        raise ValueError("the path is no number of a database")  # redis-py would take 0
+    check_host(parts.hostname or "")
+    try:
+        pool.connection_class(**pool.connection_kwargs)
+    except TypeError as error:
+        raise ValueError("the query has an option that redis-py does not know") from error
+
+
 def waits_for_disk(node: Any, place: str) -> bool:
     """Return whether a server has WAITAOF; one without it must write to disk before each reply.
 
@@ -196,8 +218,7 @@ def waits_for_disk(node: Any, place: str) -> bool:
     Raises:
         UnusableError: it is too old, or would lose what it confirms.
     """
-    info = node.execute_command("INFO", "server")
-    version = str(info.get("valkey_version") or info["redis_version"])
+    version = _version(node)
     if int(version.partition(".")[0]) < _OLDEST_MAJOR:
         raise UnusableError(f"the store at {place} is Redis {version}: use Redis 7 or newer, or Valkey")
     waits = bool(node.execute_command("COMMAND LIST", "FILTERBY", "PATTERN", "waitaof"))
@@ -216,6 +237,16 @@ def waits_for_disk(node: Any, place: str) -> bool:
             f"{' or '.join(enough)}"
         )
     return waits
+
+
+def _version(node: Any) -> str:
+    """Return a server's version, also to a user who may not run dangerous commands (ACL SETUSER … -@dangerous)."""
+    try:
+        info = node.execute_command("INFO", "server")
+    except redis.exceptions.NoPermissionError:
+        version: bytes = node.execute_command("HELLO")[b"version"]
+        return version.decode()
+    return str(info.get("valkey_version") or info["redis_version"])
 
 
 def sync(node: Any) -> None:

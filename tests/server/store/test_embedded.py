@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from services import running_store
 
 from server.errors import UnusableError
 from server.store.embedded import store_command
@@ -33,6 +34,13 @@ def test_neither_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UnusableError, match=r"install redis-server 7 or newer.*MOODWIRE_REDIS_URL"):
         store_command(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a #1", "what?", "100%41", "Küche"])
+def test_a_folder_of_any_name_has_a_store_that_answers(tmp_path: Path, name: str) -> None:
+    """What means something in a URL is a character like others in the name of a folder."""
+    with running_store(tmp_path / name) as store:
+        assert store.client.ping()
 
 
 def test_a_long_path_gets_a_socket_elsewhere(tmp_path: Path) -> None:
