@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 import requests
 
+from common import own_services
+
 TIMEOUT_S = 5.0
 META_S = 3600.0
 """How long `/meta` is kept; a new version of the server may bring new labels."""
@@ -28,7 +30,7 @@ class Api:
 
     def __init__(self, url: str, token: str, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._base = f"{url.rstrip('/')}/api/v1"
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._token = token
         self._clock_s = clock_s
         self._lock = threading.Lock()
         self._meta: dict[str, Any] | None = None
@@ -63,7 +65,7 @@ class Api:
 
     def _get(self, path: str, **query: str) -> dict[str, Any]:
         try:
-            answer = requests.get(self._base + path, params=query, headers=self._headers, timeout=TIMEOUT_S)
+            answer = own_services.get(self._base + path, self._token, params=query, timeout=TIMEOUT_S)
         except requests.RequestException as error:
             self._meta = None  # another version may come back
             raise ApiError(f"The REST API at {self._base} does not answer.") from error

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import requests
 
+from common import own_services
 from dashboard.api import TIMEOUT_S
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class News:
 
     def __init__(self, url: str, token: str, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._url = f"{url.rstrip('/')}/api/v1/live"
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._token = token
         self._clock_s = clock_s
         self._lock = threading.Lock()
         self._is_live = False
@@ -98,7 +99,7 @@ class News:
         """Read the stream until it ends, and return why: what the address did."""
         timeouts_s = (TIMEOUT_S, _SILENT_S)
         try:
-            with requests.get(self._url, headers=self._headers, stream=True, timeout=timeouts_s) as answer:
+            with own_services.get(self._url, self._token, stream=True, timeout=timeouts_s) as answer:
                 if not answer.ok:
                     return f"answers with status {answer.status_code}"
                 self._begin()

@@ -19,6 +19,7 @@ import typed_settings as ts
 import broker.embedded
 import server.store.embedded
 from broker.topics import mac_address
+from common import own_services
 from common.notice import NOTICE
 from device.audio import input_devices, portaudio
 from device.audio.source import SourceError
@@ -127,21 +128,17 @@ Ask it from another terminal; README.md has more of these:
     def ready(self) -> bool:
         """Return whether the store, ingest, REST, live events and the page all answer."""
         try:
-            api = requests.get(f"{self.api}/readyz", timeout=2)
-            live = requests.get(f"{self.live}/readyz", timeout=2)
-            page = requests.get(f"{self.dashboard}/livez", timeout=2)
+            api = own_services.get(f"{self.api}/readyz", timeout=2)
+            live = own_services.get(f"{self.live}/readyz", timeout=2)
+            page = own_services.get(f"{self.dashboard}/livez", timeout=2)
         except requests.RequestException:
             return False
         return api.ok and live.ok and page.ok
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
         """Return the JSON of a GET request to the REST API, sent as a viewer."""
-        answer = requests.get(
-            f"{self.api}/api/v1{path}",
-            params=query,
-            headers={"Authorization": f"Bearer {self._keys.value('viewer-token')}"},
-            timeout=10,
-        )
+        token = self._keys.value("viewer-token")
+        answer = own_services.get(f"{self.api}/api/v1{path}", token, params=query, timeout=10)
         answer.raise_for_status()
         body: dict[str, Any] = answer.json()
         return body

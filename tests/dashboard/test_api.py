@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from brokers import free_port
@@ -16,6 +17,7 @@ class Rest(ThreadingHTTPServer):
     """A REST API that has only `/meta`."""
 
     asked = 0
+    shown: str | None = None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -26,6 +28,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer."""
         self.server.asked += 1
+        self.server.shown = self.headers["Authorization"]
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b'{"emotions": {}}')
@@ -64,3 +67,19 @@ def test_meta_is_asked_for_once_an_hour_and_again_after_an_outage() -> None:
     with rest(port) as server:
         client.meta()
         assert server.asked == 1
+
+
+def test_the_environment_does_not_come_between_the_page_and_the_api(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither a company's proxy nor a login in ~/.netrc is used for the API on this machine."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    port = free_port()
+
+    with rest(port) as server:
+        assert Api(f"http://127.0.0.1:{port}", "token").meta() == {"emotions": {}}
+
+    assert server.shown == "Bearer token"
