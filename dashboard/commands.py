@@ -4,9 +4,9 @@ import logging
 import secrets
 import sys
 
-import waitress
 from flask import Flask
 
+from common import listening
 from dashboard.api import Api
 from dashboard.login import protect
 from dashboard.news import News
@@ -28,17 +28,18 @@ def run(settings: DashboardSettings) -> int:
     """Serve the page until a signal comes; return 2 if the port is taken."""
     key = settings.dashboard_key or secrets.token_urlsafe(24)
     news = News(settings.live_url, settings.api_token)
-    where = f"http://{settings.dashboard_host}:{settings.dashboard_port}"
     try:
-        serve = waitress.create_server(
-            create_app(settings, key, news), host=settings.dashboard_host, port=settings.dashboard_port, threads=8
+        serve = listening.create_server(
+            create_app(settings, key, news), settings.dashboard_host, settings.dashboard_port, threads=8
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:
         print(
-            f"cannot listen on dashboard_port {settings.dashboard_port}: {error.strerror}; choose another",
+            f"cannot listen on dashboard_host {settings.dashboard_host} and dashboard_port {settings.dashboard_port} "
+            f"({error}): set an address of this machine and a free port",
             file=sys.stderr,
         )
         return 2
+    where = listening.url(serve, settings.dashboard_host)
     if not settings.dashboard_key:
         print(f"Log in at {where}/login?key={key}", flush=True)
     news.listen()

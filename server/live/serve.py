@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import logging
-import resource
 import signal
 import socket
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from common import addresses
+from common.listening import allow_many_connections
 from server.errors import StoreAwayError, UnusableError
 from server.live.app import create_app
 from server.live.broadcast import Broadcast
@@ -34,13 +35,13 @@ def serve(store: RedisStore, settings: ServerSettings) -> None:
     """
     with contextlib.suppress(StoreAwayError):  # `follow` waits for it
         layout.check(store.execute)
-    _allow_many_connections()
+    allow_many_connections()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn ends in order on these, and then raises them once more
     guard = Guard(settings, store)
     broadcast = Broadcast(store.live_stream, guard.prepare)
     with listen(settings) as listening:
-        log.info("live events are on http://%s:%s/api/v1/live", *listening.getsockname()[:2])
+        log.info("live events are on http://%s/api/v1/live", addresses.join(*listening.getsockname()[:2]))
         asyncio.run(run(server(create_app(store, settings, guard, broadcast)), broadcast, listening))
 
 
@@ -76,7 +77,8 @@ def listen(settings: ServerSettings) -> socket.socket:
         UnusableError: it cannot listen on the address and port.
     """
     try:
-        listening = socket.create_server((settings.live_host, settings.live_port), backlog=1024)
+        family = socket.AF_INET6 if ":" in settings.live_host else socket.AF_INET
+        listening = socket.create_server((settings.live_host, settings.live_port), family=family, backlog=1024)
     except (OSError, OverflowError) as error:
         raise UnusableError(
             f"cannot listen on live_host {settings.live_host} and live_port {settings.live_port} ({error}): "
@@ -86,10 +88,3 @@ def listen(settings: ServerSettings) -> socket.socket:
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
     return listening
-
-
-def _allow_many_connections() -> None:
-    """Raise the limit of open files to the highest that the system allows."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -7,6 +7,7 @@ import sys
 import msgspec
 import typed_settings as ts
 
+from common import addresses
 from common.report import Finding, print_report, report
 from server.errors import UnusableError
 from server.ops import doctor_broker, doctor_store
@@ -39,7 +40,7 @@ def doctor(settings: DoctorSettings) -> int:
 def _rest(settings: ServerSettings) -> Finding:
     """Ask REST whether it is ready, as a load balancer does."""
     host = _ANYWHERE.get(settings.api_host, settings.api_host)
-    place = f"http://{host}:{settings.api_port}"
+    place = f"http://{addresses.join(host, settings.api_port)}"
     connection = http.client.HTTPConnection(host, settings.api_port, timeout=_ANSWER_S)
     try:
         connection.request("GET", "/readyz")

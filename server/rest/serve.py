@@ -7,8 +7,7 @@ import threading
 import time
 from types import FrameType
 
-import waitress.server  # type: ignore[import-untyped]
-
+from common import listening
 from common.outage import Outage
 from server.errors import StoreAwayError, UnusableError
 from server.rest.app import create_app
@@ -37,16 +36,16 @@ def serve(store: RedisStore, settings: ServerSettings) -> None:
         layout.check(store.execute)
     guard = Guard(settings, store)
     try:
-        server = waitress.server.create_server(
+        server = listening.create_server(
             create_app(store, settings, guard),
-            host=settings.api_host,
-            port=settings.api_port,
+            settings.api_host,
+            settings.api_port,
             threads=_THREADS,
             ident=None,
             max_request_header_size=_MAX_HEADER_BYTES,
             max_request_body_size=_MAX_BODY_BYTES,
         )
-    except (OSError, OverflowError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise UnusableError(
             f"api_host {settings.api_host} with api_port {settings.api_port} cannot be listened on ({error}): "
             "set an address of this machine and a free port"
@@ -54,7 +53,7 @@ def serve(store: RedisStore, settings: ServerSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     threading.Thread(target=_prepare, args=(store, guard), name="prepare", daemon=True).start()
-    log.info("REST listens on http://%s:%s%s", settings.api_host, server.effective_port, PREFIX)
+    log.info("REST listens on %s%s", listening.url(server, settings.api_host), PREFIX)
     server.run()
 
 

@@ -5,6 +5,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from brokers import ACCOUNTS, DEVICE, free_port, running_broker
 from clients import VIEWER
 from live_events import ALL, LiveClient, LiveServer
@@ -14,6 +15,9 @@ from services import RunningStore, wait_until
 
 from broker import topics
 from broker.messages import encode
+from server.errors import UnusableError
+from server.live import serve
+from server.settings import ServerSettings
 
 
 def test_what_a_device_publishes_reaches_subscribers_once(redis_store: RunningStore, tmp_path: Path) -> None:
@@ -40,6 +44,22 @@ def test_what_a_device_publishes_reaches_subscribers_once(redis_store: RunningSt
             client.close()
     assert [told.get("at", told["state"]) for _, _, told in events] == ["online", now, now + 1]
     assert "Traceback" not in process.log
+
+
+def test_an_ipv6_address_is_listened_on() -> None:
+    """A machine without IPv4 serves live events too."""
+    with (
+        serve.listen(ServerSettings(live_host="::1", live_port=0)) as listening,
+        socket.create_connection(listening.getsockname()[:2], timeout=5) as client,
+    ):
+        assert client.getpeername()[0] == "::1"
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "a..b"])
+def test_an_address_of_another_machine_is_one_sentence(host: str) -> None:
+    """The sentence names both settings."""
+    with pytest.raises(UnusableError, match=f"cannot listen on live_host {host} and live_port 0 .*: set an address"):
+        serve.listen(ServerSettings(live_host=host, live_port=0))
 
 
 def test_bytes_that_are_no_request_are_answered_400(server: LiveServer) -> None:
