@@ -30,7 +30,9 @@ def protect(app: Flask, key: str) -> None:
     SameSite=Strict keeps other sites from sending requests in a user's name.
     """
     app.secret_key = hashlib.sha256(b"moodwire dashboard cookie" + key.encode()).digest()
-    app.config.update(SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_NAME="moodwire")
+    app.config.update(
+        SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_NAME=cookie_name(key)
+    )
     app.register_blueprint(_pages(key))
 
     @app.before_request
@@ -45,6 +47,15 @@ def protect(app: Flask, key: str) -> None:
     def secure(response: Response) -> Response:
         response.headers.update(_HEADERS)
         return response
+
+
+def cookie_name(key: str) -> str:
+    """Return the name of the cookie, another one for each key.
+
+    Browsers keep one jar for all ports of a host (RFC 6265, section 8.5), so a second dashboard there would otherwise
+    replace the cookie of the first, and log its users out.
+    """
+    return f"moodwire-{hashlib.sha256(b'moodwire dashboard cookie name' + key.encode()).hexdigest()[:8]}"
 
 
 def _pages(key: str) -> Blueprint:

@@ -254,5 +254,5 @@ def _facts(device: dict[str, Any], summary: dict[str, Any]) -> Children:
 def _zone(name: str | None) -> tzinfo:
     try:
         return ZoneInfo(name) if name else UTC
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of time zones
         return UTC

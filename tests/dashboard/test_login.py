@@ -5,6 +5,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from dashboard.commands import create_app
+from dashboard.login import cookie_name
 from dashboard.news import News
 from dashboard.settings import DashboardSettings
 
@@ -56,13 +57,29 @@ def test_the_link_logs_in_and_a_new_key_ends_it(client: FlaskClient) -> None:
     """The cookie is good for the key it was made with, over restarts, and for no other."""
     assert client.get("/login", query_string={"key": "the key"}).headers["Location"] == "/"
     assert client.get("/").status_code == 200
-    cookie = client.get_cookie("moodwire")
+    cookie = client.get_cookie(cookie_name("the key"))
     assert cookie is not None
 
     restarted = app_with("the key").test_client()
-    restarted.set_cookie("moodwire", cookie.value)
+    restarted.set_cookie(cookie.key, cookie.value)
     assert restarted.get("/").status_code == 200
 
-    other = app_with("another key").test_client()
-    other.set_cookie("moodwire", cookie.value)
-    assert other.get("/").status_code == 302
+    for name in (cookie.key, cookie_name("another key")):
+        other = app_with("another key").test_client()
+        other.set_cookie(name, cookie.value)
+        assert other.get("/").status_code == 302
+
+
+def test_two_dashboards_on_one_host_log_nobody_out() -> None:
+    """Browsers send a cookie to every port of a host, so the cookies of two dashboards have two names."""
+    browser: dict[str, str] = {}
+    for key in ("the key", "another key"):
+        client = app_with(key).test_client()
+        client.get("/login", query_string={"key": key})
+        browser |= {cookie.key: cookie.value for cookie in client._cookies.values()}
+
+    for key in ("the key", "another key"):
+        client = app_with(key).test_client()
+        for name, value in browser.items():
+            client.set_cookie(name, value)
+        assert client.get("/").status_code == 200, key
