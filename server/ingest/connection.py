@@ -31,6 +31,10 @@ _MAX_UNACKNOWLEDGED = 2000
 _GOODBYE_S = 2.0
 _FIRST_RETRY_S = 2.0
 _LONGEST_RETRY_S = 8.0
+_STEADY_S = 10.0
+"""A connection that lasts this long is a steady one."""
+_LOSSES_LOGGED = 2
+"""Connections in a row, none of them steady, whose losses are logged one by one."""
 _SESSION_LIFETIME_S = 86_400
 """So long an MQTT 5 broker keeps what comes for an ingest that is away; devices send the rest again."""
 _REPEAT_S = 600.0
@@ -60,11 +64,15 @@ class Connection:
         self._shares = bool(settings.mqtt_share)
         self._on_delivery = on_delivery
         self._subscribed = False
+        self._up_since_s: float | None = None
+        self._short_lived = 0
+        """Connections in a row that were lost before they were steady."""
         self._announced: str | None = None
         self._announce_at_s = 0.0
         """When to publish `online` again."""
         self._insisted_s = -math.inf
         self._stopping = False
+        self._client_id = settings.mqtt_client_id
         self._outage = Outage(log)
         self._backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
         self._next_try_s = 0.0
@@ -110,6 +118,10 @@ class Connection:
     def turn(self, timeout_s: float) -> None:
         """Send and receive what there is, after waiting up to so long for it or for `wake`; connect if need be."""
         client = self._client
+        if self._short_lived and self._is_steady():
+            self._short_lived = 0
+            self._backoff.reset()
+            self._outage.end("connected to %s", self._endpoint)
         if client.socket() is None and time.monotonic() >= self._next_try_s:
             self._connect()
         all_sent = client.flush()
@@ -155,7 +167,8 @@ class Connection:
             return None
         now_s = time.monotonic()
         if self._announced != state:
-            log.info("the server is %s", state)
+            if self._short_lived <= _LOSSES_LOGGED:
+                log.info("the server is %s", state)
         elif state == "offline" or now_s < self._announce_at_s:
             return None
         self._announced = state
@@ -189,17 +202,33 @@ class Connection:
         if refused:
             self._lose(f"{self._endpoint} does not let ingest read {', '.join(refused)}")
             return
+        self._subscribed = True
+        self._up_since_s = time.monotonic()
+        if self._short_lived > _LOSSES_LOGGED:
+            return  # `turn` says so once it is steady
         if self._outage.is_on:
             self._outage.end("connected to %s", self._endpoint)
         else:
             log.info("connected to %s", self._endpoint)
-        self._subscribed = True
-        self._backoff.reset()
+        if not self._short_lived:
+            self._backoff.reset()
 
     def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        self._subscribed = False
-        if not self._stopping:
+        if self._up_since_s is not None:
+            self._short_lived = 0 if self._is_steady() else self._short_lived + 1
+        self._subscribed, self._up_since_s = False, None
+        if self._stopping:
+            return
+        if self._short_lived > _LOSSES_LOGGED:
+            self._lose(
+                f"{self._endpoint} ends each connection of {self._client_id} within {_STEADY_S:.0f} s; another ingest "
+                "with the same mqtt_client_id may run: stop it, or give it an id of its own"
+            )
+        else:
             self._lose(f"the connection to {self._endpoint} is lost: {reason}")
+
+    def _is_steady(self) -> bool:
+        return self._up_since_s is not None and time.monotonic() - self._up_since_s >= _STEADY_S
 
     def _receive(self, delivery: Delivery) -> None:
         if delivery.topic == topics.SERVER_STATUS:  # which the subscription to status matches

@@ -183,3 +183,26 @@ def test_a_broker_that_is_not_trusted_gets_nothing(
         assert "connected" not in room.log
         assert "Traceback" not in room.log
         assert room.stop() == 0
+
+
+@pytest.mark.slow
+def test_two_ingests_with_one_client_id_say_so_once(
+    broker: RunningBroker, redis_store: RunningStore, tmp_path: Path
+) -> None:
+    """They throw each other out for ever; the log has the reason, not each time, and says when one is alone again."""
+    reason = "another ingest with the same mqtt_client_id may run"
+    rooms_ = [tmp_path / name for name in ("first", "second")]
+    for folder in rooms_:
+        folder.mkdir()
+    with rooms.ingest(rooms_[0], broker, redis_store) as first:
+        with rooms.ingest(rooms_[1], broker, redis_store) as second:
+            first.says(reason)
+            second.says(reason)
+            lines, takeovers = len(first.log.splitlines()), broker.log.count("already connected")
+            wait_until(
+                lambda: broker.log.count("already connected") >= takeovers + 2, "they throw each other out again"
+            )
+            assert len(first.log.splitlines()) == lines
+        before = first.log.count("connected to")
+        first.says("connected to", before + 1)
+    assert first.log.count(reason) == 1
