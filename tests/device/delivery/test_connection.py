@@ -1,7 +1,10 @@
 """The device's connection to a real broker: reconnects, refusals, TLS, certificates of devices."""
 
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from brokers import ACCOUNTS, DEVICE, OTHER_DEVICE, RunningBroker, Tls, running_broker
@@ -46,6 +49,28 @@ def mutual(tmp_path: Path, authority: Authority) -> Iterator[RunningBroker]:
     """Run Mosquitto that wants certificates of its clients as well."""
     with running_broker(tmp_path / "broker", tls=tls(authority, mutual=True)) as broker:
         yield broker
+
+
+def test_a_name_that_is_known_only_later_is_found_then(
+    broker: RunningBroker, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At boot the network may not know the broker's name yet; each try asks for it anew."""
+    real, known = socket.getaddrinfo, threading.Event()
+    asked: list[str] = []
+
+    def look_up(host: str, *words: Any, **named: Any) -> Any:
+        if host != "broker.local":
+            return real(host, *words, **named)
+        asked.append(host)
+        if not known.is_set():
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return real("127.0.0.1", *words, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with serving(broker) as server, running_session(broker, outbox, mqtt_url=f"mqtt://broker.local:{broker.port}"):
+        wait_until(lambda: len(asked) >= 2, "the name is asked for again")
+        known.set()
+        wait_until(server.states, "the device is online")
 
 
 def complaint(broker: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFixture, **changes: object) -> str:

@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -56,6 +56,24 @@ def test_a_full_disk_is_said_once_and_does_not_stop_the_outbox(
     again = reopened(outbox, tmp_path)
     assert numbers(again) == [*left, 80]
     assert again.refused() == [(BOOT, 75, "why")]
+
+
+def test_somebody_who_holds_the_file_open_for_writing_costs_one_second_and_no_record(tmp_path: Path) -> None:
+    """A lock of another program is waited for once; then records wait in memory, and move to the disk later."""
+    clock = TestClock()
+    outbox = open_outbox(tmp_path, clock=clock)
+    put(outbox, 0)
+    with closing(sqlite3.connect(tmp_path / "outbox.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for seq in range(1, 5):
+            put(outbox, seq)
+        assert outbox.state == "full"
+        other.execute("ROLLBACK")
+
+    clock.advance(RETRY_MS / 1000)
+
+    assert numbers(outbox) == [0, 1, 2, 3, 4]
+    assert outbox.state == "ok"
 
 
 def test_an_erasure_on_a_full_disk_is_carried_out_when_it_works_again(tmp_path: Path) -> None:

@@ -93,6 +93,20 @@ def test_an_erasure_does_not_hide_a_live_device_from_home_assistant(
                    "it is announced again")  # fmt: skip
 
 
+def test_a_broker_that_forgets_everything_is_told_again(broker: RunningBroker, outbox: Outbox, tmp_path: Path) -> None:
+    """After the restart of a broker without persistence, status and announcement are there again by themselves."""
+    with running_session(broker, outbox, home_assistant=True, state_dir=tmp_path):
+        with at_home(broker) as heard:
+            wait_until(lambda: heard.get(topics.home_assistant(DEVICE)), "the announcement is there")
+        broker.kill()
+        (tmp_path / "broker" / "mosquitto.db").unlink(missing_ok=True)
+        broker.start()
+
+        with at_home(broker) as heard, serving(broker) as server:
+            wait_until(lambda: heard.get(topics.home_assistant(DEVICE)), "the announcement is there again")
+            wait_until(lambda: ("online", 2) in server.states(), "the status is there again")
+
+
 def test_turning_home_assistant_off_takes_the_device_out(broker: RunningBroker, outbox: Outbox, tmp_path: Path) -> None:
     """At the next start with the setting off, what was announced is cleared from the broker."""
     with running_session(broker, outbox, home_assistant=True, state_dir=tmp_path), at_home(broker) as heard:
