@@ -4,16 +4,21 @@ Settings come from, later over earlier: defaults, a TOML file (one section per r
 or `MOODWIRE_NAME_FILE` for the content of a file, which suits secrets), and flags.
 """
 
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]  # `python -m moodwire` looks into the current folder first, where a `redis.py` is not meant
+
 import argparse
 import difflib
 import importlib
 import logging
 import os
 import re
-import sys
 import tomllib
 from collections.abc import Iterable, Sequence
 from functools import partial
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import version
 from itertools import groupby, takewhile
 from pathlib import Path
@@ -27,6 +32,21 @@ from typed_settings.loaders import Loader
 from typed_settings.types import LoadedSettings, LoaderMeta, OptionList, SettingsClass
 
 PREFIX = "MOODWIRE_"
+ROOMS = {"broker", "common", "dashboard", "device", "models", "server", "training", "wiring"}
+
+
+class _Rooms:
+    """Finds our rooms beside this file, whatever `server.py` or `device/` comes first in the import path."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None, _target: object = None) -> ModuleSpec | None:
+        """Return where a room is; None for a name that is not ours."""
+        return PathFinder.find_spec(name, [str(Path(__file__).parent)]) if path is None and name in ROOMS else None
+
+
+sys.meta_path.insert(0, _Rooms)
+
+from common import urls  # noqa: E402 - rooms are found beside this file from here on
 
 
 class Command(NamedTuple):
@@ -165,6 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = COMMANDS[name]
     logging.basicConfig(level=logging.INFO, handlers=[log_handler()])
     logging.getLogger("typed_settings").setLevel(logging.CRITICAL)  # the errors that it logs, it also raises
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # so do its, with the whole URL, in which a token may be
     try:
         settings_class = _load(command.settings)
         function = _load(command.function)
@@ -206,7 +227,12 @@ def read_settings(name: str, section: str, settings_class: type[Any], flags: Seq
         formatter_class=partial(_HelpFormatter, section=section, own=_own_options(settings_class)),
         allow_abbrev=False,
     )
-    return namespace2settings(settings_class, parser.parse_args(list(flags)), merged_settings=merged)
+    found, unknown = parser.parse_known_args(list(flags))
+    if unknown:
+        # Not the words beside a misspelt option, of which one may be a password.
+        names = [word.partition("=")[0] for word in unknown if word.startswith("--")]
+        parser.error(f"there is no option {', '.join(names)}" if names else "a word stands without an option before it")
+    return namespace2settings(settings_class, found, merged_settings=merged)
 
 
 _YES = {"True": "yes", "False": "no"}
@@ -272,7 +298,9 @@ class _HelpFormatter(argparse.HelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = re.sub(r" \[default: (\(\*+\))?\]$", "", action.help or "")
-        return re.sub(r"\[default: (True|False)\]$", lambda found: f"[default: {_YES[found[1]]}]", text)
+        return re.sub(
+            r"\[default: (.*)\]$", lambda found: f"[default: {_default(action.dest, found[1])}]", text, flags=re.DOTALL
+        )
 
     def _metavar_formatter(self, action: argparse.Action, default_metavar: str) -> Any:
         if action.metavar in {"INT", "FLOAT"}:
@@ -283,6 +311,12 @@ class _HelpFormatter(argparse.HelpFormatter):
         if len(action.option_strings) == 2 and action.option_strings[1].startswith("--no-"):
             return f"--[no-]{action.option_strings[0].removeprefix('--')}"
         return super()._format_action_invocation(action)
+
+
+def _default(name: str, value: str) -> str:
+    """Return a setting's value as help shows it, in which `%` stands for itself; the value may be the user's own."""
+    is_url = name.endswith("_url") or name == "source"
+    return _YES.get(value, urls.readable(value) if is_url else value).replace("%", "%%")
 
 
 def _own_options(settings_class: type[Any]) -> frozenset[str]:
@@ -330,10 +364,27 @@ class _SecretFileLoader:
         del settings_cls
         values: dict[str, Any] = {}
         for option in options:
-            path = os.environ.get(f"{PREFIX}{option.path.upper()}_FILE")
-            if path:
-                set_path(values, option.path, _text(Path(path)).strip())
+            name = f"{PREFIX}{option.path.upper()}_FILE"
+            if path := os.environ.get(name):
+                set_path(values, option.path, _read_secret(name, path))
         return LoadedSettings(values, LoaderMeta(self))
+
+
+def _read_secret(name: str, path: str) -> str:
+    """Return the content of a file that a variable names.
+
+    Raises:
+        ValueError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return _text(Path(path)).strip()
+    except OSError as error:
+        # What is no path may be the secret itself.
+        is_path = path.startswith("/") or ("/" in path and Path(path).parent.is_dir())
+        file = f"file {path}" if is_path else "file"
+        raise ValueError(
+            f"cannot read the {file} that {name} names: {error.strerror}; set it to a file's path"
+        ) from None
 
 
 def _config_files(base: Path) -> list[Path]:
@@ -360,8 +411,6 @@ def _sentence(error: BaseException) -> str:
     """Return the innermost reason of a settings error in one line."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    if isinstance(error, FileNotFoundError):
-        return f"no such file: {error.filename}"
     return " ".join(str(error).split())
 
 

@@ -87,7 +87,8 @@ def prepare_amqtt(folder: Path, host: str, port: int, accounts: dict[str, str]) 
     }
     _write_secret(folder / "amqtt.json", json.dumps(config, indent=2))  # JSON is YAML, which amqtt reads
     program = "from amqtt.scripts.broker_script import main; main()"
-    return BrokerStart("amqtt (pure Python)", [sys.executable, "-c", program, "-c", str(folder / "amqtt.json")])
+    # -P keeps the current folder out of the import path: an `amqtt.py` or `typing.py` there is not meant.
+    return BrokerStart("amqtt (pure Python)", [sys.executable, "-P", "-c", program, "-c", str(folder / "amqtt.json")])
 
 
 def _user() -> str:

@@ -2,12 +2,11 @@
 
 import ssl
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from common import addresses
+from common import addresses, urls
 
 VERSIONS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQTTv5}
 """Versions of MQTT by their names in settings."""
@@ -35,16 +34,15 @@ def parse_url(url: str) -> Endpoint:
     """
     todo = "use mqtt://host:1883 or, with TLS, mqtts://host:8883"
     try:
-        parts = urlsplit(url)
-        port = parts.port
+        parts = urls.split(url.strip())
         addresses.check_host(parts.hostname or "")
     except ValueError as error:
-        raise ValueError(f"mqtt_url {url!r} is not a URL ({error}); {todo}") from error
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or port == 0:
-        raise ValueError(f"mqtt_url {url!r} is not the URL of a broker; {todo}")
+        raise ValueError(f"mqtt_url {urls.readable(url)!r} is not a URL: {error}; {todo}") from error
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.port == 0:
+        raise ValueError(f"mqtt_url {urls.readable(url)!r} is not the URL of a broker; {todo}")
     if parts.username or parts.password:
         raise ValueError("mqtt_url has a user name or password in it; set mqtt_username and mqtt_password instead")
-    return Endpoint(parts.hostname, port or _DEFAULT_PORTS[parts.scheme], tls=parts.scheme == "mqtts")
+    return Endpoint(parts.hostname, parts.port or _DEFAULT_PORTS[parts.scheme], tls=parts.scheme == "mqtts")
 
 
 def tls_context(ca_file: str, cert_file: str = "", key_file: str = "") -> ssl.SSLContext:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import requests
 
-from common import own_services
+from common import own_services, urls
 
 TIMEOUT_S = 5.0
 META_S = 3600.0
@@ -30,6 +30,8 @@ class Api:
 
     def __init__(self, url: str, token: str, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._base = f"{url.rstrip('/')}/api/v1"
+        self._place = urls.readable(self._base)
+        """For people: `ApiError` is shown on the page."""
         self._token = token
         self._clock_s = clock_s
         self._lock = threading.Lock()
@@ -66,13 +68,13 @@ class Api:
     def _get(self, path: str, **query: str) -> dict[str, Any]:
         try:
             answer = own_services.get(self._base + path, self._token, params=query, timeout=TIMEOUT_S)
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:  # ValueError: a URL that cannot be split
             self._meta = None  # another version may come back
-            raise ApiError(f"The REST API at {self._base} does not answer.") from error
+            raise ApiError(f"The REST API at {self._place} does not answer.") from error
         try:
             body: dict[str, Any] = answer.json()
         except requests.JSONDecodeError as error:
-            raise ApiError(f"{self._base} answers with status {answer.status_code} and no JSON.") from error
+            raise ApiError(f"{self._place} answers with status {answer.status_code} and no JSON.") from error
         if not answer.ok:
             raise ApiError(f"The REST API says: {body.get('detail') or answer.status_code}")
         return body

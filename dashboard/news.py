@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import requests
 
-from common import own_services
+from common import own_services, urls
 from dashboard.api import TIMEOUT_S
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,8 @@ class News:
 
     def __init__(self, url: str, token: str, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._url = f"{url.rstrip('/')}/api/v1/live"
+        self._place = urls.readable(self._url)
+        """For people."""
         self._token = token
         self._clock_s = clock_s
         self._lock = threading.Lock()
@@ -91,7 +93,12 @@ class News:
             with self._lock:
                 was_live, self._is_live = self._is_live, False
             if was_live or not said:
-                log.warning("no live events: %s %s; the page looks every %.0f s meanwhile", self._url, why, POLL_S)
+                log.warning(
+                    "no live events: %s %s; the page looks every %.0f s meanwhile",
+                    self._place,
+                    why,
+                    POLL_S,
+                )
                 said = True
             time.sleep(_RETRY_S)
 
@@ -103,7 +110,7 @@ class News:
                 if not answer.ok:
                     return f"answers with status {answer.status_code}"
                 self._begin()
-                log.info("live events come from %s", self._url)
+                log.info("live events come from %s", self._place)
                 for line in answer.iter_lines(chunk_size=None):
                     if line.startswith(b"data: "):
                         self._note(json.loads(line.removeprefix(b"data: ")).get("mac_address"))

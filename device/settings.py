@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import typed_settings as ts
 
 from broker.messages import MAX_GATE_DBFS, MIN_GATE_DBFS
-from common import channels, text
+from common import channels, text, urls
 
 
 def _state_dir() -> Path:
@@ -138,11 +138,9 @@ class DeviceSettings:
         if bool(self.mqtt_cert_file) != bool(self.mqtt_key_file):
             raise ValueError("only one of mqtt_cert_file and mqtt_key_file is set; set both or neither")
         if self.dashboard_url and not _is_http_url(self.dashboard_url):
-            raise ValueError(f"dashboard_url is {self.dashboard_url!r}; give an http:// or https:// URL with a host")
+            place = urls.readable(self.dashboard_url)
+            raise ValueError(f"dashboard_url is {place!r}; give an http:// or https:// URL with a host")
         if self.model_key and not re.fullmatch("[0-9a-f]{64}", self.model_key):
-            raise ValueError(
-                f"model_key {self.model_key!r} is no public key; "
-                "use the 64 hex digits that `moodwire bundle keygen` prints"
-            )
+            raise ValueError("model_key is no public key; use the 64 hex digits that `moodwire bundle keygen` prints")
         if self.clips and self.mic:
             raise ValueError("both clips and mic are set; set one of them")

@@ -16,7 +16,7 @@ from pathlib import Path
 import requests
 from tqdm import tqdm
 
-from common import files
+from common import files, urls
 from common.audio_files import AudioFile
 from training import download, fetch_ravdess
 from training.corpora import EMOTIONS, CorpusError
@@ -122,13 +122,13 @@ def _fetch(session: requests.Session, file: Path, sources: Sequence[str], is_off
         try:
             response = session.get(url, timeout=download.TIMEOUT_S)
             response.raise_for_status()
-        except requests.RequestException as error:
-            problems.append(f"{url}: {error}")
+        except download.ERRORS as error:
+            problems.append(f"{urls.readable(url)}: {download.reason(error)}")
             continue
         if is_official(response.content):
             files.replace(file, response.content)
             return
-        problems.append(f"{url}: {len(response.content)} bytes that are not the official file")
+        problems.append(f"{urls.readable(url)}: {len(response.content)} bytes that are not the official file")
     raise CorpusError(
         f"{file.name} cannot be downloaded ({'; '.join(problems)}); the other files are kept: start again to go on"
     )

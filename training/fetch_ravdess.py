@@ -6,10 +6,9 @@ import zipfile
 from http import HTTPStatus
 from pathlib import Path
 
-import requests
 from tqdm import tqdm
 
-from common import files
+from common import files, urls
 from training import download, ravdess
 from training.corpora import CorpusError
 
@@ -56,16 +55,19 @@ def _download(url: str, archive: Path) -> None:
     part = archive.with_suffix(".part")
     try:
         _receive(url, part)
-    except requests.RequestException as error:
+    except download.ERRORS as error:
         raise CorpusError(
-            f"{url} cannot be downloaded: {error}; what has arrived is kept: start again to go on"
+            f"{urls.readable(url)} cannot be downloaded: {download.reason(error)}; "
+            "what has arrived is kept: start again to go on"
         ) from error
     with part.open("rb") as file:
         found = hashlib.file_digest(file, "md5").hexdigest()
     if found != MD5:
         size = part.stat().st_size
         part.unlink()
-        raise CorpusError(f"{url} gave {size} bytes with md5 {found}, the official archive has {MD5}; start again")
+        raise CorpusError(
+            f"{urls.readable(url)} gave {size} bytes with md5 {found}, the official archive has {MD5}; start again"
+        )
     part.replace(archive)
 
 

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import models.bundle
-from common import files
+from common import files, urls
 from models.bundle import BundleError
 from models.runtime import load_verified
 
@@ -96,14 +96,17 @@ def fetch(source: str) -> bytes:
     scheme = source.partition("://")[0].lower()
     content = _download(source) if scheme in {"http", "https"} else _read(source)
     if len(content) > MAX_BYTES:
-        raise BundleError(f"{source} is larger than {MAX_BYTES:,} bytes; send a file that moodwire bundle pack made")
+        place = source if source.startswith("/") else urls.readable(source)
+        raise BundleError(f"{place} is larger than {MAX_BYTES:,} bytes; send a file that moodwire bundle pack made")
     return content
 
 
 def _read(source: str) -> bytes:
     path = Path(source)
     if not path.is_absolute():
-        raise BundleError(f"source is {source!r}; give an https:// or http:// URL, or an absolute path on the device")
+        raise BundleError(
+            f"source is {urls.readable(source)!r}; give an https:// or http:// URL, or an absolute path on the device"
+        )
     try:
         if not path.is_file():  # a pipe or a device could keep the reader waiting for ever
             raise BundleError(f"there is no file {source} on this device; copy it there, or give a URL")
@@ -114,6 +117,11 @@ def _read(source: str) -> bytes:
 
 
 def _download(url: str) -> bytes:
+    place = urls.readable(url)
+    try:
+        urls.check_http(url)
+    except ValueError as error:
+        raise BundleError(f"{place} cannot be fetched: {error}") from error
     opener = urllib.request.OpenerDirector()
     # Only what is listed here can be opened, also by a redirect: no file://, no ftp://, no data:.
     for handler in (
@@ -133,12 +141,16 @@ def _download(url: str) -> bytes:
             while len(content) <= MAX_BYTES and (chunk := response.read1(_CHUNK)):
                 content += chunk
                 if time.monotonic() > until_s:
-                    raise BundleError(f"{url} has not sent the bundle within {FETCH_S:.0f} s; try a faster server")
+                    raise BundleError(f"{place} has not sent the bundle within {FETCH_S:.0f} s; try a faster server")
     except urllib.error.HTTPError as error:
-        raise BundleError(f"{url} cannot be fetched: the server answers {error.code} {error.reason}") from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
+        # Not `error.reason`, which of a redirect that is not followed holds the whole URL that it leads to.
+        answer = f"{error.code} {http.client.responses.get(error.code, '')}".strip()
+        raise BundleError(f"{place} cannot be fetched: the server answers {answer}") from None
+    except (http.client.InvalidURL, ValueError):
+        raise BundleError(f"{place} cannot be fetched: the server redirects to a malformed URL") from None
+    except (OSError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise BundleError(f"{url} cannot be fetched: {reason or type(error).__name__}") from error
+        raise BundleError(f"{place} cannot be fetched: {reason or type(error).__name__}") from error
     return bytes(content)
 
 

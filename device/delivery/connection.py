@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from common import mqtt
+from common import mqtt, urls
 from common.backoff import Backoff
 from common.outage import Outage
 from device.settings import DeviceSettings
@@ -59,7 +59,9 @@ class Connection:
         # MQTT 5 keeps no session unless one asks for it; MQTT 3.1.1 must be told not to.
         clean = None if version == MQTTProtocolVersion.MQTTv5 else True
         if not self._broker.tls and (settings.mqtt_ca_file or settings.mqtt_cert_file):
-            raise ValueError(f"mqtt_url {settings.mqtt_url!r} has no TLS, but a certificate is set; use mqtts://")
+            raise ValueError(
+                f"mqtt_url {urls.readable(settings.mqtt_url)!r} has no TLS, but a certificate is set; use mqtts://"
+            )
         tls = mqtt.tls_context(*settings.mqtt_files) if self._broker.tls else None
         self._client = mqtt.client(
             username, settings.mqtt_password, tls, client_id=client_id, clean_session=clean, protocol=version

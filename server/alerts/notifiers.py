@@ -93,7 +93,7 @@ class Webhooks:
             self._opener.open(request, timeout=_TIMEOUT_S).close()
         except urllib.error.HTTPError as error:
             error.close()
-            return f"it answers {error.code} {error.reason}"
+            return f"it answers {error.code} {http.client.responses.get(error.code, '')}".strip()
         except urllib.error.URLError as error:
             return str(error.reason)
         except (OSError, http.client.HTTPException, ValueError) as error:

@@ -4,13 +4,13 @@ import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from broker import topics
 from broker.messages import Label, Probability, ShortText
+from common import urls
 from server.errors import UnusableError
 from server.store.types import Device
 
@@ -113,10 +113,7 @@ def _problem(rule: Rule) -> str | None:
         return f"cannot publish on topic {rule.topic!r}; use no + or #, and no $ at the start"
     if rule.webhook is not None:
         try:
-            parts = urlsplit(rule.webhook)
-            usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            usable = False
-        if not usable:
-            return "webhook is no URL; set one that begins with http:// or https://"
+            urls.check_http(rule.webhook)
+        except ValueError as error:
+            return f"webhook is no URL that can be used: {error}"
     return None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from common import urls
 from server.errors import StoreAwayError, UnusableError
 from server.store.nodes import Error, Nodes, key_of, sync, waits_for_disk
 from server.store.types import Word
@@ -24,18 +25,18 @@ class Client:
     """
 
     def __init__(self, url: str) -> None:
-        scheme, _, rest = url.partition("://")
-        self.place = f"{scheme}://{rest.rpartition('@')[2]}"
-        """The URL without user and password, for people."""
+        self.place = urls.readable(url)
+        """The URL for people, without what is secret in it."""
         self._waits_for_disk = False
         try:
             self._nodes = Nodes(url)
-        except ValueError as error:
+        except ValueError:
+            # Not `from` the error, which repeats a part of the URL.
             raise UnusableError(
                 f"redis_url {self.place!r} is no address of a store: use redis://host:port/0, rediss://…, "
                 "cluster+redis://host:port, cluster+rediss://… or unix:///path; 0 is the number of a database, options "
                 "behind ? are those of redis-py, and # / ? @ in a password or path are %23 %2F %3F %40"
-            ) from error
+            ) from None
 
     @property
     def is_cluster(self) -> bool:

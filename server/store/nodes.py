@@ -116,7 +116,7 @@ class Nodes:
         url: `redis://`, `rediss://`, `unix://`, or the first two with `cluster+` before them and any of the nodes.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: it is none of these, or it has an option that there is not.
     """
 
     def __init__(self, url: str) -> None:
@@ -197,6 +197,8 @@ def _check(url: str, pool: redis.ConnectionPool) -> None:
         ValueError: a part cannot be used.
     """
     parts = urlsplit(url)
+    if parts.scheme == "unix" and parts.netloc.rpartition("@")[2]:
+        raise ValueError("a unix socket has no host")  # redis-py would leave it out
     if "#" in url:
         raise ValueError("redis-py leaves out what follows #")
     if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?/?", parts.path):
@@ -204,7 +206,7 @@ def _check(url: str, pool: redis.ConnectionPool) -> None:
     check_host(parts.hostname or "")
     try:
         pool.connection_class(**pool.connection_kwargs)
-    except TypeError as error:
+    except (TypeError, redis.RedisError) as error:
         raise ValueError("the query has an option that redis-py does not know") from error
 
 

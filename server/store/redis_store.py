@@ -57,7 +57,7 @@ class RedisStore:
         self.rollup_retention_ms = rollup_retention_ms
         self._client = Client(url)
         self.place = self._client.place
-        """The URL without user and password, for people."""
+        """The URL for people, without what is secret in it."""
         self._indexed: set[str] = set()
         self._index_again_s = 0.0
         self._outcome_counts: Counter[str] = Counter()

@@ -75,7 +75,7 @@ def test_an_alert_outlasts_its_cooldown_and_is_raised_when_it_ends() -> None:
         ('[[rule]]\nname = "a"\nlabel = "ANG"\nabove = 0.5\nbelow = 0.1\ntopic = "t/#"\n', "use no \\+ or #"),
         (
             '[[rule]]\nname = "a"\nlabel = "ANG"\nabove = 0.5\nbelow = 0.1\nwebhook = "file:///etc"\n',
-            "begins with http://",
+            "begin it with http://",
         ),
         ('[[rule]]\nname = "a"\nlabel = "ANG"\nabove = 0.5\nbelow = 0.1\ntopics = "t"\n', "unknown field `topics`"),
         (
