@@ -76,11 +76,6 @@ class RunningBroker:
             self.process = subprocess.Popen(self._start.argv, stdout=log, stderr=log)
         wait_until(self._accepts, f"the broker accepts connections; its log: {self._log.read_text()}")
 
-    @property
-    def log(self) -> str:
-        """What the child has written so far."""
-        return self._log.read_text()
-
     def kill(self) -> None:
         """End the child as a power cut would."""
         self.process.kill()
