@@ -74,6 +74,12 @@ def pink(samples: Samples, length: int, rng: np.random.Generator, snr_db: float 
     return _below(samples, _coloured(spectrum, length, rng), snr_db)
 
 
+def floor(samples: Samples, length: int, rng: np.random.Generator, dbfs: float) -> Noise:
+    """Return pink noise with this RMS level, 0 dBFS being 32,768."""
+    noise = pink(samples, length, rng)
+    return noise * float(32_768 * 10 ** (dbfs / 20) / noise.std())
+
+
 def hum(samples: Samples, length: int, rng: np.random.Generator, snr_db: float = SNR_DB) -> Noise:
     """Return mains hum of 50 Hz with nine harmonics, and faint hiss."""
     turns = np.exp(2j * np.pi * 50 * np.arange(length) / RATE_HZ)
@@ -125,6 +131,16 @@ NOISES = {
     "echo-0.6": Background("a room with 0.6 s of echo", faint, echo_s=0.6),
 }
 """Harder than the backgrounds of the calibration: these only measure robustness."""
+
+
+FLOORS = {
+    "silence": BACKGROUNDS["silence"],
+    **{
+        str(dbfs): Background(f"pink noise at {dbfs} dBFS", partial(floor, dbfs=dbfs), under=True)
+        for dbfs in (-70, -60, -50, -40)
+    },
+}
+"""The same floor under every clip, however loud the clip is, as one microphone in one room has it."""
 
 
 def _quiet_spectrum(samples: Samples, frame: int = 512) -> NDArray[np.float64]:

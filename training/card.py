@@ -2,11 +2,16 @@
 
 from typing import Any
 
+import msgspec
+
 from common.notice import LAW
 from models.bundle import Manifest
+from training import elsewhere
 from training.backgrounds import BACKGROUNDS, NOISES
 from training.corpora import EMOTIONS
+from training.results import Elsewhere
 from training.splits import RELEASE
+from training.tables import table
 
 
 def render(manifest: Manifest) -> str:
@@ -17,39 +22,12 @@ def render(manifest: Manifest) -> str:
         _use(),
         _data(manifest, measured),
         _results(manifest, measured),
-        _hardship(measured) if "uar_in_noise" in measured else "",
+        _elsewhere(measured["elsewhere"]) if "elsewhere" in measured else "",
+        hardship(measured) if "uar_in_noise" in measured else "",
         _folds(measured["cross_validation"]) if "cross_validation" in measured else "",
         _limits(measured),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def elsewhere(manifest: Manifest, corpus: str, clips: int, measured: dict[str, Any]) -> str:
-    """Return what a bundle is worth on another corpus than the one it was made with."""
-    low, high = measured["uar_interval"]
-    groups = "\n".join(
-        f"| UAR, {group.lower()} | {value:.1%} |"
-        for key in ("uar_by_sex", "uar_by_intensity", "uar_by_sentence")
-        for group, value in measured[key].items()
-        if len(measured[key]) > 1
-    )
-    parts = [
-        f"""# {manifest.name} on {corpus}
-
-{clips:,} clips of {len(measured["uar_by_speaker"])} speakers that it never heard, of a corpus of which it has heard
-nothing: nothing is tuned to it. Each clip is heard in the middle of one window, once amid each background.
-
-| | |
-|---|---|
-| unweighted average recall (UAR) | **{measured["uar"]:.1%}** (95 % interval {low:.1%} to {high:.1%}, over speakers) |
-| accuracy | {measured["accuracy"]:.1%} |
-| macro F1 | {measured["macro_f1"]:.1%} |
-| expected calibration error | {measured["ece"]:.3f} |
-{groups}""".rstrip(),
-        _confusion(manifest, measured),
-        _hardship(measured),
-    ]
-    return "\n\n".join(parts) + "\n"
 
 
 def _what(manifest: Manifest, measured: dict[str, Any]) -> str:
@@ -138,7 +116,7 @@ def _results(manifest: Manifest, measured: dict[str, Any]) -> str:
 
 {_certain(manifest, measured["sure"])}
 
-{_confusion(manifest, measured)}
+{confusion(manifest, measured)}
 
 | beside the clip | UAR |
 |---|---|
@@ -183,7 +161,8 @@ the others are `uncertain`. This threshold and the temperature come from what th
 to those."""
 
 
-def _confusion(manifest: Manifest, measured: dict[str, Any]) -> str:
+def confusion(manifest: Manifest, measured: dict[str, Any]) -> str:
+    """Return the table of what is taken for what."""
     recall = "\n".join(
         f"| {label} | {measured['recall'][label]:.1%} | {' | '.join(str(count) for count in row)} |"
         for label, row in zip(manifest.labels, measured["confusion"], strict=True)
@@ -193,14 +172,12 @@ def _confusion(manifest: Manifest, measured: dict[str, Any]) -> str:
 {recall}"""
 
 
-def _hardship(measured: dict[str, Any]) -> str:
+def hardship(measured: dict[str, Any]) -> str:
+    """Return what louder noise and echo cost, and what leaving out unsure windows gains."""
     coverage = "\n".join(
         f"| {float(share):.0%} | {value:.1%} |" for share, value in measured["uar_by_coverage"].items()
     )
     noise = "\n".join(f"| {NOISES[name].title} | {value:.1%} |" for name, value in measured["uar_in_noise"].items())
-    by_speaker = measured["uar_by_speaker"]
-    worst = min(by_speaker, key=by_speaker.get)
-    best = max(by_speaker, key=by_speaker.get)
     return f"""## Where it is worse, and where better
 
 Answering only the windows of which it is surest:
@@ -213,10 +190,30 @@ Amid what it was neither trained nor calibrated with:
 
 | under the clip | UAR |
 |---|---|
-{noise}
+{noise}{_best_and_worst(measured["uar_by_speaker"])}"""
 
-Of the speakers, actor {worst} is understood worst ({by_speaker[worst]:.1%}) and actor {best} best \
-({by_speaker[best]:.1%})."""
+
+def _best_and_worst(by_speaker: dict[str, float]) -> str:
+    if not by_speaker:
+        return ""
+    worst = min(by_speaker, key=by_speaker.__getitem__)
+    best = max(by_speaker, key=by_speaker.__getitem__)
+    return (
+        f"\n\nOf the speakers, actor {worst} is understood worst ({by_speaker[worst]:.1%}) and actor {best} best "
+        f"({by_speaker[best]:.1%})."
+    )
+
+
+def _elsewhere(kept: dict[str, Any]) -> str:
+    rows = [elsewhere.row(name, msgspec.convert(found, Elsewhere)) for name, found in kept.items()]
+    return f"""## Voices and rooms it was not made with
+
+Recordings that had no part in its training, and to which nothing was tuned; those of emotions that it has no label for
+are left out. Expect such figures from people and rooms of your own, not those of its own corpus.
+
+{table(rows)}
+*Answered* is the share of windows that are not `uncertain`, *right of these* the accuracy of these.
+`moodwire evaluate` repeats the measurement, also on recordings of your own."""
 
 
 def _listeners(listeners: dict[str, Any] | None) -> str:
@@ -257,11 +254,24 @@ def _limits(measured: dict[str, Any]) -> str:
     return f"""## What it does not know
 
 - It was taught by actors. It hears emotion as portrayed, not as felt.{agreement}
-- English only, twelve fixed sentences, adult actors, clean recordings.
+- English only, twelve fixed sentences, adult actors, recordings with about the same background in all of them.
+{_strange_rooms(measured)}\
 - It has no class for anything but the labels above: noise, music and other emotions get one of them too.
 - A clear voice near the microphone is assumed: what louder noise and echoes cost stands above, far speech was not
   measured.
 - A device's windows slide over speech. Those that hold a part of an utterance score lower than these."""
+
+
+def _strange_rooms(measured: dict[str, Any]) -> str:
+    """Return what other voices, rooms and microphones do to neutral speech."""
+    kept = measured.get("elsewhere", {})
+    found = [f"{row['recall']['NEU']:.0%}" for row in kept.values() if "NEU" in row["recall"]]
+    if not found:
+        return ""
+    return (
+        f"- Other voices, rooms and microphones. Neutral speech is found in {' and '.join(found)} of its clips there: "
+        "an even\n  voice is mostly given another emotion.\n"
+    )
 
 
 def _names(labels: tuple[str, ...]) -> str:

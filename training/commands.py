@@ -2,18 +2,21 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
+from common import files
 from models import bundle
 from models.bundle import Bundle, BundleError, Manifest
-from training import card, corpora, features, folders, ravdess, recipe, score, splits
+from training import card, catalogue, corpora, elsewhere, features, page, recipe, results, score, splits, strangers
 from training.corpora import Clip, CorpusError
 from training.recipe import Recipe, RecipeError
+from training.results import Elsewhere, ResultsError
 from training.settings import EvaluateSettings, TrainSettings
 from training.splits import Fold
+from training.strangers import Recordings
 
 
 def train(settings: TrainSettings) -> int:
@@ -32,33 +35,57 @@ def train(settings: TrainSettings) -> int:
 
 
 def evaluate(settings: EvaluateSettings) -> int:
-    """Score a bundle on speakers it never heard, and print the scores; return the exit code, 2 for bad input.
+    """Score a bundle on recordings, and print the scores; return the exit code, 2 for bad input.
 
-    On its own corpus it prints the card; on another one, the results part of a card.
+    On its own corpus it prints the card with the scores of the speakers that it never heard; on others, a page each.
     """
     try:
         made = bundle.load(bundle.find(settings.bundle))
-        test = _test_clips(settings, made)
-        raw = score.predict(made, test, score.windows(test, made.manifest))
-        scores = score.measure(made, test, score.calibrated(raw, made.manifest.temperature))
-    except (CorpusError, BundleError) as error:
+        kept = _kept(settings, made) if settings.write else {}
+        for found in _asked(settings, made):
+            for sentence in found.passed_over:
+                print(f"moodwire evaluate: {sentence}", file=sys.stderr)
+            raw = score.predict(made, found.clips, score.windows(found.clips, made.manifest))
+            scores = score.measure(made, found.clips, score.calibrated(raw, made.manifest.temperature))
+            if found.corpus == catalogue.TAUGHT_BY:
+                measured = {**made.manifest.measured, **scores}
+                print(card.render(msgspec.structs.replace(made.manifest, measured=measured)), end="")
+            else:
+                scores["in_floors"] = elsewhere.in_floors(made, found.clips)
+                scores["levels"] = elsewhere.levels(found.clips)
+                print(page.render(made, found, scores), flush=True)
+                if found.corpus in catalogue.CORPORA and settings.write:
+                    kept[found.corpus] = elsewhere.measure(found.clips, scores)
+        if kept:
+            _write(settings, made, kept)
+    except (CorpusError, BundleError, ResultsError) as error:
         print(f"moodwire evaluate: {error}", file=sys.stderr)
         return 2
-    if settings.corpus == "crema-d":
-        measured = {**made.manifest.measured, **scores}
-        print(card.render(msgspec.structs.replace(made.manifest, measured=measured)), end="")
-    else:
-        print(card.elsewhere(made.manifest, settings.corpus, len(test), scores), end="")
     return 0
 
 
-def _test_clips(settings: EvaluateSettings, made: Bundle) -> list[Clip]:
-    labels = made.manifest.labels
-    if settings.corpus == "crema-d":
-        return score.unheard(corpora.read_clips(settings.recordings_dir, labels), made)
-    if settings.corpus == "ravdess":
-        return ravdess.read_clips(settings.recordings_dir, labels)
-    return folders.read_clips(Path(settings.corpus), labels)
+def _asked(settings: EvaluateSettings, made: Bundle) -> Iterator[Recordings]:
+    if settings.corpus is None:
+        return strangers.all_there(settings.recordings_dir, made)
+    return iter([strangers.read(settings.recordings_dir, settings.corpus, made)])
+
+
+def _kept(settings: EvaluateSettings, made: Bundle) -> dict[str, Elsewhere]:
+    """Return what is known of a bundle's own corpus from its cross-validation."""
+    clips = corpora.read_clips(settings.recordings_dir, made.manifest.labels)
+    own = elsewhere.own(made.manifest, clips)
+    return {catalogue.TAUGHT_BY: own} if own else {}
+
+
+def _write(settings: EvaluateSettings, made: Bundle, kept: dict[str, Elsewhere]) -> None:
+    """Keep figures in the file of results, and add those of other corpora to manifest and card."""
+    results.write_elsewhere(settings.results_dir, made.manifest.name, kept)
+    found = results.read_elsewhere(settings.results_dir)[made.manifest.name]
+    others = {name: msgspec.to_builtins(found[name]) for name in catalogue.CORPORA if name in found}
+    others.pop(catalogue.TAUGHT_BY, None)
+    manifest = msgspec.structs.replace(made.manifest, measured={**made.manifest.measured, "elsewhere": others})
+    bundle.write_manifest(made.folder, manifest)
+    files.replace(made.folder / "CARD.md", card.render(manifest).encode())
 
 
 def _train(settings: TrainSettings, plan: Recipe, clips: Sequence[Clip]) -> None:

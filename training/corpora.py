@@ -20,6 +20,8 @@ EMOTIONS = {
     "SAD": "sadness",
 }
 
+UNKNOWN = -1
+"""Speaker of a clip of which nothing says who speaks."""
 AUDIBLE = 33
 """The loudest sample of a clip must reach this: -60 dBFS."""
 SHORTEST_S = 0.1
@@ -35,6 +37,7 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Path
     speaker: int
+    """Number in the corpus; `UNKNOWN` where nothing says who speaks."""
     sex: str
     age: int | None
     """In years, where it is known."""

@@ -1,4 +1,4 @@
-"""Downloads CREMA-D's official release and lays it out for training; `fetch_ravdess` downloads RAVDESS.
+"""Downloads CREMA-D's official release and lays it out for training; `fetch_archive` downloads other corpora.
 
 Every recording is checked against its sha256, so any server will do. A file that is there with the right content is not
 downloaded again, so a command that was stopped goes on where it was.
@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from common import files, urls
 from common.audio_files import AudioFile
-from training import download, fetch_ravdess
+from training import download, fetch_archive
 from training.corpora import EMOTIONS, CorpusError
 from training.settings import FetchSettings
 
@@ -53,9 +53,9 @@ def fetch(settings: FetchSettings) -> int:
     """Carry out `moodwire data fetch`; return the exit code, 2 where a file cannot be downloaded or is another."""
     folder = settings.recordings_dir / settings.corpus
     try:
-        if settings.corpus == "ravdess":
-            print(fetch_ravdess.LICENCE)
-            fetch_ravdess.fetch(folder, settings.source or fetch_ravdess.SOURCE)
+        if archive := fetch_archive.ARCHIVES.get(settings.corpus):
+            print(archive.licence)
+            fetch_archive.fetch(archive, folder, settings.source)
         else:
             print(LICENCE)
             checksums = _read_checksums(ASSETS / "crema-d.sha256")

@@ -20,6 +20,8 @@ from training.splits import SPLITS
 
 LATENCY = Path(__file__).parent / "results" / "latency.json"
 """Latencies by the recipe's name; `python -m trials.model_latency --write` writes it."""
+ELSEWHERE = "elsewhere.json"
+"""File of what models are worth on each corpus, by the model's name; `moodwire evaluate --write` writes it."""
 COMMON = 4
 """The block of speakers that every recipe has held out, so that all can be compared on it."""
 COVERAGES = np.linspace(0.2, 1, 17)
@@ -35,6 +37,40 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
     ms: float
     of_published: float
     """Relative to the rebuilt published network with librosa, measured in turns."""
+
+
+class Level(msgspec.Struct, frozen=True, kw_only=True):
+    """How loud the clips of a label are, medians over the clips, dBFS."""
+
+    speech_dbfs: float
+    """RMS of the louder half of a clip's frames."""
+    floor_dbfs: float
+    """RMS of the quietest tenth of them, digital silence left out."""
+
+
+class InFloor(msgspec.Struct, frozen=True, kw_only=True):
+    """Scores with the same noise under every clip."""
+
+    uar: float
+    recall: dict[str, float]
+
+
+class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model is worth on one corpus, to which nothing was tuned; on its own, by cross-validation."""
+
+    clips: int
+    speakers: int
+    uar: float
+    uar_interval: tuple[float, float]
+    """Over the speakers."""
+    recall: dict[str, float]
+    ece: float
+    sure: dict[str, float | None]
+    """Share of the windows that are answered at the model's threshold, and the accuracy of these."""
+    in_floors: dict[str, InFloor] = {}
+    """By name of the floor, a key of `backgrounds.FLOORS`."""
+    levels: dict[str, Level] = {}
+    """By label."""
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +166,7 @@ def read(folder: Path) -> dict[str, Result]:
     Raises:
         ResultsError: a file is not valid.
     """
-    files = [file for file in sorted(folder.glob("*.json")) if file.name != LATENCY.name]
+    files = [file for file in sorted(folder.glob("*.json")) if file.name not in {LATENCY.name, ELSEWHERE}]
     return {file.stem: _decode(file, Result) for file in files}
 
 
@@ -142,6 +178,29 @@ def read_latencies(folder: Path) -> dict[str, Latency]:
     """
     file = folder / LATENCY.name
     return _decode(file, dict[str, Latency]) if file.is_file() else {}
+
+
+def read_elsewhere(folder: Path) -> dict[str, dict[str, Elsewhere]]:
+    """Return what models are worth on each corpus, by the model's name and the corpus's key in `catalogue.CORPORA`.
+
+    Raises:
+        ResultsError: the file is not valid.
+    """
+    file = folder / ELSEWHERE
+    return _decode(file, dict[str, dict[str, Elsewhere]]) if file.is_file() else {}
+
+
+def write_elsewhere(folder: Path, model: str, found: dict[str, Elsewhere]) -> None:
+    """Add what a model is worth on some corpora to the file, or replace it, numbers with five decimals.
+
+    Raises:
+        ResultsError: the file is there and not valid.
+    """
+    kept = read_elsewhere(folder)
+    kept[model] = {**kept.get(model, {}), **found}
+    tree = {name: kept[name] for name in sorted(kept)}
+    content = msgspec.json.encode(_rounded(msgspec.to_builtins(tree)))
+    files.replace(folder / ELSEWHERE, msgspec.json.format(content, indent=1) + b"\n")
 
 
 def write(folder: Path, stem: str, result: Result) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.bundle import Bundle, BundleError
 from models.frontend import Frames
 from models.runtime import Classifier, Scores, softmax
-from training import evaluate, features, splits
+from training import corpora, evaluate, features, splits
 from training.backgrounds import BACKGROUNDS, NOISES, Background
 from training.corpora import Clip
 from training.evaluate import Logits, Truth
@@ -43,7 +43,8 @@ def unheard(clips: Sequence[Clip], made: Bundle) -> list[Clip]:
     if measured["split"] == splits.RELEASE:
         raise BundleError(
             f"{made.folder} was trained on all speakers of CREMA-D: there is none that it never heard. Give another "
-            "corpus with --corpus, or the bundle of a fold, such as runs/<recipe>/block-4-seed-1"
+            "corpus with --corpus, or the bundle of a fold, such as runs/<recipe>/block-4-seed-1; the figures of the "
+            "cross-validation are on its card"
         )
     return [clip for clip in clips if clip.speaker in measured["speakers"]["test"]]
 
@@ -146,18 +147,22 @@ def pool(of_folds: Sequence[Predictions]) -> Predictions:
 
 
 def describe(predicted: Predictions, labels: tuple[str, ...]) -> dict[str, Any]:
-    """Return the metrics of these predictions, over all windows and by group."""
+    """Return the metrics of these predictions, over all windows and by group.
+
+    Without knowing who speaks in each clip there is no interval and no group of speakers.
+    """
     scores, truth = predicted.scores, predicted.truth
+    known = corpora.UNKNOWN not in predicted.speakers
     classes = scores.argmax(axis=1)
     return {
         **msgspec.to_builtins(evaluate.metrics(scores, truth, labels)),
-        "uar_interval": evaluate.uar_interval(classes, truth, predicted.speakers),
+        "uar_interval": evaluate.uar_interval(classes, truth, predicted.speakers) if known else None,
         "uar_by_background": _uar_by(predicted.backgrounds, classes, truth),
         "uar_by_sex": _uar_by(predicted.sexes, classes, truth),
         "uar_by_age": _uar_by(predicted.ages, classes, truth),
         "uar_by_intensity": _uar_by(predicted.intensities, classes, truth),
         "uar_by_sentence": _uar_by(predicted.sentences, classes, truth),
-        "uar_by_speaker": _uar_by(predicted.speakers.astype(str), classes, truth),
+        "uar_by_speaker": _uar_by(predicted.speakers.astype(str), classes, truth) if known else {},
         "uar_by_coverage": {f"{share:g}": evaluate.uar_of_surest(scores, truth, share) for share in COVERAGES},
     }
 

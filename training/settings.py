@@ -61,11 +61,21 @@ class EvaluateSettings:
     """Settings of `moodwire evaluate`."""
 
     bundle: str = ts.option(default="ang-hap-neu", help="name of a shipped bundle, or folder of any")
-    recordings_dir: Path = ts.option(default=Path("../shared/data"), help="folder that holds crema-d/ or ravdess/")
-    corpus: str = ts.option(
-        default="crema-d",
-        help="what to measure on: `crema-d`, the speakers it never heard; `ravdess`; or a folder with one folder for "
-        "each label",
+    recordings_dir: Path = ts.option(
+        default=Path("../shared/data"), help="folder that holds crema-d/, ravdess/ or emodb/"
+    )
+    corpus: str | None = ts.option(
+        default=None,
+        help="what to measure on: `crema-d`, the speakers it never heard; `ravdess`; `emodb`; or a folder with one "
+        "folder for each label; else each of the three that is there",
+    )
+    write: bool = ts.option(
+        default=False,
+        help="keep the figures in results_dir, and those of corpora that did not train it in the bundle's manifest and "
+        "card",
+    )
+    results_dir: Path = ts.option(
+        default=Path("training/results"), help="folder of the small files that keep what models are worth"
     )
 
 
@@ -73,14 +83,16 @@ class EvaluateSettings:
 class FetchSettings:
     """Settings of `moodwire data fetch`."""
 
-    recordings_dir: Path = ts.option(default=Path("../shared/data"), help="folder that gets crema-d/ or ravdess/")
+    recordings_dir: Path = ts.option(
+        default=Path("../shared/data"), help="folder that gets crema-d/, ravdess/ or emodb/"
+    )
     source: str | None = ts.option(
         default=None,
         help="address of a folder with the .wav files and tabulatedVotes.csv or an archive; else the authors' own",
     )
     corpus: str = ts.option(
         default="crema-d",
-        help="what to fetch: `crema-d`, or `ravdess` to measure on",
+        help="what to fetch: `crema-d`, or `ravdess` or `emodb` to measure on",
         argparse={"param_decls": "corpus", "nargs": "?", "metavar": "CORPUS"},
     )
 
@@ -90,8 +102,8 @@ class FetchSettings:
         Raises:
             ValueError: the text says what to choose.
         """
-        if self.corpus not in {"crema-d", "ravdess"}:
-            raise ValueError(f"corpus is {self.corpus!r}: choose crema-d or ravdess")
+        if self.corpus not in {"crema-d", "ravdess", "emodb"}:
+            raise ValueError(f"corpus is {self.corpus!r}: choose crema-d, ravdess or emodb")
 
 
 @ts.settings(frozen=True)

@@ -5,7 +5,7 @@ import pytest
 
 from models.runtime import synthetic_clip
 from training import backgrounds
-from training.backgrounds import BACKGROUNDS, NOISES, Background
+from training.backgrounds import BACKGROUNDS, FLOORS, NOISES, Background
 
 WINDOW = 48_000
 CLIP = synthetic_clip(20_001)
@@ -120,3 +120,13 @@ def test_faint_noise_is_as_loud_as_its_title_says() -> None:
 
     assert background.title == "white noise at -72 dBFS"
     assert 20 * np.log10(noise.std() / 32_768) == pytest.approx(-72, abs=0.5)
+
+
+@pytest.mark.parametrize("name", [name for name in FLOORS if name != "silence"])
+def test_a_floor_is_as_loud_as_its_title_says_whatever_the_clip(name: str) -> None:
+    """Pink noise with the level that it is named after, under a loud clip and under a soft one."""
+    for clip in (CLIP, CLIP // 100):
+        noise = FLOORS[name].make(clip, 160_000, rng())
+
+        assert FLOORS[name].title == f"pink noise at {name} dBFS"
+        assert 20 * np.log10(noise.std() / 32_768) == pytest.approx(float(name), abs=0.1)

@@ -213,10 +213,12 @@ def test_what_cannot_be_scored_is_exit_code_2(tmp_path: Path, capsys: pytest.Cap
     """A missing bundle, a missing corpus and runs that are not there each give one sentence and exit code 2."""
     assert evaluate(EvaluateSettings(bundle="nope")) == 2
     assert evaluate(EvaluateSettings(recordings_dir=tmp_path)) == 2
+    assert evaluate(EvaluateSettings(recordings_dir=tmp_path, corpus="crema-d")) == 2
     assert report(ReportSettings(tmp_path, tmp_path / "results", tmp_path / "RESULTS.md")) == 2
 
     errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 3
-    assert "nor " in errors[2]
+    assert len(errors) == 4
     assert "no bundle 'nope'" in errors[0]
-    assert "recordings_dir must name" in errors[1]
+    assert "holds no recordings to measure on: fetch some with `moodwire data fetch emodb`" in errors[1]
+    assert "recordings_dir must name" in errors[2]
+    assert "nor " in errors[3]

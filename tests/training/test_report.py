@@ -9,7 +9,7 @@ from training_results import result
 
 from training import results
 from training.report import report
-from training.results import Latency
+from training.results import Elsewhere, InFloor, Latency, Level
 from training.settings import ReportSettings
 
 
@@ -91,8 +91,37 @@ def test_recipes_of_one_name_are_told_apart(settings: ReportSettings) -> None:
     assert "| two |" in text.partition("## ANG, HAP, SAD")[2]
 
 
+def test_other_corpora_have_a_part_of_the_page(settings: ReportSettings) -> None:
+    """A row for each model and corpus, its own corpus first and named so; floors and levels in tables of their own."""
+    results.write(settings.results_dir, "one", result("one"))
+    found = Elsewhere(
+        clips=1_400,
+        speakers=20,
+        uar=0.59,
+        uar_interval=(0.52, 0.66),
+        recall={"ANG": 0.93, "NEU": 0.21},
+        ece=0.22,
+        sure={"share": 0.7, "accuracy": None},
+        in_floors={"-50": InFloor(uar=0.79, recall={"ANG": 0.8, "NEU": 0.75})},
+        levels={"ANG": Level(speech_dbfs=-19.2, floor_dbfs=-47.6)},
+    )
+    results.write_elsewhere(settings.results_dir, "one", {"ravdess": found, "crema-d": found})
+
+    assert report(settings) == 0
+
+    text = settings.out.read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| one | ") and "English" in line]
+    assert rows == [
+        f"| one | {name} | English | 20 | 1,400 | 59.0% | 52.0% to 66.0% | ANG 93%, NEU 21% | 0.220 | 70.0% |  |"
+        for name in ("CREMA-D (its own)", "RAVDESS")
+    ]
+    assert "| one | RAVDESS | pink noise at -50 dBFS | 79.0% | ANG 80%, NEU 75% |" in text
+    assert "| CREMA-D | ANG | -19 | -48 | 28 dB |" in text
+
+
 @pytest.mark.parametrize(
-    ("name", "content"), [("broken.json", b"{"), ("other.json", b'{"name":1}'), ("latency.json", b"[]")]
+    ("name", "content"),
+    [("broken.json", b"{"), ("other.json", b'{"name":1}'), ("latency.json", b"[]"), ("elsewhere.json", b"[]")],
 )
 def test_a_file_that_holds_no_results_is_named(
     settings: ReportSettings, name: str, content: bytes, capsys: pytest.CaptureFixture[str]

@@ -1,0 +1,32 @@
+"""Who speaks in a recording stands in its name, for each corpus that moodwire knows."""
+
+import pytest
+
+from models import bundle
+from training import catalogue
+from training.catalogue import Voice
+
+
+@pytest.mark.parametrize(
+    ("stem", "voice"),
+    [
+        ("1001_IEO_ANG_HI", Voice("crema-d", 1001)),
+        ("03-01-05-01-02-01-12", Voice("ravdess", 12)),
+        ("03-02-05-01-02-01-12", Voice("ravdess", 12)),
+        ("16b10Wb", Voice("emodb", 16)),
+        ("03a01F", Voice("emodb", 3)),
+        ("anna_1", None),
+        ("._03a01Fa", None),
+        ("1001", None),
+    ],
+)
+def test_a_voice_is_known_by_the_name_of_its_file(stem: str, voice: Voice | None) -> None:
+    """Each corpus' own names give the speaker; no other name does."""
+    assert catalogue.voice(stem) == voice
+
+
+def test_the_shipped_model_was_taught_by_all_of_crema_d() -> None:
+    """The speakers of its manifest are those of its corpus."""
+    manifest = bundle.load(bundle.find(bundle.DEFAULT)).manifest
+
+    assert catalogue.taught_by(manifest) == {Voice("crema-d", speaker) for speaker in range(1001, 1073)}

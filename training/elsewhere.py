@@ -1,0 +1,123 @@
+"""What a model is worth on corpora that it was not made with, beside what it is worth on its own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from models.bundle import Bundle, Manifest
+from models.runtime import Classifier
+from training import catalogue, corpora, evaluate, score
+from training.backgrounds import BACKGROUNDS, FLOORS
+from training.corpora import Clip
+from training.results import Elsewhere, InFloor, Level
+from training.splits import RELEASE
+from training.tables import Row
+
+RATE_HZ = 16_000
+FRAME = 512
+"""Samples over which a level is taken."""
+SCORES = ("uar", "uar_interval", "recall", "ece", "sure")
+"""What is kept of the scores that `score.measure` returns."""
+
+
+def measure(test: Sequence[Clip], scores: Mapping[str, Any]) -> Elsewhere:
+    """Return what is kept of the scores of a model on a corpus.
+
+    Args:
+        test: the corpus's clips, each of a known speaker.
+        scores: what `score.measure` returns for them, with those of `in_floors` and `levels`.
+    """
+    return Elsewhere(
+        clips=len(test),
+        speakers=len({clip.speaker for clip in test}),
+        **{name: scores[name] for name in (*SCORES, "in_floors", "levels")},
+    )
+
+
+def own(manifest: Manifest, clips: Sequence[Clip]) -> Elsewhere | None:
+    """Return what the cross-validation found on the model's own corpus; None if there was none.
+
+    Args:
+        manifest: of the model.
+        clips: of its own corpus, for their levels; none if they are not there.
+    """
+    measured = manifest.measured
+    if measured.get("split") != RELEASE:
+        return None
+    windows = len(BACKGROUNDS) * len(measured["cross_validation"]["folds"][0]["uar_of_seeds"])
+    return Elsewhere(
+        clips=int(np.sum(measured["confusion"])) // windows,
+        speakers=len(measured["speakers"]["train"]),
+        **{name: measured[name] for name in SCORES},
+        levels=levels(clips),
+    )
+
+
+def in_floors(made: Bundle, test: Sequence[Clip]) -> dict[str, InFloor]:
+    """Return the scores with each of `FLOORS` under every clip, by its key."""
+    labels = made.manifest.labels
+    found = {}
+    for name, floor in FLOORS.items():
+        backgrounds = {name: floor}
+        logits = evaluate.logits(Classifier(made), score.windows(test, made.manifest, backgrounds))
+        metrics = evaluate.metrics(logits, score.truth(test, labels, backgrounds), labels)
+        found[name] = InFloor(uar=metrics.uar, recall=metrics.recall)
+    return found
+
+
+def levels(clips: Sequence[Clip]) -> dict[str, Level]:
+    """Return how loud the clips of each label are, and their background."""
+    by_label: dict[str, list[tuple[float, float]]] = {}
+    for clip in clips:
+        by_label.setdefault(clip.label, []).append(_level(clip))
+    medians = {label: np.median(by_label[label], axis=0).tolist() for label in sorted(by_label)}
+    return {label: Level(speech_dbfs=speech, floor_dbfs=floor) for label, (speech, floor) in medians.items()}
+
+
+def _level(clip: Clip) -> tuple[float, float]:
+    samples = corpora.read_audio(clip, RATE_HZ)
+    frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME).astype(np.float64)
+    power = np.sort((frames**2).mean(axis=1))
+    sounding = power[power > 0]
+    parts = sounding[len(sounding) // 2 :], sounding[: max(1, len(sounding) // 10)]
+    speech, floor = (10 * np.log10(part.mean() / 32_768**2) for part in parts)
+    return float(speech), float(floor)
+
+
+def row(name: str, found: Elsewhere) -> Row:
+    """Return what a model is worth on one corpus as a row of a table.
+
+    Args:
+        name: of the corpus, a key of `catalogue.CORPORA`.
+        found: what was measured.
+    """
+    corpus = catalogue.CORPORA[name]
+    share, accuracy = found.sure["share"], found.sure["accuracy"]
+    return {
+        "recordings": corpus.title + (" (its own)" if name == catalogue.TAUGHT_BY else ""),
+        "language": corpus.language,
+        "speakers": str(found.speakers),
+        "clips": f"{found.clips:,}",
+        "UAR": f"{found.uar:.1%}",
+        "95 % interval": "{:.1%} to {:.1%}".format(*found.uar_interval),
+        "recall": recalls(found.recall),
+        "ECE": f"{found.ece:.3f}",
+        "answered": f"{share:.1%}",
+        "right of these": "" if accuracy is None else f"{accuracy:.1%}",
+    }
+
+
+def recalls(recall: Mapping[str, float]) -> str:
+    """Return the recall of each label in a cell."""
+    return ", ".join(f"{label} {value:.0%}" for label, value in recall.items())
+
+
+def level_row(label: str, level: Level) -> Row:
+    """Return how loud a label is as a row of a table."""
+    return {
+        "portrayed": label,
+        "speech": f"{level.speech_dbfs:.0f}",
+        "background": f"{level.floor_dbfs:.0f}",
+        "speech above it": f"{level.speech_dbfs - level.floor_dbfs:.0f} dB",
+    }
