@@ -37,6 +37,8 @@ from broker.topics import (
 )
 from common.notice import NOTICE
 from device.delivery.send_window import MAX_UNCONFIRMED
+from training import catalogue, results
+from training.results import Elsewhere
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("[a-z]*/README.md")])
@@ -162,6 +164,67 @@ def test_the_readme_quotes_the_shipped_model() -> None:
     ]
     for figure in quoted:
         assert figure.replace("%", " %").replace("95  %", "95 %") in text, figure
+
+
+def elsewhere(name: str) -> dict[str, Elsewhere]:
+    """Return what a shipped model is worth on each corpus, from the file of results."""
+    manifest = models.bundle.load(models.bundle.find(name)).manifest
+    return results.read_elsewhere(results.LATENCY.parent)[manifest.name]
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """Return a share as the front page writes it."""
+    return f"{value * 100:.{digits}f} %"
+
+
+def test_the_readme_quotes_what_the_model_is_worth_elsewhere() -> None:
+    """The headline names all corpora in one breath, and each row of the table is that of the file of results."""
+    text = (ROOT / "README.md").read_text()
+    found = elsewhere(models.bundle.DEFAULT)
+    own, ravdess, emodb = (found[name] for name in ("crema-d", "ravdess", "emodb"))
+
+    headline = (
+        f"{percent(own.uar)} on strangers of its own corpus, {percent(ravdess.uar)} and {percent(emodb.uar)} on two "
+        "others**"
+    )
+    assert headline in " ".join(text.split())
+    for title, row in (("CREMA-D, its own", own), ("RAVDESS", ravdess), ("EmoDB", emodb)):
+        language = catalogue.CORPORA[title.partition(",")[0].lower()].language
+        recall = ", ".join(percent(row.recall[label], 0) for label in ("ANG", "HAP", "NEU"))
+        cells = [
+            *(title, f"{language}, {row.speakers}", percent(row.uar), f"{row.ece:.3f}"),
+            *(percent(row.sure["share"] or 0), percent(row.sure["accuracy"] or 0), recall),
+        ]
+        assert f"| {' | '.join(cells)} |" in text, title
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/decisions/pauses-do-not-count.md"])
+def test_what_a_floor_does_is_told_as_it_was_measured(page: str) -> None:
+    """The scores without and with the same noise under every clip are those of the file of results."""
+    text = " ".join((ROOT / page).read_text().split())
+    floors = elsewhere(models.bundle.DEFAULT)["ravdess"].in_floors
+    nothing, noise = floors["silence"], floors["-50"]
+
+    assert percent(noise.uar) in text
+    for floor in (nothing, noise):
+        assert percent(floor.recall["NEU"], 0) in text
+
+
+def test_levels_in_the_decision_are_those_that_were_measured() -> None:
+    """CREMA-D has one floor and three levels of speech; neutral speech elsewhere lies further above its floor."""
+    text = " ".join((ROOT / "docs" / "decisions" / "pauses-do-not-count.md").read_text().split())
+    found = elsewhere(models.bundle.DEFAULT)
+    above = {
+        name: {label: round(level.speech_dbfs - level.floor_dbfs) for label, level in row.levels.items()}
+        for name, row in found.items()
+    }
+
+    assert f"a median of {round(found['crema-d'].levels['NEU'].floor_dbfs)} dBFS" in text
+    own = above["crema-d"]
+    assert (
+        f"{own['ANG']} dB above it in angry clips, {own['HAP']} dB in happy and {own['NEU']} dB in neutral ones" in text
+    )
+    assert f"lies {above['ravdess']['NEU']} dB above its floor, in EmoDB {above['emodb']['NEU']} dB" in text
 
 
 def test_the_readme_quotes_the_second_model() -> None:

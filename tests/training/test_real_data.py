@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from models import bundle
 from models.runtime import Classifier
-from training import corpora, evaluate, features, recipe, splits
+from training import corpora, emodb, evaluate, features, recipe, results, splits
 from training.backgrounds import BACKGROUNDS
+from training.results import Elsewhere
 
 BUNDLES = sorted(path.name for path in bundle.SHIPPED.iterdir() if path.is_dir())
 
@@ -53,3 +55,18 @@ def test_shipped_file_answers_as_when_it_was_made(real_data_dir: Path, name: str
 
     found = evaluate.uar(answers, features.targets(clips, manifest.labels))
     assert found == pytest.approx(manifest.measured["uar_of_training_clips"], abs=0.005)
+
+
+def test_shipped_file_is_worth_elsewhere_what_is_kept(real_data_dir: Path) -> None:
+    """File, front end and runtime give the kept recalls on EmoDB again, but for what CPUs round otherwise."""
+    shipped = bundle.load(bundle.find(bundle.DEFAULT))
+    manifest = shipped.manifest
+    clips = emodb.read_clips(real_data_dir, manifest.labels)
+
+    windows = features.centred_windows(clips, manifest, BACKGROUNDS["silence"])
+    answers = evaluate.logits(Classifier(shipped), windows).argmax(axis=1)
+
+    kept = msgspec.convert(manifest.measured["elsewhere"]["emodb"], Elsewhere)
+    found = evaluate.uar(answers, features.targets(clips, manifest.labels))
+    assert found == pytest.approx(kept.in_floors["silence"].uar, abs=0.01)
+    assert kept == results.read_elsewhere(results.LATENCY.parent)[manifest.name]["emodb"]
