@@ -9,6 +9,8 @@ API_PORT ?= 8080
 LIVE_PORT ?= 8082
 DASHBOARD_PORT ?= 8050
 MQTT_PORT ?= 18830
+# Two tests at a time, a file's in one process: most wait for a service.
+TWO = --numprocesses 2 --dist loadfile
 
 .PHONY: demo device test test-fast check coverage format train lock clean
 
@@ -17,11 +19,11 @@ demo: .venv/ready
 		--api-port $(API_PORT) --live-port $(LIVE_PORT) --dashboard-port $(DASHBOARD_PORT) --mqtt-port $(MQTT_PORT)
 
 test: system-packages check
-	.venv-test/bin/pytest
+	.venv-test/bin/pytest $(TWO)
 
 # The quick tests, for use before a commit: no browser, no sound server, no test that takes seconds.
 test-fast: .venv-test/ready
-	.venv-test/bin/pytest -m "not slow and not browser and not audio"
+	.venv-test/bin/pytest $(TWO) -m "not slow and not browser and not audio"
 
 # The same commands as the hook of .pre-commit-config.yaml.
 check: .venv-test/ready

@@ -3,7 +3,11 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from trials.device_kills import kill
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_device_that_is_killed_again_and_again_loses_nothing_and_nothing_is_stored_twice(tmp_path: Path) -> None:

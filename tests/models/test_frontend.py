@@ -13,6 +13,7 @@ CLIP = synthetic_clip(20_000)
 FRAMES = FrontEnd().log_mel(CLIP)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "front_end", [FrontEnd(), FrontEnd(n_fft=512, hop_length=160, n_mels=40, f_min_hz=0, f_max_hz=8_000)]
 )

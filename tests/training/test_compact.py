@@ -14,6 +14,8 @@ from models import tflite
 from training import quantise, rounding
 from training.compact import compact
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(1)
 WINDOWS = RNG.random((4, 20, 16, 1), np.float32)
 

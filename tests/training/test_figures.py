@@ -9,6 +9,7 @@ from training import corpora, figures
 from training.settings import FiguresSettings
 
 
+@pytest.mark.slow
 def test_one_command_draws_all_pictures(
     recordings_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,8 @@ from ai_edge_litert.interpreter import Interpreter
 
 from training import peers, quantise, recipe, size
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("name", "parameters", "multiply_adds"),

@@ -11,6 +11,8 @@ from training import corpora, emodb, evaluate, features, recipe, results, splits
 from training.backgrounds import BACKGROUNDS
 from training.results import Elsewhere
 
+pytestmark = pytest.mark.slow
+
 BUNDLES = sorted(path.name for path in bundle.SHIPPED.iterdir() if path.is_dir())
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pytest
 import tensorflow as tf
 import tf_keras
 
@@ -14,6 +15,7 @@ from training.recipe import Teaching
 from training.teach import Teacher
 
 
+@pytest.mark.slow
 def test_soft_targets_are_the_mean_of_the_teachers(recordings_dir: Path, tmp_path: Path) -> None:
     """Soft targets are the mean of the teachers' probabilities for the clip in the middle of a window, amid silence."""
     plain = recipe.load("tiny")

@@ -14,6 +14,8 @@ from brokers import free_port
 from rooms import Room, bearer
 from services import wait_until
 
+pytestmark = pytest.mark.slow
+
 CHILDREN = ["broker", "store", "ingest", "REST API", "live events", "dashboard", "device"]
 
 

@@ -15,6 +15,8 @@ from broker import embedded, topics
 from broker.messages import MAX_SEQ, Stored, decode, encode
 from server.store.redis_store import RedisStore
 
+pytestmark = pytest.mark.slow
+
 MEGABYTE = 1_000_000
 
 

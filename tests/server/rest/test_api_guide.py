@@ -50,6 +50,7 @@ def server(redis_store: RunningStore, tmp_path: Path) -> Iterator[dict[str, str]
         yield {"http://127.0.0.1:8080": rest.url, "http://127.0.0.1:8082": live.url}
 
 
+@pytest.mark.slow
 def test_every_example_works(server: dict[str, str], tmp_path: Path) -> None:
     """Run in order, each block succeeds, and each response on the page has the fields of the real one."""
     assert len(EXAMPLES) >= 12

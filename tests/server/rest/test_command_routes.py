@@ -226,6 +226,7 @@ class World:
         wait_until(lambda: self.rest.get(f"/devices/{REAL}")["state"] == state, f"the device is {state}")
 
 
+@pytest.mark.slow
 def test_a_real_device_does_what_rest_asks(tmp_path: Path) -> None:
     """It pauses, resumes, refuses with a sentence, and gets after a break the commands sent meanwhile."""
     with ExitStack() as stack:

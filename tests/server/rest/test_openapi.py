@@ -39,6 +39,7 @@ OPERATIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_every_answer_is_as_documented(redis_store: RunningStore, path: str, method: str) -> None:
     """No generated request, valid or not, gets a response that the document does not describe, or a 500."""
