@@ -59,7 +59,7 @@ def test_start_status_and_end_are_notified(manager: tuple[socket.socket, str]) -
     ]
 
 
-@pytest.mark.parametrize("pid", [None, os.getpid()])
+@pytest.mark.parametrize("pid", [None, os.getpid()], ids=["any process", "this process"])
 def test_signs_of_life_are_rarer_than_windows_and_often_enough(
     manager: tuple[socket.socket, str], monkeypatch: pytest.MonkeyPatch, pid: int | None
 ) -> None:
