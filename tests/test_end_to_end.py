@@ -9,7 +9,7 @@ from rooms import CREMA_D, OPERATOR, ROOT, VIEWER, Rest, Room
 from services import running_store, wait_until
 
 import models.bundle
-from device.audio import clip_player
+from device.audio.clip_player import Clips
 from device.audio.source import Block
 from device.inference.pipeline import Window, windows
 from models.runtime import load_verified
@@ -98,7 +98,7 @@ def _heard(clips: Path) -> list[Window]:
 
 def _blocks(clips: Path) -> Iterator[Block]:
     """Yield exactly the sound that the device will hear, at once."""
-    for samples in clip_player.blocks(clip_player.load(clips), loop=False):
+    for samples in Clips(clips, channel=None).play(loop=False):
         yield Block(samples, 0)
 
 
