@@ -236,6 +236,8 @@ def test_the_readme_quotes_the_second_model() -> None:
     quoted = f"is {uar:.1%} on strangers, that of people on the same clips {people:.1%}".replace("%", " %")
     assert f"`{manifest.name}`, also knows" in text
     assert quoted in text
+    found = elsewhere("six")
+    assert f"{percent(found['ravdess'].uar)} on RAVDESS and {percent(found['emodb'].uar)} on EmoDB" in text
 
 
 def test_what_the_device_is_said_to_print_is_in_its_code() -> None:
