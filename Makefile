@@ -35,7 +35,7 @@ check: .venv-test/ready
 # Branch coverage of all tests, child processes included; CONTRIBUTING.md says what is not covered.
 coverage: system-packages .venv-test/ready
 	.venv-test/bin/coverage erase
-	.venv-test/bin/coverage run -m pytest
+	.venv-test/bin/coverage run -m pytest $(TWO)
 	.venv-test/bin/coverage combine --quiet
 	.venv-test/bin/coverage report
 
