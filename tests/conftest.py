@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
 
 
-@pytest.fixture(scope="session", params=[*STORES, "cluster"])
+@pytest.fixture(scope="session", params=[*STORES, pytest.param("cluster", marks=pytest.mark.slow)])
 def any_store_process(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningStore | RunningCluster]:

@@ -12,6 +12,8 @@ from training.report import report
 from training.results import Elsewhere, InFloor, Latency, Level
 from training.settings import ReportSettings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def settings(tmp_path: Path) -> ReportSettings:

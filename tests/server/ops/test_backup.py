@@ -19,6 +19,8 @@ from server.ops.backup_format import BootLine, DeviceLine, End, HeardLine
 from server.store import rollups
 from server.store.redis_store import RedisStore
 
+pytestmark = pytest.mark.slow
+
 OTHER = "ba9876543210"
 
 

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from records import DEVICE, reading, status
 from services import RunningStore
 
+pytestmark = pytest.mark.slow
+
 ROUTES = [URL, f"{URL}/summary", f"{URL}/events", f"{URL}/plots/timeline.svg", f"{URL}/plots/mean.svg"]
 COMMANDS = f"{URL}/commands"
 sweep = settings(

@@ -12,6 +12,8 @@ from services import RunningStore, running_store, wait_until
 from server.rest import layout_guard
 from server.store import keys
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("command", ["run", "live"])
 def test_the_server_ends_when_the_store_has_another_layout(
