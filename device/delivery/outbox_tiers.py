@@ -88,7 +88,7 @@ class OutboxTiers:
     @property
     def refused_count(self) -> int:
         """How many records are set aside because the server will never take them."""
-        return sum(table.refused_count for table in self._tables())
+        return sum(table.refused_count for table in self._tables() if not self._has_missed_erasure(table))
 
     @property
     def is_writing(self) -> bool:
@@ -110,7 +110,7 @@ class OutboxTiers:
 
     def refused(self) -> list[Refused]:
         """Return what the server will never take, oldest first."""
-        return list(chain(*self._each(OutboxTable.refused)))
+        return list(chain(*self._each(lambda table: [] if self._has_missed_erasure(table) else table.refused())))
 
     def oldest_at_ms(self) -> int | None:
         """Return the date of the oldest row."""
@@ -187,6 +187,10 @@ class OutboxTiers:
     def _tables(self) -> list[OutboxTable]:
         file = self._file  # read once: another thread may ask how many are refused while the file goes
         return [file, self._memory] if file else [self._memory]
+
+    def _has_missed_erasure(self, table: OutboxTable) -> bool:
+        """Return whether a table is the file, and holds what could not be erased yet."""
+        return table is self._file and table.generation < self.generation
 
     def _each(self, action: Callable[[OutboxTable], T]) -> list[T]:
         """Return what an action gives for the file, if it can be used, and for memory."""

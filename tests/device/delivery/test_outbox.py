@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from outboxes import BOOT, OPEN, Blocked, TestClock, numbers, open_outbox, put, reopened
 
@@ -96,6 +96,7 @@ STEPS = st.one_of(
 
 
 @settings(max_examples=40, deadline=None)
+@example([("put", (1,)), ("refuse", (0, 0, 0)), ("fail", ()), ("erase", ())])  # what was refused is erased, too
 @given(st.lists(STEPS, max_size=25))
 def test_it_holds_what_was_put_and_not_named_whatever_happens(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, tuple[int, ...]]]
