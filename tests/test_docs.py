@@ -98,6 +98,23 @@ def test_the_wire_s_page_names_every_field_and_its_examples_are_right() -> None:
         decode(payload.encode(), {"set": SetCommand, "model": ModelCommand}.get(name, Command))
 
 
+def test_the_threat_model_names_only_tests_that_there_are() -> None:
+    """Each test in docs/security.md exists, and each attack names one or says what is not defended."""
+    text = (ROOT / "docs" / "security.md").read_text()
+    there = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+    attacks = text.partition("| attack |")[2]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in attacks.splitlines() if line.startswith("| ")]
+    rows = [row for row in rows if row[0] != "attack"]
+
+    assert sorted(set(re.findall(r"`(test_\w+)`", text)) - there) == []
+    assert [row for row in rows if len(row) != 4 or not ("`test_" in row[2] or row[3])] == []
+    assert len(rows) > 30
+
+
 LAW_AT_FIRST = (
     *("applicants", "pupils", "students", "medical or safety reasons", "Article 5(1)(f)", "2 August 2026"),
     *("Article 50(3)", "GDPR"),
