@@ -141,10 +141,16 @@ def meta() -> Response:
     """Meta: names and colours of emotions and spans, and what every user must be told."""
     body = responses.Meta(
         emotions={
-            label: responses.EmotionName(name=shown.name, colour=shown.colour)
+            label: responses.EmotionName(name=shown.name, colour=shown.colour.light, colour_dark=shown.colour.dark)
             for label, shown in palette.EMOTIONS.items()
         },
-        spans={kind: responses.SpanName(name=style.name, colour=style.colour) for kind, style in palette.SPANS.items()},
+        other_colours=[
+            responses.OtherColour(colour=colour.light, colour_dark=colour.dark) for colour in palette.OTHER_COLOURS
+        ],
+        spans={
+            kind: responses.SpanName(name=style.name, colour=style.colour.light, colour_dark=style.colour.dark)
+            for kind, style in palette.SPANS.items()
+        },
         notice=NOTICE,
     )
     return http_headers.cache_for(respond(body), _META_S)

@@ -5,49 +5,75 @@ from typing import NamedTuple
 from server.query.spans import SpanKind
 
 
+class Colour(NamedTuple):
+    """A colour for each ground, hexadecimal RGB."""
+
+    light: str
+    dark: str
+
+    def on(self, *, dark: bool) -> str:
+        """Return the colour for a ground."""
+        return self.dark if dark else self.light
+
+
 class Emotion(NamedTuple):
     """How an emotion is shown."""
 
     name: str
-    colour: str
-    """Hexadecimal RGB; dark enough on white, and told apart by colour-blind people."""
+    colour: Colour
+    """At least 3:1 on its ground, and told apart by colour-blind people."""
 
 
 class SpanStyle(NamedTuple):
     """How a stretch of time without a clear emotion is shown."""
 
     name: str
-    colour: str
-    """Hexadecimal RGB; pale enough to lie behind lines."""
+    colour: Colour
+    """Faint enough to lie behind lines."""
     hatch: str | None = None
-    """As matplotlib writes it."""
-    hatch_colour: str | None = None
+    """As matplotlib writes it; told apart without colours."""
+    hatch_colour: Colour | None = None
 
 
-# After Okabe and Ito, https://jfly.uni-koeln.de/color/, with yellow and sky blue darkened for lines on white.
+GROUND = Colour("#ffffff", "#1b222b")
+INK = Colour("#1d242c", "#e8edf2")
+"""Text and what is counted over all emotions."""
+QUIET = Colour("#56616c", "#a3afba")
+"""Text of axes."""
+LINES = Colour("#dfe4e9", "#333d48")
+# Found by a search that begins at common choices (anger red, sadness blue) and keeps what the test of this file asks.
 EMOTIONS = {
-    "ANG": Emotion("Anger", "#c8452f"),
-    "DIS": Emotion("Disgust", "#7a6a00"),
-    "FEA": Emotion("Fear", "#8e4ba8"),
-    "HAP": Emotion("Happiness", "#e69f00"),
-    "NEU": Emotion("Neutral", "#5f6b76"),
-    "SAD": Emotion("Sadness", "#0072b2"),
+    "ANG": Emotion("Anger", Colour("#c12900", "#f54f2a")),
+    "DIS": Emotion("Disgust", Colour("#46794b", "#86b87d")),
+    "FEA": Emotion("Fear", Colour("#9e6fcd", "#e3aaee")),
+    "HAP": Emotion("Happiness", Colour("#cc7b0f", "#f1bc23")),
+    "NEU": Emotion("Neutral", Colour("#7c8794", "#aab3b3")),
+    "SAD": Emotion("Sadness", Colour("#27579f", "#5e85e1")),
 }
 SPANS: dict[SpanKind, SpanStyle] = {
-    "silence": SpanStyle("Silence", "#e9edf2"),
-    "uncertain": SpanStyle("Uncertain", "#fbeec2"),
-    "paused": SpanStyle("Paused", "#dcd6ea", "..", "#b8aed3"),
-    "offline": SpanStyle("Offline", "#d3d8de", "//", "#aeb6bf"),
-    "missing": SpanStyle("Nothing received", "#f6d9d5", "xx", "#dfa69f"),
+    "silence": SpanStyle("Silence", Colour("#edf0f4", "#232b35")),
+    "uncertain": SpanStyle("Uncertain", Colour("#fbf1d0", "#3a3423"), "..", Colour("#dcc07a", "#7d6a35")),
+    "paused": SpanStyle("Paused", Colour("#e4e0f0", "#2f2c42"), "||", Colour("#aaa0cc", "#6f66a0")),
+    "offline": SpanStyle("Offline", Colour("#dde2e7", "#2b333d"), "//", Colour("#a3adb7", "#67737f")),
+    "missing": SpanStyle("Nothing received", Colour("#f8dfdb", "#40292a"), "xx", Colour("#d79a92", "#96605c")),
 }
-_OTHER_COLOURS = ("#009e73", "#cc79a7", "#56b4e9", "#3d3d3d")
+OTHER_COLOURS = (
+    Colour("#15a07a", "#3df2bc"),
+    Colour("#860f5b", "#aa6666"),
+    Colour("#5a3b3a", "#8f6383"),
+    Colour("#2a2118", "#e0ffff"),
+)
+"""Of labels that are not above."""
 
 
-def emotion(label: str, place: int = 0) -> Emotion:
-    """Return how a label is shown; a label that is not in the palette keeps its own name.
+def emotion(label: str, labels: list[str]) -> Emotion:
+    """Return how a label is shown; one that is not in the palette keeps its own name.
 
     Args:
         label: As on the wire.
-        place: Which of the labels this is; unknown ones get different colours by it.
+        labels: All labels that are shown together. The unknown ones among them get different colours, by their order.
     """
-    return EMOTIONS.get(label) or Emotion(label, _OTHER_COLOURS[place % len(_OTHER_COLOURS)])
+    if label in EMOTIONS:
+        return EMOTIONS[label]
+    unknown = sorted({*labels, label} - EMOTIONS.keys())
+    return Emotion(label, OTHER_COLOURS[unknown.index(label) % len(OTHER_COLOURS)])

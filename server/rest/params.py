@@ -85,6 +85,9 @@ class PlotParams(StepParams):
     """What a plot shows, and in which time zone."""
 
     tz: Annotated[str, Field(description="time zone of the axis: UTC, or Area/City like Europe/Berlin")] = "UTC"
+    dark: Annotated[bool, Field(description="light on a dark ground")] = False
+    width: Annotated[int, Field(ge=400, le=3000, description="pixels; 5 to 20 times `dpi`")] = 1200
+    dpi: Annotated[int, Field(ge=72, le=300, description="pixels per inch: text grows with it")] = 120
 
 
 class ConfirmParams(StrictParams):

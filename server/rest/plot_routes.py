@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from broker import topics
 from common import text
 from server.errors import ProblemError
-from server.query import series, time_range
+from server.query import series, spread, time_range
 from server.query.summary import Summary
+from server.query.time_range import Range
 from server.rest import http_headers, openapi, params, plots
 from server.rest.blueprint import lookup, make_blueprint, services
 from server.rest.plot_text import Subject
@@ -29,6 +30,8 @@ _Draw = functools.partial[Figure]
 # One thread: matplotlib does not promise to be safe in several, and each would keep memory of its own.
 _painter = ThreadPoolExecutor(1, "painter")
 _MIMETYPES = {"png": "image/png", "svg": "image/svg+xml"}
+_INCHES = 5, 20
+"""Widths on which titles and labels have room."""
 _VERSION = importlib.metadata.version("moodwire")
 
 
@@ -65,16 +68,18 @@ def _timeline(device: Device, query: params.PlotParams, zone: tzinfo) -> _Draw:
     if not query.end:  # so that the plot is the same until it has a new step
         range_ = time_range.widen(range_, step_ms)
     grid = series.grid(services().store, device.id, range_, step_ms)
-    spans = lookup().spans(device, grid)
-    return functools.partial(plots.timeline, _subject(device), grid, spans, range_, zone)
+    spans, quartiles = lookup().spans(device, grid), spread.spread(services().store, device.id, grid)
+    return functools.partial(plots.timeline, _frame(device, range_, zone, query), grid, quartiles, spans)
 
 
 def _histogram(device: Device, query: params.PlotParams, zone: tzinfo) -> _Draw:
-    return functools.partial(plots.histogram, _subject(device), _summary(device, query), zone)
+    summed = _summary(device, query)
+    return functools.partial(plots.histogram, _frame(device, summed.range, zone, query), summed)
 
 
 def _mean(device: Device, query: params.PlotParams, zone: tzinfo) -> _Draw:
-    return functools.partial(plots.mean, _subject(device), _summary(device, query), zone)
+    summed = _summary(device, query)
+    return functools.partial(plots.mean, _frame(device, summed.range, zone, query), summed)
 
 
 def _summary(device: Device, query: params.PlotParams) -> Summary:
@@ -90,8 +95,16 @@ def _etag(form: str, draw: _Draw) -> str:
     return hashlib.sha256(pickle.dumps(made_of)).hexdigest()[:32]
 
 
-def _subject(device: Device) -> Subject:
-    return Subject(device.name, topics.mac_address(device.id))
+def _frame(device: Device, range_: Range, zone: tzinfo, query: params.PlotParams) -> plots.Frame:
+    inches = query.width / query.dpi
+    least, most = _INCHES
+    if not least <= inches <= most:
+        raise ProblemError(
+            HTTPStatus.BAD_REQUEST,
+            f"width {query.width} and dpi {query.dpi} make {inches:.1f} inches: {least} to {most} can be drawn",
+        )
+    subject = Subject(device.name, topics.mac_address(device.id))
+    return plots.Frame(subject, range_, zone, plots.Look(query.dark, query.width, query.dpi))
 
 
 def _zone(name: str) -> tzinfo:

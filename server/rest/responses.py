@@ -224,24 +224,32 @@ class Command(Body):
     sent: Annotated[bool, Field(description="the broker took it while the device was online")]
 
 
-class EmotionName(Body):
+class OtherColour(Body):
+    """A colour for either ground."""
+
+    colour: Annotated[str, Field(description="on white, hexadecimal RGB")]
+    colour_dark: Annotated[str, Field(description="on a dark ground, hexadecimal RGB")]
+
+
+class EmotionName(OtherColour):
     """How an emotion is shown."""
 
     name: str
-    colour: Annotated[str, Field(description="hexadecimal RGB")]
 
 
-class SpanName(Body):
-    """How a kind of span is shown."""
+class SpanName(OtherColour):
+    """How a kind of span is shown; its colours are faint."""
 
     name: str
-    colour: Annotated[str, Field(description="hexadecimal RGB, pale")]
 
 
 class Meta(Body):
     """Names and colours of emotions and spans, and what every user must be told."""
 
     emotions: Annotated[dict[str, EmotionName], Field(description="by label")]
+    other_colours: Annotated[
+        list[OtherColour], Field(description="of other labels, by their order among the unknown ones of a model")
+    ]
     spans: Annotated[dict[str, SpanName], Field(description="by kind, in the order of a legend")]
     notice: str
 

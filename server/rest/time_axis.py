@@ -13,7 +13,7 @@ from server.query.time_range import Range
 from server.store.keys import DAY_MS
 
 _MOST = 9
-"""Ticks, since more of them touch each other."""
+"""Ticks on a plot of the usual width, since more of them touch each other."""
 _MINUTE_MS = 60_000
 _QUARTER_MS = 15 * _MINUTE_MS
 """Every offset from UTC is a multiple of this."""
@@ -32,16 +32,16 @@ class Tick(NamedTuple):
     label: str
 
 
-def ticks(inside: Range, zone: tzinfo) -> list[Tick]:
-    """Return the ticks of a range, at round local times."""
+def ticks(inside: Range, zone: tzinfo, most: int = _MOST) -> list[Tick]:
+    """Return the ticks of a range, about so many at most, at round local times."""
     length_ms = inside.end - inside.start
     for step_s in _STEPS_S:
-        if length_ms <= _MOST * step_s * 1000:
+        if length_ms <= most * step_s * 1000:
             return _times(inside, zone, step_s * 1000)
     for days in _DAYS:
-        if length_ms <= _MOST * days * DAY_MS:
+        if length_ms <= most * days * DAY_MS:
             return [Tick(at, day_name(day)) for day, at in _midnights(inside, zone) if day.toordinal() % days == 0]
-    months = next((each for each in _MONTHS if length_ms <= _MOST * each * 30 * DAY_MS), _MONTHS[-1])
+    months = next((each for each in _MONTHS if length_ms <= most * each * 30 * DAY_MS), _MONTHS[-1])
     return [
         Tick(at, f"{day:%b %Y}" if months % 12 else f"{day:%Y}")
         for day, at in _midnights(inside, zone)

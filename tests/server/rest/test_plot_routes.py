@@ -34,7 +34,7 @@ def test_the_legend_names_the_shades(client: Client) -> None:
     grid = Grid(Range(0, 4 * HOUR_MS), HOUR_MS, steps, {"ANG": nothing}, np.array([1, 0, 1, 1]), np.zeros(4, int))
     kinds = ("silence", "uncertain", "paused", "offline", "missing")
     spans = [Span(kind, number * MINUTE_MS, (number + 1) * MINUTE_MS) for number, kind in enumerate(kinds)]
-    figure = plots.timeline(Subject("Kitchen", MAC), grid, spans, grid.range, UTC)
+    figure = plots.timeline(plots.Frame(Subject("Kitchen", MAC), grid.range, UTC, plots.Look()), grid, {}, spans)
     shades = [text.get_text() for text in figure.legends[0].get_texts()]
     assert shades == ["Silence", "Uncertain", "Paused", "Offline", "Nothing received"]
     line, alone = figure.axes[0].lines
@@ -48,7 +48,7 @@ def test_the_axis_is_in_the_time_zone(client: Client, now: int) -> None:
     words = {}
     for zone in ("UTC", "Asia/Tokyo"):
         svg = client.ask(f"{URL}/plots/timeline.svg?{query}&tz={zone}").text
-        words[zone] = set(re.findall(r"<!-- (.*?) -->", svg))
+        words[zone] = set(re.findall(r">([^<>]+)</text>", svg))
     assert {"12:00", "Time (UTC)"} <= words["UTC"]
     assert {"21:00", "Time (JST)"} <= words["Asia/Tokyo"]
 
@@ -70,3 +70,13 @@ def test_a_plot_that_the_client_has_is_not_drawn_again(
     more = client.ask(path, if_none_match=tag)
     assert more.status_code == 200
     assert len({tag, more.headers["ETag"], *others}) == 4
+
+
+def test_a_plot_has_the_asked_size_and_ground(client: Client, now: int) -> None:
+    """`width`, `dpi` and `dark` change the image; what no plot can be drawn with is refused with what can."""
+    wide = client.ask(f"{URL}/plots/mean.png?width=1600&dpi=160&dark=true")
+    assert int.from_bytes(wide.data[16:20]) == 1600
+    assert wide.headers["ETag"] != client.ask(f"{URL}/plots/mean.png?width=1600&dpi=160").headers["ETag"]
+    assert "5 to 20" in client.problem(f"{URL}/plots/mean.png?width=400&dpi=300", 400)
+    client.problem(f"{URL}/plots/mean.png?width=100000", 400)
+    client.problem(f"{URL}/plots/mean.png?dpi=10", 400)

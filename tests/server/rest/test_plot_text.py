@@ -30,7 +30,9 @@ def title(figure: Figure) -> str:
 
 def drawn(name: str) -> Figure:
     """Return a plot of a device with a name."""
-    return plots.mean(Subject(name, MAC), Summary(Range(0, 3_600_000)), UTC)
+    return plots.mean(
+        plots.Frame(Subject(name, MAC), Range(0, 3_600_000), UTC, plots.Look()), Summary(Range(0, 3_600_000))
+    )
 
 
 @pytest.mark.parametrize("name", ["W" * 64, "\u0416" * 64, "Kitchen"])
@@ -100,7 +102,7 @@ def test_a_name_of_an_earlier_version_spoils_no_plot(client: Client, now: int, p
     svg = client.ask(f"{URL}/plots/{plot}.svg")
     assert svg.status_code == 200
     ET.fromstring(svg.data)
-    assert re.search(r"<!-- .*: a\ufffdb\ufffd+c", svg.text)
+    assert re.search(r"<title id='title'>.*: a\ufffdb\ufffd+c", svg.text)
     assert client.get(URL)["name"] == "a\ufffdb\ufffd\ufffd\ufffdc"
     assert client.get("/api/v1/devices")["devices"][0]["name"] == "a\ufffdb\ufffd\ufffd\ufffdc"
 
