@@ -88,6 +88,7 @@ lock: .venv-test/ready
 	$(call compile,dev)
 	$(call compile,demo,-c locks/dev.txt)
 	$(call compile,device,-c locks/dev.txt)
+	$(call compile,teacher,-c locks/dev.txt --no-deps)
 
 define compile
 	.venv-test/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header \

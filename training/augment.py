@@ -19,6 +19,16 @@ STYLE_BETA = 0.3
 """Parameter of the beta distribution of the share of another clip's style: mostly little or nearly all."""
 STYLE_RANGE_DB = 70.0
 """Style is computed down to this far below the clip's loudest value; what is quieter holds no voice."""
+FLOOR_QUANTILE = 0.1
+"""Quantile over a clip's frames that tells the power of its background in a band (Stahl et al., ICASSP 2000)."""
+OVERSUBTRACTION = 2.0
+"""Times the background's mean power that is subtracted (Berouti et al. 1979)."""
+RESIDUE_DB = -90.0
+"""What is left where nothing stood above the background."""
+LOW_CUT, HIGH_CUT = (0.0, 0.12), (0.62, 1.0)
+"""Edges of a simulated microphone's band as shares of the mel bands: 50 to 450 Hz, 2 to 7.6 kHz."""
+CUT_DB = (1.0, 12.0)
+"""By how much each band beyond an edge is softer than its neighbour."""
 
 
 class Noise(NamedTuple):
@@ -44,6 +54,10 @@ def distort(windows: Windows, padding: Padding, augment: Augment, hiss: Hiss, rn
     """
     count, mels = len(windows), int(windows.shape[2])
     bands = np.linspace(-0.5, 0.5, mels)
+    if augment.floor_share:
+        windows = np.where(
+            (rng.random(count) < augment.floor_share)[:, None, None], without_floor(windows, padding, hiss), windows
+        )
     if augment.style_share:
         windows = restyle(windows, padding, augment.style_share, rng)
     noisy = rng.random(count) < augment.background_share
@@ -58,9 +72,39 @@ def distort(windows: Windows, padding: Padding, augment: Augment, hiss: Hiss, rn
     if augment.shaped_share:
         _shape(noise, spectrum, augment.shaped_share, rng)
     power += steady_noise(noise, hiss, windows.shape[1], rng) * noisy_frames[..., None]
-    tilt_db = rng.uniform(-augment.tilt_db, augment.tilt_db, count)[:, None] * bands
-    tilted: Windows = _to_db(power) + tilt_db[:, None].astype(np.float32)
-    return tilted
+    response_db = rng.uniform(-augment.tilt_db, augment.tilt_db, count)[:, None] * bands
+    if augment.cut_share:
+        response_db = response_db + cuts_db(count, mels, rng) * (rng.random(count) < augment.cut_share)[:, None]
+    heard: Windows = _to_db(power) + response_db[:, None].astype(np.float32)
+    return heard
+
+
+def without_floor(windows: Windows, padding: Padding, hiss: Hiss) -> Windows:
+    """Return windows, dB, without the steady background that their clips were recorded with.
+
+    All clips of a studio have the same background, so its distance to the voice tells how loudly somebody spoke. The
+    background of a band is a low quantile over the clip's frames; twice its power is subtracted.
+
+    Args:
+        windows: clips with digital silence before and after them, dB.
+        padding: where that silence is.
+        hiss: tells how far below its mean the quantile of a steady noise lies.
+    """
+    ascending = np.sort(np.where(padding[..., None], np.float32(np.inf), windows), axis=1)
+    ranks = (FLOOR_QUANTILE * ((~padding).sum(axis=1) - 1)).clip(0).astype(np.intp)
+    floor = _to_power(ascending[np.arange(len(windows)), ranks]) / np.quantile(hiss, FLOOR_QUANTILE, axis=0)
+    power = _to_power(windows) - OVERSUBTRACTION * floor[:, None].astype(np.float32)
+    return _to_db(np.maximum(power, np.float32(10 ** (RESIDUE_DB / 10))))
+
+
+def cuts_db(count: int, mels: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return responses of microphones and lines that pass only a band, dB, shape (count, mels)."""
+    band = np.arange(mels)
+    below = rng.uniform(*LOW_CUT, (count, 1)) * mels - band
+    above = band - rng.uniform(*HIGH_CUT, (count, 1)) * mels
+    slopes = rng.uniform(*CUT_DB, (2, count, 1))
+    response: NDArray[np.float64] = -np.maximum(below, 0) * slopes[0] - np.maximum(above, 0) * slopes[1]
+    return response
 
 
 def restyle(windows: Windows, padding: Padding, share: float, rng: np.random.Generator) -> Windows:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from common import files
-from training import corpora, fit, teach
+from training import corpora, fit, teach, whisper_teacher
 from training import recipe as recipes
 from training.batches import Batches, Targets, TrainingSet
 from training.corpora import EMOTIONS, Clip
@@ -33,6 +33,7 @@ def learn(cache: FrameCache, recipe: Recipe, split: Split, fold: Fold, runs_dir:
 
     Raises:
         RecipeError: a run folder is that of another recipe, or the teachers cannot teach.
+        TeacherError: Whisper is to teach and is not installed.
     """
     folder = runs_dir / recipe.folder / fold.folder
     data_sha256 = corpora.digest(split.train, votes=recipe.votes > 0)
@@ -43,7 +44,8 @@ def learn(cache: FrameCache, recipe: Recipe, split: Split, fold: Fold, runs_dir:
         teachers = _teachers(cache, recipe, split, fold, runs_dir)
         banks = [cache.bank(speed) for speed in recipe.augment.speeds]
         clips = cache.indices(split.train)
-        soft_targets = teach.soft_targets(teachers, banks, clips, recipe)
+        heard = _heard(split.train, recipe, runs_dir)
+        soft_targets = teach.soft_targets(teachers, heard, banks, clips, recipe)
         training_set = TrainingSet(clips, _targets(split.train, recipe), soft_targets)
         starts = recipe.teaching and recipe.teaching.starts
         start = teachers[fold.seed % len(teachers)].folder if starts else None
@@ -59,6 +61,13 @@ def _teachers(cache: FrameCache, recipe: Recipe, split: Split, fold: Fold, runs_
     theirs = msgspec.structs.replace(split, train=train)
     seeds = range(teacher.seed, teacher.seed + recipe.teaching.seeds)
     return [Teacher(teacher, learn(cache, teacher, theirs, fold._replace(seed=seed), runs_dir)) for seed in seeds]
+
+
+def _heard(clips: Sequence[Clip], recipe: Recipe, runs_dir: Path) -> teach.Logits | None:
+    """Return the logits of the Whisper teacher, shape (clips, labels); None if it does not teach."""
+    if recipe.teaching is None or not recipe.teaching.whisper:
+        return None
+    return whisper_teacher.logits(whisper_teacher.statistics(clips, runs_dir), clips, recipe.learned)
 
 
 def _reuse(folder: Path, recipe: Recipe, data_sha256: str, others: Sequence[Path]) -> None:

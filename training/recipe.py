@@ -59,6 +59,11 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Range of the noise's colour: level of its highest mel band, relative to its lowest."""
     shaped_share: Share = 0.0
     """Share of the noises that have another colour: half of them the mean spectrum of another clip, half rumble."""
+    floor_share: Share = 0.0
+    """Share of windows whose own background is taken away before noise is added: a studio's tells how loud a voice
+    was."""
+    cut_share: Share = 0.0
+    """Share of windows heard through a microphone or a line that passes only a band."""
     tilt_db: float = 0.0
     """Largest slope of a simulated microphone's response, from the lowest band to the highest, up or down."""
     style_share: Share = 0.0
@@ -111,8 +116,11 @@ class Teaching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     gets it augmented (Li et al. 2017, Large-scale domain adaptation via teacher-student learning).
     """
 
-    recipe: str
+    recipe: str = ""
     """Name of the teachers' recipe. They are trained on the same speakers as their student, and on no others."""
+    whisper: bool = False
+    """Whether Whisper teaches, through a regression on its encoder (`training/whisper_teacher.py`): alone, or with the
+    weight of all networks together."""
     sha256: str = ""
     """Hash of their recipe, filled in when a recipe is loaded: other teachers make another student."""
     seeds: Positive = 3
@@ -125,6 +133,13 @@ class Teaching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Clips with these labels are trained on too, with the teachers' probabilities alone."""
     starts: bool = False
     """Whether the student starts with the weights of a teacher, of another one for each seed; else with random ones."""
+
+    def __post_init__(self) -> None:
+        """Refuse teaching without a teacher."""
+        if not (self.recipe or self.whisper):
+            raise ValueError("teaching names no teacher: give the recipe of networks, whisper = true, or both")
+        if self.starts and not self.recipe:
+            raise ValueError("starts needs a network to start as: give the recipe of one")
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -213,8 +228,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             (document, "votes"),
             (document["network"], "peaks"),
             (document["teaching"] or {}, "starts"),
+            (document["teaching"] or {}, "whisper"),
             (document["augment"], "shaped_share"),
             (document["augment"], "style_share"),
+            (document["augment"], "floor_share"),
+            (document["augment"], "cut_share"),
         ):
             if not table.get(key, True):
                 del table[key]
@@ -310,7 +328,7 @@ def teacher(plan: Recipe) -> Recipe | None:
     Raises:
         RecipeError: there is no recipe of that name, or its networks cannot teach this one.
     """
-    if plan.teaching is None:
+    if plan.teaching is None or not plan.teaching.recipe:
         return None
     found = _parsed(plan.teaching.recipe)
     for what in ("front_end", "window_ms"):

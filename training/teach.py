@@ -12,6 +12,8 @@ from training import features, fit
 from training.features import Bank
 from training.recipe import Recipe
 
+Logits = NDArray[np.float64]
+
 BATCH = 256
 """Windows classified at once."""
 
@@ -25,20 +27,30 @@ class Teacher(NamedTuple):
 
 
 def soft_targets(
-    teachers: Sequence[Teacher], banks: Sequence[Bank], clips: NDArray[np.intp], student: Recipe
+    teachers: Sequence[Teacher],
+    heard: Logits | None,
+    banks: Sequence[Bank],
+    clips: NDArray[np.intp],
+    student: Recipe,
 ) -> NDArray[np.float32]:
     """Return the mean of the teachers' probabilities, shape (speeds, clips, labels); without teachers (…, 0).
 
-    They classify each clip as it was recorded, in the middle of a window, with digital silence before and after it.
+    Networks classify each clip as it was recorded, in the middle of a window, with digital silence before and after it.
+    The Whisper teacher counts as much as all of them together.
 
     Args:
         teachers: the networks.
+        heard: logits of the Whisper teacher, if it teaches, the same at each speed, shape (clips, labels).
         banks: frames of all clips, for each speed.
         clips: indices of the clips, shape (clips,).
         student: its labels, window and temperature.
     """
     if student.teaching is None:
         return np.empty((len(banks), len(clips), 0), np.float32)
+    temperature = student.teaching.temperature
+    listened = None if heard is None else softmax(heard / temperature).astype(np.float32)
+    if listened is not None and not teachers:
+        return np.repeat(listened[None], len(banks), axis=0)
     networks = [fit.load(teacher.recipe, teacher.folder, student.learned) for teacher in teachers]
     targets = np.empty((len(banks), len(clips), len(student.learned)), np.float32)
     for speed, bank in enumerate(banks):
@@ -46,6 +58,8 @@ def soft_targets(
             batch = clips[first : first + BATCH]
             starts = (bank.lengths(batch) - student.window_frames) // 2
             windows = features.normalised(bank.windows(batch, starts, student.window_frames)[0])
-            logits = [network.predict_on_batch(windows) / student.teaching.temperature for network in networks]
+            logits = [network.predict_on_batch(windows) / temperature for network in networks]
             targets[speed, first : first + BATCH] = np.mean([softmax(given) for given in logits], axis=0)
+    if listened is not None:
+        targets = np.mean([targets, np.broadcast_to(listened, targets.shape)], axis=0)
     return targets

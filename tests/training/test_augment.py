@@ -149,3 +149,36 @@ def test_mixup_blends_windows_and_truth_alike() -> None:
     np.testing.assert_allclose(truth.sum(axis=1), 1, rtol=1e-6)
     np.testing.assert_allclose(blended[:, 0, 0], truth @ np.arange(8), rtol=1e-5)
     assert (truth.diagonal() >= 0.5).all()
+
+
+def test_clips_of_two_studios_look_alike_without_their_floor() -> None:
+    """The same clip above a floor and in silence gives nearly the same window once the floor is taken away."""
+    speech = synthetic_clip(40_000).astype(np.float64)
+    hiss = np.random.default_rng(3).normal(0, 0.02 * np.abs(speech).max(), 40_000)
+    front_end = FrontEnd()
+    quiet, noisy = (front_end.log_mel(np.rint(sound).astype(np.int16)) for sound in (speech, speech + hiss))
+    windows, padding = np.stack([quiet, noisy]), np.zeros((2, len(quiet)), bool)
+
+    without = augment.without_floor(windows, padding, HISS)
+
+    before, after = (np.abs(np.subtract(*features.normalised(pair)[..., 0])).mean() for pair in (windows, without))
+    assert after < before / 3
+
+
+def test_floor_of_silence_is_silence() -> None:
+    """A clip with digital silence in its pauses is left as it is, down to what no window shows."""
+    windows = np.stack([FRAMES])
+
+    without = augment.without_floor(windows, np.zeros((1, 147), bool), HISS)
+
+    np.testing.assert_allclose(np.maximum(without, -80), np.maximum(windows, -80), atol=0.1)
+
+
+def test_cuts_spare_the_middle_band() -> None:
+    """A microphone that passes only a band leaves 450 Hz to 2 kHz alone, and softens what lies beyond its edges."""
+    response = augment.cuts_db(500, 64, np.random.default_rng(1))
+
+    assert (response <= 0).all()
+    assert (response[:, 8:40] == 0).all()
+    assert response[:, 0].mean() < -10
+    assert response[:, -1].mean() < -10

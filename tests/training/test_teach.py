@@ -31,7 +31,7 @@ def test_soft_targets_are_the_mean_of_the_teachers(recordings_dir: Path, tmp_pat
         models.append(model)
     banks, clips = [cache.bank(1.0), cache.bank(0.9)], np.arange(0, len(cache.clips), 2)
 
-    targets = teach.soft_targets(teachers, banks, clips, plan)
+    targets = teach.soft_targets(teachers, None, banks, clips, plan)
 
     assert targets.shape == (2, len(clips), 3)
     np.testing.assert_allclose(targets.sum(axis=-1), 1, atol=1e-6)
@@ -40,4 +40,23 @@ def test_soft_targets_are_the_mean_of_the_teachers(recordings_dir: Path, tmp_pat
     off = np.abs(targets[0] - expected).mean()
     assert off < 0.25 * np.abs(targets[0] - expected.mean(axis=0)).mean()
     assert off < 0.5 * np.abs(targets[1] - expected).mean()
-    assert teach.soft_targets([], banks, clips, plain).shape == (2, len(clips), 0)
+    assert teach.soft_targets([], None, banks, clips, plain).shape == (2, len(clips), 0)
+
+
+def test_whisper_teacher_counts_as_much_as_all_networks(recordings_dir: Path, tmp_path: Path) -> None:
+    """The Whisper teacher alone gives its probabilities at each speed; beside networks it has half the weight."""
+    plain = recipe.load("tiny")
+    plan = msgspec.structs.replace(plain, teaching=Teaching(whisper=True, temperature=2.0))
+    cache = FrameCache(corpora.read_clips(recordings_dir, plan.clip_labels), plan.front_end, tmp_path)
+    banks, clips = [cache.bank(1.0), cache.bank(0.9)], np.arange(4)
+    heard = np.random.default_rng(1).normal(0, 2, (4, 3)).astype(np.float32)
+    tf_keras.utils.set_random_seed(1)
+    fit.untrained(plain, plain.outputs).save_weights(tmp_path / fit.WEIGHTS)
+    networks = [Teacher(plain, tmp_path)]
+
+    alone = teach.soft_targets([], heard, banks, clips, plan)
+    theirs = teach.soft_targets(networks, None, banks, clips, plan)
+    both = teach.soft_targets(networks, heard, banks, clips, plan)
+
+    np.testing.assert_allclose(alone, [tf.nn.softmax(heard / 2)] * 2, atol=1e-6)
+    np.testing.assert_allclose(both, (alone + theirs) / 2, atol=1e-6)
