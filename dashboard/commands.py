@@ -1,48 +1,62 @@
 """The command `moodwire dashboard`."""
 
+import asyncio
 import logging
 import secrets
+import signal
 import sys
+from pathlib import Path
 
-from flask import Flask
-
-from common import listening
-from dashboard.api import Api
-from dashboard.login import protect
-from dashboard.news import News
-from dashboard.page import create_page
+from common import addresses, streaming
+from common.listening import allow_many_connections
+from dashboard.app import create_app
+from dashboard.assets import Assets
+from dashboard.login import Login
+from dashboard.sessions import Sessions
 from dashboard.settings import DashboardSettings
+from dashboard.upstream import Service
 
 log = logging.getLogger(__name__)
 
-
-def create_app(settings: DashboardSettings, key: str, news: News) -> Flask:
-    """Return the WSGI application: login and page."""
-    app = Flask("dashboard")
-    protect(app, key)
-    create_page(app, Api(settings.api_url, settings.api_token), news)
-    return app
+_DAY_S = 86_400
+_LONGEST_DAYS = 400
+"""Browsers keep no cookie longer."""
 
 
 def run(settings: DashboardSettings) -> int:
-    """Serve the page until a signal comes; return 2 if the port is taken."""
-    key = settings.dashboard_key or secrets.token_urlsafe(24)
-    news = News(settings.live_url, settings.api_token)
+    """Serve the page until a signal comes; return 2 if it cannot with these settings."""
+    if not 1 <= settings.session_days <= _LONGEST_DAYS:
+        return _refuse(f"session_days is {settings.session_days}: set 1 to {_LONGEST_DAYS}")
     try:
-        serve = listening.create_server(
-            create_app(settings, key, news), settings.dashboard_host, settings.dashboard_port, threads=8
-        )
+        rest = Service("the REST API", settings.api_url)
+    except ValueError as error:
+        return _refuse(f"api_url is no URL that can be used: {error}")
+    try:
+        live = Service("live events", settings.live_url)
+    except ValueError as error:
+        return _refuse(f"live_url is no URL that can be used: {error}")
+    key = settings.dashboard_key or (secrets.token_urlsafe(24) if settings.api_token else "")
+    kept = Path(settings.dashboard_dir) / "sessions.json" if settings.dashboard_dir else None
+    assets, sessions = Assets(), Sessions(kept, settings.session_days * _DAY_S)
+    app = create_app(assets, Login(assets, sessions, rest, key, settings.api_token), rest, live)
+    allow_many_connections()
+    try:
+        sockets = streaming.listen(settings.dashboard_host, settings.dashboard_port)
     except (OSError, ValueError) as error:
-        print(
+        return _refuse(
             f"cannot listen on dashboard_host {settings.dashboard_host} and dashboard_port {settings.dashboard_port} "
-            f"({error}): set an address of this machine and a free port",
-            file=sys.stderr,
+            f"({error}): set an address of this machine and a free port"
         )
-        return 2
-    where = listening.url(serve, settings.dashboard_host)
-    if not settings.dashboard_key:
+    where = f"http://{addresses.join(settings.dashboard_host, sockets[0].getsockname()[1])}"
+    if key and not settings.dashboard_key:
         print(f"Log in at {where}/login?key={key}", flush=True)
-    news.listen()
     log.info("the dashboard listens on %s", where)
-    serve.run()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)  # uvicorn ends in order on these, and then raises them once more
+    asyncio.run(streaming.server(app).serve(sockets=sockets))
     return 0
+
+
+def _refuse(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return 2

@@ -1,77 +1,204 @@
-"""Login with the key, kept in a cookie that scripts and other sites cannot use."""
+"""Log-in with a token of REST, or with the key that the dashboard prints; the cookie is what stays in the browser."""
 
 import hashlib
 import hmac
+import json
+import logging
+import math
+import re
+import time
+from collections import deque
 from collections.abc import Callable
+from http import HTTPStatus
+from urllib.parse import parse_qs
 
-from flask import Blueprint, Flask, redirect, request, session
-from werkzeug.wrappers import Response
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
-OPEN_PATHS = {"/login", "/livez", "/assets/style.css", "/favicon.ico"}
+from dashboard import responses
+from dashboard.assets import Assets
+from dashboard.sessions import Session, Sessions
+from dashboard.upstream import AwayError, Service
 
-_HEADERS = {
-    "Content-Security-Policy": "frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-"""No other site may frame the page, or learn its address, which may contain the key."""
+log = logging.getLogger(__name__)
 
-_FORM = """<!doctype html><html lang="en"><title>moodwire: log in</title>
-<link rel="stylesheet" href="/assets/style.css"><meta name="viewport" content="width=device-width">
-<main class="login"><h1>moodwire</h1><form method="post" action="/login"><label for="key">Key</label>
-<input id="key" name="key" type="password" autocomplete="current-password" autofocus required>
-<button>Log in</button></form><p role="alert">%s</p></main></html>"""
+CSRF_HEADER = "X-CSRF-Token"
+_FORM_BYTES = 4096
+_TIMEOUT_S = 5.0
+_TRIES, _TRIES_S = 10, 60.0
+_ADDRESSES = 10_000
+_TOKEN = re.compile(r"[\x21-\x7e]{1,512}")
+_SAID = b"{said}"
+_WRONG = "This is neither a token of this server nor the key that the dashboard printed."
 
 
-def protect(app: Flask, key: str) -> None:
-    """Require a login with the key.
+class Throttle:
+    """Failed log-ins of each address; too many in a minute, and the address waits.
 
-    The cookie is signed with a key derived from the login key, so it outlives a restart and dies with a new key.
-    SameSite=Strict keeps other sites from sending requests in a user's name.
+    Args:
+        clock_s: Tells the time; seconds of any start.
     """
-    app.secret_key = hashlib.sha256(b"moodwire dashboard cookie" + key.encode()).digest()
-    app.config.update(
-        SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_NAME=cookie_name(key)
-    )
-    app.register_blueprint(_pages(key))
 
-    @app.before_request
-    def check() -> Response | tuple[str, int] | None:
-        if request.path in OPEN_PATHS or session.get("in"):
-            return None
-        if request.method == "GET" and request.path == "/":
-            return redirect("/login")
-        return "Log in first.", 401
+    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._clock_s = clock_s
+        self._failed: dict[str, deque[float]] = {}
+        self.count = 0
+        """Failed log-ins since the start."""
 
-    @app.after_request
-    def secure(response: Response) -> Response:
-        response.headers.update(_HEADERS)
+    def wait_s(self, address: str) -> int:
+        """Return how long an address must wait; 0 if it may try."""
+        times = self._failed.get(address, deque())
+        while times and times[0] <= self._clock_s() - _TRIES_S:
+            times.popleft()
+        return 0 if len(times) < _TRIES else max(1, math.ceil(times[0] + _TRIES_S - self._clock_s()))
+
+    def fail(self, address: str) -> None:
+        """Note a failed log-in."""
+        self.count += 1
+        while len(self._failed) >= _ADDRESSES and address not in self._failed:
+            self._failed.pop(next(iter(self._failed)))
+        self._failed.setdefault(address, deque(maxlen=_TRIES)).append(self._clock_s())
+        log.warning("refused a log-in from %s; %d since the start", address, self.count)
+
+
+class Login:
+    """The routes that log in and out.
+
+    Args:
+        assets: The page with the form is one of them.
+        sessions: Those that are logged in.
+        rest: Knows the tokens.
+        key: Of the printed link; empty for none.
+        api_token: What the key stands for.
+    """
+
+    def __init__(self, assets: Assets, sessions: Sessions, rest: Service, key: str, api_token: str) -> None:
+        self._assets = assets
+        self._sessions = sessions
+        self._rest = rest
+        self._key = key
+        self._key_digest = hashlib.sha256(b"moodwire dashboard key " + key.encode()).hexdigest() if key else ""
+        self._api_token = api_token
+        self._throttle = Throttle()
+
+    def session(self, request: Request) -> Session | None:
+        """Return the session of a request; one by the key ends with the key."""
+        found = self._sessions.find(request.cookies.get(_cookie_name(request), ""))
+        return found if found and found.key in {"", self._key_digest} else None
+
+    def is_in(self, request: Request) -> bool:
+        """Return whether whoever made a request is still logged in."""
+        return self.session(request) is not None
+
+    def end(self, request: Request) -> None:
+        """End the session of a request."""
+        self._sessions.close(request.cookies.get(_cookie_name(request), ""))
+
+    async def show(self, request: Request) -> Response:
+        """Show the form, or take the key of the printed link."""
+        if "key" in request.query_params:
+            return await self._enter(request, request.query_params["key"])
+        return RedirectResponse("/", HTTPStatus.SEE_OTHER) if self.session(request) else self._form()
+
+    async def enter(self, request: Request) -> Response:
+        """Take what was typed into the form."""
+        if not is_same_origin(request):
+            return responses.problem(HTTPStatus.FORBIDDEN, "log in on the dashboard's own page", "/login")
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _FORM_BYTES:
+                return self._form("That is too long.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        given = parse_qs(body.decode(errors="replace"), max_num_fields=5).get("token", [""])[0]
+        return await self._enter(request, given.strip())
+
+    async def leave(self, request: Request, _session: Session) -> Response:
+        """Log out."""
+        self.end(request)
+        response = Response(status_code=HTTPStatus.NO_CONTENT)
+        response.delete_cookie(_cookie_name(request), path="/")
         return response
 
+    async def tell(self, _request: Request, session: Session) -> Response:
+        """Tell the page whose session it is, and what to send as a header with what changes something."""
+        body = {"name": session.name, "role": session.role, "csrf": session.csrf, "expires_at": session.expires_at}
+        return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
-def cookie_name(key: str) -> str:
-    """Return the name of the cookie, another one for each key.
+    async def _enter(self, request: Request, given: str) -> Response:
+        address = request.client.host if request.client else ""
+        wait_s = self._throttle.wait_s(address)
+        if wait_s:
+            said = f"Too many failed log-ins. Wait {wait_s} s."
+            response = self._form(said, HTTPStatus.TOO_MANY_REQUESTS)
+            response.headers["Retry-After"] = str(wait_s)
+            return response
+        by_key = self._key and hmac.compare_digest(given.encode(), self._key.encode())
+        token = self._api_token if by_key else given
+        try:
+            found = await self._whose(token) if _TOKEN.fullmatch(token) else None
+        except AwayError as error:
+            return self._form(f"{error}. Try again in a few seconds.", HTTPStatus.BAD_GATEWAY)
+        if found is None and by_key:
+            return self._form("REST refuses the dashboard's own api_token.", HTTPStatus.BAD_GATEWAY)
+        if found is None:
+            self._throttle.fail(address)
+            return self._form(_WRONG, HTTPStatus.FORBIDDEN)
+        self.end(request)  # each log-in has a cookie of its own
+        cookie, session = self._sessions.open(token, *found, key=self._key_digest if by_key else "")
+        log.info("%s logged in as %s from %s", session.name, session.role, address)
+        response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+        response.set_cookie(
+            _cookie_name(request),
+            cookie,
+            max_age=self._sessions.lifetime_s,
+            path="/",
+            secure=responses.is_secure(request),
+            httponly=True,
+            samesite="strict",
+        )
+        return response
+
+    async def _whose(self, token: str) -> tuple[str, str] | None:
+        """Return name and role of a token; None if REST does not know it.
+
+        Raises:
+            AwayError: REST does not answer.
+        """
+        body = b""
+        async with self._rest.ask("GET", "/api/v1/token", token=token, timeout_s=_TIMEOUT_S) as answer:
+            async for chunk in answer.chunks:
+                body += chunk
+            if answer.status == HTTPStatus.UNAUTHORIZED:
+                return None
+            if answer.status != HTTPStatus.OK:
+                raise AwayError(f"{self._rest.name} answers with status {answer.status}")
+        try:
+            found = json.loads(body)
+            return str(found["name"]), str(found["role"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise AwayError(f"{self._rest.name} is no REST API of moodwire") from error
+
+    def _form(self, said: str = "", status: HTTPStatus = HTTPStatus.OK) -> Response:
+        asset = self._assets.page("login.html")
+        body = asset.body.replace(_SAID, said.encode())
+        headers = {"Cache-Control": "no-store", "Content-Security-Policy": responses.PAGE_CSP}
+        return Response(body, status, headers, asset.content_type)
+
+
+def is_same_origin(request: Request) -> bool:
+    """Return whether a request comes from our own page, as far as the browser says (Fetch metadata, Origin)."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return False
+    origin = request.headers.get("origin")
+    hosts = {request.headers.get("host"), request.headers.get("x-forwarded-host")}
+    return origin is None or origin.partition("://")[2] in hosts
+
+
+def _cookie_name(request: Request) -> str:
+    """Return the name of the cookie, another one for each port.
 
     Browsers keep one jar for all ports of a host (RFC 6265, section 8.5), so a second dashboard there would otherwise
     replace the cookie of the first, and log its users out.
     """
-    return f"moodwire-{hashlib.sha256(b'moodwire dashboard cookie name' + key.encode()).hexdigest()[:8]}"
-
-
-def _pages(key: str) -> Blueprint:
-    pages = Blueprint("login", __name__)
-
-    def enter(given: str | None) -> Response | tuple[str, int] | str:
-        if given is None:
-            return _FORM % ""
-        if not hmac.compare_digest(given.encode(), key.encode()):
-            return _FORM % "That is not the key. It was printed when the dashboard started.", 403
-        session["in"] = True
-        return redirect("/")
-
-    get: Callable[[], Response | tuple[str, int] | str] = lambda: enter(request.args.get("key"))  # noqa: E731
-    post: Callable[[], Response | tuple[str, int] | str] = lambda: enter(request.form.get("key", ""))  # noqa: E731
-    pages.add_url_rule("/login", "form", get, methods=["GET"])
-    pages.add_url_rule("/login", "enter", post, methods=["POST"])
-    pages.add_url_rule("/livez", "livez", lambda: "ok\n")
-    return pages
+    port = request.headers.get("host", "").rpartition("]")[2].rpartition(":")[2]
+    return f"moodwire-{port}" if port.isascii() and port.isdigit() else "moodwire"

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import get_args
 
-from broker.messages import CaptureState
 from dashboard.page import CAPTURE
+
+from broker.messages import CaptureState
 from device.audio.microphone import FAULTS
 
 ROOT = Path(__file__).parent.parent

@@ -1,5 +1,6 @@
 """No secret of the settings is in anything that a command prints, logs or answers, however wrong the setting is."""
 
+import asyncio
 import json
 import logging
 import os
@@ -17,7 +18,7 @@ from services import running_store
 from webhooks import Webhook
 
 import moodwire
-from dashboard.api import Api, ApiError
+from dashboard.upstream import AwayError, Service
 from device.control import model_update
 from models.bundle import BundleError
 from server.alerts.notifiers import Webhooks
@@ -369,9 +370,14 @@ def test_no_secret_of_where_a_models_source_leads_is_answered(location: str) -> 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_the_page_shows_no_secret_of_the_apis_address(shape: str) -> None:
-    """What the page says of a REST API that does not answer has no part of the secret."""
-    with pytest.raises(ApiError) as caught:
-        Api(shape.format(scheme="http"), "s3cr3t-token").meta()
+    """What the page says of a REST API that does not answer, or cannot be asked, has no part of the secret."""
+
+    async def ask() -> None:
+        async with Service("REST", shape.format(scheme="http")).ask("GET", "/", token="s3cr3t-token", timeout_s=5):
+            pass
+
+    with pytest.raises((AwayError, ValueError)) as caught:
+        asyncio.run(ask())
 
     assert _leaks(str(caught.value)) == []
 

@@ -7,9 +7,8 @@ import signal
 import socket
 
 import uvicorn
-from starlette.types import ASGIApp
 
-from common import addresses
+from common import addresses, streaming
 from common.listening import allow_many_connections
 from server.errors import StoreAwayError, UnusableError
 from server.live.app import create_app
@@ -20,11 +19,6 @@ from server.store.redis_store import RedisStore
 from server.web.auth import Guard
 
 log = logging.getLogger(__name__)
-
-_USER_TIMEOUT_MS = 60_000
-"""The system closes a connection whose client acknowledges nothing for so long."""
-_SEND_BUFFER_BYTES = 131_072
-"""The system's buffer for each connection, about; its default grows to megabytes for a slow client."""
 
 
 def serve(store: RedisStore, settings: ServerSettings) -> None:
@@ -40,51 +34,30 @@ def serve(store: RedisStore, settings: ServerSettings) -> None:
         signal.signal(number, lambda *_: None)  # uvicorn ends in order on these, and then raises them once more
     guard = Guard(settings, store)
     broadcast = Broadcast(store.live_stream, guard.prepare)
-    with listen(settings) as listening:
-        log.info("live events are on http://%s/api/v1/live", addresses.join(*listening.getsockname()[:2]))
-        asyncio.run(run(server(create_app(store, settings, guard, broadcast)), broadcast, listening))
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(one) for one in listen(settings)]
+        log.info("live events are on http://%s/api/v1/live", addresses.join(*sockets[0].getsockname()[:2]))
+        app = create_app(store, settings, guard, broadcast)
+        asyncio.run(run(streaming.server(app), broadcast, sockets))
 
 
-def server(app: ASGIApp) -> uvicorn.Server:
-    """Return a server of the application, without logs of its own and without trust in proxy headers."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            lifespan="off",
-            ws="none",
-            loop="asyncio",
-            http="h11",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=5,
-        )
-    )
-
-
-async def run(server: uvicorn.Server, broadcast: Broadcast, listening: socket.socket) -> None:
-    """Serve on a socket and follow the store until the server is told to stop."""
+async def run(server: uvicorn.Server, broadcast: Broadcast, sockets: list[socket.socket]) -> None:
+    """Serve on sockets and follow the store until the server is told to stop."""
     following = asyncio.create_task(broadcast.follow(lambda: server.should_exit))
-    await server.serve(sockets=[listening])
+    await server.serve(sockets=sockets)
     await following
 
 
-def listen(settings: ServerSettings) -> socket.socket:
-    """Return a listening socket, whose connections end when the client reads nothing for a minute.
+def listen(settings: ServerSettings) -> list[socket.socket]:
+    """Return listening sockets, one for each address of the host.
 
     Raises:
         UnusableError: it cannot listen on the address and port.
     """
     try:
-        family = socket.AF_INET6 if ":" in settings.live_host else socket.AF_INET
-        listening = socket.create_server((settings.live_host, settings.live_port), family=family, backlog=1024)
-    except (OSError, OverflowError) as error:
+        return streaming.listen(settings.live_host, settings.live_port)
+    except (OSError, ValueError) as error:
         raise UnusableError(
             f"cannot listen on live_host {settings.live_host} and live_port {settings.live_port} ({error}): "
             "set an address of this machine and a free port"
         ) from error
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)  # connections inherit it
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
-    return listening

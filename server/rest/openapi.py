@@ -12,6 +12,7 @@ DEVICES = [Tag(name="Devices")]
 SINGLE_DEVICE = [Tag(name="SingleDevice")]
 COMMANDS = [Tag(name="Commands")]
 DELETE = [Tag(name="Delete")]
+TOKEN = [Tag(name="Token")]
 """Headings of the page; each route stands under one."""
 VIEWER, OPERATOR = {"x-required-role": "viewer"}, {"x-required-role": "operator"}
 """Extensions that name the role which a route requires; `blueprint` checks it."""

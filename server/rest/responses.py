@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from broker.messages import DeviceState, ReadingState
 from broker.topics import CommandName
 from server.query.spans import SpanKind
+from server.store.tokens import Role
 
 Time = Annotated[str, Field(description="RFC 3339, UTC", json_schema_extra={"format": "date-time"})]
 Ms = Annotated[int, Field(description="Unix milliseconds")]
@@ -252,6 +253,13 @@ class Meta(Body):
     ]
     spans: Annotated[dict[str, SpanName], Field(description="by kind, in the order of a legend")]
     notice: str
+
+
+class TokenFacts(Body):
+    """The token that asks."""
+
+    name: str
+    role: Annotated[Role, Field(description="viewer: may read; operator: may also delete and command")]
 
 
 class Problem(Body):

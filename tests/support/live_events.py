@@ -15,6 +15,7 @@ from records import DAY_MS, reading
 from rooms import bearer
 from services import RunningStore, wait_until
 
+from common import streaming
 from server.live import serve
 from server.live.app import create_app
 from server.live.broadcast import Broadcast
@@ -81,10 +82,10 @@ class LiveServer:
         self.url = f"http://127.0.0.1:{settings.live_port}"
         self.guard = Guard(settings, self.store)
         self.broadcast = Broadcast(self.live_stream, self.guard.prepare)
-        self._socket = serve.listen(settings)
-        self._server = serve.server(create_app(self.store, settings, self.guard, self.broadcast))
+        self._sockets = serve.listen(settings)
+        self._server = streaming.server(create_app(self.store, settings, self.guard, self.broadcast))
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(serve.run(self._server, self.broadcast, self._socket))
+            target=lambda: asyncio.run(serve.run(self._server, self.broadcast, self._sockets))
         )
         self._thread.start()
         wait_until(lambda: self.broadcast.subscribers is not None, "the store has answered")
@@ -116,7 +117,8 @@ class LiveServer:
         """Stop the server."""
         self._server.should_exit = True
         self._thread.join()
-        self._socket.close()
+        for one in self._sockets:
+            one.close()
 
 
 @contextmanager

@@ -48,10 +48,8 @@ def test_what_a_device_publishes_reaches_subscribers_once(redis_store: RunningSt
 
 def test_an_ipv6_address_is_listened_on() -> None:
     """A machine without IPv4 serves live events too."""
-    with (
-        serve.listen(ServerSettings(live_host="::1", live_port=0)) as listening,
-        socket.create_connection(listening.getsockname()[:2], timeout=5) as client,
-    ):
+    (listening,) = serve.listen(ServerSettings(live_host="::1", live_port=0))
+    with listening, socket.create_connection(listening.getsockname()[:2], timeout=5) as client:
         assert client.getpeername()[0] == "::1"
 
 

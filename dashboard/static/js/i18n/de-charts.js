@@ -1,0 +1,2 @@
+/** Words of the device, compare, events and model views. */
+export default {};

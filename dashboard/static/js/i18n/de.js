@@ -1,0 +1,3 @@
+/** Words of the shell, overview, settings and actions, in German. */
+export default {
+};
