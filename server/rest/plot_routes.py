@@ -5,11 +5,10 @@ import hashlib
 import importlib.metadata
 import pickle
 import zoneinfo
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, tzinfo
 from http import HTTPStatus
 
-from flask import Response
+from flask import Response, g
 from matplotlib.figure import Figure
 
 from broker import topics
@@ -20,6 +19,7 @@ from server.query.summary import Summary
 from server.query.time_range import Range
 from server.rest import http_headers, openapi, params, plots
 from server.rest.blueprint import lookup, make_blueprint, services
+from server.rest.painter import Painter
 from server.rest.plot_text import Subject
 from server.store.rollups import MINUTE
 from server.store.types import Device
@@ -27,8 +27,7 @@ from server.store.types import Device
 blueprint = make_blueprint("plots")
 
 _Draw = functools.partial[Figure]
-# One thread: matplotlib does not promise to be safe in several, and each would keep memory of its own.
-_painter = ThreadPoolExecutor(1, "painter")
+_painter = Painter()
 _MIMETYPES = {"png": "image/png", "svg": "image/svg+xml"}
 _INCHES = 5, 20
 """Widths on which titles and labels have room."""
@@ -55,7 +54,7 @@ def plot(path: params.PlotPath, query: params.PlotParams) -> Response:
     etag = _etag(path.form, draw)
     if http_headers.client_has(etag):
         return http_headers.not_modified(etag)  # without drawing, which is what takes the time
-    image = _painter.submit(lambda: plots.render(draw(), path.form)).result()
+    image = _painter.paint(draw, path.form, g.token.name)
     response = Response(image, mimetype=mimetype)
     response.set_etag(etag, weak=True)
     return http_headers.revalidate(response)

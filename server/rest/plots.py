@@ -20,7 +20,7 @@ from server.query.spans import Span
 from server.query.spread import Spread
 from server.query.summary import Summary
 from server.query.time_range import Range
-from server.rest import palette, plot_text, time_axis
+from server.rest import palette, plot_labels, plot_text, time_axis
 from server.rest.palette import SPANS, emotion
 from server.rest.plot_text import Subject
 from server.store.codec import SCORE_UNITS
@@ -91,9 +91,10 @@ def timeline(frame: Frame, grid: Grid, spread: Spread, spans: list[Span]) -> Fig
     figure, axes = _figure_with_axes("Confidence over time", frame)
     days = (grid.timestamps + grid.step_ms / 2) / DAY_MS  # matplotlib counts days since 1970
     names = []
-    labels = list(grid.means)
-    for label, means in grid.means.items():
-        shown = emotion(label, labels)
+    readings = {label: int(grid.readings[~np.isnan(means)].sum()) for label, means in grid.means.items()}
+    labels = plot_labels.shown(figure, readings)
+    for label in labels:
+        means, shown = grid.means[label], emotion(label, labels)
         colour = look.colour(shown.colour)
         if label in spread:
             low, high = spread[label]
@@ -172,10 +173,11 @@ def _legend(figure: Figure, handles: Sequence[Artist], names: list[str], look: L
 
 def histogram(frame: Frame, result: Summary) -> Figure:
     """Return the histogram of confidence over all readings, a panel for each emotion."""
-    labels, look, title = sorted(result.labels), frame.look, "Histogram of confidence"
+    look, title = frame.look, "Histogram of confidence"
     if not result.readings:
         return _no_readings(*_figure_with_axes(title, frame), look)
     figure = _titled_figure(title, frame)
+    labels = plot_labels.shown(figure, {label: tally.readings for label, tally in result.labels.items()})
     width, height = look.size
     columns = min(len(labels), max(1, int(width / 2.6)))
     rows = -(-len(labels) // columns)
@@ -218,7 +220,7 @@ def mean(frame: Frame, result: Summary) -> Figure:
     figure, axes = _figure_with_axes("Mean confidence where strongest", frame)
     if not result.count:
         return _no_readings(figure, axes, look)
-    labels = sorted(result.labels)
+    labels = plot_labels.shown(figure, {label: tally.readings for label, tally in result.labels.items()})
     bars = [(emotion(label, labels), result.labels[label].won, result.labels[label].won_total) for label in labels]
     overall = palette.Emotion("Overall", palette.INK)
     won = np.sum([tally.won for tally in result.labels.values()], axis=0)

@@ -12,6 +12,7 @@ from common.outage import Outage
 from server.errors import StoreAwayError, UnusableError
 from server.rest.app import create_app
 from server.rest.blueprint import PREFIX
+from server.rest.painter import PLACES
 from server.settings import ServerSettings
 from server.store import layout
 from server.store.redis_store import RedisStore
@@ -19,11 +20,9 @@ from server.web.auth import Guard
 
 log = logging.getLogger(__name__)
 
-_THREADS = 8
+_THREADS = 8 + PLACES
+"""Requests that are answered at a time while all places for plots are taken, and those."""
 _RETRY_S = 2.0
-_MAX_HEADER_BYTES = 32_768
-_MAX_BODY_BYTES = 2**20
-"""waitress refuses a larger body unread; `web.rate_limit` refuses a smaller one with a problem."""
 
 
 def serve(store: RedisStore, settings: ServerSettings) -> None:
@@ -41,9 +40,6 @@ def serve(store: RedisStore, settings: ServerSettings) -> None:
             settings.api_host,
             settings.api_port,
             threads=_THREADS,
-            ident=None,
-            max_request_header_size=_MAX_HEADER_BYTES,
-            max_request_body_size=_MAX_BODY_BYTES,
         )
     except (OSError, ValueError) as error:
         raise UnusableError(
