@@ -72,7 +72,12 @@ class DeviceLookup:
 
     def raw_is_kept(self, asked: Range) -> bool:
         """Return whether single readings are kept for all of a range."""
-        return asked.start >= self.now - self._retention_ms
+        return asked.start >= self.kept_since
+
+    @property
+    def kept_since(self) -> int:
+        """From when on single readings are kept, Unix ms."""
+        return self.now - self._retention_ms
 
     def is_past(self, asked: Range) -> bool:
         """Return whether a range ended long enough ago to change only by records that arrive late."""
@@ -80,7 +85,7 @@ class DeviceLookup:
 
     def spans(self, device: Device, grid: Grid) -> list[Span]:
         """Return what explains the gaps of a series, without what is shorter than a step of more than a minute."""
-        evidence = grid.evidence(self.now - self._retention_ms)
+        evidence = grid.evidence(self.kept_since)
         found = spans(self._store, device.id, grid.range, self.now, evidence)
         least_ms = grid.step_ms if grid.step_ms > MINUTE.slot_ms else 0
         return [span for span in found if span.end - span.start >= least_ms]

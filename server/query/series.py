@@ -1,7 +1,7 @@
 """A series: mean scores on a grid of steps."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from server.query.spans import Evidence
 from server.query.time_range import Range
 from server.store.codec import SCORE_UNITS
 from server.store.redis_store import RedisStore
-from server.store.rollups import Resolution
+from server.store.rollups import Resolution, Rollups
 from server.store.types import Floats, Ints
 
 
@@ -43,7 +43,15 @@ def grid(store: RedisStore, device: str, asked: Range, step_ms: int) -> Grid:
     """Return the means over steps of a range."""
     resolution = time_range.resolution(step_ms)
     inside = time_range.widen(asked, resolution.slot_ms) if resolution else asked
-    parts = list(_parts(store, device, resolution, inside))
+    return _grid(list(_parts(store, device, resolution, inside)), inside, step_ms)
+
+
+def sum_up(tables: Iterable[Rollups], inside: Range, step_ms: int) -> Grid:
+    """Return the means over steps of rollups that have been read."""
+    return _grid(list(_rolled(tables)), inside, step_ms)
+
+
+def _grid(parts: "list[_Part]", inside: Range, step_ms: int) -> Grid:
     if not parts:
         none = np.zeros(0, np.int64)
         return Grid(inside, step_ms, none, {}, none, none)
@@ -92,6 +100,10 @@ def _parts(store: RedisStore, device: str, resolution: Resolution | None, inside
                 uncertain = (~raw.speech).astype(np.int64)
                 yield _Part(raw.schema.labels, raw.at, np.ones_like(raw.at), uncertain, raw.scores * SCORE_UNITS)
     else:
-        for rolled in store.rollups(device, resolution, *inside):
-            if rolled.at.size:
-                yield _Part(rolled.schema.labels, rolled.at, rolled.count, rolled.uncertain, rolled.sums)
+        yield from _rolled(store.rollups(device, resolution, *inside))
+
+
+def _rolled(tables: Iterable[Rollups]) -> Iterator[_Part]:
+    for rolled in tables:
+        if rolled.at.size:
+            yield _Part(rolled.schema.labels, rolled.at, rolled.count, rolled.uncertain, rolled.sums)

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 from server.query.intervals import Interval, clip, join, join_many, without
 from server.query.time_range import Range
 from server.store.redis_store import RedisStore
+from server.store.types import DeviceEvent, HeardSpans
 
 SpanKind = Literal["silence", "uncertain", "paused", "offline", "missing"]
 _SLACK_MS = 1000
@@ -43,11 +44,16 @@ def spans(store: RedisStore, device: str, inside: Range, now: int, evidence: Evi
         now: The store's clock, Unix ms.
         evidence: Steps with readings; without it there are no spans `uncertain` and `missing`.
     """
-    heard = store.heard(device, *inside)
+    return explain(store.heard(device, *inside), store.events(device, *inside), inside, now, evidence)
+
+
+def explain(
+    heard: HeardSpans, events: list[DeviceEvent], inside: Range, now: int, evidence: Evidence | None = None
+) -> list[Span]:
+    """Return the spans, as `spans` does, of a device whose heard records and events have been read."""
     listening = heard.windows > 0
     listened = join_many(heard.start[listening], heard.end[listening], _SLACK_MS)
     silent = listening & (heard.silent >= heard.windows)
-    events = store.events(device, *inside)
     ends = [*(event.at for event in events[1:]), now]  # without events, one end too many
     states = {
         state: [(event.at, end) for event, end in zip(events, ends, strict=False) if event.state == state]

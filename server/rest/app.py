@@ -16,6 +16,7 @@ from server.rest import (
     layout_guard,
     plot_routes,
     responses,
+    strip_routes,
     token_routes,
 )
 from server.rest.blueprint import PREFIX, Services
@@ -52,7 +53,7 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard) -> Fla
     )
     app.json = StrictJson(app)
     app.url_map.merge_slashes = False  # a redirect would be no problem+json, and name whatever host the client sent
-    for routes in (device_routes, plot_routes, command_routes, token_routes):
+    for routes in (device_routes, plot_routes, command_routes, strip_routes, token_routes):
         app.register_api(routes.blueprint)
     http_headers.add_headers(app, _SWAGGER)  # first, since Flask runs these functions in reverse order
 

@@ -6,6 +6,7 @@ from typing import Any
 from broker import topics
 from common import text
 from server.query.boots import overlap
+from server.query.concerns import concerns
 from server.query.series import Grid
 from server.query.spans import Span
 from server.query.time_range import rfc3339
@@ -66,6 +67,7 @@ def _facts(device: Device) -> dict[str, Any]:
         "last_seen": None if device.last_seen is None else rfc3339(device.last_seen),
         "readings": device.readings,
         "latest": device.latest and responses.Latest(**device.latest._asdict()),
+        "concerns": [responses.Concern(**concern._asdict()) for concern in concerns(device)],
     }
 
 

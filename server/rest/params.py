@@ -71,6 +71,10 @@ class EventsParams(RangeParams, FormatParams):
     ] = ""
 
 
+class StripsParams(StepParams, DevicesParams):
+    """A range of time for one page of the devices."""
+
+
 class PlotPath(DevicePath):
     """One plot of one device."""
 

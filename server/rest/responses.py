@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker.messages import DeviceState, ReadingState
 from broker.topics import CommandName
+from server.query.concerns import ConcernKind
 from server.query.spans import SpanKind
 from server.store.tokens import Role
 
@@ -48,6 +49,16 @@ class Latest(Body):
     level_dbfs: float
 
 
+class Concern(Body):
+    """What a device says of itself that someone should know."""
+
+    kind: Annotated[ConcernKind, Field(description="docs/api.md says what each means")]
+    is_fault: Annotated[bool, Field(description="someone should do something about it")]
+    count: Annotated[
+        int | None, Field(description="records, degrees, percent or megabytes, where the kind has a number")
+    ]
+
+
 class Device(Body):
     """A device as Devices and SingleDevice show it."""
 
@@ -61,6 +72,7 @@ class Device(Body):
     last_seen: Time | None
     readings: int
     latest: Latest | None
+    concerns: Annotated[list[Concern], Field(description="by its latest health; none while it is offline")]
 
 
 class Devices(Body):
@@ -92,6 +104,26 @@ class Span(Body):
     ]
     start: Time
     end: Time
+
+
+class Strip(Body):
+    """One device on the grid of all; each list has an entry for each step."""
+
+    mac_address: MacAddress
+    readings: list[int]
+    uncertain: list[int]
+    scores: Annotated[dict[str, list[Ratio | None]], Field(description="mean of each label; null without readings")]
+    off: Annotated[list[Span], Field(description="paused, offline or missing")]
+
+
+class Strips(Body):
+    """One page of strips; the first step begins at `start`, the last ends at `end`."""
+
+    start: Time
+    end: Time
+    step_s: int
+    strips: list[Strip]
+    next_page_token: Annotated[str, Field(description="page_token of the next page; empty on the last")]
 
 
 class SingleDevice(Device):

@@ -36,6 +36,7 @@ OPERATIONS = [
     ("/api/v1/devices/{mac}/commands", "POST"),
     ("/api/v1/devices/{mac}/commands/{transaction}", "GET"),
     ("/api/v1/meta", "GET"),
+    ("/api/v1/strips", "GET"),
     ("/api/v1/token", "GET"),
 ]
 
