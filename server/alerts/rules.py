@@ -12,6 +12,7 @@ from broker import topics
 from broker.messages import Label, Probability, ShortText
 from common import urls
 from server.errors import UnusableError
+from server.store.alert_states import AlertState, ShownRule
 from server.store.types import Device
 
 MINUTE_MS = 60_000
@@ -45,6 +46,12 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         names = (device.id, topics.mac_address(device.id), device.name)
         return any(fnmatchcase(name, self.device) for name in names)
 
+    def shown(self) -> ShownRule:
+        """Return what viewers may see."""
+        notifies: Literal["webhook", "topic"] = "webhook" if self.webhook else "topic"
+        facts = {name: getattr(self, name) for name in ShownRule.__struct_fields__ if name != "notifies"}
+        return ShownRule(**facts, notifies=notifies)
+
 
 class Measured(NamedTuple):
     """The readings of one device in a rule's minutes."""
@@ -52,14 +59,6 @@ class Measured(NamedTuple):
     mean: float
     """Mean score of the label; 0 without readings."""
     readings: int
-
-
-class AlertState(msgspec.Struct, frozen=True):
-    """The alert of one rule and device."""
-
-    raised: bool = False
-    raised_at: int | None = None
-    """When it was raised last, Unix ms; the cooldown counts from it."""
 
 
 Change = Literal["raised", "cleared"]
@@ -72,10 +71,11 @@ def evaluate(rule: Rule, state: AlertState, now: int, measured: Measured) -> tup
     """
     decided = measured.readings >= rule.least_readings
     if state.raised and (measured.readings == 0 or (decided and measured.mean < rule.below)):
-        return AlertState(raised=False, raised_at=state.raised_at), "cleared"
+        mean = measured.mean if measured.readings else None
+        return AlertState(raised=False, raised_at=state.raised_at, changed_at=now, mean=mean), "cleared"
     quiet = state.raised_at is not None and now < state.raised_at + rule.cooldown_minutes * MINUTE_MS
     if not state.raised and decided and measured.mean >= rule.above and not quiet:
-        return AlertState(raised=True, raised_at=now), "raised"
+        return AlertState(raised=True, raised_at=now, changed_at=now, mean=measured.mean), "raised"
     return state, None
 
 

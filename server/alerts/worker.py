@@ -13,17 +13,20 @@ import typed_settings as ts
 from broker import topics
 from common.outage import Outage
 from server.alerts.notifiers import Publisher, Webhooks
-from server.alerts.rules import MINUTE_MS, AlertState, Change, Measured, Rule, evaluate, load
+from server.alerts.rules import MINUTE_MS, Change, Measured, Rule, evaluate, load
 from server.errors import StoreAwayError, UnusableError
 from server.query.time_range import rfc3339
 from server.settings import ServerSettings
-from server.store import codec, keys, rollups
+from server.store import codec, rollups
+from server.store.alert_states import AlertState
 from server.store.redis_store import RedisStore, open_store
 from server.store.types import Device
 
 log = logging.getLogger(__name__)
 
 _PAGE = 1000
+_SHOWN_S = 1300
+"""How long the rules are shown after an evaluation; two of the longest pauses between evaluations and a little."""
 
 
 @ts.settings(frozen=True)
@@ -109,29 +112,27 @@ class Evaluator:
         Raises:
             StoreAwayError: the store does not answer; the next call evaluates the rest.
         """
-        found = self._store.execute("HGETALL", keys.ALERTS)
-        states = {name.decode(): msgspec.json.decode(value, type=AlertState) for name, value in found.items()}
+        self._store.alert_states.show_rules([rule.shown() for rule in self._rules], _SHOWN_S)
+        states = self._store.alert_states.all()
         now = self._store.now()
-        current: set[str] = set()
+        current: set[tuple[str, str]] = set()
         after = ""
         while page := self._store.devices(after, _PAGE):
             for device in page:
                 for rule in self._rules:
                     if rule.matches(device):
-                        name = f"{device.id} {rule.name}"
+                        name = device.id, rule.name
                         current.add(name)
-                        self._evaluate(rule, device, name, states.get(name, AlertState()), now)
+                        self._evaluate(rule, device, states.get(name, AlertState()), now)
             after = page[-1].id
-        gone = states.keys() - current  # of erased devices and removed rules
-        if gone:
-            self._store.execute("HDEL", keys.ALERTS, *sorted(gone))
+        self._store.alert_states.drop(states.keys() - current)  # of erased devices and removed rules
 
     def close(self) -> None:
         """Disconnect from the broker."""
         if self._publisher:
             self._publisher.close()
 
-    def _evaluate(self, rule: Rule, device: Device, name: str, state: AlertState, now: int) -> None:
+    def _evaluate(self, rule: Rule, device: Device, state: AlertState, now: int) -> None:
         end = (now // MINUTE_MS + 1) * MINUTE_MS
         start = end - rule.over_minutes * MINUTE_MS
         measured = Measured(0.0, 0)
@@ -141,7 +142,7 @@ class Evaluator:
         if change is None:
             return
         self._notify(rule, device, change, now, measured)
-        self._store.execute("HSET", keys.ALERTS, name, msgspec.json.encode(after))
+        self._store.alert_states.save(device.id, rule.name, after)
 
     def _measure(self, rule: Rule, device: str, start: int, end: int) -> Measured:
         """Return the mean score of a rule's label over all readings in a range of Unix ms that have the label."""

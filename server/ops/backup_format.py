@@ -78,6 +78,8 @@ class HeardRow(msgspec.Struct, frozen=True, array_like=True):
     dropped: int
     level_dbfs: float
     clipping: float
+    snr_db: float | None = None
+    paused: bool = False
 
 
 class HeardLine(Line, frozen=True, kw_only=True, tag="heard"):

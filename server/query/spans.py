@@ -59,16 +59,18 @@ def explain(
         state: [(event.at, end) for event, end in zip(events, ends, strict=False) if event.state == state]
         for state in ("online", "offline", "paused")
     }
+    paused = join_many(heard.start[heard.paused], heard.end[heard.paused], _SLACK_MS)
     kinds: dict[SpanKind, list[Interval]] = {
         "silence": join_many(heard.start[silent], heard.end[silent], _SLACK_MS),
-        "paused": states["paused"],
+        # What a device says of a minute without a connection arrives later, and says more than its last state.
+        "paused": join([*states["paused"], *paused]),
         # What a device heard without a connection arrived later.
-        "offline": without(states["offline"], listened),
+        "offline": without(states["offline"], join([*listened, *paused])),
     }
     if evidence:
         kinds["uncertain"] = evidence.uncertain
         judged = clip(states["online"], evidence.since, now - _ARRIVES_WITHIN_MS)
-        absent = without(clip(judged, *inside), join([*listened, *evidence.readings]))
+        absent = without(clip(judged, *inside), join([*listened, *paused, *evidence.readings]))
         kinds["missing"] = [(start, end) for start, end in absent if end - start >= _UNHEARD_MS]
     return sorted(
         (Span(kind, start, end) for kind, intervals in kinds.items() for start, end in clip(intervals, *inside)),

@@ -24,7 +24,8 @@ _RFC3339 = re.compile(
 )
 _LEAP_SECOND, _DAY_S = 60, 86_400
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": HOUR_MS, "d": keys.DAY_MS}
-_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400)
+STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400)
+"""Steps that are picked where none is asked for."""
 _LONGEST_STEP_MS = 366 * keys.DAY_MS
 _TIME_FORMS = "use RFC 3339 like 2026-01-31T12:00:00Z, or Unix seconds"
 _STEP_FORMS = "use a whole number with s, m, h or d, like 10s or 1m"
@@ -159,7 +160,7 @@ def widen(asked: Range, slot_ms: int) -> Range:
 
 def _finest(asked: Range, least_ms: int, most: int) -> int:
     """Return the finest handy step of at least so many ms that keeps the points few."""
-    for seconds in _STEPS_S:
+    for seconds in STEPS_S:
         if seconds * 1000 >= least_ms and points(asked, seconds * 1000) <= most:
             return seconds * 1000
     # One more day than the quotient, because a range may touch a day at each end.

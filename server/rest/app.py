@@ -11,9 +11,12 @@ from common.notice import NOTICE
 from server.rest import (
     command_routes,
     device_routes,
+    fleet_routes,
     health_routes,
     http_headers,
+    insight_routes,
     layout_guard,
+    openapi,
     plot_routes,
     responses,
     strip_routes,
@@ -35,8 +38,7 @@ _DESCRIPTION = f"""{NOTICE}
 
 Each request carries a token, `Authorization: Bearer …` (the button *Authorize* sets it here): a viewer's may read, an
 operator's may also delete and command. Write times in RFC 3339 or Unix seconds; errors are
-`application/problem+json` (RFC 9457). `moodwire server live` serves live events on a port of its own, as
-`/api/v1/live` and `/api/v1/devices/{{mac}}/live`.
+`application/problem+json` (RFC 9457). `moodwire server live` serves live events on a port of its own.
 """
 
 
@@ -52,9 +54,12 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard) -> Fla
         doc_prefix=PREFIX,
     )
     app.json = StrictJson(app)
+    app.config["SWAGGER_CONFIG"] = {"persistAuthorization": True}  # the token survives a reload of the page
     app.url_map.merge_slashes = False  # a redirect would be no problem+json, and name whatever host the client sent
-    for routes in (device_routes, plot_routes, command_routes, strip_routes, token_routes):
+    every = (device_routes, insight_routes, fleet_routes, strip_routes, plot_routes, command_routes, token_routes)
+    for routes in every:
         app.register_api(routes.blueprint)
+    app.paths.update(openapi.live_paths(PREFIX))
     http_headers.add_headers(app, _SWAGGER)  # first, since Flask runs these functions in reverse order
 
     @app.after_request

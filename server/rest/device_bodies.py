@@ -54,11 +54,16 @@ def series_table(device: Device, grid: Grid) -> tuple[list[str], Iterable[tuple[
     return ["time", *columns, "readings_per_step", "uncertain_per_step"], rows
 
 
+def shown_name(device: Device) -> str:
+    """Return a device's name without what cannot be shown, which earlier versions let in."""
+    return text.clean(device.name)
+
+
 def _facts(device: Device) -> dict[str, Any]:
     """Return the fields that Devices and SingleDevice have in common."""
     return {
         "mac_address": topics.mac_address(device.id),
-        "name": text.clean(device.name),
+        "name": shown_name(device),
         "state": device.state,
         "labels": list(device.labels),
         "model": device.model,

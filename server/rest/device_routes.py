@@ -151,6 +151,8 @@ def meta() -> Response:
             kind: responses.SpanName(name=style.name, colour=style.colour.light, colour_dark=style.colour.dark)
             for kind, style in palette.SPANS.items()
         },
+        steps_s=list(time_range.STEPS_S),
+        most_points=time_range.MOST_POINTS,
         notice=NOTICE,
     )
     return http_headers.cache_for(respond(body), _META_S)

@@ -21,24 +21,32 @@ def read(store: RedisStore, device: Device, inside: Range, token: str, size: int
     """
     events: list[responses.Event] = []
     if not token and device.erased_at is not None and inside.start <= device.erased_at < inside.end:
-        events.append(responses.Event(at=rfc3339(device.erased_at), kind="erased", model=None, previous_model=None))
+        events.append(body(device.erased_at, None, None))
     wanted = size - len(events)
     before, found = store.event_page(device.id, *inside, token, wanted + 1)
     for event in found[:wanted]:
-        events.append(_event(before, event))
+        events.append(body(event.at, event, before))
         before = event
     if len(found) <= wanted:
         return events, ""
     return events, found[wanted - 1].id if wanted else _AFTER_ERASURE
 
 
-def _event(before: DeviceEvent | None, event: DeviceEvent) -> responses.Event:
-    """Return an event of the store as REST shows it, by what differs from the one before."""
+def body(at: int, event: DeviceEvent | None, before: DeviceEvent | None) -> responses.Event:
+    """Return an event as REST shows it, by what differs from the one before; no event is an erasure.
+
+    Args:
+        at: When it happened, Unix ms.
+        event: As the store has it.
+        before: The device's event before this one, if any.
+    """
+    if event is None:
+        return responses.Event(at=rfc3339(at), kind="erased", model=None, previous_model=None)
     other_model = before is not None and before.model != event.model
     only_model = before is not None and other_model and before.state == event.state
     return responses.Event.model_validate(
         {
-            "at": rfc3339(event.at),
+            "at": rfc3339(at),
             "kind": "model" if only_model else event.state,
             "model": event.model,
             "previous_model": before.model if before is not None and other_model else None,

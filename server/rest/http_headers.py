@@ -19,7 +19,7 @@ _IMAGE_CSP = f"{_CSP}; style-src 'unsafe-inline'"
 """SVG has its styles inside."""
 _PAGE_CSP = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; frame-ancestors 'none'"
+    "img-src 'self' data: blob:; frame-ancestors 'none'"
 )
 
 

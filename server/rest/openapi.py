@@ -46,3 +46,45 @@ def problems() -> dict[Any, Any]:
         }
         for status in _PROBLEMS
     }
+
+
+_LIVE_SERVER = {
+    "url": "http://{host}:{port}",
+    "description": "`moodwire server live`, a process of its own",
+    "variables": {"host": {"default": "127.0.0.1"}, "port": {"default": "8082", "description": "`live_port`"}},
+}
+_MAC_PARAMETER = {"name": "mac", "in": "path", "required": True, "schema": {"type": "string"}}
+_LIVE_STATUSES = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+
+
+def live_paths(prefix: str) -> dict[str, Any]:
+    """Return the paths that another process serves: live events, which a program finds here all the same."""
+    return {
+        f"{prefix}/live": _live("Live events: readings and statuses of all devices", []),
+        f"{prefix}/devices/{{mac}}/live": _live("Live events of one device", [_MAC_PARAMETER]),
+    }
+
+
+def _live(summary: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+    resume = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}, "description": "resumes after it"}
+    told: dict[str, Any] = {
+        str(status.value): problem for status, problem in problems().items() if status in _LIVE_STATUSES
+    }
+    stream = {"description": "server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    operation: dict[str, Any] = {
+        "tags": ["Live"],
+        "summary": summary,
+        "description": "Streams `reading`, `status` and `missed` as server-sent events until the client hangs up.",
+        "servers": [_LIVE_SERVER],
+        "parameters": [*parameters, resume],
+        "responses": {"200": stream, **told},
+        "security": [{"token": []}],
+        **VIEWER,
+    }
+    return {"get": operation}

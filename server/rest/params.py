@@ -75,6 +75,22 @@ class StripsParams(StepParams, DevicesParams):
     """A range of time for one page of the devices."""
 
 
+class ZoneParams(RangeParams):
+    """A range of time, and by whose clock its hours are told."""
+
+    tz: Annotated[str, Field(description="time zone of the hours: UTC, or Area/City like Europe/Berlin")] = "UTC"
+
+
+class AllEventsParams(RangeParams):
+    """Which page of the events of all devices."""
+
+    page_size: Annotated[int, Field(ge=1, le=1000, description="events per page")] = 100
+    page_token: Annotated[
+        str,
+        Field(pattern=r"^([0-9]{1,15}-[0-9]{1,9}\.[0-9a-f]{12})?$", description="next_page_token of the page before"),
+    ] = ""
+
+
 class PlotPath(DevicePath):
     """One plot of one device."""
 

@@ -4,20 +4,18 @@ import functools
 import hashlib
 import importlib.metadata
 import pickle
-import zoneinfo
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from http import HTTPStatus
 
 from flask import Response, g
 from matplotlib.figure import Figure
 
 from broker import topics
-from common import text
 from server.errors import ProblemError
 from server.query import series, spread, time_range
 from server.query.summary import Summary
 from server.query.time_range import Range
-from server.rest import http_headers, openapi, params, plots
+from server.rest import http_headers, openapi, params, plots, zones
 from server.rest.blueprint import lookup, make_blueprint, services
 from server.rest.painter import Painter
 from server.rest.plot_text import Subject
@@ -49,7 +47,7 @@ def plot(path: params.PlotPath, query: params.PlotParams) -> Response:
             HTTPStatus.NOT_FOUND,
             f"no plot {path.plot}.{path.form}: ask for timeline, histogram or mean, as png or svg",
         )
-    device, zone = lookup().find(path.mac), _zone(query.tz)
+    device, zone = lookup().find(path.mac), zones.find(query.tz)
     draw = prepare(device, query, zone)
     etag = _etag(path.form, draw)
     if http_headers.client_has(etag):
@@ -104,14 +102,3 @@ def _frame(device: Device, range_: Range, zone: tzinfo, query: params.PlotParams
         )
     subject = Subject(device.name, topics.mac_address(device.id))
     return plots.Frame(subject, range_, zone, plots.Look(query.dark, query.width, query.dpi))
-
-
-def _zone(name: str) -> tzinfo:
-    if name.upper() == "UTC":
-        return UTC
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ProblemError(
-            HTTPStatus.BAD_REQUEST, f"unknown time zone {text.quote(name)}: write tz like Europe/Berlin or UTC"
-        ) from error

@@ -32,6 +32,12 @@ _HEARD_BODY = "IIIIIIBH"
 _HEARD = struct.Struct(f"{_RECORD}{_HEARD_BODY}")
 _HEARD_STORED = struct.Struct(f">I{_HEARD_BODY}")
 _HIGHEST_COUNT = 2**32 - 1
+_HIGHEST_DROPPED = 2**24 - 1
+_SNR_SHIFT = 24
+"""Above the dropped blocks stands the ratio of speech to background, in half decibels and one more; 0 is none."""
+_SNR_UNITS_PER_DB = 2
+_PAUSED = 2**15
+"""Bit beside the clipping, which needs 14."""
 
 
 @functools.lru_cache(maxsize=1024)
@@ -59,36 +65,64 @@ def pack_reading(reading: messages.Reading) -> tuple[str, bytes]:
 
 
 def pack_heard(heard: messages.Heard) -> bytes:
-    """Return a heard record as big-endian bytes; counts beyond 32 bits become the highest count."""
-    counts = (heard.span_ms, heard.windows, heard.silent, heard.speech, heard.uncertain, heard.dropped)
+    """Return a heard record as big-endian bytes; counts that are too high become the highest count."""
+    counts = (heard.span_ms, heard.windows, heard.silent, heard.speech, heard.uncertain)
+    snr = 0 if heard.snr_db is None else 1 + round(heard.snr_db * _SNR_UNITS_PER_DB)
+    dropped = min(heard.dropped, _HIGHEST_DROPPED) + (snr << _SNR_SHIFT)
     level = round((heard.level_dbfs + _LEVEL_OFFSET_DBFS) * _LEVEL_UNITS_PER_DB)
     identity = (bytes.fromhex(heard.boot), heard.seq, heard.gen, heard.at)
     most = (min(count, _HIGHEST_COUNT) for count in counts)
-    return _HEARD.pack(0, *identity, *most, level, round(heard.clipping * SCORE_UNITS))
+    clipping = round(heard.clipping * SCORE_UNITS) + _PAUSED * heard.paused
+    return _HEARD.pack(0, *identity, *most, dropped, level, clipping)
 
 
 def unpack_heard(chunks: Iterable[tuple[int, Sequence[bytes]]]) -> HeardSpans:
     """Return heard records in the order of their ends, from (chunk, values) pairs."""
-    numbers = [(name, ">u4") for name in ("offset", "span", "windows", "silent")]
-    packed = np.dtype([*numbers, ("rest", f"V{_HEARD_STORED.size - 16}")])
+    numbers = [(name, ">u4") for name in ("offset", "span", "windows", "silent", "speech", "uncertain", "dropped")]
+    packed = np.dtype([*numbers, ("level", "u1"), ("clipping", ">u2")])
     tables, firsts = [], []
     for chunk, values in chunks:
         table = np.frombuffer(b"".join(values), packed)
         tables.append(table)
         firsts.append(np.full(table.size, chunk * HEARD_CHUNK_MS))
-    if not tables:
-        return HeardSpans(*(np.zeros(0, np.int64) for _ in range(4)))
-    table, end = np.concatenate(tables), np.concatenate(firsts)
-    end += table["offset"]
+    table = np.concatenate([np.zeros(0, packed), *tables])
+    end = np.concatenate([np.zeros(0, np.int64), *firsts]) + table["offset"]
     order = np.argsort(end, kind="stable")
-    table, end = table[order], end[order]
-    return HeardSpans(end - table["span"], end, table["windows"].astype(np.int64), table["silent"].astype(np.int64))
+    table, end = table[order], end[order].astype(np.int64)
+    snr = (table["dropped"] >> _SNR_SHIFT).astype(np.float64)
+    return HeardSpans(
+        end - table["span"],
+        end,
+        table["windows"].astype(np.int64),
+        table["silent"].astype(np.int64),
+        table["speech"].astype(np.int64),
+        table["uncertain"].astype(np.int64),
+        (table["dropped"] & _HIGHEST_DROPPED).astype(np.int64),
+        table["level"] / _LEVEL_UNITS_PER_DB - _LEVEL_OFFSET_DBFS,
+        (table["clipping"] & (_PAUSED - 1)) / SCORE_UNITS,
+        np.where(snr > 0, (snr - 1) / _SNR_UNITS_PER_DB, np.nan),
+        (table["clipping"] & _PAUSED).astype(bool),
+    )
 
 
-def unpack_heard_whole(chunk: int, value: bytes) -> tuple[int, int, int, int, int, int, int, float, float]:
-    """Return all of a heard record: end, length, windows, silent, speech, uncertain, dropped, level, clipping."""
-    offset, *counts, level, clipping = _HEARD_STORED.unpack(value)
-    return chunk * HEARD_CHUNK_MS + offset, *counts, _level_dbfs(level), clipping / SCORE_UNITS
+def unpack_heard_whole(
+    chunk: int, value: bytes
+) -> tuple[int, int, int, int, int, int, int, float, float, float | None, bool]:
+    """Return all of a heard record.
+
+    End, length, windows, silent, speech, uncertain, dropped, level, clipping, ratio of speech to background, paused.
+    """
+    offset, *counts, dropped, level, clipping = _HEARD_STORED.unpack(value)
+    snr = dropped >> _SNR_SHIFT
+    return (
+        chunk * HEARD_CHUNK_MS + offset,
+        *counts,
+        dropped & _HIGHEST_DROPPED,
+        _level_dbfs(level),
+        (clipping & (_PAUSED - 1)) / SCORE_UNITS,
+        (snr - 1) / _SNR_UNITS_PER_DB if snr else None,
+        bool(clipping & _PAUSED),
+    )
 
 
 def unpack_boot(name: bytes, value: bytes) -> Boot:

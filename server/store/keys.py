@@ -23,6 +23,7 @@ All keys of a device share the hash tag of `mw:{<id>}`, so that a Redis Cluster 
 | `mw:ingest`          | string | expires; exists while ingest runs                                                 |
 | `mw:written`         | hash   | outcome → records that ended so, for the metrics                                  |
 | `mw:alerts`          | hash   | device and rule → whether an alert is raised, and when it was                     |
+| `mw:alerts:rules`    | string | expires; the rules that are evaluated, as JSON                                    |
 | `mw:access`          | hash   | name → role and SHA-256 of a bearer token                                         |
 | `mw:access:used`     | hash   | name of a token → the hour of its last use                                        |
 """
@@ -37,6 +38,7 @@ LIVE = "mw:live"
 HEARTBEAT = "mw:ingest"
 WRITTEN = "mw:written"
 ALERTS = "mw:alerts"
+ALERT_RULES = "mw:alerts:rules"
 TOKENS = "mw:access"
 TOKENS_USED = "mw:access:used"
 

@@ -10,6 +10,7 @@ from broker import messages
 from server.errors import UnusableError
 from server.settings import ServerSettings
 from server.store import codec, keys, layout, reader, writer
+from server.store.alert_states import AlertStates
 from server.store.client import Client
 from server.store.command_queue import CommandQueue
 from server.store.live_stream import LiveStream
@@ -173,7 +174,7 @@ class RedisStore:
         lists = self.execute_all([("LRANGE", keys.heard(device, chunk), 0, -1) for chunk in chunks])
         spans = codec.unpack_heard(zip(chunks, lists, strict=True))
         inside = (start < spans.end) & (spans.end <= end)
-        return HeardSpans(*(column[inside] for column in spans))
+        return HeardSpans._make(column[inside] for column in spans)
 
     def events(self, device: str, start: int, end: int) -> list[DeviceEvent]:
         """Return the last event before the range and those in it, in order."""
@@ -200,6 +201,22 @@ class RedisStore:
         )
         events = [reader.event(*entry) for entry in [*last, *found]]
         return (events[0] if last else None), events[len(last) :]
+
+    def newest_events(self, devices: Sequence[str], uppers: Sequence[str], count: int) -> list[list[DeviceEvent]]:
+        """Return the newest events of devices in falling order, up to so many of each.
+
+        Args:
+            devices: Their ids.
+            uppers: For each device the highest id of its events, or `(` and the lowest id above them.
+            count: Most events of each.
+        """
+        found = self.execute_all(
+            [
+                ("XREVRANGE", keys.events(device), upper, "-", "COUNT", count)
+                for device, upper in zip(devices, uppers, strict=True)
+            ]
+        )
+        return [[reader.event(*entry) for entry in entries] for entries in found]
 
     def erase(self, device: str) -> Receipt:
         """Erase everything of a device but its next generation, and queue the command that tells the device.
@@ -257,6 +274,11 @@ class RedisStore:
     def tokens(self) -> Tokens:
         """Who may use REST."""
         return Tokens(self.execute)
+
+    @property
+    def alert_states(self) -> AlertStates:
+        """Alerts and their rules."""
+        return AlertStates(self.execute)
 
     @property
     def commands(self) -> CommandQueue:

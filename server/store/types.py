@@ -71,6 +71,15 @@ class HeardSpans(NamedTuple):
     end: Ints
     windows: Ints
     silent: Ints
+    speech: Ints
+    uncertain: Ints
+    dropped: Ints
+    level_dbfs: Floats
+    clipping: Floats
+    """Share of samples at full scale."""
+    snr_db: Floats
+    """How far speech stood above the background; nan where there was no speech."""
+    paused: NDArray[np.bool_]
 
 
 class Boot(NamedTuple):

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from server.ops.backup_format import AnyLine
+from server.ops.backup_format import AnyLine, HeardLine
 
 LINES = [
     '{"type":"moodwire-backup","format":1,"made":"2026-11-30T12:00:00Z","version":"0.2.0"}',
@@ -19,7 +19,7 @@ LINES = [
         '{"type":"readings","device":"0123456789ab","generation":1,"kind":{"model":"m","span_ms":3000,'
         '"labels":["ANG","NEU"]},"rows":[[5,"speech",-20.5,true,[0.25,0.75]]]}'
     ),
-    '{"type":"heard","device":"0123456789ab","generation":1,"rows":[[5,60000,60,50,10,2,0,-60.0,0.0]]}',
+    '{"type":"heard","device":"0123456789ab","generation":1,"rows":[[5,60000,60,50,10,2,0,-60.0,0.0,null,false]]}',
     '{"type":"events","device":"0123456789ab","generation":1,"rows":[["5-0","online","m"]]}',
     (
         '{"type":"rollups","device":"0123456789ab","generation":1,"kind":{"model":"m","span_ms":3000,"labels":["ANG"]},'
@@ -33,3 +33,12 @@ LINES = [
 def test_the_lines_of_a_backup_stay_what_they_were(line: str) -> None:
     """A line that version 0.2.0 wrote is read, and written again as it was."""
     assert msgspec.json.encode(msgspec.json.decode(line, type=AnyLine)).decode() == line
+
+
+def test_heard_records_of_the_first_backups_are_read() -> None:
+    """Before the format had them, nothing was known of the distance of speech from the background, or of a pause."""
+    line = '{"type":"heard","device":"0123456789ab","generation":1,"rows":[[5,60000,60,50,10,2,0,-60.0,0.0]]}'
+
+    (row,) = msgspec.json.decode(line, type=HeardLine).rows
+
+    assert (row.snr_db, row.paused) == (None, False)

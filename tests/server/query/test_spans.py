@@ -82,3 +82,16 @@ def test_silence_and_absence_are_told(store: RedisStore) -> None:
     found = spans(store, DEVICE, asked, store.now())
     assert found[-1].kind == "offline"
     assert [(span.kind, span.end - span.start) for span in found if span.kind == "silence"] == [("silence", 180_000)]
+
+
+def test_minutes_that_were_paused_without_a_connection_are_paused(client: Client) -> None:
+    """Records of a pause that arrive later say so, whatever the device's last state was."""
+    now = client.store.now()
+    history(client, (90, "online"), (40, "offline"), (10, "online"))
+    pause = [
+        heard(number, now - (40 - number) * MINUTE_MS, windows=0, silent=0, paused=True) for number in range(1, 21)
+    ]
+    after = [heard(40 + number, now - (10 - number) * MINUTE_MS) for number in range(1, 10)]
+    before = [heard(60 + number, now - (60 - number) * MINUTE_MS) for number in range(21)]
+    client.store.write([(DEVICE, record) for record in [*before, *pause, *after]])
+    assert told(client) == [("silence", 20), ("paused", 20), ("offline", 10), ("silence", 9)]
