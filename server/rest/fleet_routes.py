@@ -5,7 +5,7 @@ from flask import Response
 from broker import topics
 from server.query import fleet_events, time_range
 from server.query.time_range import Range, rfc3339
-from server.rest import event_pages, http_headers, model_figures, openapi, params, responses
+from server.rest import event_pages, http_headers, model_figures, more_responses, openapi, params
 from server.rest.blueprint import lookup, make_blueprint, services
 from server.rest.device_bodies import shown_name
 from server.rest.responses import respond
@@ -19,18 +19,18 @@ _FIGURES_S = 3600
 
 
 @blueprint.get(
-    "/events", tags=openapi.DEVICES, responses={200: responses.FleetEvents}, openapi_extensions=openapi.VIEWER
+    "/events", tags=openapi.DEVICES, responses={200: more_responses.FleetEvents}, openapi_extensions=openapi.VIEWER
 )
 def events(query: params.AllEventsParams) -> Response:
     """Events: what happened to all devices, the newest first; page by page."""
     range_ = time_range.parse_range(query.start, query.end, Range(0, lookup().now + 1))
     page, token = fleet_events.newest(services().store, _devices(), range_, query.page_token, query.page_size)
     return respond(
-        responses.FleetEvents(
+        more_responses.FleetEvents(
             start=rfc3339(range_.start),
             end=rfc3339(range_.end),
             events=[
-                responses.FleetEvent(
+                more_responses.FleetEvent(
                     mac_address=topics.mac_address(told.device.id),
                     name=shown_name(told.device),
                     **event_pages.body(told.at, told.event, told.before).model_dump(),
@@ -42,7 +42,9 @@ def events(query: params.AllEventsParams) -> Response:
     )
 
 
-@blueprint.get("/alerts", tags=openapi.DEVICES, responses={200: responses.Alerts}, openapi_extensions=openapi.VIEWER)
+@blueprint.get(
+    "/alerts", tags=openapi.DEVICES, responses={200: more_responses.Alerts}, openapi_extensions=openapi.VIEWER
+)
 def alerts() -> Response:
     """Alerts: the rules that are evaluated, and the alerts that they have raised."""
     book = services().store.alert_states
@@ -51,14 +53,14 @@ def alerts() -> Response:
     known = [(devices[device], rule, state) for (device, rule), state in states.items() if device in devices]
     known.sort(key=lambda each: (each[2].raised, each[2].changed_at or each[2].raised_at or 0), reverse=True)
     return respond(
-        responses.Alerts(
+        more_responses.Alerts(
             running=rules is not None,
             rules=[
-                responses.AlertRule.model_validate({name: getattr(rule, name) for name in rule.__struct_fields__})
+                more_responses.AlertRule.model_validate({name: getattr(rule, name) for name in rule.__struct_fields__})
                 for rule in rules or []
             ],
             alerts=[
-                responses.Alert(
+                more_responses.Alert(
                     rule=rule,
                     mac_address=topics.mac_address(device.id),
                     name=shown_name(device),
@@ -73,10 +75,12 @@ def alerts() -> Response:
     )
 
 
-@blueprint.get("/models", tags=openapi.DEVICES, responses={200: responses.Models}, openapi_extensions=openapi.VIEWER)
+@blueprint.get(
+    "/models", tags=openapi.DEVICES, responses={200: more_responses.Models}, openapi_extensions=openapi.VIEWER
+)
 def models() -> Response:
     """Models: what the shipped models learned from, and how often they are right, on whom."""
-    return http_headers.cache_for(respond(responses.Models(models=model_figures.load())), _FIGURES_S)
+    return http_headers.cache_for(respond(more_responses.Models(models=model_figures.load())), _FIGURES_S)
 
 
 def _devices() -> list[Device]:

@@ -8,7 +8,7 @@ from server.query import rhythm as rhythms
 from server.query import signal as signals
 from server.query import time_range
 from server.query.time_range import rfc3339
-from server.rest import openapi, params, responses, zones
+from server.rest import more_responses, openapi, params, zones
 from server.rest.blueprint import lookup, make_blueprint, services
 from server.rest.responses import respond
 from server.store.types import Floats
@@ -19,7 +19,7 @@ blueprint = make_blueprint("insight")
 @blueprint.get(
     "/devices/<mac>/rhythm",
     tags=openapi.SINGLE_DEVICE,
-    responses={200: responses.Rhythm},
+    responses={200: more_responses.Rhythm},
     openapi_extensions=openapi.VIEWER,
 )
 def rhythm(path: params.DevicePath, query: params.ZoneParams) -> Response:
@@ -28,7 +28,7 @@ def rhythm(path: params.DevicePath, query: params.ZoneParams) -> Response:
     range_ = time_range.parse_range(query.start, query.end, lookup().everything(device))
     found = rhythms.rhythm(services().store, device.id, range_, zone)
     return respond(
-        responses.Rhythm(
+        more_responses.Rhythm(
             mac_address=topics.mac_address(device.id),
             start=rfc3339(found.range.start),
             end=rfc3339(found.range.end),
@@ -43,7 +43,7 @@ def rhythm(path: params.DevicePath, query: params.ZoneParams) -> Response:
 @blueprint.get(
     "/devices/<mac>/signal",
     tags=openapi.SINGLE_DEVICE,
-    responses={200: responses.Signal},
+    responses={200: more_responses.Signal},
     openapi_extensions=openapi.VIEWER,
 )
 def signal(path: params.DevicePath, query: params.StepParams) -> Response:
@@ -53,7 +53,7 @@ def signal(path: params.DevicePath, query: params.StepParams) -> Response:
     step_ms = time_range.parse_step(query.step, range_, raw_is_kept=False)  # a record is about a minute
     found = signals.signal(services().store, device.id, range_, step_ms)
     return respond(
-        responses.Signal(
+        more_responses.Signal(
             mac_address=topics.mac_address(device.id),
             start=rfc3339(range_.start),
             end=rfc3339(range_.end),

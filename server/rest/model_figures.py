@@ -7,12 +7,12 @@ import functools
 import json
 from pathlib import Path
 
-from server.rest import responses
+from server.rest import more_responses
 
 _FILE = Path(__file__).with_suffix(".json")
 
 
 @functools.cache
-def load() -> list[responses.Model]:
+def load() -> list[more_responses.Model]:
     """Return the models that come with moodwire."""
-    return [responses.Model.model_validate(model) for model in json.loads(_FILE.read_text())]
+    return [more_responses.Model.model_validate(model) for model in json.loads(_FILE.read_text())]

@@ -72,7 +72,7 @@ class _Asked:
         is_inside = (start < heard.end) & (heard.end <= end)
         return Recent(
             rolled,
-            HeardSpans(*(column[is_inside] for column in heard)),
+            HeardSpans._make(column[is_inside] for column in heard),
             [reader.event(*entry) for entry in [*before, *events]],
         )
 
