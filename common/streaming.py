@@ -1,11 +1,16 @@
 """Servers of ours that stream: one event loop for any number of open connections, over uvicorn."""
 
+import asyncio
+import logging
 import socket
 from contextlib import ExitStack
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
+MAX_WAITING = 1000
+"""Connections without a request in progress; a further one ends the one that has waited longest."""
 _USER_TIMEOUT_MS = 60_000
 """The system closes a connection whose client acknowledges nothing for so long."""
 _SEND_BUFFER_BYTES = 131_072
@@ -13,14 +18,19 @@ _SEND_BUFFER_BYTES = 131_072
 
 
 def server(app: Any) -> uvicorn.Server:
-    """Return a server of an ASGI application, without logs of its own and without trust in proxy headers."""
+    """Return a server of an ASGI application, without logs of its own and without trust in proxy headers.
+
+    A stranger needs no password to open connections and to send half a request, so those are limited.
+    """
+    # A line for each malformed request would let strangers fill the log.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     return uvicorn.Server(
         uvicorn.Config(
             app,
             lifespan="off",
             ws="none",
             loop="asyncio",
-            http="h11",
+            http=_limited_protocol(),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -28,6 +38,40 @@ def server(app: Any) -> uvicorn.Server:
             timeout_graceful_shutdown=5,
         )
     )
+
+
+def _limited_protocol() -> type[H11Protocol]:
+    """Return uvicorn's protocol for one server, which ends connections that wait while too many do."""
+    waiting: dict[H11Protocol, None] = {}
+    """In the order in which they began to wait; half a request, or half its body, does not count."""
+
+    class Limited(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._wait()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            waiting.pop(self, None)
+            super().connection_lost(exc)
+
+        def handle_events(self) -> None:
+            super().handle_events()
+            if self.cycle and not self.cycle.more_body and not self.cycle.response_complete:
+                waiting.pop(self, None)
+
+        def on_response_complete(self) -> None:
+            self._wait()
+            super().on_response_complete()
+
+        def _wait(self) -> None:
+            waiting.pop(self, None)
+            waiting[self] = None
+            if len(waiting) > MAX_WAITING:
+                longest = next(iter(waiting))
+                del waiting[longest]
+                longest.transport.abort()
+
+    return Limited
 
 
 def listen(host: str, port: int) -> list[socket.socket]:

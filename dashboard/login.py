@@ -4,17 +4,14 @@ import hashlib
 import hmac
 import json
 import logging
-import math
 import re
-import time
-from collections import deque
-from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from common.throttle import Throttle
 from dashboard import responses
 from dashboard.assets import Assets
 from dashboard.sessions import Session, Sessions
@@ -25,40 +22,9 @@ log = logging.getLogger(__name__)
 CSRF_HEADER = "X-CSRF-Token"
 _FORM_BYTES = 4096
 _TIMEOUT_S = 5.0
-_TRIES, _TRIES_S = 10, 60.0
-_ADDRESSES = 10_000
 _TOKEN = re.compile(r"[\x21-\x7e]{1,512}")
 _SAID = b"{said}"
 _WRONG = "This is neither a token of this server nor the key that the dashboard printed."
-
-
-class Throttle:
-    """Failed log-ins of each address; too many in a minute, and the address waits.
-
-    Args:
-        clock_s: Tells the time; seconds of any start.
-    """
-
-    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
-        self._clock_s = clock_s
-        self._failed: dict[str, deque[float]] = {}
-        self.count = 0
-        """Failed log-ins since the start."""
-
-    def wait_s(self, address: str) -> int:
-        """Return how long an address must wait; 0 if it may try."""
-        times = self._failed.get(address, deque())
-        while times and times[0] <= self._clock_s() - _TRIES_S:
-            times.popleft()
-        return 0 if len(times) < _TRIES else max(1, math.ceil(times[0] + _TRIES_S - self._clock_s()))
-
-    def fail(self, address: str) -> None:
-        """Note a failed log-in."""
-        self.count += 1
-        while len(self._failed) >= _ADDRESSES and address not in self._failed:
-            self._failed.pop(next(iter(self._failed)))
-        self._failed.setdefault(address, deque(maxlen=_TRIES)).append(self._clock_s())
-        log.warning("refused a log-in from %s; %d since the start", address, self.count)
 
 
 class Login:
@@ -79,7 +45,7 @@ class Login:
         self._key = key
         self._key_digest = hashlib.sha256(b"moodwire dashboard key " + key.encode()).hexdigest() if key else ""
         self._api_token = api_token
-        self._throttle = Throttle()
+        self._throttle = Throttle(log, "a log-in")
 
     def session(self, request: Request) -> Session | None:
         """Return the session of a request; one by the key ends with the key."""

@@ -29,11 +29,10 @@ from server.store.tokens import Token
 from server.web import metrics, problems
 from server.web.auth import Guard
 from server.web.cors import parse_origins
-from server.web.rate_limit import RateLimit
+from server.web.rate_limit import UNLIMITED, RateLimit
 
 _ALL = "/api/v1/live"
 _ONE = "/api/v1/devices/{mac}/live"
-_LIVEZ = "/livez"
 _STREAM_HEADERS = {"X-Accel-Buffering": "no"}
 """Tells nginx to pass events on at once."""
 _HEADERS = {
@@ -53,25 +52,20 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard, broadc
         guard: Checks tokens.
         broadcast: Delivers the events.
     """
+    metrics.register_failures(broadcast.metrics.registry, lambda: guard.failures)
 
     async def authorize(request: Request) -> Token:
-        return await asyncio.to_thread(guard.check, request.headers.get("authorization"), "viewer")
+        return await asyncio.to_thread(guard.check, request.headers.get("authorization"), "viewer", _address(request))
 
     async def is_authorized(request: Request) -> bool:
         """Return whether the token is still accepted; it is while the store is away."""
-        try:
-            await authorize(request)
-        except ProblemError:
-            return False
-        except StoreAwayError:
-            pass
-        return True
+        return await asyncio.to_thread(guard.find, request.headers.get("authorization")) is not None
 
     async def livez(_request: Request) -> Response:
         return JSONResponse({"status": "alive"})
 
     async def readyz(_request: Request) -> Response:
-        await broadcast.check()
+        broadcast.check()
         return JSONResponse({"status": "ready"})
 
     async def show_metrics(request: Request) -> Response:
@@ -86,7 +80,7 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard, broadc
         await broadcast.catch_up(since)
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-            with broadcast.subscribe(device, f"{token.name} {_address(request)}") as subscriber:
+            with broadcast.subscribe(device, token, _address(request)) as subscriber:
                 events = broadcast.events(subscriber, device, since, lambda: is_authorized(request))
                 response = StreamingResponse(events, headers=_STREAM_HEADERS, media_type="text/event-stream")
                 await response(scope, receive, send)
@@ -95,7 +89,7 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard, broadc
 
     app = Starlette(
         routes=[
-            Route(_LIVEZ, livez),
+            Route("/livez", livez),
             Route("/readyz", readyz),
             Route("/metrics", show_metrics),
             _stream_route(_ALL, stream),
@@ -104,7 +98,7 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard, broadc
         middleware=[
             Middleware(_Observer, metrics=broadcast.metrics),
             *_cors(settings.cors_origins),
-            Middleware(_RateLimiter, limit=RateLimit(guard, settings.requests_per_minute)),
+            Middleware(_Limiter, limit=RateLimit(guard, settings.requests_per_minute)),
         ],
         exception_handlers={
             ProblemError: _refuse,
@@ -138,21 +132,23 @@ class _Observer:
         await self._app(scope, receive, observe)
 
 
-class _RateLimiter:
-    """Refuses a client that sends too many requests."""
+class _Limiter:
+    """Refuses a client that sends too many requests, or one with a body, which no route reads."""
 
     def __init__(self, app: ASGIApp, limit: RateLimit) -> None:
         self._app = app
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._app
+        app: ASGIApp = self._app
         request = Request(scope)
-        try:
-            if scope["path"] != _LIVEZ:  # an orchestrator must not restart a server because it is busy
+        if "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0":
+            app = _refuse_body(request)
+        elif scope["path"] not in UNLIMITED:
+            try:
                 await asyncio.to_thread(self._limit.check, request.headers.get("authorization"), _address(request))
-        except ProblemError as error:
-            app = _refuse(request, error)
+            except ProblemError as error:
+                app = _refuse(request, error)
         await app(scope, receive, send)
 
 
@@ -183,6 +179,14 @@ def _refuse(request: Request, error: Exception) -> Response:
     """Return the response to a request that failed."""
     assert isinstance(error, ProblemError | StoreAwayError)
     return Response(*problems.respond(error, _path(request)))
+
+
+def _refuse_body(request: Request) -> Response:
+    """Return the response to a request with a body, which is not read."""
+    detail = "the request has a body: ask for live events without one"
+    response = _refuse(request, ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail))
+    response.headers["Connection"] = "close"
+    return response
 
 
 def _not_found(request: Request, _error: Exception) -> Response:

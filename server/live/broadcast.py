@@ -8,15 +8,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from http import HTTPStatus
 
 from common.outage import Outage
-from server.errors import ProblemError, StoreAwayError
+from server.errors import StoreAwayError
 from server.live.metrics import LiveMetrics, Reason
+from server.live.places import Places
 from server.live.subscribers import Subscriber, Subscribers, encode
 from server.store.live_stream import LiveStream, Position
+from server.store.tokens import Token
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +28,6 @@ _POLL_IDLE_S = 0.5
 """The same without subscribers."""
 _RETRY_S = 2.0
 _ENTRIES_PER_POLL = 100
-_MAX_SUBSCRIBERS = 5000
-_MAX_PER_CLIENT = 1000
-"""Subscribers with one token at one address."""
-_FULL_RETRY_S = 60
 _HELLO = b"retry: 3000\n: moodwire\n\n"
 _HEARTBEAT = b": still here\n\n"
 
@@ -50,7 +46,9 @@ class Broadcast:
         self.metrics = LiveMetrics(lambda: len(self.subscribers or ()))
         self._live_stream = live_stream
         self._prepare = prepare
-        self._per_client: Counter[str] = Counter()
+        self._places = Places()
+        self._away: StoreAwayError | None = None
+        """Why the store could not be followed at the last try."""
         self._stopping = False
 
     async def follow(self, stopping: Callable[[], bool]) -> None:
@@ -60,10 +58,12 @@ class Broadcast:
             try:
                 await self._poll()
             except StoreAwayError as error:
+                self._away = error
                 self.metrics.store_up.set(0)
                 outage.begin("%s; subscribers get no events until it does", error)
                 await asyncio.sleep(_RETRY_S)
                 continue
+            self._away = None
             self.metrics.store_up.set(1)
             outage.end("the store is back")
             await asyncio.sleep(_POLL_S if self.subscribers else _POLL_IDLE_S)
@@ -71,13 +71,14 @@ class Broadcast:
         if self.subscribers is not None:
             self.subscribers.end()
 
-    async def check(self) -> None:
-        """Let a request pass if events can be served.
+    def check(self) -> None:
+        """Let a request pass if events can be served, as far as following the store has shown; asks nobody.
 
         Raises:
             StoreAwayError: the store does not answer, or has not answered yet.
         """
-        await asyncio.to_thread(self._live_stream.start)
+        if self._away is not None:
+            raise StoreAwayError(str(self._away))
         self._started()
 
     async def catch_up(self, since: Position | None) -> None:
@@ -93,33 +94,26 @@ class Broadcast:
             await asyncio.sleep(_POLL_S)
 
     @contextlib.contextmanager
-    def subscribe(self, device: str | None, client: str) -> Iterator[Subscriber]:
+    def subscribe(self, device: str | None, token: Token, address: str) -> Iterator[Subscriber]:
         """Subscribe a client to a device, or to all devices (None), as long as the context lasts.
 
         Args:
             device: Id of a device.
-            client: Token and address; each pair has a limited number of connections.
+            token: The client's.
+            address: The client's.
 
         Raises:
             ProblemError: there are too many subscribers.
             StoreAwayError: the store has not answered yet.
         """
         subscribers = self._started()
-        if self._per_client[client] >= _MAX_PER_CLIENT:
-            detail = f"this token has {_MAX_PER_CLIENT} live connections from this address, the limit: close one first"
-            raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, detail, _FULL_RETRY_S)
-        if len(subscribers) >= _MAX_SUBSCRIBERS:
-            detail = f"there are {_MAX_SUBSCRIBERS} live connections, the limit: try again later"
-            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, _FULL_RETRY_S)
-        self._per_client[client] += 1
-        subscriber = subscribers.add(device)
-        try:
-            yield subscriber
-        finally:
-            subscribers.remove(device, subscriber)
-            self._per_client[client] -= 1
-            self._per_client += Counter()  # drops clients without connections
-            self.metrics.ended(subscriber.ended or Reason.CLIENT)
+        with self._places.take(token, address):
+            subscriber = subscribers.add(device)
+            try:
+                yield subscriber
+            finally:
+                subscribers.remove(device, subscriber)
+                self.metrics.ended(subscriber.ended or Reason.CLIENT)
 
     async def events(
         self,

@@ -31,20 +31,20 @@ class LiveMetrics:
     """
 
     def __init__(self, subscribers: Callable[[], int]) -> None:
-        self._registry = metrics.process_registry()
-        self._requests = metrics.request_counter(self._registry)
-        now = Gauge("moodwire_live_listeners", "Subscribers to live events.", registry=self._registry)
+        self.registry = metrics.process_registry()
+        self._requests = metrics.request_counter(self.registry)
+        now = Gauge("moodwire_live_listeners", "Subscribers to live events.", registry=self.registry)
         now.set_function(subscribers)
-        self.events = Counter("moodwire_live_events", "Events published by ingest.", registry=self._registry)
+        self.events = Counter("moodwire_live_events", "Events published by ingest.", registry=self.registry)
         self.sent = Counter(
-            "moodwire_live_events_sent", "Events delivered, counted once for each subscriber.", registry=self._registry
+            "moodwire_live_events_sent", "Events delivered, counted once for each subscriber.", registry=self.registry
         )
         self._ended = Counter(
-            "moodwire_live_listeners_ended", "Subscribers that ended, by reason.", ["reason"], registry=self._registry
+            "moodwire_live_listeners_ended", "Subscribers that ended, by reason.", ["reason"], registry=self.registry
         )
         for reason in Reason:
             self._ended.labels(reason)  # so that a rate is there before the first one
-        self.store_up = Gauge("moodwire_store_up", "Whether the store answers.", registry=self._registry)
+        self.store_up = Gauge("moodwire_store_up", "Whether the store answers.", registry=self.registry)
 
     def answered(self, route: str, method: str, status: int) -> None:
         """Count a request whose response has begun."""
@@ -56,4 +56,4 @@ class LiveMetrics:
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)

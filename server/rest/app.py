@@ -28,11 +28,14 @@ from server.rest.json_body import StrictJson
 from server.settings import ServerSettings
 from server.store.redis_store import RedisStore
 from server.web.auth import Guard
+from server.web.cached import Cached
 from server.web.cors import add_cors
 from server.web.metrics import Metrics
 from server.web.rate_limit import add_limits
 
 _BEARER = {"type": "http", "scheme": "bearer"}
+_READINESS_S = 1.0
+"""However many ask for it, the store is not asked more often."""
 _SWAGGER = f"{PREFIX}/swagger"
 _DESCRIPTION = f"""{NOTICE}
 
@@ -74,7 +77,8 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard) -> Fla
     def docs() -> BaseResponse:
         return redirect(_SWAGGER)
 
-    Services(store, settings, guard, Metrics(app, store)).attach(app)
+    readiness = Cached(lambda: health_routes.check_readiness(store), _READINESS_S)
+    Services(store, settings, guard, Metrics(app, store, lambda: guard.failures), readiness).attach(app)
     app.register_blueprint(health_routes.blueprint)
     layout_guard.add_layout_guard(app, store)
     add_cors(app, settings.cors_origins)

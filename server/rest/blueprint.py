@@ -1,5 +1,6 @@
 """What the routes share: the check of the token, and the objects that they work with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -30,6 +31,8 @@ class Services:
     settings: ServerSettings
     guard: Guard
     metrics: Metrics
+    readiness: Callable[[], dict[str, str]]
+    """Returns what `health_routes.check_readiness` found."""
 
     def attach(self, app: Flask) -> None:
         """Let the routes of an application find them."""
@@ -73,7 +76,7 @@ def _check_token() -> None:
     if request.method == "OPTIONS":  # tells which methods there are, and no data
         return
     role: Role = "viewer" if request.method in ("GET", "HEAD") else "operator"
-    g.token = services().guard.check(request.headers.get("Authorization"), role)
+    g.token = services().guard.check(request.headers.get("Authorization"), role, request.remote_addr or "")
 
 
 def _check_parameters() -> None:

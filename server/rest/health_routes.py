@@ -25,19 +25,23 @@ def livez() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """Say whether store and ingest are there."""
-    store = services().store
-    checks = {"store": _check_store(store), "ingest": "not checked"}
-    if checks["store"] == _OK:
-        checks["ingest"] = _check_ingest(store)
-    return _report(checks, "ready")
+    """Say whether store and ingest are there, as it was at most a second ago."""
+    return _report(services().readiness(), "ready")
 
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """Return what Prometheus reads; takes a token."""
-    services().guard.check(request.headers.get("Authorization"), "viewer")
+    services().guard.check(request.headers.get("Authorization"), "viewer", request.remote_addr or "")
     return services().metrics.text()
+
+
+def check_readiness(store: RedisStore) -> dict[str, str]:
+    """Return what is needed to serve, each with `ok` or a sentence that says what is wrong."""
+    checks = {"store": _check_store(store), "ingest": "not checked"}
+    if checks["store"] == _OK:
+        checks["ingest"] = _check_ingest(store)
+    return checks
 
 
 def _check_store(store: RedisStore) -> str:

@@ -2,14 +2,19 @@
 
 import contextlib
 import hmac
+import logging
 import threading
 import time
 from http import HTTPStatus
 
+from common import text
+from common.throttle import Throttle
 from server.errors import ProblemError, StoreAwayError
 from server.settings import ServerSettings
 from server.store.redis_store import RedisStore
 from server.store.tokens import ROLES, Role, Token, digest
+
+log = logging.getLogger(__name__)
 
 _FRESH_S = 2.0
 """How soon a token that was added or revoked elsewhere counts."""
@@ -29,6 +34,13 @@ class Guard:
         self._load_again_s = 0.0
         self._note_use_again_s: dict[str, float] = {}
         self._lock = threading.Lock()
+        self._failures = Throttle(log, "an unknown token")
+        self._failures_lock = threading.Lock()
+
+    @property
+    def failures(self) -> int:
+        """Requests with an unknown token since the start."""
+        return self._failures.count
 
     def prepare(self) -> None:
         """Make and print the first token of each role without a setting, and load the tokens of the store.
@@ -51,23 +63,31 @@ class Guard:
 
     def find(self, header: str | None) -> Token | None:
         """Return the token in an Authorization header, or None if it is missing or unknown."""
-        scheme, _, text = (header or "").partition(" ")
-        if scheme.lower() != "bearer" or not text:
+        scheme, _, given = (header or "").partition(" ")
+        if scheme.lower() != "bearer" or not given:
             return None
-        wanted = digest(text.strip())
+        wanted = digest(given.strip())
         return _find(wanted, self._from_settings) or _find(wanted, self._fresh())
 
-    def check(self, header: str | None, role: Role) -> Token:
+    def check(self, header: str | None, role: Role, address: str) -> Token:
         """Return the token in an Authorization header if it has the role, or a higher one.
 
+        A known token is accepted however many unknown ones come from its address: behind a proxy all share one.
+
+        Args:
+            header: As the client sent it.
+            role: Least role.
+            address: Of the client; too many unknown tokens from there are told to wait.
+
         Raises:
-            ProblemError: 401 for no token or an unknown one, 403 for one that may not do this.
+            ProblemError: 401 for no token or an unknown one, 403 for one that may not do this, 429 for the next unknown
+                one after too many.
             StoreAwayError: the tokens have not been loaded yet.
         """
         self.prepare()
         held = self.find(header)
         if held is None and (header or "").lower().startswith("bearer "):
-            raise ProblemError(HTTPStatus.UNAUTHORIZED, "unknown token: use a viewer or operator token of this server")
+            raise self._unknown(address)
         if held is None:
             raise ProblemError(
                 HTTPStatus.UNAUTHORIZED,
@@ -77,6 +97,18 @@ class Guard:
             raise ProblemError(HTTPStatus.FORBIDDEN, f"a {held.role} token may not do this: use an {role} token")
         self._note_use(held)
         return held
+
+    def _unknown(self, address: str) -> ProblemError:
+        """Return the problem of an unknown token, after counting it."""
+        with self._failures_lock:
+            wait_s = self._failures.wait_s(address)
+            if not wait_s:
+                self._failures.fail(address)
+                detail = "unknown token: use a viewer or operator token of this server"
+                return ProblemError(HTTPStatus.UNAUTHORIZED, detail)
+            self._failures.count += 1
+        detail = f"too many unknown tokens from {text.quote(address)}: use a token of this server, or wait {wait_s} s"
+        return ProblemError(HTTPStatus.TOO_MANY_REQUESTS, detail, wait_s)
 
     def _fresh(self) -> list[Token]:
         """Return the tokens of the store, loaded a moment ago, or as they were while it does not answer."""

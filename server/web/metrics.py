@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import get_args
 
 from flask import Flask, Response, g, request
@@ -41,15 +41,39 @@ def request_counter(registry: CollectorRegistry) -> Counter:
     )
 
 
+class _Failures(Collector):
+    """Counts requests with an unknown token."""
+
+    def __init__(self, failures: Callable[[], int]) -> None:
+        self._failures = failures
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the counter."""
+        yield CounterMetricFamily(
+            "moodwire_unknown_tokens", "Requests with an unknown token that were refused.", value=self._failures()
+        )
+
+
+def register_failures(registry: CollectorRegistry, failures: Callable[[], int]) -> None:
+    """Register the counter of requests with an unknown token.
+
+    Args:
+        registry: Of the process.
+        failures: Returns their number since the start.
+    """
+    registry.register(_Failures(failures))
+
+
 class Metrics:
     """The metrics of one application over a store.
 
     No client chooses the value of a label: routes are patterns, not paths, and devices are only counted.
     """
 
-    def __init__(self, app: Flask, store: RedisStore) -> None:
+    def __init__(self, app: Flask, store: RedisStore, failures: Callable[[], int]) -> None:
         self._registry = process_registry()
         self._requests = request_counter(self._registry)
+        register_failures(self._registry, failures)
         self._durations = Histogram(
             "moodwire_http_request_duration_seconds",
             "Time from a request's arrival to its answer, by route.",

@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 from flask import Flask, request
 
+from common.listening import HEALTH
 from server.errors import ProblemError
 from server.web.auth import Guard
 
@@ -15,8 +16,8 @@ MAX_BODY_BYTES = 65_536
 _BURST_S = 10.0
 """A full bucket holds what flows in during so many seconds."""
 _MAX_BUCKETS = 10_000
-_UNLIMITED = frozenset(["/livez"])
-"""An orchestrator must not restart a server because it is busy."""
+UNLIMITED = frozenset(HEALTH)
+"""An orchestrator must not restart a server, or send it nothing more, because it is busy."""
 
 
 class Buckets:
@@ -106,5 +107,5 @@ def add_limits(app: Flask, guard: Guard, per_minute: int) -> None:
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 f"the body has {request.content_length} bytes: send at most {MAX_BODY_BYTES}",
             )
-        if request.path not in _UNLIMITED:
+        if request.path not in UNLIMITED:
             limit.check(request.headers.get("Authorization"), request.remote_addr)

@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from dashboards import Dashboard, MadeUp, dashboard
 
-from dashboard.login import Throttle
-
 
 @pytest.fixture
 def rest() -> Iterator[MadeUp]:
@@ -178,20 +176,6 @@ def test_failed_logins_are_counted_logged_and_slowed_down(page: Dashboard, caplo
     assert 0 < int(refused.headers["Retry-After"]) <= 60
     assert "refused a log-in from 127.0.0.1; 10 since the start" in caplog.text
     assert "s3cr3t" not in caplog.text + refused.text
-
-
-def test_an_address_may_try_again_after_a_minute_and_others_at_once() -> None:
-    """Failures are forgotten one by one."""
-    now_s = [0.0]
-    throttle = Throttle(lambda: now_s[0])
-    for second in range(10):
-        now_s[0] = second
-        throttle.fail("a")
-
-    assert throttle.wait_s("a") == 51
-    assert throttle.wait_s("b") == 0
-    now_s[0] = 60.0
-    assert throttle.wait_s("a") == 0
 
 
 def test_while_rest_is_away_nobody_can_log_in_and_the_form_says_why(page: Dashboard, rest: MadeUp) -> None:

@@ -1,5 +1,6 @@
 """Who may subscribe: tokens, origins, limits, and problems for the rest."""
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,7 @@ from live_events import ALL, LiveServer, connected
 from rooms import bearer
 from services import RunningStore, wait_until
 
-from server.live import broadcast
+from server.live import places
 
 PAGE = "https://page.example"
 
@@ -48,31 +49,59 @@ def test_origins_of_the_setting_may_subscribe(open_server: LiveServer) -> None:
 
 def test_the_rate_limit_counts_each_token_alone(open_server: LiveServer) -> None:
     """A token that asks more often than the setting allows is told when to come; another one is still served."""
-    statuses = [open_server.get("/readyz") for _ in range(4)]
+    statuses = [open_server.get("/metrics") for _ in range(4)]
     refused = statuses[-1]
     assert [answer.status_code for answer in statuses] == [200, 200, 429, 429]
     assert refused.headers["Content-Type"] == "application/problem+json"
     assert "more than 12 requests a minute" in refused.json()["detail"]
     assert 1 <= int(refused.headers["Retry-After"]) <= 5
-    assert requests.get(f"{open_server.url}/readyz", headers=bearer(OPERATOR), timeout=10).ok
-    assert open_server.get("/readyz", Host="x/livez?").status_code == 429
-    assert open_server.get("/livez").json() == {"status": "alive"}
-    assert requests.head(f"{open_server.url}/livez", timeout=10).ok
+    assert requests.get(f"{open_server.url}/metrics", headers=bearer(OPERATOR), timeout=10).ok
+    assert open_server.get("/metrics", Host="x/livez?").status_code == 429
 
 
-def test_connections_are_limited_by_client_and_in_all(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client with its limit of connections, or one that comes when all are taken, is told when to retry."""
-    monkeypatch.setattr(broadcast, "_MAX_PER_CLIENT", 2)
+def test_health_is_told_in_a_flood(open_server: LiveServer) -> None:
+    """Whoever asks whether the process lives and is ready is not counted."""
+    for path, word in (("/livez", "alive"), ("/readyz", "ready")):
+        assert [open_server.get(path).json() for _ in range(9)] == [{"status": word}] * 9
+        assert requests.head(f"{open_server.url}{path}", timeout=10).ok
+
+
+def test_an_unknown_token_is_told_to_wait_after_ten(server: LiveServer) -> None:
+    """A known one of the same address is not."""
+    answers = [server.get(ALL, Authorization="Bearer wrong") for _ in range(11)]
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429]
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 60
+    assert "moodwire_unknown_tokens_total 11.0" in server.get("/metrics").text
+
+
+def test_places_are_limited(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token with its limit of connections is told when to retry, and so is a viewer when only operators' are left."""
+    monkeypatch.setattr(places, "OF_A_TOKEN", 2)
     with connected(server, ALL), connected(server, ALL):
         refused = server.get(ALL)
         assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
-        assert "has 2 live connections from this address" in refused.json()["detail"]
+        assert "this token has 2 live connections" in refused.json()["detail"]
+        monkeypatch.setattr(places, "OF_A_TOKEN", 3)
+        monkeypatch.setattr(places, "FOR_VIEWERS", 2)
+        refused = server.get(ALL)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "60")
+        assert "there are 2 live connections, the limit for viewer tokens" in refused.json()["detail"]
         with connected(server, ALL, authorization=f"Bearer {OPERATOR}"):
             pass
-    wait_until(lambda: not server.broadcast._per_client, "places are free again")
-    monkeypatch.setattr(broadcast, "_MAX_SUBSCRIBERS", 0)
-    refused = server.get(ALL)
-    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "60")
+    wait_until(lambda: not server.broadcast._places._tokens, "places are free again")
+
+
+@pytest.mark.parametrize("head", ["Content-Length: 600000000", "Transfer-Encoding: chunked"])
+def test_a_body_is_not_read(server: LiveServer, head: str) -> None:
+    """Whoever sends one is told so and cut off, with a token or without."""
+    host, port = server.url.removeprefix("http://").split(":")
+    for token in (VIEWER, "wrong"):
+        with socket.create_connection((host, int(port)), timeout=30) as client:
+            request = f"GET {ALL} HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {token}\r\n{head}\r\n\r\n"
+            client.sendall(request.encode())
+            answer = b"".join(iter(lambda: client.recv(65_536), b""))
+        assert answer.startswith(b"HTTP/1.1 413")
+        assert b"the request has a body: ask for live events without one" in answer
 
 
 def test_only_get_is_allowed(server: LiveServer) -> None:

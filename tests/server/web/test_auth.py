@@ -22,6 +22,24 @@ def test_each_route_requires_a_role(client: Client, now: int) -> None:
     assert client.store.device(DEVICE) is not None
 
 
+def test_unknown_tokens_are_counted_logged_and_told_to_wait(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """After ten in a minute the next is 429; known tokens of that address go on; the log holds no token."""
+    for _ in range(10):
+        assert client.problem(URL, 401, token="s3cr3t" * 4)
+    refused = client.ask(URL, token="s3cr3t" * 4)
+    assert (refused.status_code, 0 < int(refused.headers["Retry-After"]) <= 60) == (429, True)
+    assert "too many unknown tokens from '127.0.0.1': use a token of this server, or wait" in refused.json["detail"]
+    assert client.ask("/api/v1/devices").status_code == 200
+    assert client.ask("/api/v1/devices", token=None).status_code == 401
+
+    assert [record.getMessage() for record in caplog.records if record.name == "server.web.auth"] == [
+        "refused an unknown token from 127.0.0.1; 1 since the start",
+        "refused an unknown token from 127.0.0.1; 10 since the start",
+    ]
+    assert "s3cr3t" not in caplog.text
+    assert "moodwire_unknown_tokens_total 11.0" in client.ask("/metrics").text
+
+
 def test_tokens_are_made_once_and_kept_hashed(redis_store: RunningStore, capsys: pytest.CaptureFixture[str]) -> None:
     """The first start prints a token for each role and stores only its hash; the second start prints nothing."""
     store = RedisStore(redis_store.url, DAY_MS, DAY_MS)
@@ -31,5 +49,5 @@ def test_tokens_are_made_once_and_kept_hashed(redis_store: RunningStore, capsys:
     again = Guard(ServerSettings(), store)
     again.prepare()
     assert capsys.readouterr().out == ""
-    again.check(f"Bearer {tokens[1]}", "operator")
+    again.check(f"Bearer {tokens[1]}", "operator", "127.0.0.1")
     assert not [token for token in tokens if token.encode() in b"".join(redis_store.client.hvals("mw:access"))]
