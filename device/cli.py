@@ -25,7 +25,7 @@ from device.health_reporter import HealthReporter
 from device.inference.model import load_first_usable
 from device.runner import Runner
 from device.settings import DeviceSettings
-from device.system import identity, memory_lock, resources
+from device.system import identity, memory_lock, resources, threads
 from device.system.systemd import SystemdNotifier
 from models.bundle import BundleError
 from models.runtime import VerifiedModel
@@ -62,6 +62,8 @@ def run(settings: DeviceSettings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         # In a thread of its own, because a handler interrupts the main thread, which may hold a lock that `stop` needs.
         signal.signal(number, lambda *_: threading.Thread(target=device.runner.stop, name="stop").start())
+    died: list[str] = []
+    threads.watch(lambda sentence: _end(device.runner, sentence, died))
     log.info(NOTICE)
     device.session.start()
     device.health_reporter.start()
@@ -77,9 +79,18 @@ def run(settings: DeviceSettings) -> int:
         device.health_reporter.stop()
         device.session.stop()
         device.outbox.close()
+    if died:
+        print(died[0], file=sys.stderr)
+        return 1
     if waiting:
         log.info("%d records wait in the outbox for the next start", waiting)
     return 0
+
+
+def _end(runner: Runner, sentence: str, died: list[str]) -> None:
+    """End the process, which systemd starts again, because a thread has died."""
+    died.append(sentence)
+    runner.stop()
 
 
 def _assemble(settings: DeviceSettings) -> _Device:

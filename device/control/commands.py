@@ -234,6 +234,8 @@ class Commands:
             bundle = install()
         except (BundleError, ImportError, OSError) as failure:
             error = str(failure)
+        except Exception:
+            log.exception("the model cannot be installed")
         finally:
             self._queue.put(_Installed(transaction, bundle, error, sent))
             self._arrived.set()
