@@ -178,6 +178,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """`full`: the disk takes nothing, so records wait in memory only."""
     refused_rows: Count = 0
     """Records set aside because the server will never take them; `moodwire device doctor` shows them."""
+    damaged_rows: Count = 0
+    """About how many records were lost since the start of the process because the outbox's file was damaged."""
     disk_free_bytes: Count | None = None
     """On the file system of the outbox."""
     server: ServerView | None = None

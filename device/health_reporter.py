@@ -83,6 +83,7 @@ class HealthReporter:
             reopened=capture.reopened,
             outbox=self.outbox.state,
             refused_rows=self.outbox.refused_count,
+            damaged_rows=self.outbox.damaged,
             disk_free_bytes=resources.disk_free_bytes(self.state_dir),
             server=self.session.server,
         )

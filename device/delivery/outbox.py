@@ -134,6 +134,11 @@ class Outbox:
         return self._table.refused_count
 
     @property
+    def damaged(self) -> int:
+        """About how many records are lost since this object was made because the file was damaged."""
+        return self._table.damaged
+
+    @property
     def generation(self) -> int:
         """Erase generation that new records belong to."""
         return self._table.generation

@@ -1,5 +1,6 @@
 """The outbox's file: whose it is, who has it open, and what becomes of one that cannot be used."""
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -8,14 +9,43 @@ from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import NamedTuple
 
-from device.delivery.outbox_table import SCHEMA_VERSION, OutboxTable, Refused, connect, make_tables
+from common import files
+from device.delivery.outbox_salvage import DamagedFile, frames
+from device.delivery.outbox_table import (
+    SCHEMA,
+    SCHEMA_VERSION,
+    DamageError,
+    OutboxTable,
+    Refused,
+    connect,
+    make_tables,
+)
+from device.delivery.outbox_upgrade import BEFORE_CHECK_VALUES, add_check_values
 from device.system.identity import Machine, Owner, same_machine
 
 log = logging.getLogger(__name__)
 
 OUTBOX = "outbox.sqlite"
 """Its name in the state folder."""
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+FAULTS = (sqlite3.Error, UnicodeDecodeError, OSError)
+"""What using an outbox may raise; UnicodeDecodeError: SQLite puts what it read from a damaged file into its message."""
+_DISK_FAULTS = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_READONLY,
+}
+"""What SQLite says when the disk, or somebody else on it, is at fault; all else is the content of the file."""
+_UNREADABLE = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
+_WRITE_VERSION, _READ_VERSION = 18, 19
+"""Bytes of the file's header; SQLite takes a file with another version there for one that may not be written."""
+_REASONS = ("damaged", "foreign", "salvage")
+"""Why a file is set aside; `salvage` is damaged, and its rows have yet to be taken over."""
 _DAMAGED_KEPT = 3
 """Damaged files kept for people to look at; a dying card may make many."""
 
@@ -46,18 +76,23 @@ def open_table(path: Path, owner: Owner) -> OutboxTable:
         OSError: it cannot be opened at present.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _check_header(path)
     db = connect(str(path))
     try:
         if _version(db) == 0:
             make_tables(db, {"device": owner.device, "machine": _text(owner.machine), "generation": "0"})
+        if _version(db) == BEFORE_CHECK_VALUES:
+            add_check_values(db)
         _check_version(db, path)
+        _check_structure(db)
         table = OutboxTable(db)
         foreign = _why_foreign(table, owner)
         if not foreign:
+            _restore_from_log(table, path)
             table.forget_boots()
             return table
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that the file that is set aside has all of it
-    except (sqlite3.Error, OutboxError):
+    except (*FAULTS, OutboxError):
         db.close()
         raise
     table.close()
@@ -66,9 +101,45 @@ def open_table(path: Path, owner: Owner) -> OutboxTable:
     return open_table(path, owner)
 
 
-def is_damaged(error: sqlite3.Error) -> bool:
-    """Return whether the content of the file is damaged; else the disk cannot be used at present."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+def is_damaged(error: Exception) -> bool:
+    """Return whether what one of `FAULTS` says is that the file is damaged; else the disk cannot be used at present."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return isinstance(error, DamageError | UnicodeDecodeError)
+    return code in _UNREADABLE or code & 0xFF not in _DISK_FAULTS
+
+
+def salvage(path: Path, table: OutboxTable, least_generation: int, known: int | None) -> int:
+    """Move what is whole of the damaged files beside an outbox into its table; return how many records are lost.
+
+    Args:
+        path: The outbox.
+        table: Its table, into which nothing newer may have been put.
+        least_generation: Records of earlier generations are erased.
+        known: How many rows waited, if that is known; else each number that is missing between those that are found
+            counts as lost, though it may have been confirmed.
+
+    Raises:
+        sqlite3.Error: the new file cannot be written; the next call tries again.
+        OSError: a damaged file cannot be read or renamed.
+    """
+    lost = 0
+    for damaged in sorted(_aside(path, "salvage"), key=_number):
+        with DamagedFile(damaged, table.device) as file:
+            survey = file.survey()
+            if survey.generation < least_generation:  # it has missed an erasure
+                damaged.unlink()
+                _wal_of(damaged).unlink(missing_ok=True)
+                continue
+            if survey.generation > table.generation:
+                table.begin(survey.generation)
+            before = table.count
+            found = table.restore(survey.boots, file.rows(survey.generation)) - before
+            missing = max(file.bad_rows, table.missing()) if known is None else known - found
+        kept = _rename(damaged, path, "damaged")
+        lost += max(0, missing)
+        log.error("%d records are salvaged, about %d are lost; the file is kept as %s", found, missing, kept.name)
+    return lost
 
 
 def set_aside(path: Path, why: str) -> Path:
@@ -77,19 +148,21 @@ def set_aside(path: Path, why: str) -> Path:
     Raises:
         OSError: the folder cannot be written.
     """
-    earlier = {int(word): file for file in _aside(path, why) if (word := file.stem.rpartition("-")[2]).isdigit()}
-    newest = max(earlier, default=0) + 1
-    target = path.with_name(f"{path.stem}-{why}-{newest}{path.suffix}")
-    path.rename(target)
-    if _wal_of(path).exists():
-        _wal_of(path).rename(_wal_of(target))
+    target = _rename(path, path, why)
     path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
-    if why == "damaged":
-        for number, old in earlier.items():
-            if number <= newest - _DAMAGED_KEPT:
-                old.unlink()
-                _wal_of(old).unlink(missing_ok=True)
     return target
+
+
+def delete_aside(path: Path) -> None:
+    """Delete all outboxes that were set aside beside this one, with the logs of theirs.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    for why in _REASONS:
+        for file in path.parent.glob(f"{path.stem}-{why}-*"):
+            file.unlink()
+    files.sync_folder(path.parent)
 
 
 def lock(folder: Path) -> int:
@@ -122,7 +195,8 @@ def peek(path: Path) -> Facts:
         raise OutboxError(f"there is no outbox {path}; run the device once to make it")
     try:
         with _looking(path) as db:
-            _check_version(db, path)
+            if _version(db) != BEFORE_CHECK_VALUES:
+                _check_version(db, path)
             table = OutboxTable(db)
             return Facts(
                 device=table.meta("device") or "",
@@ -130,10 +204,10 @@ def peek(path: Path) -> Facts:
                 rows=table.count,
                 held=table.held,
                 payload_bytes=table.bytes,
-                oldest_at_ms=table.oldest_at_ms(),
+                oldest_at_ms=next(iter(db.execute("SELECT at_ms FROM rows ORDER BY id LIMIT 1")), (None,))[0],
                 refused=table.refused(),
             )
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise OutboxError(f"outbox {path} cannot be read: {error}") from error
 
 
@@ -145,14 +219,14 @@ def owner_of(folder: Path) -> Owner | None:
     try:
         with _looking(path) as db:
             meta = dict(db.execute("SELECT key, value FROM meta"))
-    except sqlite3.Error:  # who opens it to fill it says what is wrong
+    except (sqlite3.Error, UnicodeDecodeError):  # who opens it to fill it says what is wrong
         return None
     return Owner(meta.get("device", ""), frozenset(meta.get("machine", "").split()))
 
 
 def kept_aside(path: Path) -> list[Path]:
     """Return the outboxes beside this one that were set aside as damaged or foreign."""
-    return sorted([*_aside(path, "damaged"), *_aside(path, "foreign")])
+    return sorted(file for why in _REASONS for file in _aside(path, why))
 
 
 def _looking(path: Path) -> AbstractContextManager[sqlite3.Connection]:
@@ -175,6 +249,35 @@ def _why_foreign(table: OutboxTable, owner: Owner) -> str | None:
     return None
 
 
+def _check_header(path: Path) -> None:
+    """Raise DamageError for a header that SQLite would take for a fault of the disk."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        header = file.read(_READ_VERSION + 1)
+        if header and header[_WRITE_VERSION:] not in {b"\1\1", b"\2\2"}:
+            raise DamageError("file is not a database")
+
+
+def _check_structure(db: sqlite3.Connection) -> None:
+    """Raise DamageError for a file in which rows may be out of reach."""
+    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise DamageError(" ".join(found.split()))
+
+
+def _restore_from_log(table: OutboxTable, path: Path) -> None:
+    """Take rows over from the pages of the write-ahead log behind a damaged one, at which SQLite stops reading it."""
+    _, seen, _ = table.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    with contextlib.suppress(FileNotFoundError), _wal_of(path).open("rb") as wal:
+        if len(list(frames(wal))) <= seen:
+            return
+    with DamagedFile(path, table.device, log_from=seen) as file:
+        before = table.count
+        survey, rows = file.survey(), list(file.rows(table.generation))  # all of it, before the log is written again
+        found = table.restore(survey.boots, rows) - before
+    if found:
+        log.warning("outbox %s has a damaged log; %d records from behind the damage are salvaged", path, found)
+
+
 def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
@@ -182,6 +285,9 @@ def _version(db: sqlite3.Connection) -> int:
 def _check_version(db: sqlite3.Connection, path: Path) -> None:
     version = _version(db)
     if version != SCHEMA_VERSION:
+        rows = db.execute("SELECT sql FROM sqlite_schema WHERE name = 'rows'").fetchone()
+        if rows and rows[0] in SCHEMA:
+            raise DamageError(f"its tables are those of schema {SCHEMA_VERSION}, and it says {version}")
         raise OutboxError(
             f"outbox {path} has schema {version}, this moodwire knows {SCHEMA_VERSION}; move it away to begin anew"
         )
@@ -189,6 +295,36 @@ def _check_version(db: sqlite3.Connection, path: Path) -> None:
 
 def _text(machine: Machine) -> str:
     return " ".join(sorted(machine))
+
+
+def _number(file: Path) -> int:
+    """Return the number of a file that was set aside; 0 for one that somebody renamed."""
+    word = file.stem.rpartition("-")[2]
+    return int(word) if word.isdigit() else 0
+
+
+def _rename(file: Path, path: Path, why: str) -> Path:
+    """Give a file the next name beside an outbox, and its write-ahead log with it; whichever is first may be last."""
+    number = max(map(_number, _aside(path, why)), default=0) + 1
+    target = path.with_name(f"{path.stem}-{why}-{number}{path.suffix}")
+    if _wal_of(file).exists():
+        _wal_of(target).unlink(missing_ok=True)
+        _wal_of(target).hardlink_to(_wal_of(file))  # a file without its log lacks its newest rows
+    file.rename(target)
+    _wal_of(file).unlink(missing_ok=True)
+    if why == "damaged":
+        _forget_old(path)
+    return target
+
+
+def _forget_old(path: Path) -> None:
+    """Delete all damaged files but the newest."""
+    damaged = _aside(path, "damaged")
+    newest = max(map(_number, damaged), default=0)
+    for old in damaged:
+        if 0 < _number(old) <= newest - _DAMAGED_KEPT:
+            old.unlink()
+            _wal_of(old).unlink(missing_ok=True)
 
 
 def _aside(path: Path, why: str) -> list[Path]:

@@ -5,16 +5,18 @@ Few bytes go to an SD card: one b-tree without an index, in which a row's key is
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from typing import NamedTuple
 
 from broker.messages import MAX_SEQ
+from device.delivery.outbox_salvage import PAGE_BYTES, SEQ_BITS, Raw, meta_crc, whole_row
 from device.delivery.row import Row
 from device.delivery.timestamps import Stamp
 
-SCHEMA_VERSION = 2
-_SCHEMA = """
+SCHEMA_VERSION = 3
+SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE boots (
     number INTEGER PRIMARY KEY,     -- oldest first
@@ -27,12 +29,15 @@ CREATE TABLE rows (
     at_ms INTEGER NOT NULL,
     synced INTEGER NOT NULL,        -- whether the clock was synchronised at at_ms
     held_ms INTEGER,                -- by the monotonic clock, while the row is held for its date
-    payload BLOB NOT NULL
+    payload BLOB NOT NULL,
+    crc INTEGER NOT NULL            -- row_crc
 ) STRICT;
 CREATE TABLE refused (boot TEXT NOT NULL, seq INTEGER NOT NULL, why TEXT NOT NULL, payload BLOB NOT NULL) STRICT;
 """
-_PAGE_BYTES = 1024
-_SEQ_BITS = MAX_SEQ.bit_length()
+_COLUMNS = "id, kind, at_ms, synced, held_ms, payload, crc"
+_INSERT = f"INSERT INTO rows ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own text
+_RESTORED_AT_ONCE = 500
+_TRACES = "traces"
 REFUSED_KEPT = 1_000
 """Refused rows kept for people to look at."""
 JUDGED_AT_ONCE = 5_000
@@ -48,6 +53,10 @@ class Refused(NamedTuple):
     payload: bytes
 
 
+class DamageError(sqlite3.DatabaseError):
+    """The file is not as it was written, though SQLite can read it."""
+
+
 class _Boot(NamedTuple):
     name: str
     kernel: str
@@ -56,13 +65,14 @@ class _Boot(NamedTuple):
 def connect(database: str) -> sqlite3.Connection:
     """Open a database, a file or ":memory:", and set it up for few writes."""
     db = sqlite3.connect(database, timeout=1.0, check_same_thread=False, isolation_level=None)
+    db.text_factory = _text
     try:
-        db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")  # it syncs when the log is full, not at each change
         db.execute("PRAGMA secure_delete = FAST")  # what is deleted is overwritten where that costs no write
         db.execute("PRAGMA temp_store = MEMORY")
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         db.close()
         raise
     return db
@@ -70,10 +80,10 @@ def connect(database: str) -> sqlite3.Connection:
 
 def make_tables(db: sqlite3.Connection, meta: dict[str, str]) -> None:
     """Make the tables of a new database, all or nothing; `meta` says whose they are."""
-    with _transaction(db):
-        for statement in _SCHEMA.split(";"):
+    with transaction(db):
+        for statement in SCHEMA.split(";"):
             db.execute(statement)
-        db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        db.executemany("INSERT INTO meta VALUES (?, ?)", (meta | {"crc": meta_crc(meta)}).items())
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
@@ -94,19 +104,22 @@ class OutboxTable:
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
         db.execute("CREATE TEMP TABLE removed (id INTEGER PRIMARY KEY)")
-        self._boots = {number: _Boot(*boot) for number, *boot in db.execute("SELECT number, name, kernel FROM boots")}
+        self._boots = _boots(db)
         self._numbers = {boot.name: number for number, boot in self._boots.items()}
         self.count: int
         self.bytes: int
         """Of their payloads."""
         self.held: int
         """How many of them are held for their date."""
-        facts = db.execute("SELECT count(*), coalesce(sum(length(payload)), 0), count(held_ms) FROM rows").fetchone()
-        self.count, self.bytes, self.held = facts
+        self._count_rows()
         self.removed = 0
         """How many are marked and not deleted; they are not counted above."""
         self.refused_count = int(db.execute("SELECT count(*) FROM refused").fetchone()[0])
-        self.generation = int(self.meta("generation") or 0)
+        meta = self._meta()
+        self.device = meta.get("device", "")
+        self.generation = int(meta.get("generation", "0"))
+        self.has_traces = meta.get(_TRACES) == "1"
+        """Whether the file still has bytes of rows that were erased."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -114,12 +127,17 @@ class OutboxTable:
 
     def meta(self, key: str) -> str | None:
         """Return a kept value."""
-        found = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return str(found[0]) if found else None
+        return self._meta().get(key)
 
     def set_meta(self, key: str, value: str) -> None:
         """Keep a value."""
-        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        meta = self._meta() | {key: value}
+        self.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(key, value), ("crc", meta_crc(meta))])
+
+    def begin(self, generation: int) -> None:
+        """Let this be the generation of what is put from now on."""
+        self.set_meta("generation", str(generation))
+        self.generation = generation
 
     def forget_boots(self) -> None:
         """Delete the boots of which no row waits."""
@@ -133,7 +151,7 @@ class OutboxTable:
         """Add rows, and delete those that are removed, all or nothing."""
         boots, numbers = dict(self._boots), dict(self._numbers)
         count = length = held = refusals = 0
-        with _transaction(self.db):
+        with transaction(self.db):
             self._delete_removed()
             for row in rows:
                 stamp = row.stamp
@@ -141,9 +159,8 @@ class OutboxTable:
                     number = max(boots, default=0) + 1
                     boots[number], numbers[row.boot] = _Boot(row.boot, stamp.kernel_boot), number
                     self.db.execute("INSERT INTO boots VALUES (?, ?, ?)", (number, *boots[number]))
-                id_ = numbers[row.boot] << _SEQ_BITS | row.seq
-                values = (id_, row.kind, stamp.at_ms, stamp.synced, stamp.held_ms, row.payload)
-                self.db.execute("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)", values)
+                id_ = numbers[row.boot] << SEQ_BITS | row.seq
+                self.db.execute(_INSERT, self._values(id_, row))
                 count, length, held = count + 1, length + len(row.payload), held + (stamp.held_ms is not None)
             for one in refused:
                 self.db.execute("INSERT INTO refused VALUES (?, ?, ?, ?)", one)
@@ -155,6 +172,40 @@ class OutboxTable:
         self._boots, self._numbers = boots, numbers
         self.count, self.bytes, self.held = self.count + count, self.bytes + length, self.held + held
         self.refused_count = min(self.refused_count + refusals, REFUSED_KEPT)
+
+    def restore(self, boots: Iterable[tuple[str, str]], rows: Iterable[Row]) -> int:
+        """Add rows of a damaged file, and return how many wait now; those that are here already stay.
+
+        Args:
+            boots: Name and kernel boot of each boot of the rows, oldest first.
+            rows: In any order; one that is held gives way to the same one with its final date.
+        """
+        with transaction(self.db):
+            for boot in boots:
+                if boot[0] not in self._numbers:
+                    number = max(self._boots, default=0) + 1
+                    self.db.execute("INSERT INTO boots VALUES (?, ?, ?)", (number, *boot))
+                    self._boots[number], self._numbers[boot[0]] = _Boot(*boot), number
+        iterator = iter(rows)
+        while some := list(islice(iterator, _RESTORED_AT_ONCE)):
+            with transaction(self.db):
+                for row in some:
+                    key = self._numbers[row.boot] << SEQ_BITS | row.seq
+                    self.db.execute(
+                        f"{_INSERT} ON CONFLICT DO UPDATE SET (at_ms, synced, held_ms, payload, crc) = "
+                        "(excluded.at_ms, excluded.synced, NULL, excluded.payload, excluded.crc) "
+                        "WHERE held_ms IS NOT NULL AND excluded.held_ms IS NULL",
+                        self._values(key, row),
+                    )
+        self._count_rows()
+        return self.count
+
+    def missing(self) -> int:
+        """Return how many numbers are missing between the first and the last that waits of each boot."""
+        found = self.db.execute(
+            f"SELECT max(id) - min(id) + 1 - count(*) FROM rows GROUP BY id >> {SEQ_BITS}"  # noqa: S608 - our own number
+        )
+        return sum(count for (count,) in found)
 
     def sweep(self) -> None:
         """Delete the rows that are removed."""
@@ -179,8 +230,7 @@ class OutboxTable:
 
     def oldest_at_ms(self) -> int | None:
         """Return the date of the oldest row."""
-        found = self.db.execute("SELECT at_ms FROM rows WHERE id NOT IN removed ORDER BY id LIMIT 1").fetchone()
-        return int(found[0]) if found else None
+        return next((row.stamp.at_ms for row in self._select("TRUE", limit=1)), None)
 
     def remove(self, boot: str, ranges: Iterable[tuple[int, int]]) -> None:
         """Remove rows of one boot; ranges include both ends."""
@@ -219,6 +269,8 @@ class OutboxTable:
                 last = row_id
             elif synced and at_ms <= now_ms:
                 break
+        if last is not None:
+            self._select("id = ?", last)  # a damaged date must not take all before it along
         before = self.count
         self._remove("id <= ?", last)
         return before - self.count
@@ -228,46 +280,68 @@ class OutboxTable:
         if not self.held:
             return
         longer = released = 0
-        with _transaction(self.db):
+        with transaction(self.db):
             for row in self._select("held_ms IS NOT NULL"):
                 stamp = release(row.stamp)
                 if stamp:
-                    payload = row.restamped(stamp).payload
-                    self.db.execute(
-                        "UPDATE rows SET at_ms = ?, synced = ?, held_ms = NULL, payload = ? WHERE id = ?",
-                        (stamp.at_ms, stamp.synced, payload, self._numbers[row.boot] << _SEQ_BITS | row.seq),
-                    )
-                    longer += len(payload) - len(row.payload)
+                    final = row.restamped(stamp)
+                    key = self._numbers[row.boot] << SEQ_BITS | row.seq
+                    self.db.execute(f"REPLACE{_INSERT.removeprefix('INSERT')}", self._values(key, final))
+                    longer += len(final.payload) - len(row.payload)
                     released += 1
         self.bytes, self.held = self.bytes + longer, self.held - released
 
     def erase(self, generation: int) -> None:
         """Delete everything, for good, and keep the number of the generation that follows."""
         self.db.execute("PRAGMA secure_delete = ON")
-        with _transaction(self.db):
+        with transaction(self.db):
             for table in ("rows", "removed", "refused", "boots"):
                 self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
             self.set_meta("generation", str(generation))
+            self.set_meta(_TRACES, "1")
         self._boots, self._numbers = {}, {}
         self.count = self.bytes = self.held = self.removed = self.refused_count = 0
-        self.generation = generation
-        # Earlier deletions left something in pages that nothing uses, and all of it is in the log.
-        self.db.execute("VACUUM")
-        self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.generation, self.has_traces = generation, True
         self.db.execute("PRAGMA secure_delete = FAST")
+        self.scrub()
+
+    def scrub(self) -> None:
+        """Remove what is left of erased rows: in pages that nothing uses, and in the log.
+
+        Where that does not work, `has_traces` stays true, over restarts too.
+        """
+        self.db.execute("VACUUM")
+        is_busy, _, _ = self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not is_busy:  # else somebody reads the file
+            self.set_meta(_TRACES, "0")
+            self.has_traces = False
 
     def _select(self, condition: str, *values: int, limit: int = -1) -> list[Row]:
         found = self.db.execute(
-            "SELECT id, kind, payload, at_ms, synced, held_ms FROM rows "  # noqa: S608 - our own texts
+            f"SELECT {_COLUMNS} FROM rows "  # noqa: S608 - our own texts
             f"WHERE {condition} AND id NOT IN removed ORDER BY id LIMIT ?",
             (*values, limit),
         )
-        rows = []
-        for id_, kind, payload, at_ms, synced, held_ms in found:
-            boot = self._boots[id_ >> _SEQ_BITS]
-            stamp = Stamp(at_ms, bool(synced), held_ms, boot.kernel)
-            rows.append(Row(kind, boot.name, id_ & MAX_SEQ, payload, stamp))
-        return rows
+        return [_whole(self.device, self._boots, Raw(*row)) for row in found]
+
+    def _values(self, key: int, row: Row) -> tuple[int | str | bytes | None, ...]:
+        stamp = row.stamp
+        return key, row.kind, stamp.at_ms, stamp.synced, stamp.held_ms, row.payload, row.crc(self.device)
+
+    def _count_rows(self) -> None:
+        facts = "SELECT count(*), coalesce(sum(length(payload)), 0), count(held_ms) FROM rows"
+        self.count, self.bytes, self.held = self.db.execute(facts).fetchone()
+
+    def _meta(self) -> dict[str, str]:
+        """Return all kept values.
+
+        Raises:
+            DamageError: they are not as they were written.
+        """
+        meta = dict(self.db.execute("SELECT key, value FROM meta"))
+        if meta and "crc" in meta and meta["crc"] != meta_crc(meta):
+            raise DamageError("whose it is cannot be read")
+        return meta
 
     def _remove(self, condition: str, *values: int | None) -> None:
         count, length, held = self.db.execute(
@@ -286,7 +360,7 @@ class OutboxTable:
             self.db.execute("DELETE FROM removed")
 
     def _any_of(self, number: int) -> bool:
-        base = number << _SEQ_BITS
+        base = number << SEQ_BITS
         return bool(
             self.db.execute("SELECT 1 FROM rows WHERE id BETWEEN ? AND ? LIMIT 1", (base, base | MAX_SEQ)).fetchone()
         )
@@ -295,12 +369,34 @@ class OutboxTable:
         """Return the keys of a range; an empty range for a boot that is not known."""
         if boot not in self._numbers:
             return 0, -1
-        base = self._numbers[boot] << _SEQ_BITS
+        base = self._numbers[boot] << SEQ_BITS
         return base | first, base | min(last, MAX_SEQ)
 
 
+def _boots(db: sqlite3.Connection) -> dict[int, _Boot]:
+    return {number: _Boot(*boot) for number, *boot in db.execute("SELECT number, name, kernel FROM boots")}
+
+
+def _whole(device: str, boots: Mapping[int, _Boot], raw: Raw) -> Row:
+    """Return a row.
+
+    Raises:
+        DamageError: it is not as it was written.
+    """
+    boot = boots.get(raw.key >> SEQ_BITS, _Boot("", ""))
+    row = whole_row(device, *boot, raw)
+    if row is None:
+        raise DamageError(f"row {raw.key} is not as it was written")
+    return row
+
+
+def _text(content: bytes) -> str:
+    """Return a text; SQLite does not check that it is UTF-8, and damage must not look like a fault of the disk."""
+    return content.decode(errors="replace")
+
+
 @contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
     """Change all or nothing."""
     with db:  # commits, or rolls back what an error left
         db.execute("BEGIN IMMEDIATE")

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sqlite3
 from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
@@ -62,6 +61,10 @@ class OutboxTiers:
         self._memory = in_memory()
         self._outage = Outage(log)
         self._retry_ms = 0
+        self._anew_ms = -RETRY_MS
+        """When a damaged file was set aside last."""
+        self.damaged = 0
+        """Rows that were lost because the file was damaged."""
         self.generation = 0
         """Erase generation of all rows; a file that has missed an erasure gets no rows before it is erased."""
         try:
@@ -140,8 +143,10 @@ class OutboxTiers:
         self._memory.release_held(release)
 
     def sweep(self) -> None:
-        """Delete the removed rows from the file."""
+        """Delete the removed rows from the file, and what an erasure has left."""
         self._write(OutboxTable.sweep)
+        if self.is_writing:
+            self._erase_if_behind()
 
     def erase(self, generation: int) -> None:
         """Delete everything, for good, and go on with this generation."""
@@ -206,42 +211,52 @@ class OutboxTiers:
             return []
         try:
             return [action(self._file)]
-        except sqlite3.OperationalError as error:
-            self._fail(error)
-        except sqlite3.DatabaseError as error:
-            if not outbox_file.is_damaged(error):
-                raise
-            self._file.close()
-            self._file = None
-            self._begin_anew(error)
+        except outbox_file.FAULTS as error:
+            if outbox_file.is_damaged(error):
+                self._begin_anew(error)
+            else:
+                self._fail(error)
         return []
 
-    def _open(self) -> None:
+    def _open(self, known: int | None = None) -> None:
+        """Open the file, or make it; `known` is how many rows of a damaged one waited."""
         try:
             if self._folder is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._folder = outbox_file.lock(self._path.parent)
             self._file = outbox_file.open_table(self._path, self._owner)
-        except sqlite3.DatabaseError as error:
+            self.generation = max(self.generation, self._file.generation)
+            self.damaged += outbox_file.salvage(self._path, self._file, self.generation, known)
+            self.generation = max(self.generation, self._file.generation)
+            self._erase_if_behind()
+        except outbox_file.FAULTS as error:
             if outbox_file.is_damaged(error):
                 self._begin_anew(error)
             else:
+                self._close_file()  # it may lack what has yet to be salvaged, and nothing newer may come before that
                 self._fail(error)
-        except OSError as error:
-            self._fail(error)
-        else:
-            self.generation = max(self.generation, self._file.generation)
-            self._erase_if_behind()
 
-    def _begin_anew(self, error: sqlite3.Error) -> None:
-        """Set a damaged file aside, and open a new one."""
+    def _begin_anew(self, error: Exception) -> None:
+        """Set a damaged file aside, open a new one, and take the rows over that are whole."""
+        known = self._file.count if self._file else None
+        self._close_file()
+        now_ms = self._clock.monotonic_ms()
+        if now_ms < self._anew_ms + RETRY_MS:  # a disk that damages each new file is left alone for a while
+            self._fail(error)
+            return
+        self._anew_ms = now_ms
         try:
-            kept = outbox_file.set_aside(self._path, "damaged")
+            outbox_file.set_aside(self._path, "salvage")
         except OSError as unwritable:
             self._fail(unwritable)
             return
-        log.error("outbox %s is damaged (%s); it is kept as %s, and a new one begins", self._path, error, kept.name)
-        self._open()
+        log.error("outbox %s is damaged (%s); a new one begins", self._path, error)
+        self._open(known)
+
+    def _close_file(self) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
 
     def _fail(self, error: Exception) -> None:
         self._outage.begin(
@@ -253,15 +268,24 @@ class OutboxTiers:
         self._retry_ms = self._clock.monotonic_ms() + RETRY_MS
 
     def _erase_if_behind(self) -> None:
-        """Erase a file of an older generation: it has missed an erasure, and all newer rows are in memory."""
+        """Erase a file of an older generation: it has missed an erasure, and all newer rows are in memory.
+
+        Scrub one in which an erasure has left traces.
+        """
         if self._file and self._file.generation < self.generation:
-            self._try_file(lambda table: table.erase(self.generation))
+            try:
+                outbox_file.delete_aside(self._path)
+            except OSError as error:
+                self._fail(error)
+            else:
+                self._try_file(lambda table: table.erase(self.generation))
+        elif self._file and self._file.has_traces:
+            self._try_file(OutboxTable.scrub)
 
     def _release(self) -> None:
         """Close everything, and let another process have the folder."""
-        for table in self._tables():
-            table.close()
-        self._file = None
+        self._close_file()
+        self._memory.close()
         if self._folder is not None:
             os.close(self._folder)
             self._folder = None

@@ -1,5 +1,6 @@
 """A row of the outbox: one record, encoded, with its stamp."""
 
+import zlib
 from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
@@ -20,6 +21,15 @@ class Row(NamedTuple):
     payload: bytes
     """The record as the wire wants it."""
     stamp: Stamp
+
+    def crc(self, device: str) -> int:
+        """Return the check value with which a device's outbox keeps the row.
+
+        A CRC-32 as a signed integer, which SQLite keeps in four bytes.
+        """
+        stamp = self.stamp
+        head = f"{device} {self.boot} {self.seq} {self.kind} {stamp.at_ms} {int(stamp.synced)} {stamp.held_ms} "
+        return zlib.crc32(self.payload, zlib.crc32(head.encode())) - 2**31
 
     @classmethod
     def of(cls, record: Reading | Heard, stamp: Stamp) -> "Row":

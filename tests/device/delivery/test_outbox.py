@@ -1,9 +1,12 @@
 """The outbox: nothing leaves unconfirmed, nothing is kept beyond its bounds, nothing erased stays."""
 
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -261,6 +264,39 @@ def test_a_new_generation_erases_everything_for_good(tmp_path: Path) -> None:
     assert again.refused() == []
 
 
+def test_what_somebody_reads_while_it_is_erased_goes_later(tmp_path: Path) -> None:
+    """A doctor that looks at the log keeps it from being emptied; that happens a minute later, or at the next start."""
+    outbox = open_outbox(tmp_path)
+    for seq in range(50):
+        put(outbox, seq, 0, payload=b"SECRET %d " % seq * 20)
+    with closing(sqlite3.connect(tmp_path / "outbox.sqlite", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM rows").fetchone() == (50,)
+        outbox.raise_generation(1)
+        assert b"SECRET" in everything(tmp_path)
+    for name in ("outbox.sqlite", "outbox.sqlite-wal"):
+        (tmp_path / "killed").mkdir(exist_ok=True)
+        shutil.copy(tmp_path / name, tmp_path / "killed" / name)
+
+    outbox.drop_old()
+    assert b"SECRET" not in everything(tmp_path)
+    open_outbox(tmp_path / "killed")
+    assert b"SECRET" not in everything(tmp_path / "killed")
+
+
+def test_an_erasure_takes_what_was_set_aside(tmp_path: Path) -> None:
+    """Damaged and foreign files, their logs, and a file whose rows have yet to be taken over are deleted too."""
+    for why in ("damaged-1", "foreign-1", "salvage-7", "damaged-mine"):
+        for end in ("", "-wal", "-shm", "-journal"):
+            (tmp_path / f"outbox-{why}.sqlite{end}").write_bytes(b"SECRET")
+    outbox = open_outbox(tmp_path)
+    put(outbox, 0)
+
+    outbox.raise_generation(1)
+
+    assert b"SECRET" not in everything(tmp_path)
+
+
 def everything(folder: Path) -> bytes:
     """Return all that is in the files of a folder."""
-    return b"".join(path.read_bytes() for path in folder.iterdir())
+    return b"".join(path.read_bytes() for path in folder.iterdir() if path.is_file())

@@ -228,7 +228,7 @@ def test_a_read_only_folder_is_a_disk_that_cannot_be_written(tmp_path: Path) -> 
 
 
 def test_a_damaged_file_is_set_aside_and_a_new_one_begins(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """No traceback, one line that names the file, and at most three such files on the card."""
+    """No traceback, two lines that name the files, and at most three such files on the card."""
     for _ in range(5):
         (tmp_path / "outbox.sqlite").write_bytes(b"not a database, but long enough to look at" * 100)
         caplog.clear()
@@ -236,8 +236,9 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begins(tmp_path: Path, caplog
         put(outbox, 0)
 
         assert numbers(outbox) == [0]
-        assert [record.levelname for record in caplog.records] == ["ERROR"]
-        assert "is damaged (file is not a database); it is kept as outbox-damaged-" in caplog.text
+        assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+        assert "is damaged (file is not a database); a new one begins" in caplog.text
+        assert "the file is kept as outbox-damaged-" in caplog.text
         outbox.close()
 
     names = [path.name for path in kept_aside(tmp_path / "outbox.sqlite")]
