@@ -31,6 +31,8 @@ check: .venv-test/ready
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/mypy
 	.venv-test/bin/codespell
+	@if command -v npx >/dev/null; then npx --yes --package typescript@5.9.3 tsc --project . ; \
+		else echo "No npx here: the types of the page's scripts are not checked. Install node to check them."; fi
 
 # Branch coverage of all tests, child processes included; CONTRIBUTING.md says what is not covered.
 coverage: system-packages .venv-test/ready

@@ -54,9 +54,7 @@ class Concern(Body):
 
     kind: Annotated[ConcernKind, Field(description="docs/api.md says what each means")]
     is_fault: Annotated[bool, Field(description="someone should do something about it")]
-    count: Annotated[
-        int | None, Field(description="records, degrees, percent or megabytes, where the kind has a number")
-    ]
+    amount: Annotated[int | None, Field(description="records, degrees, percent or MB, where the kind has a number")]
 
 
 class Device(Body):

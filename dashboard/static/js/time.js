@@ -25,6 +25,7 @@ export class Clock {
     this.language = language;
     /** @type {Map<string, Intl.DateTimeFormat>} */
     this.formats = new Map();
+    this.now = new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(0, "second");
     this.relative = new Intl.RelativeTimeFormat(language, { numeric: "always", style: "short" });
   }
 
@@ -84,7 +85,7 @@ export class Clock {
     if (seconds >= 2 * 86_400) return this.relative.format(-Math.floor(seconds / 86_400), "day");
     if (seconds >= 3_600) return this.relative.format(-Math.floor(seconds / 3_600), "hour");
     if (seconds >= 60) return this.relative.format(-Math.floor(seconds / 60), "minute");
-    return this.relative.format(-seconds, "second");
+    return seconds < 3 ? this.now : this.relative.format(-seconds, "second");
   }
 
   /** @param {number} ms The zone's offset from UTC at a time, ms. */

@@ -40,6 +40,13 @@ def test_each_fault_has_its_kind(
     assert told(client, **changes) == expected
 
 
+def test_devices_tell_them(client: Client) -> None:
+    """REST lists them with each device."""
+    told(client, outbox="full", outbox_rows=12)
+    (device,) = client.get("/api/v1/devices")["devices"]
+    assert device["concerns"] == [{"kind": "outbox_full", "is_fault": True, "amount": 12}]
+
+
 def test_what_an_offline_device_said_last_is_no_concern(client: Client) -> None:
     """Nobody knows whether it still holds."""
     assert told(client, state="offline", capture="zeros") == []
