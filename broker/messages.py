@@ -20,6 +20,8 @@ MAX_BATCH = 100
 """Records in one array; devices send a backlog in arrays."""
 MAX_SEQ = 2**26 - 1
 """At one record a second a boot lasts two years; the store's bitmap of one boot stays under 8 MiB."""
+MOST_DROPPED_SPANS = 16
+"""In one health message; an outage makes one for each boot."""
 
 Boot = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
 """64 random bits, made at each start of the device process."""
@@ -150,6 +152,18 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         force_setattr(self, "name", text.tidy(text.clean(self.name)))
 
 
+class DroppedSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """Records of one boot that the outbox had to drop, one after the other, because its limit was reached."""
+
+    boot: Boot
+    first: Seq
+    last: Seq
+    """Included; a few between may have been sent."""
+    start: UnixMs
+    end: UnixMs
+    records: Count
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """A device's health; retained, once a minute."""
 
@@ -166,6 +180,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     outbox_oldest_age_s: float
     dropped: Count
     """Records that the outbox had to drop since the start of the process."""
+    dropped_spans: Annotated[tuple[DroppedSpan, ...], Meta(max_length=MOST_DROPPED_SPANS)] = ()
+    """The last ones since the device was set up or erased, over restarts too; none from older versions."""
     source: ShortText
     """Microphone or folder that is being listened to."""
     clock_synced: bool

@@ -76,6 +76,7 @@ class HealthReporter:
             outbox_rows=rows,
             outbox_oldest_age_s=round(age_s, 1),
             dropped=self.outbox.dropped,
+            dropped_spans=self.outbox.dropped_spans,
             source=capture.source[:64],
             clock_synced=clock.synced(),
             capture=capture.state,

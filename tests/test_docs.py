@@ -14,6 +14,7 @@ from broker.messages import (
     MAX_SEQ,
     Command,
     CommandResponse,
+    DroppedSpan,
     Health,
     Heard,
     LiveState,
@@ -87,7 +88,8 @@ def test_the_wire_is_documented_as_it_is() -> None:
 def test_the_wire_s_page_names_every_field_and_its_examples_are_right() -> None:
     """No field of a message is missing, and what is shown as a message is one."""
     text = (ROOT / "broker" / "README.md").read_text()
-    for kind in (Reading, Heard, Status, Health, LiveState, Stored, SetCommand, ModelCommand, CommandResponse):
+    commands = (SetCommand, ModelCommand, CommandResponse)
+    for kind in (Reading, Heard, Status, Health, DroppedSpan, LiveState, Stored, *commands):
         for field in kind.__struct_fields__:
             assert re.search(rf'[`"]{field}[`"]', text), f"{kind.__name__}.{field}"
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from broker.messages import DroppedSpan
 from device.delivery.outbox_file import OutboxError
 from device.delivery.outbox_table import Refused
 from device.delivery.outbox_tiers import Limits, OutboxTiers
@@ -127,6 +128,12 @@ class Outbox:
         """Return boot, number and reason of what the server will never take, oldest first."""
         with self._lock:
             return [(one.boot, one.seq, one.why) for one in self._table.refused()]
+
+    @property
+    def dropped_spans(self) -> tuple[DroppedSpan, ...]:
+        """What had to go unsent, over restarts too, oldest first; at most `MOST_DROPPED_SPANS`."""
+        with self._lock:
+            return self._table.dropped
 
     @property
     def refused_count(self) -> int:

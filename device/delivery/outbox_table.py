@@ -11,6 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from broker.messages import MAX_SEQ
+from device.delivery import dropped
 from device.delivery.outbox_salvage import PAGE_BYTES, SEQ_BITS, Raw, meta_crc, whole_row
 from device.delivery.row import Row
 from device.delivery.timestamps import Stamp
@@ -37,7 +38,7 @@ CREATE TABLE refused (boot TEXT NOT NULL, seq INTEGER NOT NULL, why TEXT NOT NUL
 _COLUMNS = "id, kind, at_ms, synced, held_ms, payload, crc"
 _INSERT = f"INSERT INTO rows ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own text
 _RESTORED_AT_ONCE = 500
-_TRACES = "traces"
+_TRACES, _DROPPED = "traces", "dropped"
 REFUSED_KEPT = 1_000
 """Refused rows kept for people to look at."""
 JUDGED_AT_ONCE = 5_000
@@ -118,6 +119,8 @@ class OutboxTable:
         meta = self._meta()
         self.device = meta.get("device", "")
         self.generation = int(meta.get("generation", "0"))
+        self.dropped = self._dropped_kept = dropped.read(meta.get(_DROPPED, "[]"))
+        """What had to go because there was too much; kept with the next change."""
         self.has_traces = meta.get(_TRACES) == "1"
         """Whether the file still has bytes of rows that were erased."""
 
@@ -153,6 +156,8 @@ class OutboxTable:
         count = length = held = refusals = 0
         with transaction(self.db):
             self._delete_removed()
+            if self.dropped != self._dropped_kept:
+                self.set_meta(_DROPPED, dropped.write(self.dropped))
             for row in rows:
                 stamp = row.stamp
                 if row.boot not in numbers:
@@ -170,6 +175,7 @@ class OutboxTable:
                 self.db.execute(f"DELETE FROM refused WHERE rowid <= ({newest}) - ?", (REFUSED_KEPT,))  # noqa: S608 - our own text
         self.removed = 0
         self._boots, self._numbers = boots, numbers
+        self._dropped_kept = self.dropped
         self.count, self.bytes, self.held = self.count + count, self.bytes + length, self.held + held
         self.refused_count = min(self.refused_count + refusals, REFUSED_KEPT)
 
@@ -209,7 +215,7 @@ class OutboxTable:
 
     def sweep(self) -> None:
         """Delete the rows that are removed."""
-        if self.removed:
+        if self.removed or self.dropped != self._dropped_kept:
             self.insert(())
 
     def oldest(self, limit: int) -> list[Row]:
@@ -250,7 +256,7 @@ class OutboxTable:
             if count <= 0 and length <= 0:
                 break
             last, count, length, removed = row_id, count - 1, length - size, removed + 1
-        self._remove("id <= ?", last)
+        self._drop(last)
         return removed
 
     def remove_older(self, oldest_ms: int, now_ms: int) -> int:
@@ -272,7 +278,7 @@ class OutboxTable:
         if last is not None:
             self._select("id = ?", last)  # a damaged date must not take all before it along
         before = self.count
-        self._remove("id <= ?", last)
+        self._drop(last)
         return before - self.count
 
     def release_held(self, release: Callable[[Stamp], Stamp | None]) -> None:
@@ -299,7 +305,8 @@ class OutboxTable:
                 self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
             self.set_meta("generation", str(generation))
             self.set_meta(_TRACES, "1")
-        self._boots, self._numbers = {}, {}
+            self.set_meta(_DROPPED, dropped.write(()))
+        self._boots, self._numbers, self.dropped, self._dropped_kept = {}, {}, (), ()
         self.count = self.bytes = self.held = self.removed = self.refused_count = 0
         self.generation, self.has_traces = generation, True
         self.db.execute("PRAGMA secure_delete = FAST")
@@ -353,6 +360,12 @@ class OutboxTable:
             self.db.execute(f"INSERT OR IGNORE INTO removed SELECT id FROM rows WHERE {condition}", values)  # noqa: S608
             self.removed += count
             self.count, self.bytes, self.held = self.count - count, self.bytes - length, self.held - held
+
+    def _drop(self, last: int | None) -> None:
+        """Remove the rows up to a key, and note which they were."""
+        names = {number: boot.name for number, boot in self._boots.items()}
+        self.dropped = dropped.add(self.dropped, dropped.up_to(self.db, last, names))
+        self._remove("id <= ?", last)
 
     def _delete_removed(self) -> None:
         if self.removed:

@@ -7,8 +7,9 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from broker.messages import DroppedSpan
 from common.outage import Outage
-from device.delivery import outbox_file
+from device.delivery import dropped, outbox_file
 from device.delivery.outbox_file import OutboxError
 from device.delivery.outbox_table import OutboxTable, Refused, in_memory
 from device.delivery.row import Row
@@ -94,6 +95,13 @@ class OutboxTiers:
         return sum(table.refused_count for table in self._tables() if not self._has_missed_erasure(table))
 
     @property
+    def dropped(self) -> tuple[DroppedSpan, ...]:
+        """What had to go because there was too much, oldest first."""
+        file = self._file
+        spans = () if file is None or self._has_missed_erasure(file) else file.dropped
+        return dropped.add(spans, self._memory.dropped)
+
+    @property
     def is_writing(self) -> bool:
         """Whether rows go into the file; else they wait in memory."""
         return self._file is not None and not self._outage.is_on
@@ -176,7 +184,11 @@ class OutboxTiers:
         if self._file is None or self._file.generation < self.generation:
             return False
         rows, refused = self._memory.rows(), self._memory.refused()
+        known = self._file.dropped
+        self._file.dropped = dropped.add(known, self._memory.dropped)
         if not self._try_file(lambda table: table.insert(rows, refused)):
+            if self._file:
+                self._file.dropped = known
             return False
         self._memory.erase(self.generation)
         self._outage.end("outbox %s can be written again; %d records moved there from memory", self._path, len(rows))
