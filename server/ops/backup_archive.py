@@ -28,8 +28,9 @@ from server.ops.backup_format import (
     ReadingsLine,
     RollupsLine,
 )
-from server.store import codec, keys, rollups
+from server.store import codec, keys, rollups, sequences
 from server.store.keys import DAY_MS
+from server.store.limits import PAGES_PER_BOOT
 from server.store.redis_store import RedisStore
 from server.store.types import Schema, Word
 
@@ -63,7 +64,7 @@ def export(store: RedisStore) -> Iterator[AnyLine]:
 def _device(store: RedisStore, device: str) -> Iterator[AnyLine]:
     base = keys.base(device)
     found = store.execute("FCALL_RO", keys.function("survey"), 1, base, store.retention_ms)
-    meta, schemas, boots, bitmaps, days, readings, heard = found
+    meta, schemas, boots, ids, pages, bitmaps, days, readings, heard = found
     about = {name.decode(): value.decode("utf-8", "replace") for name, value in _pairs(meta)}
     gen = int(about.get("gen", 0))
     if gen or "first_seen" in about:
@@ -79,19 +80,7 @@ def _device(store: RedisStore, device: str) -> Iterator[AnyLine]:
             model=about.get("model", ""),
             version=about.get("version", ""),
         )
-    for (name, packed), bitmap in zip(_pairs(boots), bitmaps, strict=True):
-        boot = codec.unpack_boot(name, packed)
-        if bitmap and boot.records:
-            yield BootLine(
-                device=device,
-                generation=gen,
-                boot=boot.boot,
-                first_at=boot.first_at,
-                last_at=boot.last_at,
-                first_arrival=boot.first_arrival,
-                last_arrival=boot.last_arrival,
-                seen=_runs_of_ones(bitmap),
-            )
+    yield from _boots(device, gen, _pairs(boots), bitmaps, dict(zip(map(int, ids), pages, strict=True)))
     by_number = {int(number): codec.parse_schema(text.decode()) for text, number in _pairs(schemas)}
     for hour, length in _pairs(readings):
         values = store.execute("LRANGE", keys.readings(device, hour), 0, length - 1)
@@ -111,6 +100,39 @@ def _device(store: RedisStore, device: str) -> Iterator[AnyLine]:
     if int(store.execute("HGET", base, "gen") or 0) != gen:
         # Erased meanwhile: when a restore meets the higher generation, it erases what the lines above brought.
         yield from _device(store, device)
+
+
+def _boots(
+    device: str, gen: int, boots: Iterable[tuple[bytes, bytes]], bitmaps: Sequence[bytes], pages: dict[int, bytes]
+) -> Iterator[BootLine]:
+    """Yield the boots whose sequence numbers have not expired.
+
+    Args:
+        device: Device id.
+        gen: Its generation.
+        boots: Names and facts.
+        bitmaps: Of each boot of layout 2; empty for others.
+        pages: Bitmaps of pages by their numbers among all of the device.
+    """
+    by_index = sequences.pages_by_index(pages)
+    for (name, packed), bitmap in zip(boots, bitmaps, strict=True):
+        boot, index = codec.unpack_boot(name, packed), codec.boot_index(packed)
+        numbers = [(page, pages[index * PAGES_PER_BOOT + page]) for page in by_index.get(index, ())]
+        seen = sequences.runs(numbers or [(0, bitmap)])
+        if len(seen) and boot.records:
+            yield BootLine(
+                device=device,
+                generation=gen,
+                boot=boot.boot,
+                first_at=boot.first_at,
+                last_at=boot.last_at,
+                first_arrival=boot.first_arrival,
+                last_arrival=boot.last_arrival,
+                records=boot.records,
+                lowest=boot.lowest,
+                highest=boot.highest,
+                seen=[(first, last) for first, last in seen.tolist()],
+            )
 
 
 def _rows(schema: Schema, hour: int, values: list[bytes]) -> list[ReadingRow]:
@@ -194,9 +216,12 @@ def restore(store: RedisStore, line: AnyLine) -> Counter[str]:
         seen = (line.erased_at, line.first_seen, line.last_seen)
         call("restore_device", *seen, line.name, line.state, line.labels, line.model, line.version)
     elif isinstance(line, BootLine):
-        times = (line.first_at, line.last_at, line.first_arrival, line.last_arrival)
-        bitmap = _bitmap(line.seen)
-        call("restore_boot", keep_ms, bytes.fromhex(line.boot), *times, line.seen[-1][1], bitmap)
+        records = line.records or sum(last - first + 1 for first, last in line.seen)
+        lowest = line.seen[0][0] if line.lowest is None else line.lowest
+        highest = line.seen[-1][1] if line.highest is None else line.highest
+        facts = (line.first_at, line.last_at, records, lowest, highest, line.first_arrival, line.last_arrival)
+        pages = [word for page in sequences.pages(line.seen) for word in page]
+        call("restore_boot", keep_ms, bytes.fromhex(line.boot), *facts, *pages)
     elif isinstance(line, ReadingsLine) and line.rows:
         packed = [codec.pack_reading(_reading(line.schema, row)) for row in line.rows]
         answer = call("restore_records", keep_ms, keep_rollups_ms, packed[0][0], *(value for _, value in packed))
@@ -241,21 +266,6 @@ def _reading(schema: Schema, row: ReadingRow) -> Reading:
 def _heard(row: HeardRow) -> Heard:
     """Return a heard record without its identity."""
     return Heard(boot=_NO_BOOT, seq=0, gen=0, **msgspec.structs.asdict(row))
-
-
-def _runs_of_ones(bitmap: bytes) -> list[tuple[int, int]]:
-    """Return first and last number of each run of ones in a bitmap, highest bit of each byte first."""
-    bits = np.unpackbits(np.frombuffer(bitmap, np.uint8))
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], bits, [0]]).astype(np.int8)))
-    return [(int(first), int(end) - 1) for first, end in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def _bitmap(runs: Sequence[tuple[int, int]]) -> bytes:
-    """Return runs of ones as a bitmap."""
-    bits = np.zeros(runs[-1][1] + 1, np.uint8)
-    for first, last in runs:
-        bits[first : last + 1] = 1
-    return np.packbits(bits).tobytes()
 
 
 def _pairs(flat: Sequence[Any]) -> Iterable[tuple[Any, Any]]:

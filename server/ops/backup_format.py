@@ -46,6 +46,10 @@ class BootLine(Line, frozen=True, kw_only=True, tag="boot"):
     last_arrival: int
     seen: list[tuple[int, int]]
     """First and last of each run of numbers."""
+    records: int = 0
+    """Also those whose numbers have expired from `seen`; 0 in backups from before 0.3.0."""
+    lowest: int | None = None
+    highest: int | None = None
 
 
 class ReadingRow(msgspec.Struct, frozen=True, array_like=True):

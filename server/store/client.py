@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import redis
+
 from common import urls
 from server.errors import StoreAwayError, UnusableError
 from server.store.nodes import Error, Nodes, key_of, sync, waits_for_disk
@@ -57,11 +59,17 @@ class Client:
             for node in self._nodes.primaries():
                 self._waits_for_disk = waits_for_disk(node, self.place)
 
-    def load_functions(self, library: str) -> None:
-        """Load a library of functions on every server."""
+    def load_functions(self, name: str, code: str, outdated: str) -> None:
+        """Load a library of functions on every server that does not have it, and remove an outdated one.
+
+        A store with full memory loads nothing, but what it has still runs.
+        """
         with self._translated():
             for node in self._nodes.primaries():
-                node.execute_command("FUNCTION LOAD", "REPLACE", library)  # type: ignore[no-untyped-call]
+                if not _has_library(node, name, code):
+                    node.execute_command("FUNCTION LOAD", "REPLACE", code)  # type: ignore[no-untyped-call]
+                if _has_library(node, outdated, ""):
+                    node.execute_command("FUNCTION DELETE", outdated)  # type: ignore[no-untyped-call]
 
     def now(self) -> int:
         """Return the store's clock, Unix ms."""
@@ -87,9 +95,14 @@ class Client:
         return found
 
     def transaction(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
-        """Send several commands about one device in one transaction and return their replies."""
+        """Send several commands that read about one device in one transaction and return their replies."""
         with self._translated():
-            return _pipeline(self._nodes.of(key_of(commands[0])), commands, transaction=True)
+            node = self._nodes.of(key_of(commands[0]))
+            try:
+                return _pipeline(node, commands, transaction=True)
+            except redis.OutOfMemoryError:
+                # A full store takes no transaction, and no record either that could come between two commands.
+                return _pipeline(node, commands, transaction=False)
 
     def send(self, commands: Sequence[Sequence[Word]]) -> Callable[[], list[Any]]:
         """Send several commands and return what waits for their replies, errors among them, until all is on disk.
@@ -123,6 +136,12 @@ class Client:
             yield
         except Error as error:
             raise self.away(error) from error
+
+
+def _has_library(node: Any, name: str, code: str) -> bool:
+    """Return whether a server has a library of functions of that name whose code contains the given text."""
+    found = node.execute_command("FUNCTION LIST", "LIBRARYNAME", name, "WITHCODE")
+    return any(code.encode() in library[library.index(b"library_code") + 1] for library in found)
 
 
 def _pipeline(node: Any, commands: Sequence[Sequence[Word]], *, transaction: bool) -> list[Any]:

@@ -26,6 +26,7 @@ _FLAG_BITS = 2
 _LEVEL_OFFSET_DBFS = 120.0
 _LEVEL_UNITS_PER_DB = 2
 _BOOT = struct.Struct("<IddIIIdd")
+"""What a boot of each layout begins with; since layout 3, more follows."""
 _RECORD = ">B8sIQQ"
 """Labels (0: a heard record), boot, sequence number, generation, at."""
 _HEARD_BODY = "IIIIIIBH"
@@ -127,10 +128,21 @@ def unpack_heard_whole(
 
 def unpack_boot(name: bytes, value: bytes) -> Boot:
     """Return one boot."""
-    _, first_at, last_at, records, lowest, highest, first_arrival, last_arrival = _BOOT.unpack(value)
+    _, first_at, last_at, records, lowest, highest, first_arrival, last_arrival = _BOOT.unpack_from(value)
     missing = highest + 1 - records if records else 0
     arrivals = (int(first_arrival), int(last_arrival))
-    return Boot(name.hex(), int(first_at), int(last_at), records, missing, lowest, *arrivals)
+    return Boot(name.hex(), int(first_at), int(last_at), records, missing, lowest, highest, *arrivals)
+
+
+def boot_index(value: bytes) -> int:
+    """Return the index that the keys of a boot's sequence numbers have in their names."""
+    index: int = _BOOT.unpack_from(value)[0]
+    return index
+
+
+def has_pages(value: bytes) -> bool:
+    """Return whether the sequence numbers of a boot are in pages, not in the one bitmap of layout 2."""
+    return len(value) > _BOOT.size
 
 
 def unpack_boots(packed: Mapping[bytes, bytes], generation: int) -> list[Boot]:

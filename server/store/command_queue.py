@@ -16,7 +16,7 @@ import msgspec
 from broker import messages
 from broker.messages import Command, CommandResponse, Generation
 from broker.topics import CommandName
-from server.store import keys
+from server.store import full, keys
 from server.store.types import ExecuteAll, Word
 
 LIFETIME_MS = 300_000
@@ -137,7 +137,8 @@ class CommandQueue:
 
     def add_erasure(self, device: str, generation: int) -> str:
         """Queue that a device was erased and goes on with another generation; return the id of that."""
-        (name,) = self._execute_all([("XADD", keys.ERASURES, "*", "device", device, "generation", generation)])
+        queued = full.command("XADD", keys.ERASURES, "*", "device", device, "generation", generation)
+        (name,) = self._execute_all([queued])
         return str(name.decode())
 
     def due(self) -> list[DueCommand]:

@@ -10,4 +10,4 @@ local function answer(keys, args)
   return 'stored'
 end
 
-redis.register_function('mw2_answer', answer)
+redis.register_function('mw3_answer', answer)

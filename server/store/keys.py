@@ -6,7 +6,8 @@ All keys of a device share the hash tag of `mw:{<id>}`, so that a Redis Cluster 
 |----------------------|--------|-----------------------------------------------------------------------------------|
 | `mw:{id}`            | hash   | generation, counts, times, latest reading, and what the device says of itself     |
 | `…:boots`            | hash   | boot → index, first and last time and arrival, records, lowest and highest number |
-| `…:seen:<index>`     | bitmap | which sequence numbers of that boot are stored                                    |
+| `…:seen:<i>:<page>`  | bitmap | which of 4,096 sequence numbers of the boot with that index are stored            |
+| `…:pages`            | zset   | which pages there are: index · 16,384 + page                                      |
 | `…:schemas`          | hash   | model, span and labels → number of that schema                                    |
 | `…:r:<hour>`         | list   | readings of one hour, as they came: offset, flags, schema, level, scores          |
 | `…:open`             | list   | up to 63 readings that are not yet in the rollups; whoever reads adds them        |
@@ -28,8 +29,10 @@ All keys of a device share the hash tag of `mw:{<id>}`, so that a Redis Cluster 
 | `mw:access:used`     | hash   | name of a token → the hour of its last use                                        |
 """
 
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
 """Another number means other keys or other bytes; names of functions carry it, too."""
+READABLE_LAYOUTS = (2, LAYOUT_VERSION)
+"""Layout 2 has all numbers of a boot in one bitmap, `…:seen:<index>`; the boot's next record divides it into pages."""
 LAYOUT = "mw:layout"
 DEVICES = "mw:devices"
 ERASURES = "mw:jobs"
@@ -57,6 +60,16 @@ def base(device: str) -> str:
 def boots(device: str) -> str:
     """Return the key of a device's boots."""
     return f"{base(device)}:boots"
+
+
+def pages(device: str) -> str:
+    """Return the key of the list of a device's pages of sequence numbers."""
+    return f"{base(device)}:pages"
+
+
+def seen(device: str, index: int, page: int | None) -> str:
+    """Return the key of a page of a boot's sequence numbers, or of the one bitmap that a boot of layout 2 has."""
+    return f"{base(device)}:seen:{index}" + (f":{page}" if page is not None else "")
 
 
 def schemas(device: str) -> str:
@@ -97,6 +110,11 @@ def events(device: str) -> str:
 def commands(device: str) -> str:
     """Return the key of a device's commands of the last hour."""
     return f"{base(device)}:orders"
+
+
+def library(version: int = LAYOUT_VERSION) -> str:
+    """Return the name of the library of a layout's functions."""
+    return f"moodwire_{version}"
 
 
 def function(name: str) -> str:

@@ -1,8 +1,8 @@
-"""The layout of the store's data, as a number in the store: a version reads and writes only its own layout."""
+"""The layout of the store's data, as a number in the store: a version writes only its own layout."""
 
 from server.errors import UnusableError
-from server.store import keys
-from server.store.types import Execute
+from server.store import full, keys
+from server.store.types import Execute, Word
 
 
 def found(execute: Execute) -> int | None:
@@ -24,14 +24,14 @@ def found(execute: Execute) -> int | None:
 
 
 def check(execute: Execute) -> None:
-    """Return if the store is empty or has our layout.
+    """Return if the store is empty or has a layout that we can read.
 
     Raises:
         StoreAwayError: the store does not answer.
         UnusableError: it holds data in another layout.
     """
     number = found(execute)
-    if number not in (None, keys.LAYOUT_VERSION):
+    if number is not None and number not in keys.READABLE_LAYOUTS:
         raise UnusableError(
             f"the store holds data in layout {number}, and this version reads layout {keys.LAYOUT_VERSION}: "
             "use the version that wrote it, or an empty store"
@@ -39,11 +39,17 @@ def check(execute: Execute) -> None:
 
 
 def mark(execute: Execute) -> None:
-    """Mark an empty store with our layout.
+    """Mark the store with our layout; what it holds in an older one is divided when it is next written.
 
     Raises:
         StoreAwayError: the store does not answer.
         UnusableError: it holds data in another layout.
     """
     check(execute)
-    execute("SET", keys.LAYOUT, keys.LAYOUT_VERSION, "NX")
+    if found(execute) != keys.LAYOUT_VERSION:
+        execute(*full.command("SET", keys.LAYOUT, keys.LAYOUT_VERSION))
+
+
+def guard() -> tuple[Word, ...]:
+    """Return the command that goes with each batch: it marks a store that was emptied; replies the layout before."""
+    return ("SET", keys.LAYOUT, keys.LAYOUT_VERSION, "NX", "GET")

@@ -56,8 +56,8 @@ class _Part:
         """Return the replies, errors among them."""
         received = [_reply(self._connection) for _ in range(self._awaited)]
         replies: Any = received[-1] if self._together else received
-        if isinstance(replies, Exception):
-            raise replies
+        if isinstance(replies, Exception):  # the first one says why the transaction failed
+            raise next(reply for reply in received if isinstance(reply, Exception))
         return cast("list[Any]", replies)
 
     def sync(self) -> None:
@@ -270,7 +270,7 @@ def _reply(connection: Any) -> Any:
 
 def key_of(command: Sequence[Word]) -> Word:
     """Return the first key of a command."""
-    return command[3] if command[0] in {"FCALL", "FCALL_RO"} else command[1]
+    return command[3] if command[0] in {"FCALL", "FCALL_RO", "EVAL"} else command[1]
 
 
 def _moved(reply: Any) -> bool:

@@ -1,5 +1,6 @@
 """The store in Redis (7 or newer) or Valkey, with core data types only; `keys` lists what is kept where."""
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -7,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from broker import messages
-from server.errors import UnusableError
+from server.errors import StoreAwayError, UnusableError
 from server.settings import ServerSettings
-from server.store import codec, keys, layout, reader, writer
+from server.store import codec, keys, layout, limits, reader, sequences, writer
 from server.store.alert_states import AlertStates
 from server.store.client import Client
 from server.store.command_queue import CommandQueue
@@ -18,6 +19,7 @@ from server.store.rollups import Resolution, Rollups, cover
 from server.store.tokens import Tokens
 from server.store.types import (
     Boot,
+    BootSequences,
     Device,
     DeviceEvent,
     DeviceMessage,
@@ -30,11 +32,15 @@ from server.store.types import (
     Word,
 )
 
-_LIBRARY = f"#!lua name=moodwire_{keys.LAYOUT_VERSION}\n" + "".join(
+log = logging.getLogger(__name__)
+
+_LIBRARY = f"#!lua name={keys.library()}\n{limits.in_lua()}" + "".join(
     Path(__file__).with_name(name).read_text() for name in ("rollups.lua", "store.lua", "commands.lua", "restore.lua")
 )
 _FEW_CHUNKS = 30
 """Up to this count, read chunks without checking that they exist."""
+_MOST_PAGES_READ = 4096
+"""Of sequence numbers, 2 MiB: the newest of a device whose numbers are far apart."""
 _INDEX_AGAIN_S = 60.0
 """How often a device that goes on sending is added to the index of devices again."""
 
@@ -76,7 +82,7 @@ class RedisStore:
         """
         self._client.require_durability()
         layout.mark(self.execute)
-        self._client.load_functions(_LIBRARY)
+        self._client.load_functions(keys.library(), _LIBRARY, outdated=keys.library(keys.LAYOUT_VERSION - 1))
         self._indexed.clear()
 
     def now(self) -> int:
@@ -102,7 +108,7 @@ class RedisStore:
             self._indexed.clear()
             self._index_again_s = time.monotonic() + _INDEX_AGAIN_S
         fresh = {device for device, _ in batch} - self._indexed
-        others = [*beside, *(("ZADD", keys.DEVICES, 0, device) for device in fresh)]
+        others = [layout.guard(), *beside, *(("ZADD", keys.DEVICES, 0, device) for device in fresh)]
         receive = self._client.send([*others, *(call.words for call in calls)])
 
         def outcomes() -> list[Outcome | None]:
@@ -111,6 +117,7 @@ class RedisStore:
             for place, reply in enumerate(replies):
                 if isinstance(reply, Exception) and (place < len(others) or not any(found)):
                     raise self._client.away(reply) from reply
+            self._note_layout(replies[0])
             self._indexed |= fresh
             for (_, message), outcome in zip(batch, found, strict=True):
                 if outcome and isinstance(message, messages.Record):
@@ -144,6 +151,43 @@ class RedisStore:
         """Return the boots that have records, oldest first."""
         packed, generation = self.execute_all([("HGETALL", keys.boots(device)), ("HGET", keys.base(device), "gen")])
         return codec.unpack_boots(packed, int(generation or 0))
+
+    def sequences(
+        self, device: str, start: int, end: int, most_boots: int = 100, most_runs: int = 1000
+    ) -> tuple[list[BootSequences], bool]:
+        """Return which sequence numbers of the boots with records in start <= at < end (Unix ms) are there or missing.
+
+        Which number had which time is not kept, so a boot is told as a whole.
+
+        Args:
+            device: Device id.
+            start: Unix ms, as `end`.
+            end: Not included.
+            most_boots: Of more, the newest are returned.
+            most_runs: Of more runs of missing numbers, all boots together, those of the newest boots are returned, and
+                of a boot the last ones.
+
+        Returns:
+            The boots, oldest first, and whether there are more.
+        """
+        packed, ids, generation = self.execute_all(
+            [
+                ("HGETALL", keys.boots(device)),
+                ("ZRANGE", keys.pages(device), 0, -1),
+                ("HGET", keys.base(device), "gen"),
+            ]
+        )
+        boots = codec.unpack_boots(packed, int(generation or 0))
+        inside = [boot for boot in boots if boot.first_at < end and boot.last_at >= start]
+        chosen = inside[-most_boots:]
+        pages = sequences.pages_by_index(ids)
+        numbers = [sequences.pages_of(packed[bytes.fromhex(boot.boot)], pages) for boot in chosen]
+        asked = [(index, page) for index, own in numbers for page in own][-_MOST_PAGES_READ:]
+        replies = self.execute_all([("GET", keys.seen(device, *each)) for each in asked])
+        bits = dict(zip(asked, replies, strict=True))
+        runs = [sequences.runs((page or 0, bits.get((index, page)) or b"") for page in own) for index, own in numbers]
+        lives_on = boots[0] if int(generation or 0) and boots else None
+        return sequences.with_missing(chosen, runs, lives_on, most_runs), len(chosen) < len(inside)
 
     def first_day(self, device: str) -> int | None:
         """Return the start of the first day that holds anything, Unix ms."""
@@ -297,6 +341,19 @@ class RedisStore:
     def execute(self, *command: Word) -> Any:
         """Send one command and return its reply, for those who keep something beside the devices."""
         return self._client.execute(*command)
+
+    def _note_layout(self, before: bytes | None) -> None:
+        """Look at the layout that the store had before a batch was written to it.
+
+        Raises:
+            StoreAwayError: another one.
+        """
+        if before is None:
+            self._indexed.clear()
+            message = "the store at %s was emptied meanwhile: what it held is gone; it is marked with our layout again"
+            log.warning(message, self.place)
+        elif before != str(keys.LAYOUT_VERSION).encode():
+            raise StoreAwayError(f"the store at {self.place} has data of layout {before.decode(errors='replace')}")
 
     def _devices(self, ids: list[str]) -> list[Device | None]:
         """Return each device, or None for one that is not listed."""

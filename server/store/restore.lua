@@ -18,16 +18,20 @@ local function list_lengths(base, suffix, chunks_per_day, day, found)
   end
 end
 
--- Returns what a device has at one moment: its hash, schemas, boots, the bitmap of each boot, days, and numbers and
--- lengths of its lists of readings and of heard records. Lists only grow, so their starts can be read later.
--- Args: retention of records in ms.
+-- Returns what a device has at one moment: its hash, schemas, boots, the names of its pages of sequence numbers, their
+-- bitmaps, the bitmap of each boot of layout 2 (else empty), days, and numbers and lengths of its lists of readings and
+-- of heard records. Lists only grow, so their starts can be read later. Args: retention of records in ms.
 local function survey(keys, args)
   local base = keys[1]
   local boots = redis.call('HGETALL', base .. ':boots')
-  local bitmaps = {}
+  local flat = {}
   for i = 1, #boots, 2 do
-    local index = struct.unpack('<I4', boots[i + 1])
-    bitmaps[#bitmaps + 1] = redis.call('GET', base .. ':seen:' .. index) or ''
+    local has_pages = #boots[i + 1] > FACTS_BYTES
+    flat[#flat + 1] = has_pages and '' or redis.call('GET', base .. ':seen:' .. struct.unpack('<I4', boots[i + 1])) or ''
+  end
+  local ids, pages = redis.call('ZRANGE', base .. ':pages', 0, -1), {}
+  for i, id in ipairs(ids) do
+    pages[i] = redis.call('GET', page_key(base, math.floor(id / PAGES_PER_BOOT), id % PAGES_PER_BOOT)) or ''
   end
   local days = redis.call('ZRANGE', base .. ':days', 0, -1)
   local first = math.floor((clock_ms() - tonumber(args[1])) / DAY_MS)
@@ -39,7 +43,8 @@ local function survey(keys, args)
       list_lengths(base, ':heard:', 4, day, heard)
     end
   end
-  return {redis.call('HGETALL', base), redis.call('HGETALL', base .. ':schemas'), boots, bitmaps, days, readings, heard}
+  return {redis.call('HGETALL', base), redis.call('HGETALL', base .. ':schemas'), boots, ids, pages, flat, days, readings,
+    heard}
 end
 
 -- Restores a device. Args: generation, erased_at, first_seen, last_seen (0 for none), name, state, labels, model and
@@ -73,29 +78,51 @@ local function restore_device(keys, args)
   return 1
 end
 
--- Adds the sequence numbers of a boot. Args: generation, retention of records in ms, boot, first and last at, first and
--- last arrival, highest number, bitmap.
+-- Returns how many sequence numbers of a boot its pages still have.
+local function count_seen(base, index)
+  local count = 0
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', base .. ':pages', page_id(index, 0), page_id(index, PAGES_PER_BOOT - 1))) do
+    count = count + redis.call('BITCOUNT', page_key(base, index, id % PAGES_PER_BOOT))
+  end
+  return count
+end
+
+-- Adds the sequence numbers of a boot. Args: generation, retention of records in ms, boot, first and last at, records,
+-- lowest and highest number, first and last arrival; then for each page of numbers its number and its bitmap.
+-- The count of records may be higher than that of the bits, because the bits expire.
 local function restore_boot(keys, args)
   local base = keys[1]
   if erased_since(base, tonumber(args[1])) then
     return 0
   end
-  local keep_ms, boot, highest = tonumber(args[2]), args[3], tonumber(args[8])
+  local boot, given = args[3], {0}
+  for i = 4, 10 do
+    given[i - 2] = tonumber(args[i])
+  end
   local entry = boot_entry(base, boot)
-  local seen, other = base .. ':seen:' .. entry[1], base .. ':seen:restored'
-  redis.call('SET', other, args[9])
-  redis.call('BITOP', 'OR', seen, seen, other)
-  redis.call('DEL', other)
-  local first = entry[4] == 0
-  entry[2] = first and tonumber(args[4]) or math.min(entry[2], tonumber(args[4]))
-  entry[3] = math.max(entry[3], tonumber(args[5]))
-  entry[4] = redis.call('BITCOUNT', seen)
-  entry[5] = redis.call('BITPOS', seen, 1)
-  entry[6] = math.max(entry[6], highest)
-  entry[7] = first and tonumber(args[6]) or math.min(entry[7], tonumber(args[6]))
-  entry[8] = math.max(entry[8], tonumber(args[7]))
+  if entry.fresh and redis.call('HLEN', base .. ':boots') >= MOST_BOOTS then
+    return redis.error_reply('the device has more than ' .. MOST_BOOTS .. ' boots')
+  end
+  local first, here_expired, there_expired = entry[4] == 0, entry[4] - count_seen(base, entry[1]), given[4]
+  local expires_ms = (math.floor(math.max(entry[3], given[3]) / DAY_MS) + 2) * DAY_MS + tonumber(args[2])
+  for i = 11, #args, 2 do
+    local page, other = tonumber(args[i]), base .. ':seen:restored'
+    local key, id = page_key(base, entry[1], page), page_id(entry[1], page)
+    redis.call('SET', other, args[i + 1])
+    there_expired = there_expired - redis.call('BITCOUNT', other)
+    redis.call('BITOP', 'OR', key, key, other)
+    redis.call('DEL', other)
+    redis.call('PEXPIREAT', key, expires_ms) -- BITOP takes away the one that it had
+    redis.call('ZADD', base .. ':pages', id, id)
+  end
+  entry[2] = first and given[2] or math.min(entry[2], given[2])
+  entry[3] = math.max(entry[3], given[3])
+  entry[4] = count_seen(base, entry[1]) + math.max(here_expired, there_expired)
+  entry[5] = math.min(entry[5], given[5])
+  entry[6] = math.max(entry[6], given[6])
+  entry[7] = first and given[7] or math.min(entry[7], given[7])
+  entry[8] = math.max(entry[8], given[8])
   save_boot(base, boot, entry)
-  redis.call('PEXPIREAT', seen, (math.floor(entry[3] / DAY_MS) + 2) * DAY_MS + keep_ms)
   return 1
 end
 
@@ -247,9 +274,9 @@ local function restore_rollups(keys, args)
   return added
 end
 
-redis.register_function{function_name = 'mw2_survey', callback = survey, flags = {'no-writes'}}
-redis.register_function('mw2_restore_device', restore_device)
-redis.register_function('mw2_restore_boot', restore_boot)
-redis.register_function('mw2_restore_records', restore_records)
-redis.register_function('mw2_restore_events', restore_events)
-redis.register_function('mw2_restore_rollups', restore_rollups)
+redis.register_function{function_name = 'mw3_survey', callback = survey, flags = {'no-writes'}}
+redis.register_function('mw3_restore_device', restore_device)
+redis.register_function('mw3_restore_boot', restore_boot)
+redis.register_function('mw3_restore_records', restore_records)
+redis.register_function('mw3_restore_events', restore_events)
+redis.register_function('mw3_restore_rollups', restore_rollups)

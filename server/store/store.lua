@@ -6,8 +6,13 @@ local HEARD_CHUNK_MS = 21600000
 local AHEAD_MS = 300000
 local MOST_EVENTS = 10000
 local MOST_OPEN = 64 -- readings that are not yet in their minute, hour and day
-local BOOT = '<I4ddI4I4I4dd' -- index, first and last at, records, lowest and highest sequence number, first and last arrival
+local MOST_STATUS_BOOTS = 8 -- whose late last wills are known
+-- index, first and last at, records, lowest and highest sequence number, first and last arrival
+local BOOT_FACTS = '<I4ddI4I4I4dd'
+local FACTS_BYTES = 48 -- a boot of layout 2 has no more, and all its numbers are in one bitmap
+local BOOT = BOOT_FACTS .. 'I4I4' -- and the page of numbers that was written last, with the last day of its records
 local NO_SEQ = 4294967295
+local NO_PAGE = 4294967295
 local RECORD = '>Bc8I4I8I8' -- labels (0: a heard record), boot, sequence number, generation, at
 local RECORD_BYTES = 29
 
@@ -16,14 +21,49 @@ local function clock_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Returns the boot's entry as a table. An unknown boot gets the next index; nothing is written yet.
+local function page_key(base, index, page)
+  return base .. ':seen:' .. index .. ':' .. page
+end
+
+-- The name of a page in the list of a device's pages, which is in the order of these numbers.
+local function page_id(index, page)
+  return string.format('%.0f', index * PAGES_PER_BOOT + page)
+end
+
+-- Divides the bitmap of a boot of layout 2 into pages.
+local function divide_bitmap(base, index)
+  local flat = base .. ':seen:' .. index
+  local expires_ms = redis.call('PEXPIRETIME', flat)
+  local at = redis.call('BITPOS', flat, 1)
+  while at >= 0 do
+    local page = math.floor(at / PAGE_NUMBERS)
+    local first, after = page * PAGE_NUMBERS / 8, (page + 1) * PAGE_NUMBERS / 8
+    local key, id = page_key(base, index, page), page_id(index, page)
+    redis.call('SET', key, redis.call('GETRANGE', flat, first, after - 1))
+    if expires_ms > 0 then
+      redis.call('PEXPIREAT', key, expires_ms)
+    end
+    redis.call('ZADD', base .. ':pages', id, id)
+    at = redis.call('BITPOS', flat, 1, after)
+  end
+  redis.call('UNLINK', flat)
+end
+
+-- Returns the boot's entry as a table. An unknown boot gets the next index; nothing of it is written yet.
 local function boot_entry(base, boot)
   local packed = redis.call('HGET', base .. ':boots', boot)
-  if packed then
+  if not packed then
+    local made = tonumber(redis.call('HGET', base, 'boots') or 0)
+    return {made + 1, 0, 0, 0, NO_SEQ, 0, 0, 0, NO_PAGE, 0, fresh = true}
+  end
+  if #packed > FACTS_BYTES then
     return {struct.unpack(BOOT, packed)}
   end
-  local made = tonumber(redis.call('HGET', base, 'boots') or 0)
-  return {made + 1, 0, 0, 0, NO_SEQ, 0, 0, 0, fresh = true}
+  local entry = {struct.unpack(BOOT_FACTS, packed)}
+  entry[9], entry[10] = NO_PAGE, 0
+  divide_bitmap(base, entry[1])
+  redis.call('HSET', base .. ':boots', boot, struct.pack(BOOT, unpack(entry, 1, 10)))
+  return entry
 end
 
 local function save_boot(base, boot, entry)
@@ -31,7 +71,7 @@ local function save_boot(base, boot, entry)
     redis.call('HSET', base, 'boots', entry[1])
     entry.fresh = nil
   end
-  redis.call('HSET', base .. ':boots', boot, struct.pack(BOOT, unpack(entry, 1, 8)))
+  redis.call('HSET', base .. ':boots', boot, struct.pack(BOOT, unpack(entry, 1, 10)))
 end
 
 -- Appends to a list; sets its expiry if the list is new.
@@ -43,18 +83,77 @@ local function append(key, values, expires_ms)
   return length
 end
 
+-- Forgets the boots but one whose last record is older than a time.
+local function forget_boots(base, current, before_ms)
+  local boots = redis.call('HGETALL', base .. ':boots')
+  for i = 1, #boots, 2 do
+    local index, _, last_at = struct.unpack(BOOT_FACTS, boots[i + 1])
+    if boots[i] ~= current and last_at < before_ms then
+      redis.call('HDEL', base .. ':boots', boots[i])
+      redis.call('UNLINK', base .. ':seen:' .. index)
+    end
+  end
+end
+
 -- Removes what is older than the retention from keys that do not expire; runs once a day for each device.
 local function prune(base, current, before_ms)
   redis.call('ZREMRANGEBYSCORE', base .. ':days', '-inf', math.floor(before_ms / DAY_MS) - 64)
   redis.call('XTRIM', base .. ':events', 'MINID', math.max(before_ms, 0))
-  local status_boot = redis.call('HGET', base, 'status_boot')
-  local boots = redis.call('HGETALL', base .. ':boots')
-  for i = 1, #boots, 2 do
-    local entry = {struct.unpack(BOOT, boots[i + 1])}
-    if boots[i] ~= current and boots[i] ~= status_boot and entry[3] < before_ms then
-      redis.call('HDEL', base .. ':boots', boots[i])
+  forget_boots(base, current, before_ms)
+  for _, id in ipairs(redis.call('ZRANGE', base .. ':pages', 0, -1)) do
+    local index = math.floor(id / PAGES_PER_BOOT)
+    if redis.call('EXISTS', page_key(base, index, id % PAGES_PER_BOOT)) == 0 then
+      redis.call('ZREM', base .. ':pages', id)
     end
   end
+end
+
+-- Returns why a device may not begin another boot, or nil if it may. Asking counts: looking for room takes time.
+local function refuse_boot(call)
+  local base, today = call.base, math.floor(call.now / DAY_MS)
+  local begun = redis.call('HMGET', base, 'boots_day', 'boots_begun')
+  local count = tonumber(begun[1]) == today and tonumber(begun[2]) or 0
+  if count >= MOST_BOOTS_A_DAY then
+    return 'refused the device has begun ' .. MOST_BOOTS_A_DAY .. ' boots today (UTC), and another one is taken tomorrow: '
+      .. 'it restarts too often, or somebody else has its password'
+  end
+  redis.call('HSET', base, 'boots_day', today, 'boots_begun', count + 1)
+  if redis.call('HLEN', base .. ':boots') >= MOST_BOOTS then
+    forget_boots(base, nil, call.now - call.keep_ms) -- a repeat of theirs is expired
+    if redis.call('HLEN', base .. ':boots') >= MOST_BOOTS then
+      return 'refused the device has ' .. MOST_BOOTS .. ' boots within the retention: it restarts too often, or somebody '
+        .. 'else has its password; delete its data to begin anew'
+    end
+  end
+  return nil
+end
+
+-- Marks a sequence number as seen in its page of the boot's numbers.
+-- Returns whether it was not seen before, or nil if the device has too many pages.
+local function see(call, entry, seq, day)
+  local page = math.floor(seq / PAGE_NUMBERS)
+  local key = page_key(call.base, entry[1], page)
+  if page == entry[9] and day <= entry[10] then
+    return redis.call('SETBIT', key, seq % PAGE_NUMBERS, 1) == 0
+  end
+  local pages, id = call.base .. ':pages', page_id(entry[1], page)
+  local known = redis.call('ZSCORE', pages, id)
+  if not known and redis.call('ZCARD', pages) >= MOST_PAGES then
+    return nil
+  end
+  if redis.call('SETBIT', key, seq % PAGE_NUMBERS, 1) == 1 then
+    return false
+  end
+  if not known then
+    redis.call('ZADD', pages, id, id)
+  end
+  -- The page outlives its records: a repeat is expired before its bit is gone.
+  local expires_ms = (day + 2) * DAY_MS + call.keep_ms
+  if redis.call('PEXPIREAT', key, expires_ms, 'NX') == 0 then
+    redis.call('PEXPIREAT', key, expires_ms, 'GT')
+  end
+  entry[9], entry[10] = page, day
+  return true
 end
 
 -- Returns the number of a schema, or nil if the device has too many.
@@ -112,6 +211,10 @@ local function take_record(call, text, packed)
   if gen < call.gen then
     return 'erased'
   end
+  if gen > call.gen + MOST_GENERATIONS_AHEAD then
+    return 'refused gen ' .. string.format('%.0f', gen) .. ' is more than ' .. MOST_GENERATIONS_AHEAD
+      .. ' erasures ahead of the server, which has ' .. string.format('%.0f', call.gen)
+  end
   if at < now - call.keep_ms then
     return 'expired'
   end
@@ -121,8 +224,9 @@ local function take_record(call, text, packed)
   local entry = call.boots[boot]
   if not entry then
     entry = boot_entry(base, boot)
-    if entry[1] > 65535 then
-      return 'refused the device has more than 65535 boots'
+    local reason = entry.fresh and refuse_boot(call)
+    if reason then
+      return reason
     end
   end
   local schema
@@ -132,8 +236,13 @@ local function take_record(call, text, packed)
       return 'refused the device has more than 255 kinds of readings (model, labels and span)'
     end
   end
-  local seen = base .. ':seen:' .. entry[1]
-  if redis.call('SETBIT', seen, seq, 1) == 1 then
+  local day = math.floor(at / DAY_MS)
+  local is_new = see(call, entry, seq, day)
+  if is_new == nil then
+    return 'refused the device has ' .. MOST_PAGES .. ' pages of sequence numbers: its numbers are too far apart; '
+      .. 'delete its data to begin anew'
+  end
+  if not is_new then
     return 'repeat'
   end
   if entry.fresh then
@@ -156,12 +265,7 @@ local function take_record(call, text, packed)
     append_later(call, base .. ':heard:' .. chunk, heard_value(packed, at), (chunk + 1) * HEARD_CHUNK_MS + call.keep_ms)
   end
 
-  local day = math.floor(at / DAY_MS)
   local first = entry[4] == 0
-  -- The bitmap outlives the boot's records: a repeat is expired before its bit is gone.
-  if first or day > math.floor(entry[3] / DAY_MS) then
-    redis.call('PEXPIREAT', seen, (day + 2) * DAY_MS + call.keep_ms)
-  end
   if first or day ~= math.floor(entry[3] / DAY_MS) then
     call.days[day] = true
   end
@@ -205,10 +309,14 @@ local function write_changes(call, known_gen, first_seen)
   for boot, entry in pairs(call.boots) do
     save_boot(base, boot, entry)
   end
+  local new_days = 0
   for day in pairs(call.days) do
-    if redis.call('ZADD', base .. ':days', day, day) == 1 then
-      prune(base, call.stored, call.now - call.keep_rollups_ms)
-    end
+    new_days = new_days + redis.call('ZADD', base .. ':days', day, day)
+  end
+  local today = math.floor(call.now / DAY_MS)
+  if new_days > 0 and tonumber(redis.call('HGET', base, 'pruned') or 0) ~= today then
+    redis.call('HSET', base, 'pruned', today)
+    prune(base, call.stored, call.now - call.keep_rollups_ms)
   end
 end
 
@@ -248,29 +356,37 @@ local function write(keys, args)
   return answers
 end
 
+-- Returns whether a boot is among those that said hello last, and their names with it as the newest.
+local function with_status_boot(names, boot)
+  local others = ''
+  for i = 1, #names, #boot do
+    local name = names:sub(i, i + #boot - 1)
+    others = name == boot and others or others .. name
+  end
+  return #others < #names, (others .. boot):sub(-MOST_STATUS_BOOTS * #boot)
+end
+
 -- Keeps a status of a device. Args: boot, connection, state, name, labels, model, version, retention of rollups in ms.
 -- A last will that is older than the known status changes nothing and returns 'stale'.
 local function status(keys, args)
   local base = keys[1]
   local boot, connection, state, model = args[1], tonumber(args[2]), args[3], args[6]
-  local meta = redis.call('HMGET', base, 'status_boot', 'connection', 'state', 'model', 'first_seen', 'erased_at')
-  local entry = boot_entry(base, boot)
+  local meta = redis.call('HMGET', base, 'status_boot', 'connection', 'state', 'model', 'first_seen', 'erased_at',
+    'status_boots')
   local same_boot = meta[1] == boot
   if same_boot and connection < tonumber(meta[2]) then
     return 'stale'
   end
-  if meta[1] and not same_boot and state == 'offline' and entry[1] < boot_entry(base, meta[1])[1] then
+  local is_known, names = with_status_boot(meta[7] or meta[1] or '', boot)
+  if meta[1] and not same_boot and state == 'offline' and is_known then
     return 'stale'
-  end
-  if entry.fresh then
-    save_boot(base, boot, entry)
   end
   if state == 'offline' then
     fold(base, tonumber(args[8])) -- the next reading may be far away
   end
   local now = clock_ms()
   redis.call('HSET', base, 'status_boot', boot, 'connection', connection, 'state', state, 'name', args[4],
-    'labels', args[5], 'model', model, 'version', args[7])
+    'labels', args[5], 'model', model, 'version', args[7], 'status_boots', names)
   local changed = not same_boot or meta[3] ~= state or meta[4] ~= model
   if changed then
     redis.call('XADD', base .. ':events', 'MAXLEN', '~', MOST_EVENTS, '*', 'kind', state, 'model', model)
@@ -299,13 +415,18 @@ local function erase(keys, _)
   local base = keys[1]
   local now = clock_ms()
   local gen = tonumber(redis.call('HGET', base, 'gen') or 0) + 1
+  if gen > HIGHEST_GENERATION then
+    gen = REPAIRED_GENERATION
+  end
   local records = 0
   local boots = redis.call('HGETALL', base .. ':boots')
   for i = 1, #boots, 2 do
-    records = records + ({struct.unpack(BOOT, boots[i + 1])})[4]
-  end
-  for index = 1, tonumber(redis.call('HGET', base, 'boots') or 0) do
+    local index, _, _, count = struct.unpack(BOOT_FACTS, boots[i + 1])
+    records = records + count
     redis.call('UNLINK', base .. ':seen:' .. index)
+  end
+  for _, id in ipairs(redis.call('ZRANGE', base .. ':pages', 0, -1)) do
+    redis.call('UNLINK', page_key(base, math.floor(id / PAGES_PER_BOOT), id % PAGES_PER_BOOT))
   end
   for _, member in ipairs(redis.call('ZRANGE', base .. ':days', 0, -1)) do
     local day = tonumber(member)
@@ -319,13 +440,13 @@ local function erase(keys, _)
     end
     redis.call('UNLINK', unpack(names))
   end
-  redis.call('UNLINK', base, base .. ':boots', base .. ':schemas', base .. ':days', base .. ':events', base .. ':open',
-    base .. ':orders')
+  redis.call('UNLINK', base, base .. ':boots', base .. ':schemas', base .. ':days', base .. ':pages', base .. ':events',
+    base .. ':open', base .. ':orders')
   redis.call('HSET', base, 'gen', gen, 'erased_at', now)
   return {gen, records, now}
 end
 
-redis.register_function('mw2_write', write)
-redis.register_function('mw2_status', status)
-redis.register_function('mw2_health', health)
-redis.register_function('mw2_erase', erase)
+redis.register_function('mw3_write', write)
+redis.register_function('mw3_status', status)
+redis.register_function('mw3_health', health)
+redis.register_function{function_name = 'mw3_erase', callback = erase, flags = {'allow-oom'}} -- it frees memory

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from server.store import keys
+from server.store import full, keys
 from server.store.types import Execute
 
 Role = Literal["viewer", "operator"]
@@ -89,7 +89,8 @@ class Tokens:
     def make_first(self, role: Role) -> str | None:
         """Make a token named like its role, unless there has ever been one; return it for its holder."""
         text, token = new(role, role)
-        return text if self._execute("HSETNX", keys.TOKENS, role, msgspec.json.encode(token)) else None
+        made = self._execute(*full.command("HSETNX", keys.TOKENS, role, msgspec.json.encode(token)))
+        return text if made else None
 
     def add(self, name: str, role: Role) -> str | None:
         """Make a token and return it for its holder; None if another one has the name.
@@ -101,7 +102,7 @@ class Tokens:
         if any(other.name == name for other in self.accepted()):
             return None
         self._execute("HDEL", keys.TOKENS_USED, name)
-        self._execute("HSET", keys.TOKENS, name, msgspec.json.encode(token))
+        self._execute(*full.command("HSET", keys.TOKENS, name, msgspec.json.encode(token)))
         return text
 
     def revoke(self, name: str) -> bool:
@@ -112,7 +113,7 @@ class Tokens:
         for token in self.accepted():
             if token.name == name:
                 gone = msgspec.structs.replace(token, digest="")
-                self._execute("HSET", keys.TOKENS, name, msgspec.json.encode(gone))
+                self._execute(*full.command("HSET", keys.TOKENS, name, msgspec.json.encode(gone)))
                 return True
         return False
 

@@ -94,9 +94,23 @@ class Boot(NamedTuple):
     """Sequence numbers below the highest that are not stored."""
     lowest: int
     """The first sequence number that is stored."""
+    highest: int
+    """The last one."""
     first_arrival: int
     """Unix ms by the store's clock, like last_arrival."""
     last_arrival: int
+
+
+class BootSequences(NamedTuple):
+    """The sequence numbers of one boot: what has arrived, and what has not."""
+
+    boot: Boot
+    known_from: int
+    """From this number on it is known which are missing; of earlier ones only the count may be kept."""
+    missing: list[tuple[int, int]]
+    """First and last of each run of numbers that are not stored, in order; of many, the last ones."""
+    more: bool
+    """Whether there are more runs than `missing` holds."""
 
 
 class DeviceEvent(NamedTuple):

@@ -79,10 +79,11 @@ def facts(running: RunningStore) -> dict[str, Any]:
             found[name] = client.zrange(key, 0, -1)
         else:
             found[name] = client.get(key)
-        assert name.endswith((":open", "}", ":boots", ":schemas", ":days", ":events")) or client.pttl(key) > 0, name
+        assert name.endswith(LASTING) or client.pttl(key) > 0, name
     return found
 
 
+LASTING = (":open", "}", ":boots", ":schemas", ":days", ":pages", ":events")
 LEFT_OUT = {b"connection", b"status_boot", b"health"}
 """What a device says again when it connects."""
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from server.ops.backup_format import AnyLine, HeardLine
+from server.ops.backup_format import AnyLine, BootLine, HeardLine
 
 LINES = [
     '{"type":"moodwire-backup","format":1,"made":"2026-11-30T12:00:00Z","version":"0.2.0"}',
@@ -13,7 +13,7 @@ LINES = [
     ),
     (
         '{"type":"boot","device":"0123456789ab","generation":1,"boot":"00000000000000aa","first_at":1,"last_at":2,'
-        '"first_arrival":3,"last_arrival":4,"seen":[[0,7],[9,9]]}'
+        '"first_arrival":3,"last_arrival":4,"seen":[[0,7],[9,9]],"records":9,"lowest":0,"highest":9}'
     ),
     (
         '{"type":"readings","device":"0123456789ab","generation":1,"kind":{"model":"m","span_ms":3000,'
@@ -31,7 +31,7 @@ LINES = [
 
 @pytest.mark.parametrize("line", LINES)
 def test_the_lines_of_a_backup_stay_what_they_were(line: str) -> None:
-    """A line that version 0.2.0 wrote is read, and written again as it was."""
+    """A line of the first format is read, and written again as it was."""
     assert msgspec.json.encode(msgspec.json.decode(line, type=AnyLine)).decode() == line
 
 
@@ -42,3 +42,15 @@ def test_heard_records_of_the_first_backups_are_read() -> None:
     (row,) = msgspec.json.decode(line, type=HeardLine).rows
 
     assert (row.snr_db, row.paused) == (None, False)
+
+
+def test_boots_of_version_0_2_0_are_read() -> None:
+    """Before the format had the counts of a boot, they were those of its sequence numbers."""
+    line = (
+        '{"type":"boot","device":"0123456789ab","generation":1,"boot":"00000000000000aa","first_at":1,"last_at":2,'
+        '"first_arrival":3,"last_arrival":4,"seen":[[0,7],[9,9]]}'
+    )
+
+    boot = msgspec.json.decode(line, type=BootLine)
+
+    assert (boot.records, boot.lowest, boot.highest) == (0, None, None)

@@ -25,7 +25,7 @@ def test_the_server_ends_when_the_store_has_another_layout(
         ports = {"api_port": free_port(), "live_port": free_port()}
         with Room(tmp_path, "server", command, redis_url=redis_store.url, **ports) as room:
             assert room.process.wait(30) == 2
-            assert f"the store holds data in layout {found}, and this version reads layout 2" in room.log
+            assert f"the store holds data in layout {found}, and this version reads layout 3" in room.log
             assert "Traceback" not in room.log
         assert redis_store.client.keys() == [keys.LAYOUT.encode()]
 

@@ -130,7 +130,7 @@ def test_retention_is_on_every_key_that_grows(store: RedisStore, any_store: Runn
     """Chunks, rollups and bitmaps expire by themselves; what is left is bounded per device."""
     write(store, reading(0, store.now()), heard(1, store.now()), status())
     lasting = {key.rpartition(b":")[2] for key in any_store.client.keys("mw:{*") if any_store.client.ttl(key) == -1}
-    assert lasting == {b"{0123456789ab}", b"boots", b"schemas", b"days", b"events"}
+    assert lasting == {b"{0123456789ab}", b"boots", b"schemas", b"days", b"pages", b"events"}
 
 
 def test_a_device_whose_keys_are_broken_harms_no_other(store: RedisStore, any_store: RunningStore) -> None:
