@@ -28,7 +28,7 @@ def decode(topic: str, payload: bytes) -> Decoded:
     Raises:
         WireError: nothing in it can be read; the text says why.
     """
-    device, kind = _address(topic)
+    device, kind = address(topic)
     if kind == "status":
         return Decoded(device, [messages.decode(payload, Status)] if payload else [])
     if kind == "health":
@@ -56,8 +56,12 @@ def decode(topic: str, payload: bytes) -> Decoded:
 
 
 @functools.lru_cache(maxsize=16_384)
-def _address(topic: str) -> topics.Address:
-    """Parse a topic; few of them come again and again."""
+def address(topic: str) -> topics.Address:
+    """Parse a topic; few of them come again and again.
+
+    Raises:
+        WireError: it names no device, or nothing that a device sends.
+    """
     try:
         return topics.parse(topic)
     except ValueError as error:

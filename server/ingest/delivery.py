@@ -4,7 +4,8 @@ import msgspec
 
 from server.ingest.decode import Decoded
 
-_NOT_DECODED = Decoded("")
+NOT_DECODED = Decoded("")
+"""Of a message that nobody has looked into."""
 
 
 class Delivery(msgspec.Struct):
@@ -17,4 +18,10 @@ class Delivery(msgspec.Struct):
     qos: int
     connection: int
     """Number of the connection that brought it; an acknowledgement on another one would name another message."""
-    decoded: Decoded = _NOT_DECODED
+    decoded: Decoded = NOT_DECODED
+    device: str = ""
+    """As the topic names it; empty if it names none."""
+    kind: str = ""
+    """As the topic names it, one of `topics.FROM_DEVICE`; empty if it names none."""
+    weight: int = 1
+    """About how many records it carries."""

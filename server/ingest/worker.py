@@ -12,16 +12,15 @@ from concurrent.futures import Future
 from typing import NamedTuple
 
 from broker import messages, topics
-from broker.messages import Generation, Record, WireError
+from broker.messages import Generation, Record
 from common.backoff import Backoff
 from common.outage import Outage
 from server.errors import StoreAwayError
-from server.ingest.batch_queue import BatchQueue
 from server.ingest.command_sender import CommandSender
 from server.ingest.confirmations import Confirmations
 from server.ingest.connection import Connection
-from server.ingest.decode import Decoded, decode
 from server.ingest.delivery import Delivery
+from server.ingest.intake import Intake
 from server.ingest.store_writer import Result, StoreWriter
 from server.settings import ServerSettings
 from server.store.command_queue import DueCommand
@@ -36,7 +35,6 @@ _GATHER_S = 0.01
 """How long the first message of a batch waits for others; each batch is synchronised to disk once."""
 _ENOUGH_RECORDS = 250
 """So many are written without waiting for others."""
-_MAX_WAITING = 10_000
 _GC_THRESHOLD = 5_000
 """Allocations between garbage collections (default 700)."""
 _UPKEEP_INTERVAL_S = 0.5
@@ -67,8 +65,9 @@ class Ingest:
     def __init__(self, store: RedisStore, settings: ServerSettings) -> None:
         self._store = store
         self._command_queue = store.commands
-        self._connection = Connection(settings, self._receive)
-        self._queue = BatchQueue()
+        self._intake = Intake()
+        self._connection = Connection(settings, self._intake.receive)
+        self._queue = self._intake.queue
         self._writer = StoreWriter(store, self._connection.wake)
         self._confirmations = Confirmations()
         self._command_sender = CommandSender(self._connection)
@@ -79,9 +78,8 @@ class Ingest:
         self._upkeep: _Upkeep | None = None
         self._next_upkeep_s = 0.0
         self._next_heartbeat_s = 0.0
-        self._dropped = 0
-        """Messages and records that could not be read; the store's count has `_counted` of them."""
         self._counted = 0
+        """Of the messages and records that could not be read, those that the store's count has."""
 
     def stop(self) -> None:
         """Let `run` end after the batches at the store; safe in a signal handler."""
@@ -100,6 +98,7 @@ class Ingest:
         try:
             while not self._stopping.is_set() or self._writer or self._upkeep:
                 self._connection.turn(_GATHER_S if self._queue and self._can_write() else _IDLE_S)
+                self._connection.acknowledge(self._intake.take_left())
                 try:
                     self._collect()
                 except StoreAwayError as error:
@@ -112,21 +111,6 @@ class Ingest:
             self._confirm(now=True)
             self._connection.stop()
 
-    def _receive(self, delivery: Delivery) -> None:
-        """Decode a message and let it wait for the store; say what of it is dropped."""
-        if delivery.qos == 0 and len(self._queue) >= _MAX_WAITING:
-            return  # of the others the broker sends only so many; these would pile up while the store is away
-        try:
-            delivery.decoded = decode(delivery.topic, delivery.payload)
-        except WireError as error:
-            delivery.decoded = Decoded("", dropped=[str(error)])
-        if delivery.decoded.dropped or delivery.decoded.refused:
-            refused = [f"{reason} (refused)" for _, reason in delivery.decoded.refused]
-            for reason in [*delivery.decoded.dropped, *refused]:
-                self._dropped += 1
-                log.warning("dropped number %d on %s: %s", self._dropped, delivery.topic, reason)
-        self._queue.add(delivery)
-
     def _dispatch(self) -> None:
         """Give the store's threads what there is to do."""
         now_s = time.monotonic()
@@ -134,9 +118,10 @@ class Ingest:
             taken, opens_store = self._command_sender.taken(), not self._is_store_ready
             due = self._writer.run(self._maintain, taken, opens_store=opens_store)
             self._upkeep = _Upkeep(due, taken, opens_store)
+            self._intake.send_late()
         if self._can_write() and self._is_time_to_write(now_s):
             alone = self._queue.statuses > 0
-            self._writer.write(self._queue.take(), alone=alone)
+            self._writer.write(self._intake.take(), alone=alone)
 
     def _can_write(self) -> bool:
         """Return whether the store can take another batch."""
@@ -168,8 +153,8 @@ class Ingest:
         if not self._connection.is_up:
             return []
         if time.monotonic() >= self._next_heartbeat_s:
-            malformed = self._dropped - self._counted
-            self._store.heartbeat(_HEARTBEAT_LIFETIME_S, malformed)
+            malformed = self._intake.dropped - self._counted
+            self._store.heartbeat(_HEARTBEAT_LIFETIME_S, malformed, self._connection.state)
             self._counted += malformed
             self._next_heartbeat_s = time.monotonic() + _HEARTBEAT_INTERVAL_S
         return self._command_queue.due()
