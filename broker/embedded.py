@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from string import Template
 from typing import NamedTuple
@@ -19,13 +20,28 @@ from broker import topics
 from common import files
 
 SERVER_ACCOUNT = "server"
-"""Account of ingest; a device's account is its id."""
+"""Account of ingest; a device's account is its id. Each further ingest has one of its own: see `server_account`."""
+ALERTS_ACCOUNT = "alerts"
+"""Account of `moodwire server alerts`; it publishes alerts and reads nothing."""
 HOME_ASSISTANT_ACCOUNT = "homeassistant"
 """Account of Home Assistant, or another home automation; it reads, and it sends commands."""
 
 _HERE = Path(__file__).parent
 _PBKDF2_ROUNDS = 101
 """As mosquitto_passwd. The passwords are 256 random bits, so more rounds would protect nothing."""
+
+
+def server_account(number: int) -> str:
+    """Return the account of an ingest by its number: `server` for 1, `server-2` for 2, and so on.
+
+    A broker that takes the account as the client id lets each account connect once.
+    """
+    return SERVER_ACCOUNT if number == 1 else f"{SERVER_ACCOUNT}-{number}"
+
+
+def is_server(account: str) -> bool:
+    """Return whether an account is that of an ingest."""
+    return account == SERVER_ACCOUNT or account.startswith(f"{SERVER_ACCOUNT}-")
 
 
 class BrokerStart(NamedTuple):
@@ -43,7 +59,7 @@ def prepare(folder: Path, host: str, port: int, accounts: dict[str, str]) -> Bro
         folder: Made if need be, readable by its owner only.
         host: Address to listen on.
         port: Port to listen on.
-        accounts: User name → password: `server`, perhaps `homeassistant`, and the id of each device.
+        accounts: User name → password: `server`, perhaps more ingests, `alerts`, `homeassistant`, and each device's id.
     """
     binary = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
     if binary is None:
@@ -58,11 +74,20 @@ def write_mosquitto(folder: Path, host: str, port: int, accounts: dict[str, str]
     template = Template((_HERE / "mosquitto.conf").read_text())
     # Started as root without this, Mosquitto becomes another user, who cannot read this folder.
     conf = template.substitute(port=port, host=host, folder=folder.absolute(), user=_user())
-    _write_secret(folder / "acl", (_HERE / "mosquitto.acl").read_text())
+    _write_secret(folder / "acl", _access_rules(accounts))
     lines = [f"{user}:{_mosquitto_hash(password)}\n" for user, password in accounts.items()]
     _write_secret(folder / "passwords", "".join(lines))
     _write_secret(folder / "mosquitto.conf", conf)
     return folder / "mosquitto.conf"
+
+
+def _access_rules(accounts: Iterable[str]) -> str:
+    """Return the access rules for Mosquitto, with those of `server` repeated for each further ingest."""
+    rules = (_HERE / "mosquitto.acl").read_text()
+    first = f"user {SERVER_ACCOUNT}\n"
+    of_server = rules[rules.index(first) :].partition("\n\n")[0]
+    others = sorted(account for account in accounts if is_server(account) and account != SERVER_ACCOUNT)
+    return "\n".join([rules, *(f"user {account}\n{of_server.removeprefix(first)}\n" for account in others)])
 
 
 def prepare_amqtt(folder: Path, host: str, port: int, accounts: dict[str, str]) -> BrokerStart:
@@ -100,8 +125,10 @@ def _user() -> str:
 
 
 def _may_publish(user: str) -> list[str]:
-    if user == SERVER_ACCOUNT:
+    if is_server(user):
         return [f"{topics.ROOT}/#", topics.home_assistant("+")]
+    if user == ALERTS_ACCOUNT:
+        return [f"{topics.ALERTS}/#"]
     if user == HOME_ASSISTANT_ACCOUNT:
         return [topics.HOME_ASSISTANT_STATUS, *(topics.command("+", name) for name in topics.COMMANDS)]
     return [
@@ -112,8 +139,10 @@ def _may_publish(user: str) -> list[str]:
 
 
 def _may_subscribe(user: str) -> list[str]:
-    if user == SERVER_ACCOUNT:
+    if is_server(user):
         return [f"{topics.ROOT}/#"]
+    if user == ALERTS_ACCOUNT:
+        return []
     if user == HOME_ASSISTANT_ACCOUNT:
         return ["homeassistant/#", *(topics.topic("+", kind) for kind in ("state", "status", "health"))]
     return [

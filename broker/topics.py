@@ -8,6 +8,9 @@ from common import text
 ROOT = "moodwire/v1"
 SERVER_STATUS = f"{ROOT}/server/status"
 
+ALERTS = f"{ROOT}/alerts"
+"""Alerts are published below this topic."""
+
 HOME_ASSISTANT_STATUS = "homeassistant/status"
 """Home Assistant publishes `online` here when it has started."""
 

@@ -1,6 +1,7 @@
 """A doctor's look at a broker: what arrives in paho's network thread, for the thread that waits for it."""
 
 import queue
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import paho.mqtt.client as paho
@@ -46,6 +47,26 @@ class Probe:
 
     def _on(self, topic: str) -> "queue.SimpleQueue[bytes]":
         return self._messages.setdefault(topic, queue.SimpleQueue())
+
+
+def lets_in(client: paho.Client, connect: Callable[[], object], answer_s: float) -> bool:
+    """Return whether a broker accepts a client; one that ends the connection, or says nothing, does not.
+
+    Args:
+        client: Not connected yet.
+        connect: Connects it; what it raises goes on to the caller.
+        answer_s: How long to wait for the broker's answer.
+    """
+    probe = Probe(client, answer_s)
+    connect()
+    client.loop_start()
+    try:
+        return not probe.connected().is_failure
+    except TimeoutError:
+        return False
+    finally:
+        client.disconnect()
+        client.loop_stop()
 
 
 def _next(answers: "queue.SimpleQueue[T]", timeout_s: float) -> T:

@@ -18,12 +18,15 @@ class ServerSettings:
         default="", help="certificate authority that signed the broker's certificate; empty: the system's"
     )
     mqtt_client_id: str = ts.option(
-        default="moodwire-ingest", help="client id of ingest; the broker keeps its session under this name"
+        default="moodwire-ingest",
+        help="client id of ingest, under which the broker keeps its session; the broker of `moodwire setup` takes the "
+        "account instead",
     )
     mqtt_version: str = ts.option(default="3.1.1", help="MQTT version that ingest speaks: 3.1.1 or 5")
-    mqtt_share: str = ts.option(
+    mqtt_share: str = ts.secret(
         default="",
-        help="name under which several ingests divide the work, each with a client id of its own; needs mqtt_version 5",
+        help="name under which several ingests divide the work, each with an account and a client id of its own; "
+        "16 characters or more that nobody can guess; needs mqtt_version 5",
     )
     api_host: str = ts.option(default="127.0.0.1", help="address that REST listens on")
     api_port: int = ts.option(default=8080, help="port that REST listens on")

@@ -122,7 +122,7 @@ class _Wire:
 def _wire(services: Services) -> Iterator[_Wire]:
     """Listen to what goes to ingest."""
     wire = _Wire()
-    client = mqtt.client(embedded.SERVER_ACCOUNT, PASSWORD, tls=None, client_id="trial-wire")
+    client = mqtt.client(embedded.server_account(2), PASSWORD, tls=None, client_id="trial-wire")
     subscribed = threading.Event()
     client.on_subscribe = lambda *_: subscribed.set()
 

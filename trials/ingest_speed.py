@@ -264,7 +264,7 @@ def _latency(folder: Path) -> None:
 def _probe(base: str, broker: Broker) -> list[float]:
     """Return milliseconds from publish to readable, one probe after the other."""
     device, times_ms = "0200ffffffff", []
-    client = load.connected(broker.port, 99)
+    client = load.connected(broker.port, load.PROBE)
     client.loop_start()
     time.sleep(2)
     for seq in range(PROBES):

@@ -186,7 +186,7 @@ def _services(folder: Path) -> Iterator[tuple[Broker, str, str, int]]:
             model="m",
             version="0",
         )
-        client = load.connected(broker.port, 99)
+        client = load.connected(broker.port, load.PROBE)
         client.loop_start()
         client.publish(topics.topic(QUIET, "status"), messages.encode(status), qos=1).wait_for_publish()
         client.loop_stop()

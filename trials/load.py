@@ -14,6 +14,8 @@ from broker import embedded, messages, topics
 from trials.processes import PASSWORD
 
 CONNECTIONS = 10
+PROBE = CONNECTIONS
+"""Number of a client beside the load."""
 _AT_ONCE = 50
 """Messages in one write to a socket."""
 
@@ -112,7 +114,7 @@ def _publish(port: int, made: list[bytes], per_s: float | None, ready: Any, go: 
 def connected(port: int, number: int) -> mqtt.Client:
     """Return a client that has connected, and of which only the socket is used from then on."""
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"load-{number}")
-    client.username_pw_set(embedded.SERVER_ACCOUNT, PASSWORD)
+    client.username_pw_set(embedded.server_account(2 + number), PASSWORD)  # the first is that of ingest
     client.connect("127.0.0.1", port, keepalive=600)
     while not client.is_connected():
         client.loop(0.1)

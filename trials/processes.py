@@ -15,6 +15,8 @@ from server.store import embedded as server_embedded
 
 PASSWORD = "trial"
 PATIENCE_S = 120.0
+ACCOUNTS = 20
+"""Accounts with the server's rights at the broker: for ingest, and for what publishes beside it."""
 
 
 class Store(NamedTuple):
@@ -81,7 +83,8 @@ def running_store(folder: Path, *, wheel: bool = False, extra: Sequence[str] = (
 def running_broker(folder: Path) -> Iterator[Broker]:
     """Run Mosquitto as the demo does."""
     port = free_port()
-    start = broker_embedded.prepare(folder, "127.0.0.1", port, {broker_embedded.SERVER_ACCOUNT: PASSWORD})
+    accounts = [broker_embedded.server_account(number) for number in range(1, ACCOUNTS + 1)]
+    start = broker_embedded.prepare(folder, "127.0.0.1", port, dict.fromkeys(accounts, PASSWORD))
     with running(start.argv, folder / "broker.log") as process:
         wait_until(lambda: _accepts(port), "the broker accepts connections")
         yield Broker(port, process.pid)

@@ -64,7 +64,8 @@ def serving(folder: Path, devices: Sequence[str]) -> Iterator[Services]:
     """Run all of it, with an account for each device, as long as the context lasts."""
     folder.mkdir(parents=True, exist_ok=True)
     services = Services(_free_port(), _free_port())
-    accounts = dict.fromkeys([embedded.SERVER_ACCOUNT, *devices], PASSWORD)
+    servers = [embedded.server_account(number) for number in (1, 2)]  # of ingest, and of a trial that listens
+    accounts = dict.fromkeys([*servers, *devices], PASSWORD)
     start = embedded.prepare(folder / "broker", "127.0.0.1", services.mqtt_port, accounts)
     with (
         running(start.argv, folder / "broker.log"),

@@ -167,7 +167,7 @@ Ask it from another terminal; README.md has more of these:
         server_account: dict[str, str] = {}
         device_account: dict[str, str] = {}
         if not mqtt_url:
-            accounts = keys.accounts(broker.embedded.SERVER_ACCOUNT, broker.embedded.HOME_ASSISTANT_ACCOUNT)
+            accounts = keys.accounts()
             start = broker.embedded.prepare(self.folder / "broker", HOST, settings.mqtt_port, accounts)
             children.append(self._child("broker", start.name, start.argv))
             mqtt_url = f"mqtt://{HOST}:{settings.mqtt_port}"

@@ -7,11 +7,13 @@ import contextlib
 import secrets
 from pathlib import Path
 
+from broker import embedded
 from common import files
 
-NAMES = ("server-password", "viewer-token", "operator-token", "dashboard-key")
+NAMES = ("server-password", "alerts-password", "ingest-share", "viewer-token", "operator-token", "dashboard-key")
 _DEVICE = "device-password-"
-_HOME_ASSISTANT = "homeassistant-password"
+_ENDING = "-password"
+"""Ends the file of every other account of the broker."""
 
 
 class Keys:
@@ -40,19 +42,26 @@ class Keys:
         """Make a password for a device that has none."""
         self._make(self.device_path(device).name)
 
+    def server_path(self, number: int) -> Path:
+        """Return the file of the password of the first, second … ingest."""
+        return self._folder / f"{embedded.server_account(number)}{_ENDING}"
+
+    def add_servers(self, count: int) -> None:
+        """Make a password for each of so many ingests that has none."""
+        for number in range(1, count + 1):
+            self._make(self.server_path(number).name)
+
     def add_home_assistant(self) -> Path:
         """Make a password for Home Assistant if there is none, and return its file."""
-        self._make(_HOME_ASSISTANT)
-        return self._folder / _HOME_ASSISTANT
+        path = self._folder / f"{embedded.HOME_ASSISTANT_ACCOUNT}{_ENDING}"
+        self._make(path.name)
+        return path
 
-    def accounts(self, server: str, home_assistant: str) -> dict[str, str]:
-        """Return user name → password for the broker: server, devices, and Home Assistant if it has one."""
+    def accounts(self) -> dict[str, str]:
+        """Return user name → password for the broker: ingests, alerts, devices, and Home Assistant if it has one."""
+        others = {path.name.removesuffix(_ENDING): path for path in sorted(self._folder.glob(f"*{_ENDING}"))}
         devices = {path.name.removeprefix(_DEVICE): path for path in sorted(self._folder.glob(f"{_DEVICE}*"))}
-        home = self._folder / _HOME_ASSISTANT
-        others = devices | ({home_assistant: home} if home.exists() else {})
-        return {server: self.value("server-password")} | {
-            user: path.read_text("utf-8-sig").strip() for user, path in others.items()
-        }
+        return {user: path.read_text("utf-8-sig").strip() for user, path in (others | devices).items()}
 
     def _make(self, name: str) -> None:
         with contextlib.suppress(FileExistsError):

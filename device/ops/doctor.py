@@ -89,7 +89,12 @@ def doctor(settings: DoctorSettings) -> int:
         lambda: doctor_audio.check(effective, settings.listen_s),
         "unplug it and plug it in again",
     )
-    network = _Checks(doctor_network.NAMES, lambda: _network(effective, device), "check network and name server")
+    is_running = doctor_machine.is_running(effective)
+    network = _Checks(
+        doctor_network.NAMES,
+        lambda: _network(effective, device, is_running=is_running),
+        "check network and name server",
+    )
     machine = [
         named,
         doctor_machine.model(effective),
@@ -118,10 +123,10 @@ def _effective(settings: DeviceSettings) -> DeviceSettings:
         return settings
 
 
-def _network(settings: DeviceSettings, device: str | None) -> list[Finding]:
+def _network(settings: DeviceSettings, device: str | None, *, is_running: bool) -> list[Finding]:
     if device is None:
         return [
             Finding(name, "skip", "not checked, because the device has no id before its first start")
             for name in doctor_network.NAMES
         ]
-    return doctor_network.check(settings, device)
+    return doctor_network.check_beside(settings, device) if is_running else doctor_network.check(settings, device)

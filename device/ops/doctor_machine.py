@@ -148,6 +148,14 @@ def _report_outbox(facts: outbox_file.Facts, folder: Path, aside: list[Path]) ->
     return Finding("outbox", "ok", f"{waiting}{running}")
 
 
+def is_running(settings: DeviceSettings) -> bool:
+    """Return whether a device runs with these settings, as far as this user may see it."""
+    try:
+        return (settings.state_dir / outbox_file.OUTBOX).is_file() and _is_in_use(settings.state_dir)
+    except OSError:
+        return False
+
+
 def _is_in_use(folder: Path) -> bool:
     """Return whether a running device uses the folder; takes its lock for a moment if none does."""
     try:

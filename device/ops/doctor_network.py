@@ -1,6 +1,7 @@
 """The doctor's checks of the network: the broker, and the server's answer to one record.
 
-They use a connection of their own, without last will and status, so that a running device is not disturbed.
+The broker lets the device's account connect once. So beside a running device they play a stranger; else they log in as
+the device, without last will and status.
 """
 
 import secrets
@@ -15,7 +16,7 @@ from broker import topics
 from broker.messages import Heard, ServerStatus, Stored, WireError, decode, encode
 from common import addresses, mqtt
 from common.mqtt import Endpoint
-from common.probe import Probe
+from common.probe import Probe, lets_in
 from common.report import Finding
 from device.settings import DeviceSettings
 from device.system.identity import new_boot
@@ -48,6 +49,23 @@ def check(settings: DeviceSettings, device: str) -> list[Finding]:
         return [Finding("broker", "fail", seen, todo), skipped]
 
 
+def check_beside(settings: DeviceSettings, device: str) -> list[Finding]:
+    """Connect with a wrong password, so that a running device keeps the one connection of its account."""
+    endpoint = mqtt.parse_url(settings.mqtt_url)
+    todo = "read the device's log, or stop it and run the doctor again"
+    server = Finding("server", "skip", "not checked, because the device runs, and its account connects once", todo)
+    try:
+        client = _client(settings, endpoint, settings.mqtt_username or device, secrets.token_hex(8))
+        is_open = lets_in(client, lambda: _open(client, endpoint), ANSWER_S)
+    except (_RefusedError, ValueError) as error:
+        seen, todo = error.args if isinstance(error, _RefusedError) else (str(error), "correct that setting")
+        return [Finding("broker", "fail", seen, todo), server]
+    if is_open:
+        todo = "start Mosquitto with the configuration of `moodwire setup`"
+        return [Finding("broker", "warn", f"{endpoint} takes any password", todo), server]
+    return [Finding("broker", "ok", f"{endpoint} is there, and refuses a wrong password"), server]
+
+
 def _secured(endpoint: Endpoint, account: str) -> Finding:
     """Report a broker that accepts this device, with a warning if others could listen in."""
     secured = "with TLS" if endpoint.tls else "without TLS"
@@ -59,15 +77,7 @@ def _secured(endpoint: Endpoint, account: str) -> Finding:
 
 @contextmanager
 def _connected(settings: DeviceSettings, endpoint: Endpoint, account: str) -> Iterator[tuple[paho.Client, Probe]]:
-    client = mqtt.client(
-        account,
-        settings.mqtt_password,
-        mqtt.tls_context(*settings.mqtt_files) if endpoint.tls else None,
-        client_id=f"moodwire-doctor-{secrets.token_hex(4)}",
-        protocol=mqtt.VERSIONS[settings.mqtt_version],
-        reconnect_on_failure=False,
-    )
-    client.connect_timeout = ANSWER_S
+    client = _client(settings, endpoint, account, settings.mqtt_password)
     probe = Probe(client, ANSWER_S)
     _open(client, endpoint)
     client.loop_start()
@@ -77,6 +87,19 @@ def _connected(settings: DeviceSettings, endpoint: Endpoint, account: str) -> It
     finally:
         client.disconnect()
         client.loop_stop()
+
+
+def _client(settings: DeviceSettings, endpoint: Endpoint, account: str, password: str) -> paho.Client:
+    client = mqtt.client(
+        account,
+        password,
+        mqtt.tls_context(*settings.mqtt_files) if endpoint.tls else None,
+        client_id=f"moodwire-doctor-{secrets.token_hex(4)}",
+        protocol=mqtt.VERSIONS[settings.mqtt_version],
+        reconnect_on_failure=False,
+    )
+    client.connect_timeout = ANSWER_S
+    return client
 
 
 def _open(client: paho.Client, endpoint: Endpoint) -> None:

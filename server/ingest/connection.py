@@ -24,10 +24,13 @@ from server.errors import UnusableError
 from server.ingest.bulk_client import BulkClient
 from server.ingest.delivery import Delivery
 from server.settings import ServerSettings
+from server.store.types import IngestState
 
 log = logging.getLogger(__name__)
 
 _MAX_UNACKNOWLEDGED = 2000
+_SHORTEST_SHARE = 16
+_LONGEST_TOLD = 200
 _GOODBYE_S = 2.0
 _FIRST_RETRY_S = 2.0
 _LONGEST_RETRY_S = 8.0
@@ -73,6 +76,9 @@ class Connection:
         self._insisted_s = -math.inf
         self._stopping = False
         self._client_id = settings.mqtt_client_id
+        self._account = settings.mqtt_username
+        self._told = b""
+        """What the broker holds as the server's status."""
         self._outage = Outage(log)
         self._backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
         self._next_try_s = 0.0
@@ -109,6 +115,11 @@ class Connection:
             properties=_lasting_session() if is_5 else None,
         )
         return client
+
+    @property
+    def state(self) -> IngestState:
+        """What ingest says of itself: its account, and what the broker tells devices."""
+        return IngestState(self._account, self._told[:_LONGEST_TOLD].decode(errors="replace"))
 
     @property
     def is_up(self) -> bool:
@@ -194,13 +205,14 @@ class Connection:
         if self._shares and not getattr(properties, "SharedSubscriptionAvailable", True):
             self._lose(f"{self._endpoint} has no shared subscriptions, which mqtt_share needs")
             return
-        self._announced = None
+        self._announced, self._told = None, b""
         client.subscribe(self._filters)
 
     def _on_subscribe(self, _client: Any, _userdata: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
-        refused = [name for (name, _), reason in zip(self._filters, reasons, strict=True) if reason.is_failure]
+        refused = [kind for kind, reason in zip(topics.FROM_DEVICE, reasons, strict=True) if reason.is_failure]
         if refused:
-            self._lose(f"{self._endpoint} does not let ingest read {', '.join(refused)}")
+            names = ", ".join(topics.subscription(kind) for kind in refused)  # without the share, which is a secret
+            self._lose(f"{self._endpoint} does not let ingest read {names}")
             return
         self._subscribed = True
         self._up_since_s = time.monotonic()
@@ -221,8 +233,8 @@ class Connection:
             return
         if self._short_lived > _LOSSES_LOGGED:
             self._lose(
-                f"{self._endpoint} ends each connection of {self._client_id} within {_STEADY_S:.0f} s; another ingest "
-                "with the same mqtt_client_id may run: stop it, or give it an id of its own"
+                f"{self._endpoint} ends each connection of {self._client_id} within {_STEADY_S:.0f} s; another program "
+                "with the same account or mqtt_client_id may run: stop it, or give it an account and an id of its own"
             )
         else:
             self._lose(f"the connection to {self._endpoint} is lost: {reason}")
@@ -233,6 +245,7 @@ class Connection:
     def _receive(self, delivery: Delivery) -> None:
         if delivery.topic == topics.SERVER_STATUS:  # which the subscription to status matches
             self.acknowledge([delivery])
+            self._told = delivery.payload
             self._contradict(delivery.payload)
         else:
             self._on_delivery(delivery)
@@ -270,7 +283,12 @@ def _version(settings: ServerSettings) -> MQTTProtocolVersion:
     if settings.mqtt_share and version != MQTTProtocolVersion.MQTTv5:
         raise UnusableError('mqtt_share needs a broker that says whether it has shares: set mqtt_version = "5"')
     if set(settings.mqtt_share) & set("/+#"):
-        raise UnusableError(f"mqtt_share {settings.mqtt_share!r} does not name a share: leave out / + #")
+        raise UnusableError("mqtt_share does not name a share: leave out / + #")
+    if 0 < len(settings.mqtt_share) < _SHORTEST_SHARE:  # Mosquitto lets every account join a share that it can name
+        raise UnusableError(
+            f"mqtt_share can be guessed, and who guesses it takes readings away: set {_SHORTEST_SHARE} random "
+            "characters or more, such as `moodwire setup --ingests 2` makes"
+        )
     return version
 
 

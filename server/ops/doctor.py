@@ -30,7 +30,7 @@ def doctor(settings: DoctorSettings) -> int:
     try:
         with contextlib.closing(open_store(settings)) as store:
             findings = doctor_store.check(store, settings)
-        findings += [*doctor_broker.check(settings), _rest(settings)]
+            findings += [*doctor_broker.check(store, settings), _rest(settings)]
     except UnusableError as error:
         print(f"moodwire server doctor: {error}", file=sys.stderr)
         return 2

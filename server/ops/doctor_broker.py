@@ -1,44 +1,111 @@
-"""The doctor's checks of the broker: what the account may read and write there, and what devices are told.
-
-The account may read and write what ingest needs; the broker tells devices that the server is online.
-"""
+"""The doctor's checks of the broker: whom it lets in, how many, what the account may do, and what devices are told."""
 
 import secrets
 import ssl
+from functools import partial
+from pathlib import Path
 
 import paho.mqtt.client as paho
 
 from broker import topics
 from broker.messages import ServerStatus, WireError, decode
 from common import mqtt
-from common.probe import Probe
+from common.probe import Probe, lets_in
 from common.report import Finding
 from server import mqtt_endpoint
+from server.errors import StoreAwayError
 from server.settings import ServerSettings
+from server.store.redis_store import RedisStore
 
 _ANSWER_S = 5.0
 _RETAINED_S = 1.0
 """How long what is retained may come after what was published later."""
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 _NOBODY = "000000000000"
 """No device has this id, so nobody receives what the check publishes."""
+
+
+_LEAST_FILES = 10_240
+"""Open files that Mosquitto needs for its max_connections (broker/mosquitto.conf)."""
 
 
 class _RefusedError(Exception):
     """The check failed; the arguments are what is seen and what to do."""
 
 
-def check(settings: ServerSettings) -> list[Finding]:
-    """Connect beside ingest, subscribe to readings, publish something that comes back, and read the server's status.
+def check(store: RedisStore, settings: ServerSettings) -> list[Finding]:
+    """Play a stranger; then take ingest's word for what its account may do, or log in as ingest where none runs.
+
+    A broker that lets each account connect once would throw out an ingest that runs.
 
     Raises:
         UnusableError: the broker's URL or certificate is not usable.
     """
+    about_all = [_strangers(settings), _files(settings)]
+    try:
+        ingest = store.ingest_state(settings.mqtt_username)
+    except StoreAwayError:
+        ingest = None
+    if ingest:
+        place, account = mqtt_endpoint.endpoint(settings), settings.mqtt_username or "no account"
+        seen = f"{place} lets {account} hear devices and answer them: ingest does so"
+        return [*about_all, Finding("broker", "ok", seen), _server_status(ingest.told.encode() or None)]
     try:
         seen, status = _talk(settings)
     except _RefusedError as error:
         skipped = Finding("server_status", "skip", "not checked, because the broker cannot be used")
-        return [Finding("broker", "fail", *error.args), skipped]
-    return [Finding("broker", "ok", seen), _server_status(status)]
+        return [*about_all, Finding("broker", "fail", *error.args), skipped]
+    return [*about_all, Finding("broker", "ok", seen), _server_status(status)]
+
+
+def _strangers(settings: ServerSettings) -> Finding:
+    """Try to get in without an account, with the wrong password, and with an account that nobody has made."""
+    name = "broker_strangers"
+    where, tls = mqtt_endpoint.endpoint(settings), mqtt_endpoint.tls(settings)
+    nobody, wrong = f"nobody-{secrets.token_hex(4)}", secrets.token_hex(8)
+    strangers = {
+        "without an account": ("", ""),
+        "with any password": (settings.mqtt_username or nobody, wrong),
+        "with any account": (nobody, wrong),
+    }
+    for how, login in strangers.items():
+        client = mqtt.client(*login, tls)
+        connect = partial(client.connect, where.host, where.port, int(_ANSWER_S))
+        try:
+            is_in = lets_in(client, connect, _ANSWER_S)
+        except OSError:  # `_talk` says why
+            return Finding(name, "skip", f"not checked, because {where} cannot be reached")
+        if is_in:
+            todo = "stop it (Debian's own: `sudo systemctl disable --now mosquitto`), and start Mosquitto with the "
+            return Finding(name, "fail", f"{where} lets anybody in {how}", f"{todo}configuration of `moodwire setup`")
+    return Finding(name, "ok", f"{where} refuses strangers and wrong passwords")
+
+
+def _files(settings: ServerSettings) -> Finding:
+    """Look how many files, and so connections, a Mosquitto on this machine may open."""
+    name = "broker_files"
+    limits = [limit for path in Path("/proc").glob("[0-9]*") if (limit := _open_files(path)) is not None]
+    if mqtt_endpoint.endpoint(settings).host not in _THIS_MACHINE or not limits:
+        return Finding(name, "skip", "not checked, because no Mosquitto is seen on this machine")
+    seen = f"Mosquitto may open {min(limits)} files, one for each connection"
+    if min(limits) >= _LEAST_FILES:
+        return Finding(name, "ok", seen)
+    todo = (
+        f"run `ulimit -n 16384` before you start it, or set LimitNOFILE=16384 in its service; it needs {_LEAST_FILES}"
+    )
+    return Finding(name, "warn", f"{seen}: as many strangers keep all devices out", todo)
+
+
+def _open_files(process: Path) -> int | None:
+    """Return how many files a process may open if it is Mosquitto, else None."""
+    try:
+        if (process / "comm").read_text().strip() != "mosquitto":
+            return None
+        lines = (process / "limits").read_text().splitlines()
+    except OSError:  # it has ended, or another user may not look
+        return None
+    soft = next((line.split()[3] for line in lines if line.startswith("Max open files")), "")
+    return int(soft) if soft.isdecimal() else None
 
 
 def _server_status(payload: bytes | None) -> Finding:

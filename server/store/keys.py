@@ -21,7 +21,8 @@ All keys of a device share the hash tag of `mw:{<id>}`, so that a Redis Cluster 
 | `mw:jobs`            | stream | erasures that the broker has not taken for their devices                          |
 | `mw:orders`          | stream | commands that are neither answered nor expired                                    |
 | `mw:live`            | stream | readings and statuses of the last two minutes, by batch                           |
-| `mw:ingest`          | string | expires; exists while ingest runs                                                 |
+| `mw:ingest`          | string | expires; exists while ingest runs; what it says of itself                         |
+| `mw:ingest:<name>`   | string | the same for the ingest with this account at the broker                           |
 | `mw:written`         | hash   | outcome → records that ended so, for the metrics                                  |
 | `mw:alerts`          | hash   | device and rule → whether an alert is raised, and when it was                     |
 | `mw:alerts:rules`    | string | expires; the rules that are evaluated, as JSON                                    |
@@ -50,6 +51,11 @@ HOUR_MS = 3_600_000
 HEARD_CHUNK_MS = 21_600_000
 """Range of one key of heard records."""
 DAY_MS = 86_400_000
+
+
+def heartbeat(account: str) -> str:
+    """Return the key of the heartbeat of the ingest with an account."""
+    return f"{HEARTBEAT}:{account}"
 
 
 def base(device: str) -> str:

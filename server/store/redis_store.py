@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from broker import messages
 from server.errors import StoreAwayError, UnusableError
 from server.settings import ServerSettings
@@ -25,6 +27,7 @@ from server.store.types import (
     DeviceMessage,
     Fleet,
     HeardSpans,
+    IngestState,
     Outcome,
     PendingWrite,
     Readings,
@@ -276,18 +279,22 @@ class RedisStore:
         """Return the erase generation of a device; 0 for an unknown one."""
         return int(self.execute("HGET", keys.base(device), "gen") or 0)
 
-    def heartbeat(self, lifetime_s: int, malformed: int = 0) -> None:
+    def heartbeat(self, lifetime_s: int, malformed: int = 0, state: IngestState | None = None) -> None:
         """Say that ingest runs, and count the outcomes since the last heartbeat.
 
         Args:
             lifetime_s: How long ingest counts as running.
             malformed: Messages and records since the last heartbeat that could not be read.
+            state: What ingest says of itself.
         """
         counts = {kind: count for kind, count in self._outcome_counts.items() if count}
         increments = {**counts, "malformed": malformed} if malformed else counts
+        state = state or IngestState()
+        said = msgspec.json.encode(state)
         self.execute_all(
             [
-                ("SET", keys.HEARTBEAT, "1", "EX", lifetime_s),
+                ("SET", keys.HEARTBEAT, said, "EX", lifetime_s),
+                ("SET", keys.heartbeat(state.account), said, "EX", lifetime_s),
                 *(("HINCRBY", keys.WRITTEN, kind, count) for kind, count in increments.items()),
             ]
         )
@@ -313,6 +320,11 @@ class RedisStore:
     def is_ingest_alive(self) -> bool:
         """Return whether the last heartbeat still holds."""
         return bool(self.execute("EXISTS", keys.HEARTBEAT))
+
+    def ingest_state(self, account: str | None = None) -> IngestState | None:
+        """Return what the ingest with an account, or any ingest, said with its last heartbeat; None if none runs."""
+        said = self.execute("GET", keys.HEARTBEAT if account is None else keys.heartbeat(account))
+        return msgspec.json.decode(said, type=IngestState) if said else None
 
     @property
     def tokens(self) -> Tokens:

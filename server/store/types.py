@@ -165,6 +165,16 @@ class Fleet:
 
 
 @dataclass(frozen=True)
+class IngestState:
+    """What a running ingest says of itself with each heartbeat."""
+
+    account: str = ""
+    """At the broker."""
+    told: str = ""
+    """What the broker tells devices of the server, as ingest hears it: a payload, empty for none."""
+
+
+@dataclass(frozen=True)
 class Receipt:
     """An erasure that has happened."""
 

@@ -22,7 +22,11 @@ BROKERS = ("mosquitto", "amqtt")
 DEVICE = "aabbccddeeff"
 OTHER_DEVICE = "112233445566"
 ACCOUNTS = {embedded.SERVER_ACCOUNT: "server-secret", DEVICE: "device-secret", OTHER_DEVICE: "other-secret"}
-ACCOUNTS[embedded.HOME_ASSISTANT_ACCOUNT] = "home-secret"
+ACCOUNTS |= {embedded.HOME_ASSISTANT_ACCOUNT: "home-secret", embedded.ALERTS_ACCOUNT: "alerts-secret"}
+INGESTS = 3
+"""The first accounts of the server are for as many ingests; the clients of tests log in with the others."""
+_OBSERVERS = [embedded.server_account(number) for number in range(INGESTS + 1, INGESTS + 7)]
+ACCOUNTS |= {embedded.server_account(number): "server-secret" for number in range(2, INGESTS + 7)}
 
 
 def free_port() -> int:
@@ -88,8 +92,13 @@ class RunningBroker:
 
     @contextmanager
     def client(self, user: str, on_message: Callable[[str, bytes], None] | None = None) -> Iterator[mqtt.Client]:
-        """Connect as one of the accounts while the context lasts; `on_message` gets each topic and payload."""
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"test-{user}-{next(_clients)}")
+        """Connect as one of the accounts while the context lasts; `on_message` gets each topic and payload.
+
+        `server` stands for an account with its rights that no ingest has, because each account connects once.
+        """
+        number = next(_clients)
+        user = _OBSERVERS[number % len(_OBSERVERS)] if user == embedded.SERVER_ACCOUNT else user
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"test-{user}-{number}")
         client.username_pw_set(user, ACCOUNTS[user])
         if self._tls:
             context = ssl.create_default_context(cafile=self._tls.authority)

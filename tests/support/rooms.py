@@ -70,9 +70,10 @@ class Room:
             self.process.wait(30)
 
 
-def ingest(folder: Path, broker: RunningBroker, store: RunningStore, **settings: object) -> Room:
-    """Run `moodwire server ingest` between a broker and a store."""
-    account = {"mqtt_username": embedded.SERVER_ACCOUNT, "mqtt_password": ACCOUNTS[embedded.SERVER_ACCOUNT]}
+def ingest(folder: Path, broker: RunningBroker, store: RunningStore, number: int = 1, **settings: object) -> Room:
+    """Run `moodwire server ingest` between a broker and a store, with the account of the first, second … ingest."""
+    name = embedded.server_account(number)
+    account = {"mqtt_username": name, "mqtt_password": ACCOUNTS[name]}
     return Room(folder, "server", "ingest", mqtt_url=broker.url, redis_url=store.url, **account, **settings)
 
 

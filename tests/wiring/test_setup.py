@@ -16,13 +16,13 @@ def accounts(folder: Path) -> dict[str, str]:
 def test_home_assistant_gets_an_account_when_asked_and_keeps_it(tmp_path: Path) -> None:
     """Without the flag there is no such account; once made, it stays with its password."""
     assert setup(SetupSettings(folder=tmp_path)) == 0
-    assert accounts(tmp_path).keys() == {"server"}
+    assert accounts(tmp_path).keys() == {"server", "alerts"}
 
     assert setup(SetupSettings(folder=tmp_path, home_assistant=True)) == 0
     password = (tmp_path / "secrets" / "homeassistant-password").read_text()
     assert setup(SetupSettings(folder=tmp_path, device="aa:bb:cc:dd:ee:ff")) == 0
 
-    assert accounts(tmp_path).keys() == {"server", "homeassistant", "aabbccddeeff"}
+    assert accounts(tmp_path).keys() == {"server", "alerts", "homeassistant", "aabbccddeeff"}
     assert (tmp_path / "secrets" / "homeassistant-password").read_text() == password
 
 

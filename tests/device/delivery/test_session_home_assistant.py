@@ -18,10 +18,17 @@ from device.delivery.outbox import Outbox
 SILENCE = LiveState(at=1, state="silent", top=None, scores={}, level_dbfs=-70)
 
 
+class Home(dict[str, list[bytes]]):
+    """What home automation has heard, by topic, and its client."""
+
+    def __init__(self, client: mqtt.Client) -> None:
+        super().__init__()
+        self.client = client
+
+
 @contextmanager
-def at_home(broker: RunningBroker) -> Iterator[dict[str, list[bytes]]]:
+def at_home(broker: RunningBroker) -> Iterator[Home]:
     """Listen as home automation, and keep what arrives on each topic in its order."""
-    heard: dict[str, list[bytes]] = {}
 
     def keep(_client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         found = heard.setdefault(message.topic, [])
@@ -29,6 +36,7 @@ def at_home(broker: RunningBroker) -> Iterator[dict[str, list[bytes]]]:
             found.append(bytes(message.payload))
 
     with broker.client("homeassistant") as client:
+        heard = Home(client)
         client.on_message = keep
         confirmed: list[bool] = []
         client.on_subscribe = lambda *_: confirmed.append(True)
@@ -47,9 +55,8 @@ def test_home_assistant_finds_the_device(any_broker: RunningBroker, outbox: Outb
             (first,) = wait_until(lambda: heard.get(topics.home_assistant(DEVICE)), "the announcement is there")
             assert json.loads(first)["device"]["name"] == STATUS.name
             wait_until(lambda: heard.get(topics.topic(DEVICE, "state")), "the live state is there")
-            with any_broker.client("homeassistant") as assistant:
-                assistant.publish(topics.HOME_ASSISTANT_STATUS, b"online", qos=1)
-                wait_until(lambda: len(heard[topics.home_assistant(DEVICE)]) == 2, "it is said again")
+            heard.client.publish(topics.HOME_ASSISTANT_STATUS, b"online", qos=1)
+            wait_until(lambda: len(heard[topics.home_assistant(DEVICE)]) == 2, "it is said again")
             session.set_status(name="Hall")
             wait_until(lambda: len(heard[topics.home_assistant(DEVICE)]) == 3, "the new name is said")
             assert json.loads(heard[topics.home_assistant(DEVICE)][-1])["device"]["name"] == "Hall"

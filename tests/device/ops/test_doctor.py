@@ -67,7 +67,8 @@ def test_a_running_device_is_not_disturbed(
         assert device.process.poll() is None
         said, told = device.log, list(seen)
 
-    assert (found.results["broker"], found.results["server"], found.results["outbox"]) == ("ok", "ok", "ok")
+    assert (found.results["broker"], found.results["server"], found.results["outbox"]) == ("ok", "skip", "ok")
+    assert "refuses a wrong password" in found.told["broker"]
     assert "a running device uses it" in found.told["outbox"]
     assert told == []
     assert "refuses" not in said

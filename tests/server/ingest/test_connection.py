@@ -19,13 +19,16 @@ from broker.messages import ServerStatus, Stored, decode, encode, join
 from server.store.redis_store import RedisStore
 
 COUNT = 400
+NAMES = ["one", "two"]
+SHARE = "team-4b1f0c72a9d84e6f"
 ONLINE = "the server is online"
 
 
 def ingest(folder: Path, broker: RunningBroker, store: RunningStore, name: str, **settings: object) -> Room:
     """Return an ingest that speaks MQTT 5, in a folder of its own."""
     (folder / name).mkdir()
-    return rooms.ingest(folder / name, broker, store, mqtt_version="5", mqtt_client_id=name, **settings)
+    number = NAMES.index(name) + 1
+    return rooms.ingest(folder / name, broker, store, number, mqtt_version="5", mqtt_client_id=name, **settings)
 
 
 @contextmanager
@@ -60,7 +63,7 @@ def test_mqtt_5_keeps_what_comes_while_ingest_is_away(
     """Readings and a status sent to a killed ingest wait in its session, and are stored once when it is back."""
     store = opened(redis_store)
     now = store.now()
-    with ingest(tmp_path, broker, redis_store, "five") as five, device(broker) as (client, answers):
+    with ingest(tmp_path, broker, redis_store, "one") as five, device(broker) as (client, answers):
         five.says(ONLINE)
         send(client, range(10), now)
         wait_until(lambda: confirmed(answers) == set(range(10)), "the first readings are confirmed")
@@ -82,8 +85,8 @@ def test_two_ingests_divide_the_work_and_one_finishes_what_the_other_left(
     store = opened(redis_store)
     now = store.now()
     with (
-        ingest(tmp_path, broker, redis_store, "one", mqtt_share="team") as one,
-        ingest(tmp_path, broker, redis_store, "two", mqtt_share="team") as two,
+        ingest(tmp_path, broker, redis_store, "one", mqtt_share=SHARE) as one,
+        ingest(tmp_path, broker, redis_store, "two", mqtt_share=SHARE) as two,
         device(broker) as (client, answers),
     ):
         one.says(ONLINE)
@@ -110,8 +113,8 @@ def test_the_server_stays_online_when_one_of_two_ingests_goes(
         heard.append(decode(payload, ServerStatus).state)
 
     with (
-        ingest(tmp_path, broker, redis_store, "one", mqtt_share="team") as one,
-        ingest(tmp_path, broker, redis_store, "two", mqtt_share="team") as two,
+        ingest(tmp_path, broker, redis_store, "one", mqtt_share=SHARE) as one,
+        ingest(tmp_path, broker, redis_store, "two", mqtt_share=SHARE) as two,
         broker.client(DEVICE, hear) as client,
     ):
         one.says(ONLINE)
@@ -130,14 +133,15 @@ def test_the_server_stays_online_when_one_of_two_ingests_goes(
     ("settings", "sentence"),
     [
         ({"mqtt_version": "4"}, "mqtt_version is '4': set 3.1.1 or 5"),
-        ({"mqtt_share": "team"}, 'set mqtt_version = "5"'),
-        ({"mqtt_version": "5", "mqtt_share": "a/b"}, "mqtt_share 'a/b' does not name a share"),
+        ({"mqtt_share": SHARE}, 'set mqtt_version = "5"'),
+        ({"mqtt_version": "5", "mqtt_share": f"{SHARE}/b"}, "mqtt_share does not name a share"),
+        ({"mqtt_version": "5", "mqtt_share": "ingest"}, "mqtt_share can be guessed"),
     ],
 )
 def test_versions_and_shares_that_cannot_work_end_with_code_2(
     settings: dict[str, str], sentence: str, tmp_path: Path
 ) -> None:
-    """A version that does not exist, a share without MQTT 5 and a share with a level are told in one sentence."""
+    """A version that does not exist, and a share without MQTT 5, with a level or easy to guess are told."""
     with Room(tmp_path, "server", "ingest", **settings) as room:
         assert room.process.wait(30) == 2
         assert sentence in room.log
@@ -190,7 +194,7 @@ def test_two_ingests_with_one_client_id_say_so_once(
     broker: RunningBroker, redis_store: RunningStore, tmp_path: Path
 ) -> None:
     """They throw each other out for ever; the log has the reason, not each time, and says when one is alone again."""
-    reason = "another ingest with the same mqtt_client_id may run"
+    reason = "with the same account or mqtt_client_id may run"
     folders = [tmp_path / name for name in ("first", "second")]
     for folder in folders:
         folder.mkdir()

@@ -76,10 +76,10 @@ def test_two_ingests_do_not_fight_over_the_status(
     """Each contradicts what is malformed once, and neither the other."""
     with contextlib.ExitStack() as stack:
         both: list[Room] = []
-        for name in ("one", "two"):
+        for number, name in enumerate(("one", "two"), 1):
             (tmp_path / name).mkdir()
-            settings = {"mqtt_version": "5", "mqtt_client_id": name, "mqtt_share": "team"}
-            both.append(stack.enter_context(rooms.ingest(tmp_path / name, broker, redis_store, **settings)))
+            settings = {"mqtt_version": "5", "mqtt_client_id": name, "mqtt_share": "team-4b1f0c72a9d84e6f"}
+            both.append(stack.enter_context(rooms.ingest(tmp_path / name, broker, redis_store, number, **settings)))
             both[-1].says("the server is online")
         heard = stack.enter_context(listening(broker))
         wait_until(lambda: heard == [ONLINE], "devices are told")

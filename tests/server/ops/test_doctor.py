@@ -1,6 +1,9 @@
 """The server's doctor finds what is wrong with store, broker, ingest and REST, and says what to do."""
 
 import json
+import resource
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from rooms import OPERATOR, VIEWER, Rest, Room
 from services import RunningStore, wait_until
 
 import moodwire
+from broker import embedded
 
 
 @pytest.fixture(autouse=True)
@@ -66,9 +70,10 @@ def test_all_is_well_where_all_runs(doctor: Doctor, tmp_path: Path) -> None:
     """With store, broker, ingest and REST there every check is ok and the code is 0."""
     settings = doctor.settings | {"viewer_token": VIEWER, "operator_token": OPERATOR}
     rest = Rest(doctor.settings["api_port"])
-    with Room(tmp_path, "server", "ingest", **settings), Room(tmp_path, "server", "run", **settings):
+    with Room(tmp_path, "server", "ingest", **settings) as ingest, Room(tmp_path, "server", "run", **settings):
         wait_until(rest.ready, "REST is ready")
         code, out, _ = doctor.run(viewer_token=VIEWER)
+        assert "is lost" not in ingest.log, "the doctor does not throw out ingest, whose account it has"
     assert code == 0, out
     assert "FAIL" not in out
     assert "lets server hear devices and answer them" in out
@@ -83,7 +88,9 @@ def test_what_does_not_run_is_named_with_what_to_do(doctor: Doctor) -> None:
     assert "moodwire server run" in out
     found = doctor.findings()
     results = {name: check["result"] for name, check in found.items()}
-    fine = dict.fromkeys(("store", "durability", "memory", "clock", "layout", "broker"), "ok")
+    fine = dict.fromkeys(
+        ("store", "durability", "memory", "clock", "layout", "broker", "broker_strangers", "broker_files"), "ok"
+    )
     missing = {"ingest": "fail", "server_status": "fail", "tokens": "warn", "rest": "fail"}
     assert results == fine | missing | {"disk": results["disk"]}
     assert all(check["todo"] for check in found.values() if check["result"] in ("warn", "fail"))
@@ -148,6 +155,41 @@ def test_a_broker_that_does_not_do_is_named(doctor: Doctor, changes: dict[str, A
     assert found["result"] == "fail"
     assert sentence in found["seen"]
     assert found["todo"]
+
+
+def test_a_broker_that_lets_anybody_in_is_named(doctor: Doctor, tmp_path: Path) -> None:
+    """Debian's own Mosquitto on the port does all that ingest needs, and all that anybody wants."""
+    port = free_port()
+    conf = tmp_path / "mosquitto.conf"
+    conf.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    program = embedded.prepare(tmp_path / "unused", "127.0.0.1", port, ACCOUNTS).argv[0]
+
+    def listens() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    with subprocess.Popen([program, "-c", str(conf)], stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until(listens, "it listens")
+            found = doctor.findings(mqtt_url=f"mqtt://127.0.0.1:{port}")
+        finally:
+            process.terminate()
+    assert found["broker_strangers"]["result"] == "fail"
+    assert "lets anybody in without an account" in found["broker_strangers"]["seen"]
+    assert "systemctl disable --now mosquitto" in found["broker_strangers"]["todo"]
+
+
+def test_a_broker_with_few_open_files_is_a_warning(doctor: Doctor, mosquitto: RunningBroker) -> None:
+    """With the usual limit, a thousand strangers who connect and say nothing keep all devices out."""
+    was = resource.prlimit(mosquitto.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(mosquitto.process.pid, resource.RLIMIT_NOFILE, (1024, was[1]))
+    try:
+        found = doctor.findings()["broker_files"]
+    finally:
+        resource.prlimit(mosquitto.process.pid, resource.RLIMIT_NOFILE, was)
+    assert found["result"] == "warn"
+    assert "may open 1024 files" in found["seen"]
+    assert "LimitNOFILE" in found["todo"]
 
 
 @pytest.mark.parametrize(
