@@ -122,12 +122,14 @@ def judge(facts: Facts, asked: Range) -> Completeness:
     whole = clip([(start, end)], start, end)  # none if nothing is expected
     heard = facts.heard
     listened = join_many(heard.start[heard.windows > 0], heard.end[heard.windows > 0], SLACK_MS)
-    dropped = {span: missing for span in facts.told if (missing := _missing(span, facts.boots))}
+    dropped = {span: count for span in facts.told if (count := _missing(span, facts.boots))}
     drops = join((span.start, _end(span)) for span in dropped)
 
-    left = without(whole, without(listened, drops))
-    parts: list[tuple[Interval, Cause]] = []
-    for cause, intervals in [("dropped", drops), *_causes(facts, drops)]:
+    missing = without(whole, without(listened, drops))
+    left = without(missing, drops)
+    parts: list[tuple[Interval, Cause]] = [(interval, "dropped") for interval in without(missing, left)]
+    left = [(a, b) for a, b in left if b - a > SLACK_MS]
+    for cause, intervals in _causes(facts, drops):
         rest = without(left, intervals)
         parts += [(interval, cause) for interval in without(left, rest)]
         left = rest

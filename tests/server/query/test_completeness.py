@@ -121,6 +121,16 @@ def test_a_short_unknown_stretch_belongs_to_its_neighbour() -> None:
     assert in_minutes(known) == [(10.0, 21.0, "offline", None), (40.0, 41.0, "unknown", None)]
 
 
+def test_up_to_a_second_between_two_records_is_not_missing() -> None:
+    """The clock of a device is corrected a little now and then; a record that was dropped is told all the same."""
+    late = spans((MINUTE_MS, 2 * MINUTE_MS), (2 * MINUTE_MS + 900, 4 * MINUTE_MS))
+    known = facts(now=4 * MINUTE_MS, known_since=MINUTE_MS - 900, heard=heard(late))
+    assert in_minutes(known) == []
+    assert judge(known, Range(0, 4 * MINUTE_MS)).stored_ms == 3 * MINUTE_MS + 900
+    one = told(7, 7, 3 * MINUTE_MS, 3 * MINUTE_MS, boot=OTHER_BOOT)
+    assert [gap.records for gap in judge(known._replace(told=[one]), Range(0, 4 * MINUTE_MS)).gaps] == [1]
+
+
 def test_nothing_is_expected_before_the_device_is_known() -> None:
     """Nor after now."""
     known = facts(known_since=30 * MINUTE_MS, heard=heard(minutes(*range(30, 60))))
