@@ -38,8 +38,7 @@ def without(intervals: Sequence[Interval], holes: Sequence[Interval]) -> list[In
         while first < len(holes) and holes[first][1] <= start:
             first += 1
         at = start
-        for place in range(first, len(holes)):
-            hole_start, hole_end = holes[place]
+        for hole_start, hole_end in holes[first:]:
             if hole_start >= end:
                 break
             if hole_start > at:

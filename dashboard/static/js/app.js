@@ -23,7 +23,8 @@ import { Clock, isZone, ownZone } from "./time.js";
  * @property {(hash: string, how?: {replace?: boolean}) => void} go show another view, such as `#/device/aa:bb…`
  * @property {(text: string, kind?: "good" | "bad") => void} say a sentence that goes away by itself
  */
-/** @typedef {{emotions: Record<string, any>, spans: Record<string, any>, notice: string}} Meta */
+/** @typedef {{emotions: Record<string, any>, spans: Record<string, any>, steps_s: number[], other_colours: {colour: string, colour_dark: string}[],
+ *   most_points: number, notice: string}} Meta */
 /** @typedef {{path: string[], query: URLSearchParams}} Params */
 /** @typedef {{update?: (params: Params) => void, unmount: () => void}} View */
 

@@ -1,0 +1,200 @@
+"""The device, compare, events and model views in a real browser."""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from services import wait_until
+from watched import HOUR_MS, MAC, OTHER_MAC, Page, Watched, watched
+
+RANGES = {"5m": 300, "1h": 3600, "24h": 86_400, "7d": 7 * 86_400, "30d": 30 * 86_400}
+KITCHEN = f"#/device/{MAC}"
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """Run everything once, with two devices and their past."""
+    with watched(tmp_path_factory.mktemp("watched")) as system:
+        system.remember()
+        yield system
+
+
+@pytest.fixture
+def page(system: Watched, browser: webdriver.Chrome) -> Iterator[Page]:
+    """Log in, and at the end find that the browser had nothing to complain of."""
+    page = Page(browser, system.page)
+    page.resize(1440, 900)
+    page.log_in()
+    yield page
+    complaints = page.complaints()
+    page.run("localStorage.clear()")
+    browser.get("about:blank")
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert complaints == []
+
+
+def test_each_range_draws_its_range(page: Page) -> None:
+    """From five minutes to thirty days the axis spans what was chosen, and the sums are those of the range."""
+    page.open(KITCHEN)
+    page.reads("h1", "Kitchen")
+    for name, length_s in [*RANGES.items(), ("24h", RANGES["24h"])]:
+        page.click(f".ranges [data-range='{name}']")
+        wait_until(lambda: page.attribute(".ranges [aria-pressed=true]", "data-range") in RANGES, "a range is chosen")
+        wait_until(
+            lambda length_s=length_s: abs(page.axis()[1] - page.axis()[0] - 1000 * length_s) < 20 * length_s,
+            f"the axis spans {name}",
+        )
+        assert f"range={name}" in page.browser.current_url
+    page.reads(".winners-panel", "720 readings")
+    page.reads(".winners tbody", "Anger")
+    page.reads(".timeline figcaption", "Anger 70 %, Happiness 20 %, Neutral 10 %")
+    page.reads(".week-panel", "Mon")
+    page.reads(".signal-panel", "20 dB")
+    page.reads(".events-panel", "online")
+
+
+def test_why_a_range_is_empty_is_said_with_what_to_do(page: Page) -> None:
+    """A silent range and a device that is offline explain themselves, and lead to what was last heard."""
+    page.open(f"{KITCHEN}?range=5m")
+    page.reads(".chart-blank", "Listening, and nobody has spoken")
+    page.open(f"#/device/{OTHER_MAC}?range=5m")
+    page.reads(".chart-blank", "Offline since")
+    page.click(".chart-blank a")
+    page.reads(".timeline figcaption", "Anger 70 %")
+    page.reads(".winners-panel", "readings")
+
+
+def test_a_zoom_asks_for_finer_steps_and_the_link_restores_it(page: Page) -> None:
+    """Dragging chooses a part, whose steps are shorter; the address shows the same elsewhere, and back leads back."""
+    page.open(f"{KITCHEN}?range=24h")
+    page.reads(".timeline figcaption", "720 readings")
+    page.reads(".heard h2 small", "5 min")
+    whole = page.axis()
+    page.hover(0.9, drag_to=0.95)
+    wait_until(lambda: page.axis()[1] - page.axis()[0] < 2 * HOUR_MS, "a part is shown")
+    page.reads(".heard h2 small", "s")
+    page.click("[data-mode=lines]")
+    wait_until(lambda: "view=lines" in page.browser.current_url, "the mode is in the address")
+    part, address = page.axis(), page.browser.current_url
+    assert whole[0] < part[0] < part[1] < whole[1]
+
+    page.browser.get("about:blank")
+    page.browser.get(address)
+
+    wait_until(lambda: page.axis() == part, "the link restores the range")
+    assert page.attribute("[data-mode=lines]", "aria-pressed") == "true"
+    page.browser.back()
+    page.browser.back()
+
+
+@pytest.mark.slow
+def test_a_zoom_and_a_hover_live_thirty_seconds_of_updates(system: Watched, page: Page) -> None:
+    """Two readings a second come; the chosen part, the crosshair and its box stay where they are."""
+    page.open(f"{KITCHEN}?range=24h")
+    page.reads(".timeline figcaption", "readings")
+    page.hover(0.88, drag_to=0.95)
+    wait_until(lambda: "start=" in page.browser.current_url, "a part is shown")
+    page.reads(".timeline figcaption", "readings")
+    page.hover(0.5)
+    wait_until(lambda: page.text(".readout"), "the box is shown")
+    before = page.axis(), page.browser.current_url, page.text(".readout")
+    end_s = time.monotonic() + 30
+    while time.monotonic() < end_s:
+        system.speak()
+        time.sleep(0.5)
+        assert (page.axis(), page.browser.current_url, page.text(".readout")) == before
+    page.open(f"{KITCHEN}?range=5m")
+    page.reads(".timeline figcaption", "readings")
+    page.hover(0.97)
+    first = page.axis()
+    for _ in range(10):
+        system.speak()
+        time.sleep(0.5)
+        assert page.text(".readout"), "a live chart moves on below the crosshair"
+    assert page.axis()[0] > first[0]
+
+
+def test_a_reading_that_is_stored_appears_as_a_point(system: Watched, page: Page) -> None:
+    """It is drawn without a reload, and keyboard and screen reader find it."""
+    page.open(f"{KITCHEN}?range=5m")
+    page.reads("h1", "Kitchen")
+    wait_until(lambda: page.attribute(".status .pill", "class").endswith("live"), "live events have come")
+
+    system.speak(scores={"ANG": 0.05, "HAP": 0.9, "NEU": 0.05})
+
+    page.reads(".timeline figcaption", "Happiness")
+    plot = page.browser.find_element(By.CSS_SELECTOR, ".plot")
+    plot.send_keys(Keys.END)
+
+    def found() -> bool:
+        plot.send_keys(Keys.ARROW_LEFT)
+        return "Happiness" in page.attribute(".plot", "aria-valuetext")
+
+    wait_until(found, "the crosshair finds it")
+    assert page.text(".readout")
+
+
+def test_compared_devices_share_axis_and_crosshair(page: Page) -> None:
+    """Pointing at one chart shows the same time on all; a period is compared with the one before."""
+    page.open(f"#/compare?devices={MAC},{OTHER_MAC}&range=24h")
+    page.reads(".compare-table", "Hall")
+    page.reads(".compare-table", "720")
+    page.hover(0.9, place=0)
+    boxes = "return Array.from(document.querySelectorAll('.readout:not([hidden]) strong'), each => each.innerText)"
+    wait_until(lambda: len(page.run(boxes)) == 2, "both charts have a crosshair")
+    assert len(set(page.run(boxes))) == 1
+    page.open(f"#/compare?devices={MAC}&range=1h&previous=1")
+    page.reads(".compared", "The one before")
+
+
+def test_events_lead_to_their_moment(page: Page) -> None:
+    """Events of all devices are there with their device; each leads to its device and time."""
+    page.open("#/events")
+    page.reads(".events", "Hall")
+    page.reads(".alerts-panel", "No rules are evaluated")
+    (newest,) = page.browser.find_elements(By.CSS_SELECTOR, "li[data-kind=offline] a")
+    at = datetime.fromisoformat(newest.find_element(By.TAG_NAME, "time").get_attribute("datetime") or "")
+    newest.click()
+    page.reads("h1", "Hall")
+    wait_until(lambda: page.axis()[0] < 1000 * at.timestamp() < page.axis()[1], "the axis spans the moment")
+
+
+def test_a_model_that_nobody_measured_is_named(page: Page) -> None:
+    """The shipped models have figures and intervals; a device's own model has none, and that is said."""
+    page.open("#/model")
+    page.reads(".strangers", "my-own-1")
+    page.reads(".strangers", "Hall")
+    page.reads(".model", "83.6 %")
+    page.reads(".view-model", "What the numbers do not mean")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(390, 844), (820, 1180), (1440, 900)])
+def test_every_view_fits_its_screen(page: Page, theme: str, size: tuple[int, int]) -> None:
+    """On phone, tablet and laptop, light and dark, nothing reaches beyond the screen, and charts are drawn."""
+    page.run("localStorage.setItem('moodwire.theme', arguments[0])", theme)
+    page.resize(*size)
+    for hash_, words in [
+        (f"{KITCHEN}?range=24h", "What was heard"),
+        (f"#/compare?devices={MAC},{OTHER_MAC}&range=24h", "Share of each emotion"),
+        ("#/events", "What happened"),
+        ("#/model", "ang-hap-neu-9"),
+    ]:
+        page.open(hash_)
+        page.reads("main", words)
+        wait_until(lambda: page.run("return document.documentElement.scrollWidth <= innerWidth"), f"{hash_} fits")
+    page.open(f"{KITCHEN}?range=24h")
+    page.reads(".timeline figcaption", "readings")
+    colours = (
+        "const canvas = document.querySelector('.plot .base');"
+        "const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data, seen = new Set();"
+        "for (let i = 0; i < pixels.length; i += 4) if (pixels[i + 3] === 255)"
+        "  seen.add(pixels[i] + ',' + pixels[i + 1] + ',' + pixels[i + 2]); return [...seen]"
+    )
+    anger = {"light": "193,41,0", "dark": "245,79,42"}[theme]
+    wait_until(lambda: anger in page.run(colours), "anger is drawn in the theme's colour")
