@@ -32,7 +32,7 @@ from typed_settings.loaders import Loader
 from typed_settings.types import LoadedSettings, LoaderMeta, OptionList, SettingsClass
 
 PREFIX = "MOODWIRE_"
-ROOMS = {"broker", "common", "dashboard", "device", "models", "server", "training", "wiring"}
+ROOMS = {"broker", "common", "dashboard", "device", "models", "server", "training", "trials", "wiring"}
 
 
 class _Rooms:
@@ -159,6 +159,18 @@ COMMANDS = {
     "data figures": Command(
         "train", "training.settings:FiguresSettings", "training.figures:figures", "plot what the recordings hold"
     ),
+    "chaos": Command(
+        "chaos",
+        "trials.chaos.command:ChaosSettings",
+        "trials.chaos.command:chaos",
+        "break everything on purpose, and count what is lost or doubled",
+    ),
+    "chaos report": Command(
+        "chaos",
+        "trials.chaos.command:ReportSettings",
+        "trials.chaos.command:report",
+        "write the page of what chaos has measured",
+    ),
 }
 
 
@@ -169,6 +181,7 @@ HEADINGS = {
     "dashboard": "The page",
     "models": "Signed models",
     "training": "Models of your own",
+    "trials": "Trust",
 }
 """Headings of `moodwire --help`, by the room that carries a command out."""
 
