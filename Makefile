@@ -4,6 +4,7 @@ PYTHON ?= python3
 FOR ?= 0
 WAV ?= samples
 MIC ?=
+FLEET ?= 0
 DATA ?= data
 API_PORT ?= 8080
 LIVE_PORT ?= 8082
@@ -15,7 +16,7 @@ TWO = --numprocesses 2 --dist loadfile
 .PHONY: demo device test test-fast check coverage format train lock clean
 
 demo: .venv/ready
-	@.venv/bin/moodwire demo --for-s $(FOR) --data-dir "$(DATA)" --wav "$(WAV)" $(if $(MIC),--mic) \
+	@.venv/bin/moodwire demo --for-s $(FOR) --data-dir "$(DATA)" --wav "$(WAV)" $(if $(MIC),--mic) --fleet $(FLEET) \
 		--api-port $(API_PORT) --live-port $(LIVE_PORT) --dashboard-port $(DASHBOARD_PORT) --mqtt-port $(MQTT_PORT)
 
 test: system-packages check

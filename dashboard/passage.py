@@ -117,7 +117,8 @@ async def _follow(live: Service, session: Session, since: Headers) -> AsyncItera
 async def _with_pulse(answer: Answer, pulse: Pulse, is_valid: Callable[[], bool]) -> AsyncIterator[bytes]:
     """Yield the events of a stream, whole ones only, and a pulse before the first and every few seconds."""
     yield await pulse.event("ok")
-    beat_at_s = time.monotonic() + BEAT_S
+    heard_at_s = time.monotonic()
+    beat_at_s = heard_at_s + BEAT_S
     rest = b""
     reading = asyncio.ensure_future(anext(answer.chunks, None))
     try:
@@ -127,12 +128,13 @@ async def _with_pulse(answer: Answer, pulse: Pulse, is_valid: Callable[[], bool]
                 chunk = reading.result()
                 if chunk is None:
                     return
+                heard_at_s = time.monotonic()
                 whole, mark, rest = (rest + chunk).rpartition(b"\n\n")
                 if mark:
                     yield whole + mark
                 reading = asyncio.ensure_future(anext(answer.chunks, None))
             if time.monotonic() >= beat_at_s:
-                yield await pulse.event("ok")
+                yield await pulse.event("ok", time.monotonic() - heard_at_s)
                 beat_at_s = time.monotonic() + BEAT_S
     finally:
         reading.cancel()

@@ -53,9 +53,15 @@ class Pulse:
             await self._ask()
         return {"at": time.time_ns() // 1_000_000, **self._facts}
 
-    async def event(self, live: str) -> bytes:
-        """Return it as a server-sent event; `live` is the state of live events: ok or away."""
-        return b"event: pulse\ndata: %s\n\n" % json.dumps({**await self.now(), "live": live}).encode()
+    async def event(self, live: str, silent_s: float = 0.0) -> bytes:
+        """Return it as a server-sent event.
+
+        Args:
+            live: The state of live events: ok or away.
+            silent_s: For how long nothing, not even a heartbeat, has come from them.
+        """
+        facts = {**await self.now(), "live": live, "silent_s": round(silent_s)}
+        return b"event: pulse\ndata: %s\n\n" % json.dumps(facts).encode()
 
     async def _go_on(self) -> None:
         while True:

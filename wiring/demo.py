@@ -26,6 +26,7 @@ from device.audio.source import SourceError
 from device.delivery import outbox_file
 from device.system import identity
 from server.errors import UnusableError
+from wiring import fleet
 from wiring.children import Child, Children
 from wiring.keys import Keys
 
@@ -47,6 +48,9 @@ class DemoSettings:
     api_port: int = ts.option(default=8080, help="port of the REST API")
     live_port: int = ts.option(default=8082, help="port of live events")
     dashboard_port: int = ts.option(default=8050, help="port of the dashboard")
+    fleet: int = ts.option(
+        default=0, help="add so many simulated devices, marked as such, with thirty days of history (at most 24)"
+    )
     mqtt_port: int = ts.option(default=18830, help="port of the embedded broker")
     mqtt_url: str = ts.option(default="", help="use this broker, with accounts of your own, instead of an embedded one")
     redis_url: str = ts.option(default="", help="use this store instead of an embedded one")
@@ -91,6 +95,12 @@ class _Plan:
         self.device = identity.device_id("hardware", state, outbox=outbox_file.owner_of(state))
         self._keys = Keys(self.folder / "secrets")
         self._keys.add_device(self.device)
+        if not 0 <= settings.fleet <= fleet.MOST:
+            raise DemoError(f"FLEET={settings.fleet} is not possible; use 0 to {fleet.MOST}")
+        if settings.fleet and settings.mqtt_url:
+            raise DemoError("FLEET needs the embedded broker, which knows its devices; leave mqtt_url out")
+        for device in fleet.device_ids(settings.fleet):
+            self._keys.add_device(device)
         if settings.mic:
             _check_microphone()
         elif not Path(settings.wav).exists():
@@ -104,26 +114,26 @@ class _Plan:
     def welcome(self, after_s: float) -> str:
         """Return what the user reads once everything is ready."""
         token = self._keys.value("operator-token")
+        others = f"; {self._settings.fleet} others are simulated" if self._settings.fleet else ""
         source = "listens to the microphone" if self._settings.mic else f"plays {self._settings.wav}"
         end = (
             f"Stops after {self._settings.for_s:.0f} s." if self._settings.for_s else "Ctrl-C stops it; the data stays."
         )
         return f"""
-moodwire is ready after {after_s:.1f} s: device {mac_address(self.device)} {source}.
+moodwire is ready after {after_s:.1f} s: device {mac_address(self.device)} {source}{others}.
 
   Dashboard  {self.dashboard}/login?key={self._keys.value("dashboard-key")}
   REST API   {self.api}/api/v1/docs
   Data       {self.folder} (logs in {self.folder / "logs"})
 
-Ask it from another terminal; README.md has more of these:
+{end} Ask it from another terminal; README.md has more of these:
 
   export TOKEN={token}
   export DEVICE={mac_address(self.device)} API={self.api}/api/v1
   curl -H "Authorization: Bearer $TOKEN" "$API/devices"
   curl -H "Authorization: Bearer $TOKEN" "$API/devices/$DEVICE?step=1m"
   curl -N -H "Authorization: Bearer $TOKEN" {self.live}/api/v1/live
-
-{end}"""
+"""
 
     def ready(self) -> bool:
         """Return whether the store, ingest, REST, live events and the page all answer."""
@@ -184,7 +194,8 @@ Ask it from another terminal; README.md has more of these:
         tokens = {f"{role}_TOKEN_FILE": str(keys.path(f"{role.lower()}-token")) for role in ("VIEWER", "OPERATOR")}
         page = {
             "DASHBOARD_KEY_FILE": str(keys.path("dashboard-key")),
-            "API_TOKEN_FILE": str(keys.path("viewer-token")),
+            "API_TOKEN_FILE": str(keys.path("operator-token")),  # on loopback, whoever reads the link is the operator
+            "DASHBOARD_DIR": str(self.folder / "dashboard"),
             "API_URL": self.api,
             "LIVE_URL": self.live,
         }
@@ -199,7 +210,16 @@ Ask it from another terminal; README.md has more of these:
             self._room("live events", ["server", "live", "--live-port", str(settings.live_port)], services | tokens),
             self._room("dashboard", ["dashboard", "--dashboard-port", str(settings.dashboard_port)], page),
             self._room("device", ["device", "run"], device),
+            *self._fleet(mqtt_url),
         ]
+
+    def _fleet(self, mqtt_url: str) -> list[Child]:
+        """Return the process of the simulated devices, if there are any."""
+        passwords = [str(self._keys.device_path(device)) for device in fleet.device_ids(self._settings.fleet)]
+        if not passwords:
+            return []
+        argv = [sys.executable, "-P", "-m", "wiring.fleet", mqtt_url, str(self.folder / "fleet"), *passwords]
+        return [self._child("fleet", f"{len(passwords)} simulated devices", argv)]
 
     def _room(self, name: str, words: list[str], settings: dict[str, str]) -> Child:
         # -P keeps the current folder out of the import path: a `server.py` or `moodwire/` there is not ours.

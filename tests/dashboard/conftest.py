@@ -1,38 +1,57 @@
-"""A store with readings, the REST API and the dashboard over it, and a browser to look with."""
+"""The whole server with a dashboard over it, and a browser to look with."""
 
+import re
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import ExitStack
 
 import pytest
-import requests
-from brokers import free_port
-from pages import KEY, World
-from rooms import OPERATOR, VIEWER, Rest, Room
+from brokers import running_broker
+from pages import KEY, World, resize, use_theme
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
-from services import RunningStore, wait_until
+from services import running_store
 
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --window-size=1360,1060"
 )
 
+EXPECTED = re.compile(r"status of (401|502|503)|net::ERR_|ERR_EMPTY_RESPONSE")
+"""What the browser itself logs of requests that fail because a test stops or freezes a process."""
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Run the whole server with a dashboard for all tests of a file."""
+    folder = tmp_path_factory.mktemp("world")
+    with running_store(folder / "store") as store, running_broker(folder / "broker") as broker, ExitStack() as stack:
+        yield World(folder, store, broker, stack)
+
 
 @pytest.fixture
-def world(redis_store: RunningStore, tmp_path: Path) -> Iterator[World]:
-    """Run REST and dashboard over an empty store."""
-    rest, page_port, live_port = Rest(free_port()), free_port(), free_port()
-    place = {"live_url": f"http://127.0.0.1:{live_port}", "dashboard_port": page_port}
-    page = f"http://127.0.0.1:{page_port}"
-    api = {"redis_url": redis_store.url, "viewer_token": VIEWER, "operator_token": OPERATOR}
-    with (
-        Room(tmp_path, "server", "run", **api, api_port=rest.url.rpartition(":")[2]) as server,
-        Room(tmp_path, "dashboard", api_url=rest.url, api_token=VIEWER, dashboard_key=KEY, **place) as dashboard,
-    ):
-        wait_until(lambda: _answers(f"{page}/livez") and _answers(f"{rest.url}/livez"), "both serve")
-        yield World(redis_store, (rest, server), dashboard, page, live_port)
+def world(running: World) -> World:
+    """Return the server without a device."""
+    running.forget()
+    return running
+
+
+@pytest.fixture
+def page(world: World, browser: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
+    """Log in, and at the end find that the browser had nothing to complain of and was nowhere else."""
+    browser.delete_all_cookies()
+    browser.get_log("browser")
+    browser.get(f"{world.url}/login?key={KEY}")
+    yield browser
+    severe = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    loaded = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    browser.execute_script("localStorage.clear()")
+    browser.get("about:blank")
+    resize(browser, 0)
+    use_theme(browser, "light")
+    assert [name for name in loaded if not name.startswith(world.url)] == []
+    assert [message for message in severe if not EXPECTED.search(message)] == []
 
 
 @pytest.fixture(scope="session")
@@ -51,10 +70,3 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
         yield chrome
     finally:
         chrome.quit()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=5).ok
-    except requests.RequestException:
-        return False

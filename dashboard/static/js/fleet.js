@@ -20,6 +20,8 @@
 const REFRESH_MS = 60_000;
 /** The same while there are no live events. */
 const POLL_MS = 5_000;
+/** Devices that are new within this time are listed together, ms. */
+const MEET_MS = 300;
 
 export class Fleet extends EventTarget {
   /**
@@ -37,6 +39,7 @@ export class Fleet extends EventTarget {
     /** @type {Error | null} Why the list could not be read. */
     this.error = null;
     this.isReading = false;
+    this.isWanted = false;
     this.readAt = 0;
     live.addEventListener("reading", (event) => this.#takeReading(/** @type {CustomEvent} */ (event).detail));
     live.addEventListener("status", (event) => this.#takeStatus(/** @type {CustomEvent} */ (event).detail));
@@ -59,8 +62,13 @@ export class Fleet extends EventTarget {
 
   /** Read the list anew. */
   async refresh() {
-    if (this.isReading || this.live.isStopped) return;
+    if (this.live.isStopped) return;
+    if (this.isReading) {
+      this.isWanted = true; // what is on its way may be older than what was just heard of
+      return;
+    }
     this.isReading = true;
+    this.isWanted = false;
     this.readAt = performance.now();
     try {
       this.#replace(await this.api.devices());
@@ -70,6 +78,7 @@ export class Fleet extends EventTarget {
     }
     this.isReading = false;
     this.dispatchEvent(new CustomEvent("list"));
+    if (this.isWanted) this.#meet();
   }
 
   /** @param {Device[]} found */
@@ -105,8 +114,14 @@ export class Fleet extends EventTarget {
     this.dispatchEvent(new CustomEvent("device", { detail: device }));
   }
 
-  /** Read the list, since it lacks a device; once for all that come together. */
+  /** Read the list soon, since it lacks a device; once for all that come together. */
   #meet() {
-    if (performance.now() - this.readAt > 1_000) this.refresh();
+    this.meeting ??= setTimeout(() => {
+      this.meeting = undefined;
+      this.refresh();
+    }, MEET_MS);
   }
+
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  meeting;
 }

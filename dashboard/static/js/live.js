@@ -5,11 +5,12 @@
  */
 
 /** @typedef {"live" | "behind" | "reconnecting" | "loggedOut"} LiveState */
-/** @typedef {{at: number, rest: string, store?: string, ingest?: string, live: string}} Pulse */
+/** @typedef {{at: number, rest: string, store?: string, ingest?: string, live: string, silent_s?: number}} Pulse */
 
-/** The server sends a pulse this often, ms; what is later than this and a little is behind. */
-const BEAT_MS = 3_000;
-const BEHIND_MS = 5_000;
+/** The server sends a pulse every 3 s; after a longer silence the page is behind, ms. */
+const BEHIND_MS = 5_500;
+/** Live events send a heartbeat every 15 s; a longer silence of theirs, which the pulse tells, is behind, ms. */
+const HEARTBEAT_MS = 18_000;
 /** Silence after which the stream is opened anew, ms. */
 const SILENT_MS = 30_000;
 const RETRY_MS = [500, 1_000, 2_000, 4_000, 8_000];
@@ -131,7 +132,12 @@ export class Live extends EventTarget {
     if (this.isStopped) return;
     const silentMs = performance.now() - this.heardAt;
     if (this.isOpen && silentMs > SILENT_MS) this.connection?.abort();
-    const behindMs = Math.max(silentMs > BEHIND_MS ? silentMs : 0, this.lateMs > LATE_MS ? this.lateMs : 0);
+    const upstreamMs = (this.pulse?.silent_s ?? 0) * 1000;
+    const behindMs = Math.max(
+      silentMs > BEHIND_MS ? silentMs : 0,
+      upstreamMs > HEARTBEAT_MS ? upstreamMs : 0,
+      this.lateMs > LATE_MS ? this.lateMs : 0,
+    );
     const isAway = !this.isOpen || this.pulse?.live === "away";
     this.#set(isAway ? "reconnecting" : behindMs ? "behind" : "live", Math.round(behindMs / 1000));
   }
@@ -152,5 +158,3 @@ export class Live extends EventTarget {
   /** @type {string | undefined} */
   key;
 }
-
-export { BEAT_MS };

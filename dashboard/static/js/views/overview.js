@@ -162,7 +162,7 @@ class Overview {
   #set(changes) {
     const query = new URLSearchParams(location.hash.split("?")[1]);
     for (const [name, value] of Object.entries(changes)) {
-      if (value && value !== SORTS[0]) query.set(name, value);
+      if (value && !(name === "sort" && value === SORTS[0])) query.set(name, value);
       else query.delete(name);
     }
     this.ctx.go(query.size ? `#/?${query}` : "#/", { replace: true });

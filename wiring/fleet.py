@@ -1,0 +1,404 @@
+"""Simulated devices for `moodwire demo --fleet`: they speak MQTT as real ones do, and hear nothing.
+
+Their names, models and versions say that they are simulated. Each has a day of its own and thirty days of history, sent
+the newest day first, and confirmed by the server like any backlog. A run that was cut off sends the same records again,
+which are then stored once.
+"""
+
+import argparse
+import hashlib
+import json
+import logging
+import math
+import random
+import signal
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import paho.mqtt.client as paho
+
+from broker import messages, topics
+from broker.messages import (
+    Command,
+    CommandResponse,
+    DeviceState,
+    Generation,
+    Health,
+    Heard,
+    ModelCommand,
+    Reading,
+    SetCommand,
+    Status,
+    Stored,
+)
+from common import files, mqtt
+
+log = logging.getLogger(__name__)
+
+MOST = 24
+DAYS = 30
+_MARK = "simulated"
+_MINUTE_MS, _DAY_MS = 60_000, 86_400_000
+_RECENT_MS, _RECENT_STEP_MS = 2 * 3_600_000, 1_250
+_STEP_MS = 10_000
+"""Between two readings of the past; fewer than a real device's, so that a month is there within minutes."""
+_QUIET_MS = 10 * _MINUTE_MS
+"""Heard records of the past without speech are as long as the contract allows."""
+_UNCONFIRMED_BATCHES = 64
+_RESEND_S = 20.0
+_SURE = 0.52
+_LABELS = (("ANG", "HAP", "NEU"), ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD"))
+
+
+class Persona(NamedTuple):
+    """What is special about one device."""
+
+    name: str
+    hours: tuple[int, int]
+    """When there is speech, hours of the day in UTC."""
+    talk: float
+    """How much of that time, 0 to 1."""
+    labels: tuple[str, ...] = _LABELS[0]
+    lean: str = "NEU"
+    """The emotion that is a little more likely."""
+    state: DeviceState = "online"
+    capture: messages.CaptureState = "ok"
+
+
+PERSONAS = (
+    Persona("Kitchen", (6, 22), 0.5, lean="HAP"),
+    Persona("Living room", (15, 23), 0.6, lean="HAP"),
+    Persona("Reception", (7, 18), 0.55),
+    Persona("Lab bench", (8, 19), 0.4, labels=_LABELS[1]),
+    Persona("Meeting room 1", (8, 18), 0.5, lean="ANG"),
+    Persona("Meeting room 2", (8, 18), 0.35),
+    Persona("Study", (7, 24), 0.25),
+    Persona("Bedroom", (6, 23), 0.1, state="paused"),
+    Persona("Workshop", (8, 17), 0.3, lean="ANG", capture="zeros"),
+    Persona("Hall", (6, 24), 0.2),
+    Persona("Café", (7, 20), 0.8, labels=_LABELS[1], lean="HAP"),
+    Persona("Garage", (9, 20), 0.1, state="offline"),
+)
+
+
+def device_ids(count: int) -> list[str]:
+    """Return the ids of simulated devices, locally administered addresses."""
+    return [f"02fc51{number:06x}" for number in range(1, count + 1)]
+
+
+class Simulation:
+    """One simulated device.
+
+    Args:
+        device: Its id.
+        persona: What is special about it.
+        folder: Keeps when its history ends.
+    """
+
+    def __init__(self, device: str, persona: Persona, folder: Path) -> None:
+        self.device = device
+        self.persona = persona
+        self.name = f"{persona.name} ({_MARK})"
+        self.state = persona.state
+        self._generation = 0
+        self._kept = folder / f"{device}.json"
+        self._boot = f"{random.getrandbits(64):016x}"
+        self._seq = 0
+        self._lock = threading.Lock()
+        self._unconfirmed: set[tuple[str, int]] = set()
+        self._confirmed = threading.Event()
+        self._client: paho.Client | None = None
+
+    def connect(self, endpoint: mqtt.Endpoint, password: str) -> None:
+        """Connect, and stay connected in a thread."""
+        client = mqtt.client(self.device, password, None, client_id=self.device)
+        client.will_set(topics.topic(self.device, "status"), self._status("offline"), qos=1, retain=True)
+        client.on_connect = lambda *_: self._greet()
+        client.on_message = lambda _client, _data, message: self._take(message.topic, bytes(message.payload))
+        client.max_inflight_messages_set(100)
+        self._client = client
+        client.connect_async(endpoint.host, endpoint.port)
+        client.loop_start()
+
+    def stop(self) -> None:
+        """Say goodbye."""
+        assert self._client is not None
+        self._publish("status", self._status("offline"), retain=True)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def remember(self, stop: threading.Event) -> Iterator[int]:
+        """Send the history, the newest day first, unless it is all there; yield the number of each day."""
+        kept = {"end": _now() // _MINUTE_MS * _MINUTE_MS}
+        if self._kept.exists():
+            kept = json.loads(self._kept.read_text())
+        if kept.get("done"):
+            return
+        files.replace(self._kept, json.dumps(kept).encode())
+        boot = hashlib.sha256(f"history {self.device} {kept['end']}".encode()).hexdigest()[:16]
+        seq = 0
+        for day in range(DAYS):
+            records = list(self._day(boot, seq, kept["end"] - day * _DAY_MS))
+            seq += len(records)
+            for batch in _batches(records):
+                self._send_confirmed(batch, stop)
+            if stop.is_set():
+                return
+            yield day
+        files.replace(self._kept, json.dumps(kept | {"done": True}).encode())
+
+    def speak(self, now: int) -> None:
+        """Send what a device hears in the second that has just passed."""
+        if self.state != "online":
+            return
+        if self._talks(now) and random.random() < 0.9:  # noqa: S311 - no secret
+            self._publish("reading", messages.encode(self._reading(self._boot, self._next(), now)))
+        if now // 1000 % 60 == zlib.crc32(self.device.encode()) % 60:
+            self._publish(
+                "heard", messages.encode(self._heard(self._boot, self._next(), now, _MINUTE_MS, self._talks(now)))
+            )
+            self._publish("health", messages.encode(self._health()), retain=True)
+
+    def _greet(self) -> None:
+        assert self._client is not None
+        kinds: tuple[topics.ToDevice, ...] = ("stored", "generation")
+        wanted = [topics.topic(self.device, kind) for kind in kinds]
+        wanted += [topics.command(self.device, name) for name in topics.COMMANDS]
+        self._client.subscribe([(topic, 1) for topic in wanted])
+        self._publish("status", self._status(self.state), retain=True)
+        self._publish("health", messages.encode(self._health()), retain=True)
+
+    def _take(self, topic: str, payload: bytes) -> None:
+        """Take a message of the server."""
+        kind = topic.removeprefix(topics.topic(self.device, "stored").removesuffix("stored"))
+        if kind == "stored":
+            found = messages.decode(payload, Stored)
+            ranges = [*found.stored, *found.expired, *found.erased, *((low, high) for low, high, _ in found.refused)]
+            with self._lock:
+                self._unconfirmed -= {(found.boot, seq) for low, high in ranges for seq in range(low, high + 1)}
+            self._confirmed.set()
+        elif kind == "generation":
+            self._generation = messages.decode(payload, Generation).gen
+        elif kind.removeprefix("cmd/") in topics.COMMANDS:
+            self._obey(kind.removeprefix("cmd/"), payload)
+
+    def _obey(self, name: str, payload: bytes) -> None:
+        """Carry out a command and answer it."""
+        known: dict[str, type[Command]] = {"set": SetCommand, "model": ModelCommand}
+        command = messages.decode(payload, known.get(name, Command))
+        error = None
+        if name in ("pause", "resume"):
+            self.state = "paused" if name == "pause" else "online"
+        elif isinstance(command, SetCommand):
+            self.name = command.name or self.name
+            self.name = self.name if _MARK in self.name else f"{self.name} ({_MARK})"
+        else:
+            error = "a simulated device has no model to change"
+        answer = CommandResponse(transaction=command.transaction, status="error" if error else "ok", error=error)
+        self._publish(f"cmd/{name}/response", messages.encode(answer))
+        self._publish("status", self._status(self.state), retain=True)
+
+    def _send_confirmed(self, batch: list[Reading | Heard], stop: threading.Event) -> None:
+        """Send records of one kind and wait until few are unconfirmed; resend what the server does not confirm."""
+        kind = "reading" if isinstance(batch[0], Reading) else "heard"
+        payload = messages.join([messages.encode(record) for record in batch])
+        seqs = {(record.boot, record.seq) for record in batch}
+        with self._lock:
+            self._unconfirmed |= seqs
+        self._publish(kind, payload)
+        sent_s = time.monotonic()
+        while not stop.is_set():
+            with self._lock:
+                if len(self._unconfirmed) <= _UNCONFIRMED_BATCHES * messages.MAX_BATCH:
+                    return
+                is_own_late = seqs <= self._unconfirmed
+            self._confirmed.wait(0.2)
+            self._confirmed.clear()
+            if is_own_late and time.monotonic() - sent_s > _RESEND_S:
+                self._publish(kind, payload)
+                sent_s = time.monotonic()
+
+    def _day(self, boot: str, seq: int, end: int) -> Iterator[Reading | Heard]:
+        """Yield the records of the day before a time (Unix ms); an offline device is so for three hours."""
+        is_newest = end > _now() - _DAY_MS
+        last = end - (3 * 3_600_000 if self.persona.state == "offline" and is_newest else 0)
+        at = end - _DAY_MS
+        while at < last:
+            talks = self._talks(at)
+            until = min(last, at + (_MINUTE_MS if talks else _QUIET_MS))
+            quiet = [minute for minute in range(at, until, _MINUTE_MS) if self._talks(minute)] if not talks else []
+            until = quiet[0] if quiet else until
+            if talks:
+                step = _RECENT_STEP_MS if is_newest and at > end - _RECENT_MS else _STEP_MS
+                for place in range(at, until, step):
+                    yield self._reading(boot, seq, place)
+                    seq += 1
+            yield self._heard(boot, seq, until, until - at, talks)
+            seq += 1
+            at = until
+
+    def _talks(self, at: int) -> bool:
+        """Return whether somebody speaks at a time; it comes and goes within minutes, by the hour and the weekday."""
+        first, last = self.persona.hours
+        hour = at / 3_600_000 % 24
+        if not first <= hour < last or self.persona.capture == "zeros":
+            return False
+        minutes = at / _MINUTE_MS
+        shape = 0.5 + 0.3 * math.sin(minutes / 11 + self._phase) + 0.2 * math.sin(minutes / 3.7 + 2 * self._phase)
+        is_weekend = (at // _DAY_MS + 3) % 7 >= 5
+        return shape < self.persona.talk * (0.5 if is_weekend else 1)
+
+    @property
+    def _phase(self) -> float:
+        return zlib.crc32(self.device.encode()) % 628 / 100
+
+    def _reading(self, boot: str, seq: int, at: int) -> Reading:
+        scores = self._scores(at)
+        is_sure = max(scores.values()) >= (_SURE if len(scores) == 3 else 0.4)
+        return Reading(
+            boot=boot,
+            seq=seq,
+            gen=self._generation,
+            at=at,
+            span_ms=3000,
+            state="speech" if is_sure else "uncertain",
+            scores=scores,
+            level_dbfs=-30.0,
+            model=self._model,
+            clock_synced=True,
+        )
+
+    def _heard(self, boot: str, seq: int, at: int, span_ms: int, talks: bool) -> Heard:  # noqa: FBT001 - a fact
+        windows = span_ms // 1000
+        speech = windows * 4 // 5 if talks else 0
+        return Heard(
+            boot=boot,
+            seq=seq,
+            gen=self._generation,
+            at=at,
+            span_ms=span_ms,
+            windows=windows,
+            silent=windows - speech,
+            speech=speech,
+            uncertain=0,
+            dropped=0,
+            level_dbfs=-34.0 if talks else -58.0,
+            clipping=0.0,
+            snr_db=21.0 if talks else None,
+        )
+
+    def _scores(self, at: int) -> dict[str, float]:
+        """Return probabilities that wander over minutes, with some noise from window to window."""
+        noise = random.Random(zlib.crc32(f"{self.device}{at // 1000}".encode()))  # noqa: S311 - no secret
+        weights = []
+        for place, label in enumerate(self.persona.labels):
+            swing = 1.3 * math.sin(at / _MINUTE_MS / (7 + 2 * place) + self._phase * (place + 1))
+            lean = 0.5 if label == self.persona.lean else 0.0
+            weights.append(math.exp(swing + lean + noise.gauss(0, 0.45)))
+        total = sum(weights)
+        return {label: round(weight / total, 4) for label, weight in zip(self.persona.labels, weights, strict=True)}
+
+    @property
+    def _model(self) -> str:
+        return f"{_MARK}-{len(self.persona.labels)}"
+
+    def _status(self, state: DeviceState) -> bytes:
+        return messages.encode(
+            Status(
+                state=state,
+                boot=self._boot,
+                connection=1,
+                name=self.name,
+                labels=self.persona.labels,
+                model=self._model,
+                version=_MARK,
+            )
+        )
+
+    def _health(self) -> Health:
+        return Health(
+            boot=self._boot,
+            inference_p50_ms=1.0,
+            inference_p95_ms=1.4,
+            cpu_ratio=0.004,
+            rss_bytes=80_000_000,
+            temperature_c=48.0,
+            outbox_rows=0,
+            outbox_oldest_age_s=0.0,
+            dropped=0,
+            source=_MARK,
+            clock_synced=True,
+            capture=self.persona.capture,
+        )
+
+    def _next(self) -> int:
+        self._seq += 1
+        return self._seq - 1
+
+    def _publish(self, kind: str, payload: bytes, *, retain: bool = False) -> None:
+        assert self._client is not None
+        self._client.publish(f"{topics.ROOT}/{self.device}/{kind}", payload, qos=1, retain=retain)
+
+
+def _batches(records: list[Reading | Heard]) -> Iterator[list[Reading | Heard]]:
+    """Yield batches, each of one kind, since each kind has a topic of its own."""
+    batches: dict[type, list[Reading | Heard]] = {Reading: [], Heard: []}
+    for record in records:
+        batch = batches[type(record)]
+        batch.append(record)
+        if len(batch) == messages.MAX_BATCH:
+            yield batch
+            batches[type(record)] = []
+    yield from (batch for batch in batches.values() if batch)
+
+
+def _remember(fleet: list[Simulation], stop: threading.Event) -> None:
+    """Send the histories, a day of each device in turn, so that the last days of all are there first."""
+    histories = [device.remember(stop) for device in fleet]
+    while histories and not stop.is_set():
+        histories = [history for history in histories if next(history, None) is not None]
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def run(url: str, folder: Path, passwords: list[Path]) -> int:
+    """Run simulated devices until a signal comes.
+
+    Args:
+        url: The broker's.
+        folder: Keeps what has been sent of their history.
+        passwords: Files of their passwords, one for each device.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    folder.mkdir(parents=True, exist_ok=True)
+    endpoint = mqtt.parse_url(url)
+    ids = device_ids(len(passwords))
+    fleet = [Simulation(device, PERSONAS[place % len(PERSONAS)], folder) for place, device in enumerate(ids)]
+    for device, password in zip(fleet, passwords, strict=True):
+        device.connect(endpoint, password.read_text("utf-8-sig").strip())
+    threading.Thread(target=_remember, args=(fleet, stop), name="history", daemon=True).start()
+    while not stop.wait(1 - time.time() % 1):
+        now = _now()
+        for device in fleet:
+            device.speak(now)
+    for device in fleet:
+        device.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="simulated devices for the demo")
+    parser.add_argument("url")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("passwords", type=Path, nargs="+")
+    options = parser.parse_args()
+    sys.exit(run(options.url, options.folder, options.passwords))
