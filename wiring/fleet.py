@@ -44,14 +44,16 @@ MOST = 24
 DAYS = 30
 _MARK = "simulated"
 _MINUTE_MS, _DAY_MS = 60_000, 86_400_000
-_RECENT_MS, _RECENT_STEP_MS = 2 * 3_600_000, 1_250
+_RECENT_MS, _RECENT_STEP_MS = 2 * 3_600_000, 1_000
 _STEP_MS = 10_000
 """Between two readings of the past; fewer than a real device's, so that a month is there within minutes."""
 _QUIET_MS = 10 * _MINUTE_MS
 """Heard records of the past without speech are as long as the contract allows."""
+_LEAST_TALK = 0.12
+"""Less than this is silence."""
 _UNCONFIRMED_BATCHES = 64
 _RESEND_S = 20.0
-_SURE = 0.52
+_SURE = 0.5
 _LABELS = (("ANG", "HAP", "NEU"), ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD"))
 
 
@@ -156,12 +158,11 @@ class Simulation:
         """Send what a device hears in the second that has just passed."""
         if self.state != "online":
             return
-        if self._talks(now) and random.random() < 0.9:  # noqa: S311 - no secret
+        talk = self._talk(now)
+        if random.random() < talk:  # noqa: S311 - no secret
             self._publish("reading", messages.encode(self._reading(self._boot, self._next(), now)))
         if now // 1000 % 60 == zlib.crc32(self.device.encode()) % 60:
-            self._publish(
-                "heard", messages.encode(self._heard(self._boot, self._next(), now, _MINUTE_MS, self._talks(now)))
-            )
+            self._publish("heard", messages.encode(self._heard(self._boot, self._next(), now, _MINUTE_MS, talk)))
             self._publish("health", messages.encode(self._health()), retain=True)
 
     def _greet(self) -> None:
@@ -229,29 +230,29 @@ class Simulation:
         last = end - (3 * 3_600_000 if self.persona.state == "offline" and is_newest else 0)
         at = end - _DAY_MS
         while at < last:
-            talks = self._talks(at)
-            until = min(last, at + (_MINUTE_MS if talks else _QUIET_MS))
-            quiet = [minute for minute in range(at, until, _MINUTE_MS) if self._talks(minute)] if not talks else []
-            until = quiet[0] if quiet else until
-            if talks:
+            talk = self._talk(at)
+            minutes = range(at, min(last, at + (_MINUTE_MS if talk else _QUIET_MS)), _MINUTE_MS)
+            until = next((minute for minute in minutes if bool(self._talk(minute)) != bool(talk)), minutes.stop)
+            if talk:
                 step = _RECENT_STEP_MS if is_newest and at > end - _RECENT_MS else _STEP_MS
-                for place in range(at, until, step):
+                for place in range(at, until, round(step / talk)):
                     yield self._reading(boot, seq, place)
                     seq += 1
-            yield self._heard(boot, seq, until, until - at, talks)
+            yield self._heard(boot, seq, until, until - at, talk)
             seq += 1
             at = until
 
-    def _talks(self, at: int) -> bool:
-        """Return whether somebody speaks at a time; it comes and goes within minutes, by the hour and the weekday."""
+    def _talk(self, at: int) -> float:
+        """Return how much of a minute is spoken, 0 to 1: it comes and goes, by the hour and the weekday."""
         first, last = self.persona.hours
-        hour = at / 3_600_000 % 24
+        minute, hour = at // _MINUTE_MS, at / 3_600_000 % 24
         if not first <= hour < last or self.persona.capture == "zeros":
-            return False
-        minutes = at / _MINUTE_MS
-        shape = 0.5 + 0.3 * math.sin(minutes / 11 + self._phase) + 0.2 * math.sin(minutes / 3.7 + 2 * self._phase)
+            return 0.0
         is_weekend = (at // _DAY_MS + 3) % 7 >= 5
-        return shape < self.persona.talk * (0.5 if is_weekend else 1)
+        wave = math.sin(minute / 6.1 + self._phase) + 0.8 * math.sin(minute / 1.9 + 2 * self._phase)
+        wave += 0.9 * math.sin(minute / 31 + 3 * self._phase)
+        talk = self.persona.talk * (0.5 if is_weekend else 1.0) + 0.28 * wave
+        return 0.0 if talk < _LEAST_TALK else min(1.0, talk)
 
     @property
     def _phase(self) -> float:
@@ -259,7 +260,7 @@ class Simulation:
 
     def _reading(self, boot: str, seq: int, at: int) -> Reading:
         scores = self._scores(at)
-        is_sure = max(scores.values()) >= (_SURE if len(scores) == 3 else 0.4)
+        is_sure = max(scores.values()) >= (_SURE if len(scores) == 3 else 0.36)
         return Reading(
             boot=boot,
             seq=seq,
@@ -273,9 +274,9 @@ class Simulation:
             clock_synced=True,
         )
 
-    def _heard(self, boot: str, seq: int, at: int, span_ms: int, talks: bool) -> Heard:  # noqa: FBT001 - a fact
+    def _heard(self, boot: str, seq: int, at: int, span_ms: int, talk: float) -> Heard:
         windows = span_ms // 1000
-        speech = windows * 4 // 5 if talks else 0
+        speech = round(windows * talk)
         return Heard(
             boot=boot,
             seq=seq,
@@ -287,9 +288,9 @@ class Simulation:
             speech=speech,
             uncertain=0,
             dropped=0,
-            level_dbfs=-34.0 if talks else -58.0,
+            level_dbfs=-34.0 if talk else -58.0,
             clipping=0.0,
-            snr_db=21.0 if talks else None,
+            snr_db=21.0 if talk else None,
         )
 
     def _scores(self, at: int) -> dict[str, float]:
@@ -297,7 +298,7 @@ class Simulation:
         noise = random.Random(zlib.crc32(f"{self.device}{at // 1000}".encode()))  # noqa: S311 - no secret
         weights = []
         for place, label in enumerate(self.persona.labels):
-            swing = 1.3 * math.sin(at / _MINUTE_MS / (7 + 2 * place) + self._phase * (place + 1))
+            swing = 1.7 * math.sin(at / _MINUTE_MS / (7 + 2 * place) + self._phase * (place + 1))
             lean = 0.5 if label == self.persona.lean else 0.0
             weights.append(math.exp(swing + lean + noise.gauss(0, 0.45)))
         total = sum(weights)

@@ -18,7 +18,7 @@ ConcernKind = Literal[
     "disk_low",
     "baseline",
 ]
-NOTES = frozenset(["baseline"])
+NOTES = frozenset(["baseline", "clock"])
 """Kinds that are no fault."""
 _CAPTURE = frozenset(["zeros", "flat", "stalled", "missing"])
 _BACKLOG_ROWS = 300

@@ -28,7 +28,7 @@ def told(client: Client, state: str = "online", **changes: Any) -> Told:
         ({"outbox": "full", "outbox_rows": 12}, [("outbox_full", True, 12)]),
         ({"refused_rows": 3, "dropped": 2}, [("refused", True, 3), ("dropped", True, 2)]),
         ({"outbox_rows": 299}, []),
-        ({"outbox_rows": 300, "clock_synced": False}, [("backlog", True, 300), ("clock", True, None)]),
+        ({"outbox_rows": 300, "clock_synced": False}, [("backlog", True, 300), ("clock", False, None)]),
         ({"temperature_c": 81.6}, [("hot", True, 82)]),
         ({"disk_free_bytes": 5_000_000}, [("disk_low", True, 5)]),
     ],
