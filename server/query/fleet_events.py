@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from server.query.time_range import Range
+from server.store import keys, reader
 from server.store.redis_store import RedisStore
 from server.store.types import Device, DeviceEvent
 
@@ -71,9 +72,15 @@ def _read(
     for device in devices:
         passed = f"({last_id}" if device.id >= last_device else last_id
         uppers.append(passed if token and int(last_id.split("-")[0]) < inside.end else str(inside.end - 1))
-    replies = store.newest_events([device.id for device in devices], uppers, count + 1)
+    replies = store.execute_all(
+        [
+            ("XREVRANGE", keys.events(device.id), upper, "-", "COUNT", count + 1)
+            for device, upper in zip(devices, uppers, strict=True)
+        ]
+    )
     found = {}
-    for device, events in zip(devices, replies, strict=True):
+    for device, entries in zip(devices, replies, strict=True):
+        events = [reader.event(*entry) for entry in entries]
         earlier = [*events[1:], None]
         told = [
             FleetEvent(device, event, before, event.at, event.id)

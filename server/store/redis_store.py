@@ -249,22 +249,6 @@ class RedisStore:
         events = [reader.event(*entry) for entry in [*last, *found]]
         return (events[0] if last else None), events[len(last) :]
 
-    def newest_events(self, devices: Sequence[str], uppers: Sequence[str], count: int) -> list[list[DeviceEvent]]:
-        """Return the newest events of devices in falling order, up to so many of each.
-
-        Args:
-            devices: Their ids.
-            uppers: For each device the highest id of its events, or `(` and the lowest id above them.
-            count: Most events of each.
-        """
-        found = self.execute_all(
-            [
-                ("XREVRANGE", keys.events(device), upper, "-", "COUNT", count)
-                for device, upper in zip(devices, uppers, strict=True)
-            ]
-        )
-        return [[reader.event(*entry) for entry in entries] for entries in found]
-
     def erase(self, device: str) -> Receipt:
         """Erase everything of a device but its next generation, and queue the command that tells the device.
 

@@ -128,11 +128,15 @@ def test_a_reading_that_is_stored_appears_as_a_point(system: Watched, page: Page
 
     page.reads(".timeline figcaption", "Happiness")
     plot = page.browser.find_element(By.CSS_SELECTOR, ".plot")
-    plot.send_keys(Keys.END)
 
     def found() -> bool:
-        plot.send_keys(Keys.ARROW_LEFT)
-        return "Happiness" in page.attribute(".plot", "aria-valuetext")
+        for key in [Keys.END, *[Keys.ARROW_LEFT] * 6]:
+            before = page.attribute(".plot", "aria-valuenow")
+            plot.send_keys(key)
+            wait_until(lambda before=before: page.attribute(".plot", "aria-valuenow") != before, "the crosshair moves")
+            if "Happiness" in page.attribute(".plot", "aria-valuetext"):
+                return True
+        return False
 
     wait_until(found, "the crosshair finds it")
     assert page.text(".readout")
