@@ -9,12 +9,15 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from common import text
+from common.bucket import Limit
+from common.log_limit import LogLimit
 from server.errors import ProblemError, StoreAwayError
 from server.rest.blueprint import PREFIX
 from server.web import problems
 
 log = logging.getLogger(__name__)
 
+_lines = LogLimit(Limit(per_s=1 / 60, burst=5))
 _DOCS = f"{PREFIX}/docs"
 _LONGEST = 80
 """Characters of an invalid value that its sentence shows."""
@@ -54,7 +57,10 @@ def _problem(status: HTTPStatus, detail: str) -> Response:
 
 
 def _store_away(error: StoreAwayError) -> Response:
-    log.warning("answered 503: %s", error)
+    """Log a request that the store did not answer: few lines, since strangers can ask too."""
+    others = _lines.left_out("")
+    if others is not None:
+        log.warning("answered 503: %s%s", error, f"; {others} lines before this one were left out" if others else "")
     return _respond(error)
 
 

@@ -8,6 +8,11 @@ from clients import OPERATOR, URL, Client
 from records import DEVICE, reading
 from services import running_store
 
+from common.bucket import Limit
+from common.log_limit import LogLimit
+from server.errors import StoreAwayError
+from server.rest import error_handlers
+
 
 @pytest.mark.parametrize(
     ("path", "status_code", "sentence"),
@@ -51,3 +56,17 @@ def test_a_store_that_goes_away_is_503_until_it_is_back(tmp_path: Path) -> None:
         assert client.ask("/livez").status_code == 200
         running.start()
         assert client.get(URL)["readings"] == 1
+
+
+def test_a_flood_while_the_store_is_away_leaves_few_lines(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever asks is told; the log has a few lines, and the number of the others later."""
+
+    def away(*_: object) -> None:
+        raise StoreAwayError("the store does not answer")
+
+    monkeypatch.setattr(client.store, "devices", away)
+    monkeypatch.setattr(error_handlers, "_lines", LogLimit(Limit(per_s=1 / 60, burst=5)))
+    assert {client.ask("/api/v1/devices").status_code for _ in range(100)} == {503}
+    assert len([record for record in caplog.records if "answered 503" in record.getMessage()]) == 5
