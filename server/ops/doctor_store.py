@@ -138,13 +138,10 @@ def _durability(server: _Server, persistence: dict[str, Any]) -> Finding:
     appendonly, appendfsync = _config(server, "appendonly"), _config(server, "appendfsync")
     if appendonly is None or appendfsync is None:
         seen = "the store does not tell its settings"
-        return Finding("durability", "skip", seen, "ask who runs it for appendonly yes")
+        return Finding("durability", "skip", seen, "ask who runs it for appendonly yes and appendfsync always")
     seen = f"appendonly is {appendonly}, appendfsync is {appendfsync}"
-    # Without WAITAOF (Redis before 7.2) only `always` proves what is on disk.
-    waits = bool(server.execute("COMMAND LIST", "FILTERBY", "PATTERN", "waitaof"))
-    enough = ("everysec", "always") if waits else ("always",)
-    if appendonly != "yes" or appendfsync not in enough:
-        todo = f"CONFIG SET appendonly yes and appendfsync {enough[0]}, and the same in the store's file of settings"
+    if appendonly != "yes" or appendfsync != "always":
+        todo = "CONFIG SET appendonly yes and appendfsync always, and the same in the store's file of settings"
         return Finding("durability", "fail", f"{seen}: a power cut loses what was confirmed", todo)
     return Finding("durability", "ok", seen)
 

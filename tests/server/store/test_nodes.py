@@ -22,6 +22,16 @@ def test_a_store_that_would_lose_data_is_refused(tmp_path: Path, appendonly: str
 
 
 @pytest.mark.parametrize("kind", STORES)
+def test_a_store_that_syncs_once_a_second_is_refused(tmp_path: Path, kind: str) -> None:
+    """A second may be lost then, although WAITAOF says that it is not."""
+    with (
+        running_store(tmp_path, kind, ["--appendfsync", "everysec"]) as running,
+        pytest.raises(UnusableError, match="appendfsync everysec; set appendonly yes and appendfsync always"),
+    ):
+        RedisStore(running.url, DAY_MS, DAY_MS).prepare()
+
+
+@pytest.mark.parametrize("kind", STORES)
 def test_a_user_with_few_rights_and_an_odd_password_can_use_the_store(tmp_path: Path, kind: str) -> None:
     """Neither INFO nor CONFIG SET nor keys of others are needed, and a password may have any characters."""
     password = "p#w/ü?@"
