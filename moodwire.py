@@ -352,7 +352,7 @@ class _Toml:
             raise ts.exceptions.ConfigFileNotFoundError(str(error)) from error
         try:
             section: dict[str, Any] = tomllib.loads(text).get(self._section, {})
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:  # the latter of thousands of brackets
             raise ts.exceptions.ConfigFileLoadError(f"{path}: {error}") from error
         return section
 

@@ -13,6 +13,7 @@ from msgspec import Meta
 from msgspec.structs import force_setattr
 
 from common import text
+from common.decoding import JSON_ERRORS
 
 MAX_PAYLOAD_BYTES = 65_536
 """No message is larger; the broker's configuration has the same limit."""
@@ -320,7 +321,6 @@ class _CommandIdentity(msgspec.Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
-_raw_list = msgspec.json.Decoder(Annotated[list[msgspec.Raw], Meta(max_length=MAX_BATCH)])
 _decoders: dict[Any, msgspec.json.Decoder[object]] = {}
 _identity = msgspec.json.Decoder(Identity)
 _command_identity = msgspec.json.Decoder(_CommandIdentity)
@@ -336,22 +336,6 @@ def join(payloads: list[bytes]) -> bytes:
     return payloads[0] if len(payloads) == 1 else b"[" + b",".join(payloads) + b"]"
 
 
-def split(payload: bytes) -> list[bytes]:
-    """Return the encoded records of one payload, one or up to 100, without decoding them.
-
-    Raises:
-        WireError: the payload is too large, is an array that is not JSON, or has too many elements.
-    """
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise WireError(f"the payload has {len(payload)} bytes; {MAX_PAYLOAD_BYTES} are allowed")
-    if not payload.lstrip().startswith(b"["):
-        return [payload]
-    try:
-        return [bytes(raw) for raw in _raw_list.decode(payload)]
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise WireError(str(error)) from error
-
-
 def decode(payload: bytes, kind: type[M]) -> M:
     """Return one message of the asked kind.
 
@@ -362,7 +346,7 @@ def decode(payload: bytes, kind: type[M]) -> M:
         raise WireError(f"the payload has {len(payload)} bytes; {MAX_PAYLOAD_BYTES} are allowed")
     try:
         message = _decoder(kind).decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except JSON_ERRORS as error:
         raise WireError(str(error)) from error
     assert isinstance(message, kind)
     return message
@@ -372,7 +356,7 @@ def decode_all(payload: bytes, kind: type[M]) -> list[M]:
     """Return the messages of one payload, one or up to 100, that are all of the asked kind.
 
     Raises:
-        WireError: the payload is too large, or anything in it is not such a message; `split` it to learn what.
+        WireError: the payload is too large, or anything in it is not such a message; `batches.split` tells them apart.
     """
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise WireError(f"the payload has {len(payload)} bytes; {MAX_PAYLOAD_BYTES} are allowed")
@@ -380,7 +364,7 @@ def decode_all(payload: bytes, kind: type[M]) -> list[M]:
         return [decode(payload, kind)]
     try:
         found = _decoder(Annotated[list[kind], Meta(max_length=MAX_BATCH)]).decode(payload)  # type: ignore[valid-type]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except JSON_ERRORS as error:
         raise WireError(str(error)) from error
     assert isinstance(found, list)
     return found
@@ -397,7 +381,7 @@ def identify(payload: bytes) -> Identity | None:
     """Return boot and sequence number of a record that is otherwise malformed, or None if not even those are there."""
     try:
         return _identity.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except JSON_ERRORS:
         return None
 
 
@@ -405,7 +389,7 @@ def transaction(payload: bytes) -> str | None:
     """Return the transaction of a command that is otherwise malformed, or None if not even that is there."""
     try:
         return _command_identity.decode(payload).transaction
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except JSON_ERRORS:
         return None
 
 

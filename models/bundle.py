@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from common.decoding import JSON_ERRORS
 from models.frontend import FrontEnd
 
 SHIPPED = Path(__file__).parent / "bundles"
@@ -152,5 +153,5 @@ def _read(path: Path) -> bytes:
 def _read_manifest(path: Path) -> Manifest:
     try:
         return msgspec.json.decode(_read(path), type=Manifest)
-    except msgspec.DecodeError as error:
+    except JSON_ERRORS as error:
         raise BundleError(f"{path} is not a valid manifest: {error}") from error

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from common import files
+from common.decoding import JSON_ERRORS
 from training import corpora, fit, teach, whisper_teacher
 from training import recipe as recipes
 from training.batches import Batches, Targets, TrainingSet
@@ -132,5 +133,5 @@ def _read_config(config: Path) -> tuple[Recipe, str]:
     try:
         content = msgspec.json.decode(config.read_bytes())
         return recipes.convert(content["recipe"]), str(content["data_sha256"])
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
+    except (*JSON_ERRORS, KeyError, TypeError) as error:
         raise RecipeError(f"{config} holds no recipe: {error}; move {config.parent} away") from error

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from common import files
+from common.decoding import JSON_ERRORS
 from models import bundle
 from models.bundle import Manifest
 from training import evaluate, score
@@ -305,7 +306,7 @@ def _minutes(curves: Path) -> float | None:
 def _read_recipe(config: Path) -> dict[str, Any]:
     try:
         recipe: dict[str, Any] = msgspec.json.decode(config.read_bytes())["recipe"]
-    except (OSError, KeyError, msgspec.DecodeError) as error:
+    except (OSError, KeyError, *JSON_ERRORS) as error:
         raise ResultsError(f"{config} holds no recipe: {error}; train again") from error
     return recipe
 
@@ -313,7 +314,7 @@ def _read_recipe(config: Path) -> dict[str, Any]:
 def _decode(file: Path, kind: Any) -> Any:
     try:
         return msgspec.json.decode(file.read_bytes(), type=kind)
-    except msgspec.DecodeError as error:
+    except JSON_ERRORS as error:
         raise ResultsError(f"{file} is not a file of results: {error}; `moodwire report` writes it") from error
 
 

@@ -28,7 +28,8 @@ import paho.mqtt.client as paho
 
 import models.bundle
 from broker import embedded, topics
-from broker.messages import identify, split
+from broker.batches import split
+from broker.messages import identify
 from common import mqtt
 from device.delivery.outbox import Limits, Outbox, Owner
 from device.delivery.timestamps import Timestamps

@@ -7,6 +7,7 @@ import attrs
 import msgspec
 
 from common import files, text
+from common.decoding import JSON_ERRORS
 from device.settings import DeviceSettings
 
 _FILE = "kept.json"
@@ -36,7 +37,7 @@ class Overrides(msgspec.Struct, frozen=True):
             return msgspec.json.decode(path.read_bytes(), type=cls)
         except FileNotFoundError:
             return cls()
-        except msgspec.DecodeError as error:
+        except JSON_ERRORS as error:
             raise ValueError(f"{path} cannot be read ({error}); delete it to go back to the settings") from error
 
     def save(self, state_dir: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from broker.messages import MAX_SEQ, MOST_DROPPED_SPANS, DroppedSpan
+from common.decoding import JSON_ERRORS
 from device.delivery.outbox_salvage import SEQ_BITS
 
 _NEAR = 100
@@ -62,5 +63,5 @@ def read(text: str) -> tuple[DroppedSpan, ...]:
     """Return the spans of a text that `write` made; none for what cannot be read."""
     try:
         return msgspec.json.decode(text, type=tuple[DroppedSpan, ...])
-    except msgspec.DecodeError:
+    except JSON_ERRORS:
         return ()

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, NamedTuple, Self
 import msgspec
 
 from broker.messages import MAX_PAYLOAD_BYTES, MAX_SEQ, Heard, Reading, WireError, decode, identify
+from common.decoding import JSON_ERRORS
 from device.delivery.row import Kind, Row
 from device.delivery.timestamps import Stamp
 
@@ -201,7 +202,7 @@ def _generation_of(row: Row) -> int | None:
     """Return the erase generation of a record; None for what is none."""
     try:
         return msgspec.json.decode(row.payload, type=_Generation).gen
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except JSON_ERRORS:
         return None
 
 

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from broker import messages, topics
+from broker import batches, messages, topics
 from broker.messages import CommandResponse, Health, Heard, Identity, Reading, Status, WireError
 from server.store.types import DeviceMessage
 
@@ -42,7 +42,7 @@ def decode(topic: str, payload: bytes) -> Decoded:
     records: list[DeviceMessage] = []
     refused: list[tuple[Identity, str]] = []
     dropped: list[str] = []
-    for part in messages.split(payload):
+    for part in batches.split(payload):
         try:
             records.append(messages.decode(part, _record_of(kind)))
         except WireError as error:

@@ -13,6 +13,7 @@ from typing import IO
 import msgspec
 import typed_settings as ts
 
+from common.decoding import JSON_ERRORS
 from server.errors import StoreAwayError, UnusableError
 from server.ops.backup_archive import export, restore
 from server.ops.backup_format import AnyLine, End, Head
@@ -119,7 +120,7 @@ def _lines(raw: IO[bytes]) -> Iterator[AnyLine]:
             yield line
     except (EOFError, zlib.error) as error:
         raise _BrokenError(f"is cut off or broken after line {number}") from error
-    except (gzip.BadGzipFile, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (gzip.BadGzipFile, *JSON_ERRORS) as error:
         raise _BrokenError(
             f"is no backup of moodwire, or one of another version: line {number + 1}: {error}"
         ) from error

@@ -8,6 +8,7 @@ import msgspec
 import typed_settings as ts
 
 from common import addresses
+from common.decoding import JSON_ERRORS
 from common.report import Finding, print_report, report
 from server.errors import UnusableError
 from server.ops import doctor_broker, doctor_store
@@ -55,7 +56,7 @@ def _rest(settings: ServerSettings) -> Finding:
         return Finding("rest", "ok", f"REST answers at {place} and is ready")
     try:
         why = msgspec.json.decode(body, type=dict[str, object]).get("detail", body)
-    except msgspec.DecodeError:
+    except JSON_ERRORS:
         todo = "set api_host and api_port as `moodwire server run` has them"
         return Finding("rest", "fail", f"what answers at {place} is not moodwire", todo)
     return Finding("rest", "fail", f"REST answers at {place} and is not ready: {why}", "mend what the lines above say")

@@ -116,40 +116,9 @@ def test_what_is_no_message_is_refused(payload: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_no_bytes_crash_the_reader(payload: bytes) -> None:
     """Whatever arrives is understood or refused with WireError."""
-    for part in _split_or_nothing(payload):
-        messages.identify(part)
-        with pytest.raises(WireError):
-            decode(part, Reading)
-
-
-def _split_or_nothing(payload: bytes) -> list[bytes]:
-    try:
-        return messages.split(payload)
-    except WireError:
-        return []
-
-
-@given(st.lists(readings, min_size=1, max_size=messages.MAX_BATCH))
-def test_split_undoes_join(batch: list[Reading]) -> None:
-    """Records that are sent as one array arrive one by one, in their order."""
-    parts = messages.split(messages.join([encode(reading) for reading in batch]))
-
-    assert [decode(part, Reading) for part in parts] == batch
-
-
-def test_a_bad_record_leaves_its_neighbours_readable() -> None:
-    """In an array, each record stands for itself."""
-    good, bad, also_good = messages.split(json.dumps([READING, {"boot": 1}, READING]).encode())
-
-    assert decode(good, Reading) == decode(also_good, Reading)
+    messages.identify(payload)
     with pytest.raises(WireError):
-        decode(bad, Reading)
-
-
-def test_too_long_an_array_is_refused() -> None:
-    """More records than the contract allows are refused as a whole."""
-    with pytest.raises(WireError, match="100"):
-        messages.split(json.dumps([READING] * 101).encode())
+        decode(payload, Reading)
 
 
 def test_a_malformed_record_can_still_be_named() -> None:

@@ -17,7 +17,8 @@ from services import wait_until
 from syscalls import GivenAway, SoundSearch, contents, read_trace, start_traced, untraceable
 
 from broker import topics
-from broker.messages import Reading, ServerStatus, Stored, decode, encode, split
+from broker.batches import split
+from broker.messages import Reading, ServerStatus, Stored, decode, encode
 from device.audio.level import level_dbfs
 from models.frontend import Samples
 from models.runtime import synthetic_clip
