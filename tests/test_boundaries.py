@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "server": {"broker"},
     "training": {"models"},
     "wiring": {"broker", "dashboard", "device", "models", "server", "training"},
-    "trials": {"broker", "dashboard", "device", "models", "server", "training", "wiring"},
+    "trials": {"broker", "dashboard", "device", "models", "moodwire", "server", "training", "wiring"},
 }
 ROOMS = {*MAY_IMPORT, "moodwire"}
 INSIDE = {
