@@ -11,7 +11,8 @@ from records import reading
 from services import wait_until
 
 from broker import topics
-from broker.messages import Message, Reading, ServerStatus, Status, decode, encode, split
+from broker.batches import split
+from broker.messages import Message, Reading, ServerStatus, Status, decode, encode
 from broker.topics import CommandName
 from device.delivery.outbox import Outbox
 from device.delivery.row import Row
