@@ -41,7 +41,7 @@ HOP_MS = 100
 SHORTEST_RUN_S, LONGEST_RUN_S = 0.1, 7.0
 """The first record comes after some 3.5 s."""
 INGEST_STOPPED_S, INGEST_RUNS_S = 2.0, 3.0
-LAST_CLIP = ROOT / "samples" / "4-door.flac"
+LAST_CLIP = ROOT / "samples" / "5-door.flac"
 
 Record = tuple[str, int]
 """Boot and sequence number."""

@@ -17,6 +17,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -135,7 +136,7 @@ class Simulation:
         self._client.loop_stop()
 
     def remember(self, stop: threading.Event) -> Iterator[int]:
-        """Send the history, the newest day first, unless it is all there; yield the number of each day."""
+        """Send the history, the newest day first, unless it is all there; yield after each stretch."""
         kept = {"end": _now() // _MINUTE_MS * _MINUTE_MS}
         if self._kept.exists():
             kept = json.loads(self._kept.read_text())
@@ -143,15 +144,15 @@ class Simulation:
             return
         files.replace(self._kept, json.dumps(kept).encode())
         boot = hashlib.sha256(f"history {self.device} {kept['end']}".encode()).hexdigest()[:16]
-        seq = 0
-        for day in range(DAYS):
-            records = list(self._day(boot, seq, kept["end"] - day * _DAY_MS))
+        seq, edges = 0, [0, _RECENT_MS, *(day * _DAY_MS for day in range(1, DAYS + 1))]
+        for nearer, farther in pairwise(edges):
+            records = list(self._stretch(boot, seq, kept["end"] - farther, kept["end"] - nearer))
             seq += len(records)
             for batch in _batches(records):
                 self._send_confirmed(batch, stop)
             if stop.is_set():
                 return
-            yield day
+            yield farther
         files.replace(self._kept, json.dumps(kept | {"done": True}).encode())
 
     def speak(self, now: int) -> None:
@@ -224,17 +225,16 @@ class Simulation:
                 self._publish(kind, payload)
                 sent_s = time.monotonic()
 
-    def _day(self, boot: str, seq: int, end: int) -> Iterator[Reading | Heard]:
-        """Yield the records of the day before a time (Unix ms); an offline device is so for three hours."""
-        is_newest = end > _now() - _DAY_MS
-        last = end - (3 * 3_600_000 if self.persona.state == "offline" and is_newest else 0)
-        at = end - _DAY_MS
+    def _stretch(self, boot: str, seq: int, at: int, end: int) -> Iterator[Reading | Heard]:
+        """Yield the records between two times (Unix ms); an offline device has been so for three hours."""
+        recent = _now() - _RECENT_MS - _MINUTE_MS
+        last = min(end, _now() - 3 * 3_600_000) if self.persona.state == "offline" else end
         while at < last:
             talk = self._talk(at)
             minutes = range(at, min(last, at + (_MINUTE_MS if talk else _QUIET_MS)), _MINUTE_MS)
             until = next((minute for minute in minutes if bool(self._talk(minute)) != bool(talk)), minutes.stop)
             if talk:
-                step = _RECENT_STEP_MS if is_newest and at > end - _RECENT_MS else _STEP_MS
+                step = _RECENT_STEP_MS if at >= recent else _STEP_MS
                 for place in range(at, until, round(step / talk)):
                     yield self._reading(boot, seq, place)
                     seq += 1
@@ -359,7 +359,7 @@ def _batches(records: list[Reading | Heard]) -> Iterator[list[Reading | Heard]]:
 
 
 def _remember(fleet: list[Simulation], stop: threading.Event) -> None:
-    """Send the histories, a day of each device in turn, so that the last days of all are there first."""
+    """Send the histories, a stretch of each device in turn, so that the last hours of all are there first."""
     histories = [device.remember(stop) for device in fleet]
     while histories and not stop.is_set():
         histories = [history for history in histories if next(history, None) is not None]

@@ -62,10 +62,10 @@ class World:
 
     def forget(self) -> None:
         """Empty the store, but for what its processes need."""
-        for device in self.store.devices("", 1000):
-            for key in self.store.execute("KEYS", f"{keys.base(device.id)}*"):
+        for member in self.store.execute("ZRANGE", keys.DEVICES, 0, -1):
+            for key in self.store.execute("KEYS", f"{keys.base(member.decode())}*"):
                 self.store.execute("DEL", key)
-            self.store.execute("ZREM", keys.DEVICES, device.id)
+            self.store.execute("ZREM", keys.DEVICES, member)
         self.store._indexed.clear()
 
     @contextmanager

@@ -1,0 +1,147 @@
+"""What an operator does on the page reaches the device, and the page says how it ended."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from brokers import DEVICE
+from pages import KEY, World, device_online, shows, text, use_theme
+from rooms import VIEWER
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from services import wait_until
+
+from broker import topics
+from broker.messages import CommandResponse, SetCommand, decode, encode
+
+MAC = topics.mac_address(DEVICE)
+AXE = Path(os.environ.get("AXE", Path(sys.prefix) / "axe.min.js"))
+"""Deque's axe-core, which `make test` fetches."""
+
+
+@contextmanager
+def obeying(world: World, **answer: Any) -> Iterator[list[tuple[str, bytes]]]:
+    """Let a device be online that answers each command; yield what it was told."""
+    told: list[tuple[str, bytes]] = []
+    with device_online(world, DEVICE, name="Porch") as client:
+
+        def obey(_client: Any, _data: Any, message: Any) -> None:
+            name = message.topic.rpartition("/")[2]
+            told.append((name, bytes(message.payload)))
+            transaction = decode(bytes(message.payload), SetCommand).transaction
+            response = CommandResponse(transaction=transaction, **({"status": "ok"} | answer))
+            client.publish(topics.command_response(DEVICE, name), encode(response), qos=1)
+
+        client.on_message = obey
+        client.subscribe([(topics.command(DEVICE, name), 1) for name in topics.COMMANDS])
+        yield told
+
+
+def press(page: webdriver.Chrome, action: str) -> None:
+    """Press one of the buttons of the device."""
+    wait_until(lambda: page.find_elements(By.CSS_SELECTOR, f"[data-action={action}]:enabled"), f"{action} is offered")
+    page.find_element(By.CSS_SELECTOR, f"[data-action={action}]").click()
+
+
+def test_commands_are_pending_and_then_done(world: World, page: webdriver.Chrome) -> None:
+    """Pause and rename reach the device; the page says that it has done them, and shows the device's answer if not."""
+    with obeying(world) as told:
+        page.get(f"{world.url}/#/device/{MAC}")
+        press(page, "pause")
+        shows(page, ".outcome", "It is paused")
+        press(page, "rename")
+        field = page.switch_to.active_element
+        field.clear()
+        field.send_keys("Loft", Keys.ENTER)
+        shows(page, ".outcome", "Done")
+    assert [name for name, _ in told] == ["pause", "set"]
+    assert decode(told[1][1], SetCommand).name == "Loft"
+
+    with obeying(world, status="error", error="there is no model before this one"):
+        press(page, "rollback")
+        page.find_element(By.CSS_SELECTOR, "dialog .primary").click()
+        shows(page, ".outcome.bad", "there is no model before this one")
+
+
+def test_erasing_asks_for_the_name_and_shows_the_receipt(world: World, page: webdriver.Chrome) -> None:
+    """Without the name nothing is erased; with it, all is, and the list no longer has the device."""
+    world.announce(device=DEVICE, name="Porch")
+    world.speak(5, device=DEVICE)
+    page.get(f"{world.url}/#/device/{MAC}")
+    press(page, "erase")
+    go = page.find_element(By.CSS_SELECTOR, "dialog .danger")
+    assert not go.is_enabled()
+    page.switch_to.active_element.send_keys("porch")
+    assert not go.is_enabled()
+    page.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert world.rest.readings(MAC) == 5
+
+    press(page, "erase")
+    page.find_element(By.CSS_SELECTOR, "dialog input").send_keys("Porch")
+    page.find_element(By.CSS_SELECTOR, "dialog .danger").click()
+    shows(page, ".receipt", "Records erased 5")
+    page.find_element(By.CSS_SELECTOR, "dialog .primary").click()
+    shows(page, ".blank", "No device has been heard yet")
+    assert world.rest.readings(MAC) == 0
+
+
+def test_a_viewer_is_offered_no_action_and_may_do_none(world: World, page: webdriver.Chrome) -> None:
+    """Not even with the page's own header."""
+    world.announce(device=DEVICE, name="Porch")
+    page.delete_all_cookies()
+    page.get(f"{world.url}/login")
+    page.find_element(By.ID, "token").send_keys(VIEWER, Keys.ENTER)
+    page.get(f"{world.url}/#/device/{MAC}")
+    shows(page, "h1", "Porch")
+    assert page.find_elements(By.CSS_SELECTOR, "[data-action]") == []
+    script = f"""
+      const done = arguments[0];
+      fetch('/session').then(answer => answer.json()).then(({{csrf}}) => fetch('/api/v1/devices/{MAC}', {{
+        method: 'DELETE', headers: {{'X-CSRF-Token': csrf}}}})).then(answer => done(answer.status));
+    """
+    assert page.execute_async_script(script) == 403
+    page.get_log("browser")  # the browser tells of the 403
+
+
+@pytest.mark.parametrize("view", ["login", "", "settings", "events", "device"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_seriously_keeps_anyone_out(world: World, page: webdriver.Chrome, view: str, theme: str) -> None:
+    """axe-core finds no serious or critical violation of WCAG 2.2 AA."""
+    if not AXE.exists():
+        pytest.skip(f"{AXE} is missing: run `make {AXE.name}`, which needs npm")
+    use_theme(page, theme)
+    world.announce(device=DEVICE, name="Porch")
+    world.announce(device="0123456789ab", name="Away", state="offline")
+    world.complain(device=DEVICE, capture="zeros")
+    world.speak(30, device=DEVICE)
+    if view == "login":
+        page.delete_all_cookies()
+    places = {"login": "/login", "device": f"/#/device/{MAC}"}
+    page.get("about:blank")
+    page.get(world.url + places.get(view, f"/#/{view}"))
+    shows(page, "main", {"login": "Token", "settings": "Theme", "events": "", "": "Porch"}.get(view, "Porch"))
+    if view != "login":
+        shows(page, ".pill", "live")
+    page.execute_script(AXE.read_text())
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+    found = page.execute_async_script("axe.run({runOnly: arguments[0]}).then(arguments[arguments.length - 1])", tags)
+    worst = [
+        (each["id"], [node["html"][:200] for node in each["nodes"]])
+        for each in found["violations"]
+        if each["impact"] in {"serious", "critical"}
+    ]
+    assert worst == []
+
+
+def test_the_printed_link_opens_the_page(world: World, browser: webdriver.Chrome) -> None:
+    """The key is not left in the address."""
+    browser.delete_all_cookies()
+    browser.get(f"{world.url}/login?key={KEY}")
+    shows(browser, "h1", "Overview")
+    assert KEY not in browser.current_url
+    assert text(browser, ".pill") != ""
