@@ -118,7 +118,7 @@ COMMANDS = {
     ),
     "server restore": Command(
         "server",
-        "server.ops.backup:BackupSettings",
+        "server.ops.backup:RestoreSettings",
         "server.ops.backup:read",
         "restore a backup; may be repeated",
     ),

@@ -3,7 +3,9 @@
 import contextlib
 import gzip
 import os
+import shutil
 import sys
+import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +18,8 @@ import typed_settings as ts
 from common.decoding import JSON_ERRORS
 from server.errors import StoreAwayError, UnusableError
 from server.ops.backup_archive import export, restore
-from server.ops.backup_format import AnyLine, End, Head
+from server.ops.backup_check import Checker, LineError
+from server.ops.backup_format import LONGEST_LINE, AnyLine, End
 from server.settings import ServerSettings
 from server.store.redis_store import RedisStore, open_store
 
@@ -26,11 +29,18 @@ _STANDARD = "-"
 
 @ts.settings(frozen=True)
 class BackupSettings(ServerSettings):
-    """Settings of `moodwire server backup` and `moodwire server restore`."""
+    """Settings of `moodwire server backup`."""
 
     file: str = ts.option(
         default="moodwire-backup.ndjson.gz", help="the file of the backup; - for standard output or input"
     )
+
+
+@ts.settings(frozen=True)
+class RestoreSettings(BackupSettings):
+    """Settings of `moodwire server restore`."""
+
+    salvage: bool = ts.option(default=False, help="restore what stands before the damage of a damaged file")
 
 
 def write(settings: BackupSettings) -> int:
@@ -67,27 +77,29 @@ def _write(store: RedisStore, raw: IO[bytes]) -> End:
     return line
 
 
-def read(settings: BackupSettings) -> int:
-    """Merge a file into the store while the system runs.
+def read(settings: RestoreSettings) -> int:
+    """Merge a file into the store while the system runs, all of it or nothing.
 
     Returns:
-        0; 1 with a sentence when the file is cut off or broken, after restoring what it has; 2 with a sentence when the
-        store or the file cannot be used.
+        0; 1 with a sentence when the file is damaged and what stands before the damage is restored, as asked; 2 with a
+        sentence when the file is damaged or the store or the file cannot be used.
     """
     counts: Counter[str] = Counter()
-    problem = ""
     try:
         store = open_store(settings)
         store.prepare()
-        standard = settings.file == _STANDARD
-        with contextlib.nullcontext(sys.stdin.buffer) if standard else Path(settings.file).open("rb") as raw:
-            try:
-                for line in _lines(raw):
-                    counts += restore(store, line)
-            except _BrokenError as error:
-                problem = str(error)
+        with _opened(settings.file) as raw:
+            good, problem = check(store, raw)
+            if problem and not settings.salvage:
+                todo = (
+                    f"nothing is restored; --salvage restores its first {good} lines" if good else "nothing is restored"
+                )
+                return _failed("restore", f"{settings.file} {problem}: {todo}")
+            raw.seek(0)
+            for _, line in zip(range(good), _lines(raw), strict=False):  # in this order, or one line too many is read
+                counts += restore(store, line)
         store.sync()  # only what is on disk is restored
-    except (UnusableError, StoreAwayError) as error:
+    except (UnusableError, StoreAwayError, _BrokenError) as error:
         return _failed("restore", f"{error}; repeat the command: what is there already is not doubled")
     except OSError as error:
         return _failed("restore", f"{error.filename or settings.file} cannot be read: {error.strerror}")
@@ -95,8 +107,39 @@ def read(settings: BackupSettings) -> int:
         ends = [f"{counts[f'{what} {end}']} {end}" for end in ("restored", "there", "expired", "erased")]
         print(f"{what}: {', '.join(ends if what != 'events' else ends[:1])}")
     if problem:
-        print(f"moodwire server restore: {settings.file} {problem}", file=sys.stderr)
+        print(f"moodwire server restore: {settings.file} {problem}; the lines before are restored", file=sys.stderr)
     return 1 if problem else 0
+
+
+@contextlib.contextmanager
+def _opened(file: str) -> Iterator[IO[bytes]]:
+    """Open a file that can be read twice; standard input goes into a file that nobody else can see."""
+    if file != _STANDARD:
+        with Path(file).open("rb") as raw:
+            yield raw
+    else:
+        with tempfile.TemporaryFile() as raw:
+            shutil.copyfileobj(sys.stdin.buffer, raw)
+            raw.seek(0)
+            yield raw
+
+
+def check(store: RedisStore, raw: IO[bytes]) -> tuple[int, str]:
+    """Return how many lines of a backup are good, and what is wrong with the next one; empty if all are good.
+
+    Raises:
+        StoreAwayError: the store does not answer.
+    """
+    checker, good = Checker(store.now(), store.generation), 0
+    try:
+        for line in _lines(raw):
+            checker.check(line)
+            good += 1
+    except _BrokenError as error:
+        return good, str(error)
+    except LineError as error:
+        return good, f"is damaged, or no backup of moodwire: line {good + 1}: {error}"
+    return good, "" if checker.is_complete else f"is cut off after line {good}"
 
 
 class _BrokenError(Exception):
@@ -111,21 +154,19 @@ def _lines(raw: IO[bytes]) -> Iterator[AnyLine]:
     """
     decoder = msgspec.json.Decoder(AnyLine)
     number = 0
-    line: AnyLine | None = None
     try:
-        for number, text in enumerate(gzip.GzipFile(fileobj=raw), 1):
-            line = decoder.decode(text)
-            if (number == 1) != isinstance(line, Head):
-                raise _BrokenError(f"is no backup of moodwire: line {number} is out of place")
-            yield line
+        file = gzip.GzipFile(fileobj=raw)
+        while text := file.readline(LONGEST_LINE + 1):
+            if len(text) > LONGEST_LINE:
+                raise _BrokenError(f"is no backup of moodwire: line {number + 1} is longer than {LONGEST_LINE} bytes")
+            yield decoder.decode(text)
+            number += 1
     except (EOFError, zlib.error) as error:
         raise _BrokenError(f"is cut off or broken after line {number}") from error
     except (gzip.BadGzipFile, *JSON_ERRORS) as error:
         raise _BrokenError(
-            f"is no backup of moodwire, or one of another version: line {number + 1}: {error}"
+            f"is damaged, or no backup of moodwire, or one of another version: line {number + 1}: {error}"
         ) from error
-    if not isinstance(line, End):
-        raise _BrokenError(f"is cut off after line {number}")
 
 
 def _failed(command: str, sentence: str, partial: Path | None = None) -> int:

@@ -8,13 +8,15 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 import numpy as np
 
 from broker.messages import Heard, Reading
 from server.ops.backup_format import (
+    MOST_ROWS,
+    MOST_RUNS,
     AnyLine,
     BootLine,
     DeviceLine,
@@ -23,6 +25,7 @@ from server.ops.backup_format import (
     Head,
     HeardLine,
     HeardRow,
+    Kind,
     Line,
     ReadingRow,
     ReadingsLine,
@@ -30,10 +33,11 @@ from server.ops.backup_format import (
 )
 from server.store import codec, keys, rollups, sequences
 from server.store.keys import DAY_MS
-from server.store.limits import PAGES_PER_BOOT
+from server.store.limits import MOST_BOOTS, PAGES_PER_BOOT
 from server.store.redis_store import RedisStore
 from server.store.types import Schema, Word
 
+Row = TypeVar("Row", ReadingRow, HeardRow)
 _PAGE = 1000
 _NO_BOOT = "0" * 16
 _RESOLUTIONS = (rollups.DAY, rollups.HOUR, rollups.MINUTE)
@@ -87,14 +91,12 @@ def _device(store: RedisStore, device: str) -> Iterator[AnyLine]:
         for number in sorted({value[codec.SCHEMA_BYTE] for value in values}):
             own = [value for value in values if value[codec.SCHEMA_BYTE] == number]
             schema = by_number[number]
-            yield ReadingsLine(device=device, generation=gen, schema=schema, rows=_rows(schema, hour, own))
+            for rows in _divided(_rows(schema, hour, own)):
+                yield ReadingsLine(device=device, generation=gen, schema=_kind(schema), rows=rows)
     for chunk, length in _pairs(heard):
         values = store.execute("LRANGE", keys.heard(device, chunk), 0, length - 1)
-        yield HeardLine(
-            device=device,
-            generation=gen,
-            rows=[HeardRow(*codec.unpack_heard_whole(chunk, value)) for value in values],
-        )
+        for heard_rows in _divided([HeardRow(*codec.unpack_heard_whole(chunk, value)) for value in values]):
+            yield HeardLine(device=device, generation=gen, rows=heard_rows)
     yield from _events(store, device, gen)
     yield from _rollups(store, device, gen, [int(day) for day in days])
     if int(store.execute("HGET", base, "gen") or 0) != gen:
@@ -115,7 +117,8 @@ def _boots(
         pages: Bitmaps of pages by their numbers among all of the device.
     """
     by_index = sequences.pages_by_index(pages)
-    for (name, packed), bitmap in zip(boots, bitmaps, strict=True):
+    newest_last = sorted(zip(boots, bitmaps, strict=True), key=lambda each: codec.unpack_boot(*each[0]).last_at)
+    for (name, packed), bitmap in newest_last[-MOST_BOOTS:]:
         boot, index = codec.unpack_boot(name, packed), codec.boot_index(packed)
         numbers = [(page, pages[index * PAGES_PER_BOOT + page]) for page in by_index.get(index, ())]
         seen = sequences.runs(numbers or [(0, bitmap)])
@@ -131,8 +134,27 @@ def _boots(
                 records=boot.records,
                 lowest=boot.lowest,
                 highest=boot.highest,
-                seen=[(first, last) for first, last in seen.tolist()],
+                seen=[(first, last) for first, last in seen[-MOST_RUNS:].tolist()],
             )
+
+
+def _kind(schema: Schema) -> Kind:
+    return Kind(schema.model, schema.span_ms, schema.labels)
+
+
+def _divided(rows: list[Row]) -> Iterator[list[Row]]:
+    """Yield rows for one line after the other; those of one moment stay together, as restore counts equal ones."""
+    if len(rows) <= MOST_ROWS:
+        yield rows
+        return
+    rows = sorted(rows, key=lambda row: row.at)
+    while rows:
+        end = min(MOST_ROWS, len(rows))
+        while 0 < end < len(rows) and rows[end - 1].at == rows[end].at:
+            end -= 1
+        end = end or MOST_ROWS
+        yield rows[:end]
+        rows = rows[end:]
 
 
 def _rows(schema: Schema, hour: int, values: list[bytes]) -> list[ReadingRow]:
@@ -169,8 +191,8 @@ def _rollups(store: RedisStore, device: str, gen: int, days: Sequence[int]) -> I
                 yield RollupsLine(
                     device=device,
                     generation=gen,
-                    schema=schema,
-                    resolution=resolution.name,
+                    schema=_kind(schema),
+                    resolution=cast("Literal['m', 'h', 'd']", resolution.name),
                     group=group,
                     rows=sorted(slots.items()),
                 )
@@ -247,7 +269,7 @@ def _outcomes(what: str, answer: list[int], length: int) -> Counter[str]:
     return Counter({f"{what} restored": restored, f"{what} there": there, f"{what} expired": expired})
 
 
-def _reading(schema: Schema, row: ReadingRow) -> Reading:
+def _reading(schema: Kind, row: ReadingRow) -> Reading:
     """Return a reading without its identity, which is in the line of its boot."""
     return Reading(
         boot=_NO_BOOT,

@@ -103,6 +103,9 @@ local function restore_boot(keys, args)
   if entry.fresh and redis.call('HLEN', base .. ':boots') >= MOST_BOOTS then
     return redis.error_reply('the device has more than ' .. MOST_BOOTS .. ' boots')
   end
+  if redis.call('ZCARD', base .. ':pages') + (#args - 10) / 2 > 2 * MOST_PAGES then -- here and there
+    return redis.error_reply('the device has more than ' .. 2 * MOST_PAGES .. ' pages of sequence numbers')
+  end
   local first, here_expired, there_expired = entry[4] == 0, entry[4] - count_seen(base, entry[1]), given[4]
   local expires_ms = (math.floor(math.max(entry[3], given[3]) / DAY_MS) + 2) * DAY_MS + tonumber(args[2])
   for i = 11, #args, 2 do

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -260,27 +261,27 @@ def test_a_backup_can_go_through_pipes(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_cut_off_is_restored_as_far_as_it_goes(
+def test_a_file_that_is_cut_off_is_restored_only_when_asked(
     first: RedisStore,
     redis_store: RunningStore,
     second: RunningStore,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Half a file ends with code 1 and a sentence; what is no backup, or not there, too, and none with a traceback."""
+    """Half a file ends with code 2 and a sentence and changes nothing; with `--salvage` its lines are restored."""
     del first
     file = tmp_path / "backup.gz"
     assert command("backup", file, redis_store) == 0
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    assert command("restore", file, second) == 1
-    assert "is cut off" in capsys.readouterr().err
-    file.write_text("hello\n")
-    assert command("restore", file, second) == 1
-    assert "is no backup of moodwire" in capsys.readouterr().err
-    with gzip.open(file, "wt") as text:
-        text.write('{"type":"device"}\n')
-    assert command("restore", file, second) == 1
-    assert "is no backup of moodwire" in capsys.readouterr().err
+    assert command("restore", file, second) == 2
+    told = capsys.readouterr().err
+    assert re.search(r"backup.gz is cut off or broken after line \d+: nothing is restored; --salvage restores", told)
+    assert not second.client.keys("mw:{*")
+    assert command("restore", file, second, "--salvage") == 1
+    out, err = capsys.readouterr()
+    assert re.search(r"readings: \d+ restored", out)
+    assert "the lines before are restored" in err
+    assert second.client.exists(f"mw:{{{DEVICE}}}")
     assert command("restore", tmp_path / "none", second) == 2
     assert "cannot be read: No such file" in capsys.readouterr().err
     assert command("backup", tmp_path / "none" / "b", second) == 2
