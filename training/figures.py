@@ -22,7 +22,15 @@ RATE_HZ = 16_000
 STEP_S = 0.05
 """Amplitude is averaged over steps of this length."""
 SHOWN_S = 4.0
-COLOURS = dict(zip(EMOTIONS, ("#c44536", "#6a994e", "#7b5ea7", "#e09f3e", "#5c677d", "#3a7ca5"), strict=True))
+COLOURS = {
+    "ANG": "#c12900",
+    "DIS": "#46794b",
+    "FEA": "#9e6fcd",
+    "HAP": "#cc7b0f",
+    "NEU": "#7c8794",
+    "SAD": "#27579f",
+}
+"""Those of the server's plots and of the page."""
 
 
 def figures(settings: FiguresSettings) -> int:
@@ -30,12 +38,12 @@ def figures(settings: FiguresSettings) -> int:
     try:
         clips = corpora.read_clips(settings.recordings_dir, tuple(EMOTIONS))
         settings.out.mkdir(parents=True, exist_ok=True)
-        lengths(clips).savefig(settings.out / "lengths.png")
-        counts(clips).savefig(settings.out / "counts.png")
+        lengths(clips).savefig(settings.out / "lengths.png", dpi=130)
+        counts(clips).savefig(settings.out / "counts.png", dpi=130)
         levels = amplitudes(clips)
-        amplitude(levels).savefig(settings.out / "amplitude.png")
-        amplitude_3d(levels).savefig(settings.out / "amplitude-3d.png")
-        examples(clips).savefig(settings.out / "examples.png", dpi=70)
+        amplitude(levels).savefig(settings.out / "amplitude.png", dpi=130)
+        amplitude_3d(levels).savefig(settings.out / "amplitude-3d.png", dpi=110)
+        examples(clips).savefig(settings.out / "examples.png", dpi=90)
         plt.close("all")
     except CorpusError as error:
         print(f"moodwire data figures: {error}", file=sys.stderr)
@@ -80,10 +88,16 @@ def counts(clips: Sequence[Clip]) -> Any:
     bottom.bar(
         range(len(actors)),
         [of_actor[actor] for actor in actors],
-        color=["#9c6644" if actor in women else "#457b9d" for actor in actors],
+        color=["#cc7b0f" if actor in women else "#27579f" for actor in actors],
+        hatch=["" if actor in women else "////" for actor in actors],
+        edgecolor="white",
+        linewidth=0,
     )
     bottom.set_xticks(range(0, len(actors), 6), actors[::6])
-    bottom.set(title=f"Clips of each actor: {len(women)} women (brown), {len(actors) - len(women)} men", ylabel="clips")
+    bottom.set(
+        title=f"Clips of each actor: {len(women)} women (plain), {len(actors) - len(women)} men (hatched)",
+        ylabel="clips",
+    )
     return figure
 
 

@@ -1,5 +1,6 @@
-"""The plots of the page of results."""
+"""The plots of the page of results, for screen and print: named where they are drawn, and readable without colours."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,77 +10,170 @@ import matplotlib as mpl
 mpl.use("agg")
 
 from matplotlib import pyplot as plt
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from training.results import COMMON, Latency, Result, Score
 
 INTENSITIES = ("LO", "MD", "HI", "XX")
 MOST = 8
 """Largest number of curves in one plot."""
-NAME_HEIGHT = 0.005
-"""Height of a point's name, as UAR, about."""
+INK, QUIET, LINES = "#1d242c", "#56616c", "#dfe4e9"
+ACCENT, OTHER = "#0f6675", "#8a949e"
+DASHES = ("-", (0, (5, 2)), (0, (1, 1.6)), (0, (6, 2, 1.5, 2)))
+MARKERS = "os^DvPX*"
+"""Curves differ by dashes and marks too, as in print."""
+_Z = 1.96
+"""Standard deviations on either side of a 95 % interval."""
+_STYLE: Any = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": LINES,
+    "axes.labelcolor": QUIET,
+    "axes.titlecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "grid.color": LINES,
+    "text.color": INK,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+}
 
 
 def save(figure: Any, file: Path) -> None:
-    """Write a figure as PNG, and free its memory."""
-    figure.savefig(file, dpi=80)
+    """Write a figure as PNG, sharp enough for print, and free its memory."""
+    figure.savefig(file, dpi=150)
     plt.close(figure)
 
 
 def reliability(name: str, found: Score) -> Any:
-    """Draw a reliability diagram: accuracy against confidence."""
-    figure, axes = plt.subplots(figsize=(5, 5), layout="constrained")
-    axes.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1, label="as sure as right")
-    axes.plot(
-        [bin_.confidence for bin_ in found.reliability],
-        [bin_.accuracy for bin_ in found.reliability],
-        marker="o",
-        color="#3a7ca5",
-        label=f"{name}: ECE {found.pooled['ece']:.3f}",
-    )
-    axes.legend(loc="upper left")
-    axes.set(
-        title=f"{len(found.reliability)} bins of equally many windows",
-        xlabel="mean highest probability",
-        ylabel="accuracy",
-        xlim=(0.3, 1),
-        ylim=(0.3, 1),
-        aspect="equal",
-    )
+    """Draw a reliability diagram: accuracy against confidence, with 95 % intervals (Wilson)."""
+    with plt.rc_context(_STYLE):
+        figure, axes = plt.subplots(figsize=(4.6, 4.6))
+        low = math.floor(10 * min(min(bin_.confidence, bin_.accuracy) for bin_ in found.reliability)) / 10
+        axes.plot([low, 1], [low, 1], color=QUIET, linestyle=(0, (4, 3)), linewidth=1)
+        middle = low + 0.3 * (1 - low)
+        below: Any = {"xytext": (8, -16), "textcoords": "offset points", "color": QUIET, "rotation": 45}
+        axes.annotate("as sure as right", (middle, middle), **below)
+        for bin_ in found.reliability:
+            axes.plot([bin_.confidence] * 2, _wilson(bin_.accuracy, bin_.size), color=ACCENT, linewidth=1.4)
+        axes.plot(
+            [bin_.confidence for bin_ in found.reliability],
+            [bin_.accuracy for bin_ in found.reliability],
+            marker="o",
+            markersize=4.5,
+            color=ACCENT,
+            linewidth=1.2,
+        )
+        axes.set_title(f"{name}: ECE {found.pooled['ece']:.3f}")
+        axes.text(
+            0.98,
+            0.03,
+            f"{len(found.reliability)} bins of equally many windows,\nwith 95 % intervals",
+            transform=axes.transAxes,
+            ha="right",
+            color=QUIET,
+        )
+        axes.set(xlabel="mean highest probability", ylabel="accuracy", xlim=(low, 1), ylim=(low, 1.01), aspect="equal")
+        axes.grid()
+        _as_percent(axes.xaxis, axes.yaxis)
     return figure
+
+
+def _wilson(share: float, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share of so many (Wilson, 1927)."""
+    middle = (share + _Z**2 / 2 / count) / (1 + _Z**2 / count)
+    half = _Z / (1 + _Z**2 / count) * math.sqrt(share * (1 - share) / count + (_Z / 2 / count) ** 2)
+    return middle - half, middle + half
 
 
 def risk_coverage(results: Sequence[Result]) -> Any:
-    """Draw the risk when only the most confident windows are classified."""
-    figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
-    for result in results[:MOST]:
-        coverage, uar = zip(*result.scores["speakers"].uar_by_coverage, strict=True)
-        axes.plot(coverage, [1 - value for value in uar], marker=".", label=result.name)
-    figure.legend(fontsize="small", loc="outside right upper")
-    axes.set(
-        title="Risk and coverage, unheard speakers (of the blocks in each row)",
-        xlabel="share of the windows answered, the surest first",
-        ylabel="1 - UAR of these",
-    )
-    axes.set_ylim(bottom=0)
+    """Draw the risk when only the most confident windows are classified; the first system is the shipped one."""
+    with plt.rc_context(_STYLE):
+        figure, axes = plt.subplots(figsize=(7, 3.9))
+        ends = []
+        for place, result in enumerate(results[:MOST]):
+            coverage, uar = zip(*result.scores["speakers"].uar_by_coverage, strict=True)
+            risk = [1 - value for value in uar]
+            first = place == 0
+            axes.plot(
+                coverage,
+                risk,
+                color=ACCENT if first else OTHER,
+                linestyle=DASHES[place % len(DASHES)],
+                marker=MARKERS[place % len(MARKERS)],
+                markersize=4.5 if first else 3.5,
+                linewidth=2 if first else 1.1,
+                zorder=3 if first else 2,
+            )
+            ends.append((risk[coverage.index(max(coverage))], place, result.name))
+        _name_ends(axes, ends)
+        axes.set_title("Answering only the surest windows")
+        axes.set(
+            xlabel="share of the windows answered, the surest first",
+            ylabel="1 - UAR of these, unheard speakers",
+            xlim=(None, 1),
+        )
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="y")
+        _as_percent(axes.xaxis, axes.yaxis)
     return figure
 
 
+def _name_ends(axes: Any, ends: list[tuple[float, int, str]]) -> None:
+    """Write the name of each curve where it ends at the right, apart from the others."""
+    high = axes.get_ylim()[1]
+    heights = _apart([end for end, _, _ in sorted(ends)], high / 17, high)
+    for (end, place, name), height in zip(sorted(ends), heights, strict=True):
+        axes.annotate(
+            f"{name} ",
+            (1, end),
+            (1.045, height),
+            textcoords=axes.get_yaxis_transform(),
+            va="center",
+            color=ACCENT if place == 0 else INK,
+            fontweight="bold" if place == 0 else "normal",
+            arrowprops={"arrowstyle": "-", "color": LINES, "relpos": (0, 0.5), "shrinkA": 0, "shrinkB": 2},
+            annotation_clip=False,
+        )
+
+
+def _apart(wanted: Sequence[float], gap: float, high: float) -> list[float]:
+    """Return rising heights near the wanted ones, at least a gap apart and not above the highest."""
+    heights: list[float] = []
+    for each in wanted:
+        heights.append(max(each, heights[-1] + gap) if heights else each)
+    return [min(height, high - gap * (len(heights) - 1 - place)) for place, height in enumerate(heights)]
+
+
 def groups(name: str, found: Score, titles: dict[str, str]) -> Any:
-    """Draw the UAR of groups of clips, for each key of `titles` that was measured."""
+    """Draw the UAR of groups of clips as points beside that of all, for each key of `titles` that was measured."""
     shown = [key for key in titles if found.pooled.get(key)]
-    widths = [len(found.pooled[key]) for key in shown]
-    figure, all_axes = plt.subplots(
-        1, len(shown), figsize=(11, 4), layout="constrained", sharey=True, squeeze=False, width_ratios=widths
-    )
-    for key, axes in zip(shown, all_axes[0], strict=True):
-        values = {name: found.pooled[key][name] for name in sorted(found.pooled[key], key=_place)}
-        axes.bar(list(values), list(values.values()), color="#5c677d")
-        axes.axhline(found.uar, color="#c44536", linewidth=1)
-        axes.set(title=titles[key], ylim=(0, 1))
-        axes.tick_params(axis="x", rotation=90)
-    all_axes[0][0].set(ylabel="UAR, unheard speakers")
-    figure.suptitle(f"{name}: by who speaks and what is said (line: all)")
+    sizes = [len(found.pooled[key]) for key in shown]
+    with plt.rc_context(_STYLE):
+        figure, all_axes = plt.subplots(1, len(shown), figsize=(7, 0.8 + 0.22 * max(sizes)), sharex=True, squeeze=False)
+        values = [value for key in shown for value in found.pooled[key].values()]
+        for key, axes in zip(shown, all_axes[0], strict=True):
+            named = {group: found.pooled[key][group] for group in sorted(found.pooled[key], key=_place, reverse=True)}
+            places = range(len(named))
+            axes.axvline(found.uar, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
+            axes.hlines(places, found.uar, list(named.values()), color=ACCENT, linewidth=1.6)
+            axes.plot(list(named.values()), places, "o", color=ACCENT, markersize=5)
+            axes.set_yticks(places, list(named), color=INK)
+            axes.set_ylim(len(named) - max(sizes) - 0.7, len(named) - 0.3)
+            axes.set(title=titles[key], xlim=(min(values) - 0.04, max(values) + 0.04))
+            axes.grid(axis="x")
+            axes.spines["left"].set_visible(False)
+            axes.tick_params(axis="y", labelsize=8)
+            _as_percent(axes.xaxis)
+        figure.suptitle(f"{name}: UAR by who speaks and what is said (dashed: all)", x=0.01, ha="left", fontsize=10)
     return figure
 
 
@@ -88,41 +182,52 @@ def _place(group: str) -> tuple[int, str]:
 
 
 def front(results: Sequence[Result], latencies: dict[str, Latency]) -> Any:
-    """Draw accuracy against size and against time; the Pareto front is bold."""
-    figure, (by_size, by_time) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained", sharey=True)
-    uars = {result.name: result.scores["speakers"].of_block(COMMON) for result in results}
-    known = {name: uar for name, uar in uars.items() if uar is not None}
-    kib = {result.name: result.bytes_deflated / 1024 for result in results if result.bytes_deflated}
-    _scatter(by_size, {name: (kib[name], uar) for name, uar in known.items() if name in kib})
-    _scatter(by_time, {name: (latencies[name].ms, uar) for name, uar in known.items() if name in latencies})
-    _in_powers_of_two(by_size)
-    by_size.set(title="Size and accuracy", xlabel="KiB, compressed", ylabel=f"UAR, block {COMMON}")
-    by_time.set(title="Time and accuracy", xlabel="ms a window, front end and model, one thread")
+    """Draw accuracy against size and against time; what nothing smaller or faster beats is a bold square."""
+    with plt.rc_context(_STYLE):
+        figure, (by_size, by_time) = plt.subplots(2, 1, figsize=(7, 6.4))
+        uars = {result.name: result.scores["speakers"].of_block(COMMON) for result in results}
+        known = {name: uar for name, uar in uars.items() if uar is not None}
+        kib = {result.name: result.bytes_deflated / 1024 for result in results if result.bytes_deflated}
+        _scatter(by_size, {name: (kib[name], uar) for name, uar in known.items() if name in kib})
+        _scatter(by_time, {name: (latencies[name].ms, uar) for name, uar in known.items() if name in latencies})
+        _in_powers_of_two(by_size)
+        by_size.set(title="Size and accuracy", xlabel="KiB, compressed", ylabel=f"UAR, block {COMMON}")
+        by_time.set(title="Time and accuracy", xlabel="ms a window, front end and model, one thread")
+        by_time.set(ylabel=f"UAR, block {COMMON}")
+        for axes in (by_size, by_time):
+            axes.grid()
+            _as_percent(axes.yaxis)
     return figure
+
+
+def _as_percent(*sides: Any) -> None:
+    for axis in sides:
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
 def _in_powers_of_two(axes: Any) -> None:
     low, high = axes.get_xlim()
     if axes.has_data() and high > 2 * low:  # else there would hardly be a tick
         axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _scatter(axes: Any, places: dict[str, tuple[float, float]]) -> None:
-    sides: dict[float, int] = {}
-    for name, (cost, uar) in sorted(places.items(), key=lambda place: place[1], reverse=True):
+    """Draw points with their names, each on the side and at the height where it covers no other."""
+    uars = sorted(uar for _, uar in places.values())
+    heights = _apart(uars, (uars[-1] - uars[0]) / 13, math.inf) if uars else []
+    for height, (name, (cost, uar)) in zip(heights, sorted(places.items(), key=lambda place: place[1][1]), strict=True):
         dominated = any(other_cost <= cost and other > uar for other_cost, other in places.values())
-        axes.scatter(cost, uar, color="#5c677d" if dominated else "#c44536")
-        # names of points that lie close together would cover each other: they go to either side in turn
-        nearest = min(sides, key=lambda other: abs(other - uar), default=float("inf"))
-        side = sides[uar] = -sides[nearest] if abs(nearest - uar) < NAME_HEIGHT else 1
+        axes.plot(cost, uar, "o" if dominated else "s", color=OTHER if dominated else ACCENT, markersize=6)
         axes.annotate(
             name,
             (cost, uar),
-            xytext=(4 * side, 4),
-            textcoords="offset points",
-            horizontalalignment="left" if side > 0 else "right",
-            fontsize="small",
+            (1.02, height),
+            textcoords=axes.get_yaxis_transform(),
+            va="center",
+            color=INK,
             fontweight="normal" if dominated else "bold",
+            arrowprops={"arrowstyle": "-", "color": LINES, "relpos": (0, 0.5), "shrinkA": 0, "shrinkB": 4},
+            annotation_clip=False,
         )
-    axes.margins(x=0.5, y=0.1)
+    axes.margins(x=0.08, y=0.12)

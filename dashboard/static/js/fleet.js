@@ -14,7 +14,7 @@
  * @property {{at: number, state: string, scores: Record<string, number>, level_dbfs: number} | null} latest
  * @property {Concern[]} [concerns] what is wrong with it
  */
-/** @typedef {{kind: string, count?: number | null}} Concern */
+/** @typedef {{kind: string, is_fault?: boolean, amount?: number | null}} Concern */
 
 /** How often the list is read anew, since health is no live event, ms. */
 const REFRESH_MS = 60_000;

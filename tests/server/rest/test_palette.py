@@ -1,7 +1,9 @@
 """Emotions and spans have one name and one colour each, for the plots and for the page."""
 
+import ast
 import re
 from itertools import combinations
+from pathlib import Path
 from typing import get_args
 
 import colours
@@ -80,3 +82,15 @@ def test_meta_answers_the_palette(client: Client) -> None:
         assert re.fullmatch("#[0-9a-f]{6}", look["colour"])
         assert re.fullmatch("#[0-9a-f]{6}", look["colour_dark"])
     assert len(meta["other_colours"]) == 4
+
+
+def test_the_pictures_of_the_recordings_have_the_same_colours() -> None:
+    """Training imports no other room, so its colours are a copy."""
+    tree = ast.parse((Path(__file__).parents[3] / "training" / "figures.py").read_text())
+    (copy,) = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "COLOURS"
+    ]
+
+    assert copy == {label: shown.colour.light for label, shown in EMOTIONS.items()}

@@ -4,7 +4,7 @@
 import { nameOf } from "../device_facts.js";
 import { coalesce, h, replace, setAttribute, setText } from "../dom.js";
 import { coloursOf, fit, onResize, pattern } from "./paint.js";
-import { makeReadout, placeReadout, stepWords } from "./readout.js";
+import { makeReadout, placeReadout, stepTime, stepWords } from "./readout.js";
 import { Offsets, timeTicks } from "./scale.js";
 import { Series, shares, smooth } from "./series.js";
 
@@ -51,7 +51,9 @@ export class Timeline {
       this.above,
     );
     this.caption = h("figcaption", { class: "small quiet" });
-    this.element = h("figure", { class: "timeline" }, h("div", { class: "plot-box" }, this.plot, this.blank, this.readout), this.caption);
+    this.table = h("details", { class: "as-table small", ontoggle: () => this.#drawTable() }, h("summary", {}, ctx.t("chart.table")));
+    const box = h("div", { class: "plot-box" }, this.plot, this.blank, this.readout);
+    this.element = h("figure", { class: "timeline" }, box, this.caption, this.table);
     this.draw = coalesce(() => this.#draw(), DRAW_MS);
     this.drawNow = coalesce(() => this.#draw());
     this.drawAbove = coalesce(() => this.#drawAbove());
@@ -424,6 +426,32 @@ export class Timeline {
       this.caption,
       t("chart.caption", { shares: parts.join(", "), n: readings, u: Math.round((100 * uncertain) / readings) }),
     );
+  }
+
+  /** Show the steps as a table while it is open, for those who do not see the chart. */
+  #drawTable() {
+    const { t } = this.ctx;
+    const summary = h("summary", {}, t("chart.table"));
+    if (!this.table.open) return;
+    const { labels, stepMs } = this.series;
+    const head = [t("chart.table.time"), ...labels.map((label) => nameOf(label, t)), t("compare.readings"), t("compare.uncertain")];
+    const rows = this.series.inside(this.view.start, this.view.end).map((step) =>
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row" }, stepTime(this.ctx, this.offsets, step.at, stepMs)),
+        shares(step, labels).map((share) => h("td", {}, `${Math.round(100 * share)} %`)),
+        h("td", {}, step.readings),
+        h("td", {}, step.uncertain),
+      ),
+    );
+    const table = h(
+      "table",
+      {},
+      h("thead", {}, h("tr", {}, head.map((words) => h("th", { scope: "col" }, words)))),
+      h("tbody", {}, rows),
+    );
+    replace(this.table, summary, h("div", { class: "scroll", tabindex: "0" }, table));
   }
 
   #drawAbove() {

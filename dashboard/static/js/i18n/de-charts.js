@@ -7,6 +7,8 @@ export default {
   "chart.step": "Anteil jeder Emotion, Mittel über je {step}",
   "chart.hint": "Ziehen vergrößert, Doppelklick führt zurück. Mit der Tastatur: Pfeile bewegen, Enter vergrößert, − führt zurück.",
   "chart.caption": "{shares} von {n} Messungen in diesem Zeitraum; {u} % waren unsicher.",
+  "chart.table": "Die Stufen als Tabelle",
+  "chart.table.time": "Zeit",
   "chart.readings": "{n} Messungen",
   "chart.readings.one": "1 Messung",
   "chart.uncertain": "{n} unsicher",

@@ -7,6 +7,8 @@ export default {
   "chart.step": "share of each emotion, mean of each {step}",
   "chart.hint": "Drag to zoom in, double-click to go back. With the keyboard: arrows move, Enter zooms in, − goes back.",
   "chart.caption": "{shares} of {n} readings in this range; {u} % were uncertain.",
+  "chart.table": "The steps as a table",
+  "chart.table.time": "Time",
   "chart.readings": "{n} readings",
   "chart.readings.one": "1 reading",
   "chart.uncertain": "{n} uncertain",

@@ -7,6 +7,8 @@ export default {
   "chart.step": "quota di ogni emozione, media di ogni {step}",
   "chart.hint": "Trascina per ingrandire, doppio clic per tornare. Con la tastiera: le frecce spostano, Invio ingrandisce, − torna indietro.",
   "chart.caption": "{shares} di {n} letture in questo intervallo; il {u} % era incerto.",
+  "chart.table": "I gradini come tabella",
+  "chart.table.time": "Ora",
   "chart.readings": "{n} letture",
   "chart.readings.one": "1 lettura",
   "chart.uncertain": "{n} incerte",

@@ -92,6 +92,7 @@ class DeviceView {
     this.now = makeNow();
     this.facts = h("span", { class: "small quiet" });
     this.line = h("p", { class: "line small" });
+    this.others = h("p", { class: "line small quiet others" });
     this.actions = h("div", { class: "device-actions" });
     const link = (/** @type {string} */ name, /** @type {boolean} */ download) =>
       h("a", { class: "button", download, dataset: { link: name } }, t(`device.${name}`));
@@ -138,6 +139,7 @@ class DeviceView {
         this.facts,
         this.actions,
         this.line,
+        this.others,
       ),
       h("div", { class: "device-bar toolbar" }, this.ranges.element, h("div", { class: "links" }, this.compareLink, this.csvLink, this.pngLink, copy)),
       h(
@@ -417,5 +419,7 @@ class DeviceView {
     const [words, kind] = sentence(device, this.ctx);
     setText(this.line, words);
     setAttribute(this.line, "class", `line small ${kind || "quiet"}`);
+    const others = (device.concerns ?? []).slice(1).map((concern) => t(`concern.${concern.kind}`, { n: concern.amount ?? 0 }));
+    setText(this.others, others.join(" · "));
   }
 }
