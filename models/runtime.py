@@ -87,6 +87,10 @@ class Classifier:
         return _dequantise(self._interpreter.get_tensor(self._output["index"])[0], self._output)
 
 
+_MOST_GOLDEN_BYTES = 16 * 1024 * 1024
+"""The longest clip with its features has 3 MB."""
+
+
 class _Golden(NamedTuple):
     clip: Samples
     features: Frames
@@ -95,9 +99,13 @@ class _Golden(NamedTuple):
 
 def _read_golden(path: Path) -> _Golden:
     try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > _MOST_GOLDEN_BYTES:
+            raise BundleError(f"{path} unpacks to {size:,} bytes, more than {_MOST_GOLDEN_BYTES:,}; export it again")
         with path.open("rb") as file, np.load(file, allow_pickle=False) as golden:
             found = _Golden(golden["clip"], golden["features"], golden["scores"])
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, KeyError, EOFError, TypeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise BundleError(f"{path} cannot be read: {error}; copy the bundle again") from error
     if found.clip.dtype != np.int16 or found.features.dtype.kind != "f" or found.scores.dtype.kind != "f":
         kinds = ", ".join(str(array.dtype) for array in found)

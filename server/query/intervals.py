@@ -38,7 +38,8 @@ def without(intervals: Sequence[Interval], holes: Sequence[Interval]) -> list[In
         while first < len(holes) and holes[first][1] <= start:
             first += 1
         at = start
-        for hole_start, hole_end in holes[first:]:
+        for place in range(first, len(holes)):
+            hole_start, hole_end = holes[place]
             if hole_start >= end:
                 break
             if hole_start > at:

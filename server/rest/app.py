@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from common.notice import NOTICE
 from server.rest import (
     command_routes,
+    completeness_routes,
     device_routes,
     fleet_routes,
     health_routes,
@@ -59,8 +60,8 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard) -> Fla
     app.json = StrictJson(app)
     app.config["SWAGGER_CONFIG"] = {"persistAuthorization": True}  # the token survives a reload of the page
     app.url_map.merge_slashes = False  # a redirect would be no problem+json, and name whatever host the client sent
-    every = (device_routes, insight_routes, fleet_routes, strip_routes, plot_routes, command_routes, token_routes)
-    for routes in every:
+    about_devices = (device_routes, insight_routes, completeness_routes, plot_routes, command_routes)
+    for routes in (*about_devices, fleet_routes, strip_routes, token_routes):
         app.register_api(routes.blueprint)
     app.paths.update(openapi.live_paths(PREFIX))
     http_headers.add_headers(app, _SWAGGER)  # first, since Flask runs these functions in reverse order

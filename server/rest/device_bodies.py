@@ -5,7 +5,7 @@ from typing import Any
 
 from broker import topics
 from common import text
-from server.query.boots import overlap
+from server.query.boots import MOST_LISTED, overlap
 from server.query.concerns import concerns
 from server.query.series import Grid
 from server.query.spans import Span
@@ -32,8 +32,9 @@ def single_device(device: Device, grid: Grid, boots: list[Boot], spans: list[Spa
                 records=boot.records,
                 missing=boot.missing,
             )
-            for boot in boots
+            for boot in boots[-MOST_LISTED:]
         ],
+        older_boots=max(len(boots) - MOST_LISTED, 0),
         duplicate_identity=overlap(boots),
         start=rfc3339(grid.range.start),
         end=rfc3339(grid.range.end),

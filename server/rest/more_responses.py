@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from server.query.completeness import Cause
 from server.rest.responses import Body, Event, MacAddress, Ratio, Time
 
 
@@ -128,3 +129,52 @@ class Models(Body):
     """The models that come with moodwire."""
 
     models: list[Model]
+
+
+class Gap(Body):
+    """A stretch of time of which nothing is stored."""
+
+    start: Time
+    end: Time
+    cause: Annotated[
+        Cause,
+        Field(
+            description="dropped: the device's outbox reached its limit; paused: someone paused it; waiting: it waits "
+            "in the outbox of the connected device; offline: the device was not connected; not_yet: it is too young to "
+            "be missed; unknown: nobody knows"
+        ),
+    ]
+    records: Annotated[
+        int | None, Field(description="dropped: how many records, counted where they end; null if nobody knows")
+    ]
+
+
+class CauseSum(Body):
+    """All gaps of one cause."""
+
+    gaps: int
+    seconds: float
+
+
+class RecordCounts(Body):
+    """Sequence numbers of the boots that have records in the range, each boot as a whole."""
+
+    expected: Annotated[int, Field(description="numbers that the device is known to have used: stored and missing")]
+    stored: int
+    missing: int
+    dropped: Annotated[int, Field(description="of the missing ones, those that the device says it had to drop")]
+
+
+class DeviceCompleteness(Body):
+    """For how much of a range a device is heard, and why the rest is missing."""
+
+    mac_address: MacAddress
+    start: Annotated[Time, Field(description="of what is expected: in the range, and since the device is known")]
+    end: Annotated[Time, Field(description="of what is expected: in the range, and now at most")]
+    expected_s: Annotated[float, Field(description="stored_s and all gaps together")]
+    stored_s: Annotated[float, Field(description="time for which a stored record says that the device listened")]
+    ratio: Annotated[Ratio | None, Field(description="stored_s of expected_s; null if nothing is expected")]
+    causes: Annotated[dict[Cause, CauseSum], Field(description="by cause, the longest first")]
+    gaps: Annotated[list[Gap], Field(description="in order; the last 1000")]
+    more_gaps: Annotated[int, Field(description="earlier gaps that are left out here, and counted in causes")]
+    records: RecordCounts

@@ -135,7 +135,8 @@ class SingleDevice(Device):
     other_content = _CSV
 
     health: Annotated[dict[str, Any] | None, Field(description="its latest report about itself")]
-    boots: list[Boot]
+    boots: Annotated[list[Boot], Field(description="of the range, the newest 100, oldest first")]
+    older_boots: Annotated[int, Field(description="boots of the range that are too many to be listed")]
     duplicate_identity: Annotated[bool, Field(description="two boots overlap in time: two devices use this id")]
     start: Time
     end: Time

@@ -42,8 +42,6 @@ _LIBRARY = f"#!lua name={keys.library()}\n{limits.in_lua()}" + "".join(
 )
 _FEW_CHUNKS = 30
 """Up to this count, read chunks without checking that they exist."""
-_MOST_PAGES_READ = 4096
-"""Of sequence numbers, 2 MiB: the newest of a device whose numbers are far apart."""
 _INDEX_AGAIN_S = 60.0
 """How often a device that goes on sending is added to the index of devices again."""
 
@@ -173,24 +171,7 @@ class RedisStore:
         Returns:
             The boots, oldest first, and whether there are more.
         """
-        packed, ids, generation = self.execute_all(
-            [
-                ("HGETALL", keys.boots(device)),
-                ("ZRANGE", keys.pages(device), 0, -1),
-                ("HGET", keys.base(device), "gen"),
-            ]
-        )
-        boots = codec.unpack_boots(packed, int(generation or 0))
-        inside = [boot for boot in boots if boot.first_at < end and boot.last_at >= start]
-        chosen = inside[-most_boots:]
-        pages = sequences.pages_by_index(ids)
-        numbers = [sequences.pages_of(packed[bytes.fromhex(boot.boot)], pages) for boot in chosen]
-        asked = [(index, page) for index, own in numbers for page in own][-_MOST_PAGES_READ:]
-        replies = self.execute_all([("GET", keys.seen(device, *each)) for each in asked])
-        bits = dict(zip(asked, replies, strict=True))
-        runs = [sequences.runs((page or 0, bits.get((index, page)) or b"") for page in own) for index, own in numbers]
-        lives_on = boots[0] if int(generation or 0) and boots else None
-        return sequences.with_missing(chosen, runs, lives_on, most_runs), len(chosen) < len(inside)
+        return sequences.of_device(self.execute_all, device, (start, end), most_boots, most_runs)
 
     def first_day(self, device: str) -> int | None:
         """Return the start of the first day that holds anything, Unix ms."""

@@ -5,12 +5,40 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from server.store import codec
+from server.store import codec, keys
 from server.store.limits import PAGE_NUMBERS, PAGES_PER_BOOT
-from server.store.types import Boot, BootSequences, Ints
+from server.store.types import Boot, BootSequences, ExecuteAll, Ints
+
+_MOST_PAGES_READ = 4096
+"""2 MiB: the newest pages of a device whose numbers are far apart."""
 
 Page = tuple[int, bytes]
 """Number of a page and its bits, the highest of each byte first; page 0 of a boot of layout 2 is longer than others."""
+
+
+def of_device(
+    execute_all: ExecuteAll, device: str, inside: tuple[int, int], most_boots: int, most_runs: int
+) -> tuple[list[BootSequences], bool]:
+    """Return what `RedisStore.sequences` describes; `inside` is start and end, Unix ms."""
+    start, end = inside
+    packed, ids, generation = execute_all(
+        [
+            ("HGETALL", keys.boots(device)),
+            ("ZRANGE", keys.pages(device), 0, -1),
+            ("HGET", keys.base(device), "gen"),
+        ]
+    )
+    boots = codec.unpack_boots(packed, int(generation or 0))
+    wanted = [boot for boot in boots if boot.first_at < end and boot.last_at >= start]
+    chosen = wanted[-most_boots:]
+    by_index = pages_by_index(ids)
+    numbers = [pages_of(packed[bytes.fromhex(boot.boot)], by_index) for boot in chosen]
+    asked = [(index, page) for index, own in numbers for page in own][-_MOST_PAGES_READ:]
+    replies = execute_all([("GET", keys.seen(device, *each)) for each in asked])
+    bits = dict(zip(asked, replies, strict=True))
+    stored = [runs((page or 0, bits.get((index, page)) or b"") for page in own) for index, own in numbers]
+    lives_on = boots[0] if int(generation or 0) and boots else None
+    return with_missing(chosen, stored, lives_on, most_runs), len(chosen) < len(wanted)
 
 
 def pages_by_index(ids: Iterable[bytes] | Iterable[int]) -> dict[int, list[int]]:

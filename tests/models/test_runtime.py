@@ -93,6 +93,35 @@ def test_a_golden_file_that_does_not_fit_is_noticed(
         load_verified(broken)
 
 
+class _Code:
+    """Something whose reading would make a folder."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.mkdir, (self.place,)
+
+
+def test_code_in_a_golden_file_is_not_run(broken: Path, tmp_path: Path) -> None:
+    """Objects, which Python would build as the file says, are refused."""
+    place = tmp_path / "made"
+    np.savez(broken / "golden.npz", **(golden(broken) | {"clip": np.array([_Code(place)], dtype=object)}))
+
+    with pytest.raises(BundleError, match=r"golden.npz cannot be read: Object arrays cannot be loaded"):
+        load_verified(broken)
+    assert not place.exists()
+
+
+def test_a_golden_file_that_swells_is_refused(broken: Path) -> None:
+    """A few kilobytes that unpack to far more than a clip has are refused before they are unpacked."""
+    np.savez_compressed(broken / "golden.npz", **(golden(broken) | {"clip": np.zeros(10_000_000, np.int16)}))
+    assert (broken / "golden.npz").stat().st_size < 100_000
+
+    with pytest.raises(BundleError, match=r"golden.npz unpacks to 20,0\d\d,\d\d\d bytes, more than 16,777,216"):
+        load_verified(broken)
+
+
 def test_a_model_that_gives_no_numbers_is_refused(broken: Path) -> None:
     """Scores that are not numbers differ from the golden ones, whatever these are."""
     change_manifest(broken, temperature=5e-324)

@@ -1,6 +1,7 @@
 """Stretches of time are joined and subtracted as sets of moments would be."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -35,3 +36,18 @@ def test_runs_are_the_chosen_steps(chosen: list[bool]) -> None:
     steps = {100 + 10 * number + inside for number, is_chosen in enumerate(chosen) if is_chosen for inside in range(10)}
     assert moments(found) == steps
     assert join(found) == found
+
+
+class Whole(list[Interval]):
+    """Intervals of which no part is copied."""
+
+    def __getitem__(self, place: Any) -> Any:
+        """Return one interval."""
+        assert not isinstance(place, slice), "each interval copies the holes that follow"
+        return super().__getitem__(place)
+
+
+def test_holes_are_gone_through_once() -> None:
+    """A day of ten thousand holes between ten thousand intervals is no square of them."""
+    both = [(4 * n, 4 * n + 3) for n in range(10_000)]
+    assert without(both, Whole((start + 1, start + 2) for start, _ in both))[:2] == [(0, 1), (2, 3)]

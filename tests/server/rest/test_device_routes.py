@@ -154,3 +154,12 @@ def test_delete_leaves_a_line_in_the_audit_log(client: Client, now: int, caplog:
     (line,) = caplog.messages
     assert f"erased {MAC}: 3 records, generation 1, receipt {receipt}" in line
     assert re.search(r"receipt \S+, asked by .*operator.* from 127\.0\.0\.1$", line)
+
+
+def test_of_many_boots_the_newest_are_listed(client: Client, now: int) -> None:
+    """A device that restarts all the time has a hundred boots in the answer, and the number of the others."""
+    boots = [(DEVICE, reading(0, now - 1250 + n, boot=f"{n:016x}")) for n in range(1000, 1250)]
+    client.store.write(boots)
+    body = client.get(f"{URL}?start={(now - 1000) / 1000}&end={(now + 1000) / 1000}")
+    assert [boot["boot"] for boot in body["boots"]] == [f"{n:016x}" for n in range(1150, 1250)]
+    assert body["older_boots"] == 151

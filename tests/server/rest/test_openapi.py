@@ -35,6 +35,7 @@ OPERATIONS = [
     ("/api/v1/devices/{mac}/plots/{plot}.{form}", "GET"),
     ("/api/v1/devices/{mac}/commands", "POST"),
     ("/api/v1/devices/{mac}/commands/{transaction}", "GET"),
+    ("/api/v1/devices/{mac}/completeness", "GET"),
     ("/api/v1/devices/{mac}/rhythm", "GET"),
     ("/api/v1/devices/{mac}/signal", "GET"),
     ("/api/v1/events", "GET"),
