@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 import requests
 from brokers import DEVICE as CONNECTED
-from pages import World, device_online, resize, shows, text, use_theme
+from pages import World, device_online, keep_picture, resize, shows, text, use_theme
 from records import DEVICE, reading
 from rooms import VIEWER
 from selenium import webdriver
@@ -115,14 +115,18 @@ def test_search_sort_and_groups_work_from_the_keyboard(world: World, page: webdr
     shows(page, ".blank", "No device matches")
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 820, 1440])
-def test_cards_stay_inside_their_list_and_the_page(world: World, page: webdriver.Chrome, width: int) -> None:
+def test_cards_stay_inside_their_list_and_the_page(
+    world: World, page: webdriver.Chrome, width: int, theme: str
+) -> None:
     """Nothing is cut off or scrolls sideways, whatever the name; every card can be seen."""
     names = ("Porch with a rather long name of its own", "x" * 64, "会議室", "Hörsaal")
     for n, name in enumerate(names):
         world.announce(device=f"00000000000{n}", name=name)
         world.speak(3, device=f"00000000000{n}")
     resize(page, width)
+    use_theme(page, theme)
     page.refresh()
     wait_until(lambda: text(page, ".cards").count("heard") == len(names), "all are drawn")
     script = """
@@ -134,6 +138,7 @@ def test_cards_stay_inside_their_list_and_the_page(world: World, page: webdriver
       return [cards.every(card => inside(card, list)), parts, list.right <= innerWidth,
               document.documentElement.scrollWidth <= innerWidth];
     """
+    keep_picture(page, f"overview-{width}-{theme}")
     assert page.execute_script(script) == [True, True, True, True]
 
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import pytest
 from dashboards import Answer, Dashboard, MadeUp, dashboard
@@ -66,6 +67,19 @@ def test_a_response_comes_back_with_what_a_page_needs_of_it(page: Dashboard, res
     assert (answer.status_code, answer.content) == (429, b"a,b\r\n")
     assert {name: answer.headers.get(name) for name in kept} == kept
     assert [name for name in dropped if name in answer.headers] == []
+
+
+def test_the_environment_does_not_come_between_the_page_and_the_api(
+    page: Dashboard, rest: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a proxy nor a login in ~/.netrc, which are for other hosts, is used for our own services."""
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+    assert page.browser("v-token").get("/api/v1/devices").ok
+    assert rest.asked[-1][2]["authorization"] == "Bearer v-token"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import paho.mqtt.client as mqtt
 import requests
 from brokers import ACCOUNTS, RunningBroker, free_port
 from records import DAY_MS, DEVICE, health, reading, status
-from rooms import OPERATOR, VIEWER, Rest, Room, ingest
+from rooms import OPERATOR, ROOT, VIEWER, Rest, Room, ingest
 from selenium import webdriver
 from services import RunningStore, wait_until
 
@@ -112,6 +112,13 @@ def use_theme(page: webdriver.Chrome, theme: str) -> None:
     """Let the system have a theme: light or dark."""
     features = [{"name": "prefers-color-scheme", "value": theme}]
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def keep_picture(page: webdriver.Chrome, name: str) -> None:
+    """Keep a picture of the page, for people to look at."""
+    folder = ROOT / "build" / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    page.save_screenshot(str(folder / f"{name}.png"))
 
 
 @contextmanager
