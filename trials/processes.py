@@ -41,12 +41,12 @@ class Broker(NamedTuple):
         return f"mqtt://127.0.0.1:{self.port}"
 
 
-def wait_until(condition: Callable[[], Any], what: str, every_s: float = 0.02) -> None:
+def wait_until(condition: Callable[[], Any], what: str, every_s: float = 0.02, patience_s: float = PATIENCE_S) -> None:
     """Wait for a condition; end the trial with the sentence when it does not come."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not condition():
         if time.monotonic() > deadline:
-            raise SystemExit(f"waited {PATIENCE_S:.0f} s in vain until {what}")
+            raise SystemExit(f"waited {patience_s:.0f} s in vain until {what}")
         time.sleep(every_s)
 
 

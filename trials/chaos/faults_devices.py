@@ -14,7 +14,7 @@ from pathlib import Path
 
 import paho.mqtt.client as paho
 
-from broker import topics
+from broker import embedded, topics
 from broker.messages import Status, encode
 from common import mqtt
 from device.delivery.outbox_file import OUTBOX
@@ -184,15 +184,15 @@ def old_last_will(strike: Strike) -> None:
     """The last will of an earlier run of the device is published again and again while it is online."""
     device = strike.device
     will = Status(state="offline", boot="0" * 16, connection=1, name="", labels=("ANG",), model="", version="")
-    with _connected(strike, "trial-will", device.name) as client:
+    with _connected(strike, "trial-will", embedded.server_account(2)) as client:
         for _ in range(5):
-            client.publish(topics.topic(device.name, "status"), encode(will), qos=1, retain=True).wait_for_publish(5)
+            client.publish(topics.topic(device.name, "status"), encode(will), qos=1, retain=True)
             time.sleep(strike.for_s / 5)
 
 
 @fault("device", 1, 4)
 def client_id_doubled(strike: Strike) -> None:
-    """Someone connects with the device's own client id and throws it out, again and again."""
+    """Someone connects with the device's own account and client id and throws it out, again and again."""
     device = strike.device
     over_s = time.monotonic() + strike.for_s
     while time.monotonic() < over_s:
@@ -276,9 +276,9 @@ def _read_only(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _connected(strike: Strike, client_id: str, device: str) -> Iterator[paho.Client]:
-    """Be connected to the broker with a device's account, if the broker is there."""
-    client = mqtt.client(device, PASSWORD, None, client_id=client_id)
+def _connected(strike: Strike, client_id: str, account: str) -> Iterator[paho.Client]:
+    """Be connected to the broker with an account, if the broker is there."""
+    client = mqtt.client(account, PASSWORD, None, client_id=client_id)
     try:
         client.connect("127.0.0.1", strike.services.broker_port)
     except OSError:

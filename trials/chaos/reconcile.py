@@ -12,6 +12,8 @@ from trials.chaos.device_process import UNIT
 from trials.chaos.fleet import Device, Made, Run
 
 _AHEAD_MS = 400 * DAY_MS
+_SAME_MS = 2
+"""Two clocks that are read in whole milliseconds differ by so much."""
 _EXAMPLES = 3
 
 Record = tuple[str, int]
@@ -112,7 +114,7 @@ class _Ledger:
                     kind = "confirmed" if "stored" in told else "unconfirmed"
                     missing[kind].append(f"{seq} of boot {run.boot} ({', '.join(told) or 'not a word'})")
                 elif fate == "stored" and made.number is not None:
-                    self._count.out_of_order += times[0] < latest
+                    self._count.out_of_order += times[0] < latest - _SAME_MS
                     latest = max(latest, times[0])
         for kind, records in missing.items():
             some = ", ".join(records[:_EXAMPLES])

@@ -20,7 +20,7 @@ class Row(msgspec.Struct, kw_only=True):
     schedule: Schedule | None = None
     """None for one that the seed gives."""
     faults: tuple[str, ...]
-    everysec: bool
+    valkey: bool
     produced: int
     confirmed: int
     stored: int
@@ -58,7 +58,7 @@ def row_of(result: Result, *, by_seed: bool) -> Row:
         seed=schedule.seed,
         schedule=None if by_seed else schedule,
         faults=tuple(step.fault for step in schedule.step),
-        everysec=schedule.everysec,
+        valkey=schedule.valkey,
         produced=count.produced,
         confirmed=count.confirmed,
         stored=count.stored,
@@ -113,7 +113,7 @@ _PLAN = """
 [[schedule]]
 devices = 4
 per_s = 20          # readings a second of each device
-everysec = false    # true: the store synchronises once a second
+valkey = false      # true: the store is Valkey, even if Redis is installed
 
 [[schedule.step]]
 fault = "store-killed"

@@ -139,15 +139,15 @@ class Services:
         folder: Empty.
         devices: Ids that have an account at the broker.
         library: What gives clocks and disks into the trial's hand; None where it could not be built.
-        everysec: Let the store synchronise once a second, and confirm with WAITAOF; else at each write.
+        valkey: Take Valkey, from its Python package, even if Redis is installed.
     """
 
-    def __init__(self, folder: Path, devices: Sequence[str], library: Path | None, *, everysec: bool) -> None:
+    def __init__(self, folder: Path, devices: Sequence[str], library: Path | None, *, valkey: bool) -> None:
         folder.mkdir(parents=True)
         self.folder = folder
-        self.everysec = everysec
+        self.valkey = valkey
         self.broker_port, self.api_port = free_port(), free_port()
-        start = store_command(folder / "store", wheel=everysec)
+        start = store_command(folder / "store", wheel=valkey)
         self.store_name = start.name
         self.store_socket = Path(start.url.removeprefix("unix://"))
         self.aof = folder / "store" / "appendonlydir"
@@ -157,11 +157,10 @@ class Services:
         self.to_store = Relay(self.store_socket, folder / "relay.sock", random.Random(1))
         self.to_broker = Relay(("127.0.0.1", self.broker_port), dice=random.Random(2))
         self.shims = {name: Shim(library, folder / f"{name}.shim") for name in ("store", "ingest")} if library else {}
-        accounts = dict.fromkeys([embedded.SERVER_ACCOUNT, *devices], PASSWORD)
+        accounts = dict.fromkeys([*map(embedded.server_account, (1, 2)), *devices], PASSWORD)
         broker = embedded.prepare(folder / "broker", "127.0.0.1", self.broker_port, accounts)
-        policy = ["--appendfsync", "everysec"] if everysec else []
         self.broker = Process("broker", broker.argv, folder / "broker.log", environment())
-        self.store = Process("store", [*start.argv, *policy], folder / "store.log", self._environment("store"))
+        self.store = Process("store", start.argv, folder / "store.log", self._environment("store"))
         self.ingest = self.another_ingest("ingest", relayed=True)
         self.rest = Process(
             "rest",
@@ -176,21 +175,21 @@ class Services:
         self._session.headers["Authorization"] = f"Bearer {TOKEN}"
         self.processes = [self.rest, self.ingest, self.broker, self.store]
 
-    def another_ingest(self, name: str, *, relayed: bool = False, client_id: str = "moodwire-ingest") -> Process:
+    def another_ingest(self, name: str, *, relayed: bool = False, number: int = 1) -> Process:
         """Start an ingest.
 
         Args:
             name: Of its log.
             relayed: Reach broker and store through the relays.
-            client_id: At the broker.
+            number: Of its account at the broker, and of its client id.
         """
         port = self.to_broker.port if relayed else self.broker_port
         settings = self._environment(
             name,
             mqtt_url=f"mqtt://127.0.0.1:{port}",
-            mqtt_username=embedded.SERVER_ACCOUNT,
+            mqtt_username=embedded.server_account(number),
             mqtt_password=PASSWORD,
-            mqtt_client_id=client_id,
+            mqtt_client_id=f"moodwire-ingest-{number}",
             redis_url=f"unix://{self.folder / 'relay.sock' if relayed else self.store_socket}",
             retention_days=RETENTION_DAYS,
         )

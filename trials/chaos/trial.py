@@ -6,12 +6,11 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
-
-import requests
 
 from trials.chaos.fleet import Device
 from trials.chaos.plan import AFTER_S, Schedule, Step
@@ -95,15 +94,13 @@ class Trial:
             self._services = None
 
     def _services_for(self, schedule: Schedule) -> Services:
-        if self._services and (
-            self._services.everysec != schedule.everysec or len(self._ids) < schedule.devices + _SPARE
-        ):
+        if self._services and (self._services.valkey != schedule.valkey or len(self._ids) < schedule.devices + _SPARE):
             self.close()
         if self._services is None:
             self._made += 1
             self._ids = [f"02{number:010x}" for number in range(1, IDS + 1)]
             folder = self._folder / str(self._made)
-            self._services = Services(folder, self._ids, self._library, everysec=schedule.everysec)
+            self._services = Services(folder, self._ids, self._library, valkey=schedule.valkey)
             self._services.wait_ready()
         return self._services
 
@@ -132,13 +129,13 @@ class _Run:
             )
             self._start_s = time.monotonic()
             with self._sampling():
-                strikes = [threading.Thread(target=self._strike, args=(step,)) for step in self._schedule.step]
-                for thread in strikes:
-                    thread.start()
-                for thread in strikes:
-                    thread.join()
+                with ThreadPoolExecutor(max(1, len(self._schedule.step))) as pool:
+                    strikes = {step: pool.submit(self._strike, step) for step in self._schedule.step}
+                for step, done in strikes.items():
+                    if error := done.exception():
+                        self._wrong.append(f"{step.fault} could not be done: {error!r}")
                 faults_over_s = time.monotonic()
-                world.services.wait_ready()
+                self._wait_ready()
                 time.sleep(max(AFTER_S, self._start_s + self._schedule.for_s - time.monotonic()))
                 for device in world.everyone():
                     device.tell("silence")
@@ -169,10 +166,17 @@ class _Run:
                 fault.act(Strike(self._world, device, step.for_s, dice))
             except NotHereError as error:
                 self._result.not_here[fault.name] = str(error)
-            except (OSError, requests.RequestException, SystemExit) as error:
-                self._wrong.append(f"{fault.name} could not be done: {error!r}")
             end_s = time.monotonic() - self._start_s
         self._result.happenings.append(Happening(fault.name, round(start_s, 2), round(end_s, 2)))
+
+    def _wait_ready(self) -> None:
+        """Wait until all services are back."""
+        deadline_s = time.monotonic() + DRAIN_S
+        while not self._world.services.is_ready():
+            if time.monotonic() > deadline_s:
+                self._wrong.append(f"store, ingest or REST is not ready {DRAIN_S:.0f} s after the faults")
+                return
+            time.sleep(0.1)
 
     def _drain(self) -> int:
         """Wait until no record waits in any outbox, and return how many do at last."""

@@ -20,7 +20,7 @@ def test_schedules_at_random_have_every_fault_and_stay_within_its_bounds() -> No
 
     steps = [step for schedule in schedules for step in schedule.step]
     assert {step.fault for step in steps} == FAULTS.keys()
-    assert {schedule.everysec for schedule in schedules} == {False, True}
+    assert {schedule.valkey for schedule in schedules} == {False, True}
     for step in steps:
         least_s, most_s = FAULTS[step.fault].for_s
         assert least_s <= step.for_s <= most_s

@@ -148,7 +148,7 @@ def test_what_is_stored_although_it_was_erased_is_wrong(kept: RedisStore, device
 def test_readings_with_earlier_dates_than_those_before_them_are_out_of_order(kept: RedisStore, device: Device) -> None:
     """A clock that is set back does that; it is counted, and no fault."""
     at = kept.now() - 60_000
-    for seq, offset in enumerate([5, 6, 1, 2]):
+    for seq, offset in enumerate([50, 60, 10, 20]):
         device.run.made[seq] = Made(1.0, seq, held=False, generation=0, at_ms=at + offset)
     store(kept, device, range(5))
 
