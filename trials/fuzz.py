@@ -55,7 +55,7 @@ def run(target: Target, name: str, inputs: int, seed: int) -> dict[str, Any]:
     slowest_s, start_s = 0.0, time.perf_counter()
     for _ in range(inputs):
         data = rng.choice(corpus)
-        is_json = target.is_json and rng.random() < 0.5
+        is_json = target.is_json and rng.random() < 0.2
         data = awkward(data, rng) if is_json else mutated(data, corpus, rng)
         before_s = time.process_time()
         try:

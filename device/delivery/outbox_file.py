@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common import files
+from device.delivery import dropped
 from device.delivery.outbox_salvage import DamagedFile, frames
 from device.delivery.outbox_table import (
+    DROPPED,
     SCHEMA,
     SCHEMA_VERSION,
     DamageError,
@@ -133,6 +135,7 @@ def salvage(path: Path, table: OutboxTable, least_generation: int, known: int | 
                 continue
             if survey.generation > table.generation:
                 table.begin(survey.generation)
+            table.dropped = dropped.add(dropped.read(survey.meta.get(DROPPED, "[]")), table.dropped)
             before = table.count
             found = table.restore(survey.boots, file.rows(survey.generation)) - before
             missing = max(file.bad_rows, table.missing()) if known is None else known - found

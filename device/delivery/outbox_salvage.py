@@ -24,6 +24,8 @@ PAGE_BYTES = 1024
 SEQ_BITS = MAX_SEQ.bit_length()
 _WAL_HEADER, _FRAME_HEADER = 32, 24
 _INNER, _LEAF, _INDEX_LEAF = 5, 13, 10
+_MOST_IN_TABLE, _MOST_IN_INDEX = PAGE_BYTES - 35, (PAGE_BYTES - 12) * 64 // 255 - 23
+"""Bytes of a cell that lie on its own page."""
 _TREE = {2, _INNER, _LEAF, _INDEX_LEAF}
 """Types of b-tree pages."""
 _INTEGER_BYTES = (0, 1, 2, 3, 4, 6, 8)
@@ -53,6 +55,8 @@ class Survey(NamedTuple):
     """Name and kernel boot of each boot, oldest first; an empty text for a kernel boot that is lost."""
     generation: int
     """Erase generation of the newest rows."""
+    meta: dict[str, str]
+    """What was kept beside the rows; empty if it is not as it was written."""
 
 
 class _Generation(msgspec.Struct):
@@ -121,7 +125,7 @@ class DamagedFile:
         numbers: dict[str, Counter[int]] = {}
         meta: dict[str, str] = {}
         for page in self._pages():
-            meta |= _meta_in(page)
+            meta |= _meta_in(page, self._page)
             for cell in _cells(page, self._page):
                 match cell:
                     case (int(number), None, str(name), str(kernel)):
@@ -132,8 +136,8 @@ class DamagedFile:
         order = sorted(numbers, key=lambda name: numbers[name].most_common(1)[0][0])
         boots = [(name, self._kernels.get(name, "")) for name in order]
         if meta.get("crc") == meta_crc(meta):
-            return Survey(boots, int(meta["generation"]))
-        return Survey(boots, max((_generation_of(row) or 0 for row in self.rows(0)), default=0))
+            return Survey(boots, int(meta["generation"]), meta)
+        return Survey(boots, max((_generation_of(row) or 0 for row in self.rows(0)), default=0), {})
 
     def rows(self, generation: int) -> Iterator[Row]:
         """Yield every row that is whole, but for those of earlier generations, which were erased."""
@@ -245,7 +249,7 @@ def _read(file: BinaryIO, offset: int, size: int = PAGE_BYTES) -> bytes:
         return b""
 
 
-def _meta_in(page: bytes) -> dict[str, str]:
+def _meta_in(page: bytes, read_page: Callable[[int], bytes]) -> dict[str, str]:
     """Return the keys and values of a page of the table `meta`, whose rows lie in an index."""
     found: dict[str, str] = {}
     if page[0] != _INDEX_LEAF:
@@ -255,7 +259,7 @@ def _meta_in(page: bytes) -> dict[str, str]:
     ):
         try:
             size, start = _varint(page, pointer)
-            match _values(page[start : start + size]):
+            match _values(_payload(page, start, size, read_page, _MOST_IN_INDEX)):
                 case [str(key), str(value)]:
                     found[key] = value
         except _MALFORMED:
@@ -272,7 +276,7 @@ def _cells(page: bytes, read_page: Callable[[int], bytes]) -> Iterator[tuple[Any
         try:
             size, at_key = _varint(page, pointer)
             key, at_payload = _varint(page, at_key)
-            yield (key, *_values(_payload(page, at_payload, size, read_page)))
+            yield (key, *_values(_payload(page, at_payload, size, read_page, _MOST_IN_TABLE)))
         except _MALFORMED:
             yield None
 
@@ -301,11 +305,10 @@ def _raw(cell: tuple[Any, ...]) -> Raw:
     return Raw._make((cell[0], *cell[2:7], cell[7] if len(cell) == 8 else None))
 
 
-def _payload(page: bytes, start: int, size: int, read_page: Callable[[int], bytes]) -> bytes:
-    """Return the payload of a cell, with what of it lies on other pages."""
+def _payload(page: bytes, start: int, size: int, read_page: Callable[[int], bytes], most: int) -> bytes:
+    """Return the payload of a cell, with what of it lies on other pages; on its own it has `most` bytes."""
     if not 0 <= size <= _LARGEST_ROW:
         raise ValueError(f"no row of ours has {size} bytes")
-    most = PAGE_BYTES - 35
     if size <= most:
         content = page[start : start + size]
     else:

@@ -38,7 +38,8 @@ CREATE TABLE refused (boot TEXT NOT NULL, seq INTEGER NOT NULL, why TEXT NOT NUL
 _COLUMNS = "id, kind, at_ms, synced, held_ms, payload, crc"
 _INSERT = f"INSERT INTO rows ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own text
 _RESTORED_AT_ONCE = 500
-_TRACES, _DROPPED = "traces", "dropped"
+_TRACES, DROPPED = "traces", "dropped"
+"""Keys of what is kept beside the rows."""
 REFUSED_KEPT = 1_000
 """Refused rows kept for people to look at."""
 JUDGED_AT_ONCE = 5_000
@@ -119,7 +120,7 @@ class OutboxTable:
         meta = self._meta()
         self.device = meta.get("device", "")
         self.generation = int(meta.get("generation", "0"))
-        self.dropped = self._dropped_kept = dropped.read(meta.get(_DROPPED, "[]"))
+        self.dropped = self._dropped_kept = dropped.read(meta.get(DROPPED, "[]"))
         """What had to go because there was too much; kept with the next change."""
         self.has_traces = meta.get(_TRACES) == "1"
         """Whether the file still has bytes of rows that were erased."""
@@ -157,7 +158,7 @@ class OutboxTable:
         with transaction(self.db):
             self._delete_removed()
             if self.dropped != self._dropped_kept:
-                self.set_meta(_DROPPED, dropped.write(self.dropped))
+                self.set_meta(DROPPED, dropped.write(self.dropped))
             for row in rows:
                 stamp = row.stamp
                 if row.boot not in numbers:
@@ -305,7 +306,7 @@ class OutboxTable:
                 self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
             self.set_meta("generation", str(generation))
             self.set_meta(_TRACES, "1")
-            self.set_meta(_DROPPED, dropped.write(()))
+            self.set_meta(DROPPED, dropped.write(()))
         self._boots, self._numbers, self.dropped, self._dropped_kept = {}, {}, (), ()
         self.count = self.bytes = self.held = self.removed = self.refused_count = 0
         self.generation, self.has_traces = generation, True

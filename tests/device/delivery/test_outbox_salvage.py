@@ -312,6 +312,24 @@ def test_what_was_erased_is_not_salvaged(tmp_path: Path) -> None:
     assert kept_aside(tmp_path / "outbox.sqlite") == []
 
 
+def test_a_damaged_outbox_still_tells_what_it_had_to_drop(tmp_path: Path) -> None:
+    """The spans of a full outbox lie beside its rows, on pages of their own, and are taken over with them."""
+    outbox = open_outbox(tmp_path, max_rows=20)
+    for boot in range(8):
+        for seq in range(0, 4_000, 200):
+            outbox.put(record(f"{boot:016x}", seq))
+    spans = outbox.dropped_spans
+    outbox.put(record("f" * 16, 0, gen=0))
+    assert len(spans) > 5
+    assert outbox._table._file
+    outbox._table._file.db.execute("UPDATE rows SET kind = 'x' WHERE id = (SELECT max(id) FROM rows)")
+
+    assert found(outbox)
+    assert outbox.dropped_spans[: len(spans) - 1] == spans[:-1]
+    outbox.close()
+    assert open_outbox(tmp_path, max_rows=20).dropped_spans[: len(spans) - 1] == spans[:-1]
+
+
 def test_facts_about_the_owner_are_checked(copy: Path) -> None:
     """A file that truly belongs to another device gives it no row, damaged or not."""
     content = bytearray(copy.read_bytes())
