@@ -156,6 +156,7 @@ class Ingest:
             malformed = self._intake.dropped - self._counted
             self._store.heartbeat(_HEARTBEAT_LIFETIME_S, malformed, self._connection.state)
             self._counted += malformed
+            self._store.rewrite_after_erasures()
             self._next_heartbeat_s = time.monotonic() + _HEARTBEAT_INTERVAL_S
         return self._command_queue.due()
 

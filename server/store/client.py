@@ -71,6 +71,18 @@ class Client:
                 if _has_library(node, outdated, ""):
                     node.execute_command("FUNCTION DELETE", outdated)  # type: ignore[no-untyped-call]
 
+    def rewrite_files(self) -> bool:
+        """Begin to rewrite the append-only file of every server; False if one is being rewritten already."""
+        with self._translated():
+            for node in self._nodes.primaries():
+                try:
+                    node.bgrewriteaof()
+                except redis.ResponseError as error:
+                    if "in progress" not in str(error):
+                        raise
+                    return False
+        return True
+
     def now(self) -> int:
         """Return the store's clock, Unix ms."""
         with self._translated():

@@ -138,7 +138,7 @@ class CommandQueue:
     def add_erasure(self, device: str, generation: int) -> str:
         """Queue that a device was erased and goes on with another generation; return the id of that."""
         queued = full.command("XADD", keys.ERASURES, "*", "device", device, "generation", generation)
-        (name,) = self._execute_all([queued])
+        (name, _) = self._execute_all([queued, full.command("SET", keys.ERASED, 1)])
         return str(name.decode())
 
     def due(self) -> list[DueCommand]:

@@ -19,6 +19,8 @@ All keys of a device share the hash tag of `mw:{<id>}`, so that a Redis Cluster 
 | `mw:layout`          | string | the number of the layout                                                          |
 | `mw:devices`         | zset   | every device id ever met                                                          |
 | `mw:jobs`            | stream | erasures that the broker has not taken for their devices                          |
+| `mw:erased`          | string | exists while the append-only file has something that was erased                   |
+| `mw:rewritten`       | string | expires; exists after the file was rewritten for that reason                      |
 | `mw:orders`          | stream | commands that are neither answered nor expired                                    |
 | `mw:live`            | stream | readings and statuses of the last two minutes, by batch                           |
 | `mw:ingest`          | string | expires; exists while ingest runs; what it says of itself                         |
@@ -37,6 +39,8 @@ READABLE_LAYOUTS = (2, LAYOUT_VERSION)
 LAYOUT = "mw:layout"
 DEVICES = "mw:devices"
 ERASURES = "mw:jobs"
+ERASED = "mw:erased"
+REWRITTEN = "mw:rewritten"
 COMMANDS = "mw:orders"
 LIVE = "mw:live"
 HEARTBEAT = "mw:ingest"

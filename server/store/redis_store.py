@@ -12,7 +12,7 @@ import msgspec
 from broker import messages
 from server.errors import StoreAwayError, UnusableError
 from server.settings import ServerSettings
-from server.store import codec, keys, layout, limits, reader, sequences, writer
+from server.store import codec, keys, layout, limits, reader, rewriting, sequences, writer
 from server.store.alert_states import AlertStates
 from server.store.client import Client
 from server.store.command_queue import CommandQueue
@@ -239,6 +239,10 @@ class RedisStore:
         self.live_stream.clear()
         command = self.commands.add_erasure(device, generation)
         return Receipt(device, generation, records, erased_at, command)
+
+    def rewrite_after_erasures(self) -> None:
+        """Let what was erased leave the store's disk; call it every few seconds."""
+        rewriting.after_erasures(self._client)
 
     def generation(self, device: str) -> int:
         """Return the erase generation of a device; 0 for an unknown one."""

@@ -16,6 +16,7 @@ from brokers import DEVICE, OTHER_DEVICE, RunningBroker
 from records import BOOT, DAY_MS, OTHER_BOOT, reading, status
 from rooms import Room
 from services import RunningStore, running_store, wait_until
+from stores import is_on_disk
 
 from broker import embedded, topics
 from broker.messages import Command, CommandResponse, Generation, Message, Stored, decode, encode, join
@@ -263,3 +264,14 @@ def test_settings_that_cannot_work_end_with_code_2(name: str, value: str, senten
         assert done.returncode == 2
         assert sentence in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_what_was_erased_leaves_the_disk_of_the_store(ingest: Room, redis_store: RunningStore) -> None:
+    """Seconds after an erasure ingest lets the store rewrite its file, which has the device's name no more."""
+    store = opened(redis_store)
+    store.write([(DEVICE, status(name="Bedroom of Ada"))])
+    assert is_on_disk(redis_store.log.parent, "Bedroom of Ada")
+    store.erase(DEVICE)
+    wait_until(lambda: not is_on_disk(redis_store.log.parent, "Bedroom of Ada"), "the name is in no file")
+    assert "Traceback" not in ingest.log
+    store.close()

@@ -80,7 +80,7 @@ def test_erasing_leaves_only_the_generation(store: RedisStore, any_store: Runnin
     receipt = store.erase(DEVICE)
     assert (receipt.generation, receipt.records) == (1, 101)
     keys = set(any_store.client.keys("*"))
-    assert keys == {b"mw:{0123456789ab}", b"mw:devices", b"mw:jobs", b"mw:layout"}
+    assert keys == {b"mw:{0123456789ab}", b"mw:devices", b"mw:erased", b"mw:jobs", b"mw:layout"}
     assert set(any_store.client.hgetall("mw:{0123456789ab}")) == {b"gen", b"erased_at"}
     assert store.device(DEVICE) is None
     assert store.devices("", 10) == []
