@@ -51,7 +51,6 @@ ServerView = Literal["online", "offline", "missing", "malformed"]
 """A device's view of the server's status, without which it sends nothing: the broker may retain none or withhold it
 (`missing`), or have something else in its place (`malformed`)."""
 
-
 _BOOT = re.compile("[0-9a-f]{16}")
 _LABEL = re.compile("[A-Z][A-Z0-9_]{0,15}")
 
@@ -213,8 +212,9 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """Older than the server keeps."""
     erased: tuple[Range, ...] = ()
     """Of a generation that was erased."""
-    refused: tuple[tuple[Seq, Seq, str], ...] = ()
-    """With the reason."""
+    refused: tuple[tuple[Seq, Seq, str], ...] = ()  # with the reason, as `later`
+    later: tuple[tuple[Seq, Seq, str], ...] = ()
+    """Not taken now: the device keeps them and sends them again."""
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,8 @@ MAX_UNCONFIRMED = 200
 """Rows that may be in flight."""
 MAX_BACKLOG = MAX_UNCONFIRMED - RECENT_ROWS
 """Rows of the backlog that may be in flight, so that there is always room for what is heard now."""
+MAX_POSTPONED = 5_000
+"""Rows that the server takes later; more of them keep their place in flight."""
 MAX_UNACKNOWLEDGED = 20
 """Messages that the broker may leave unacknowledged before no rows are sent; bounds the queue in memory."""
 FIRST_RETRY_S, LONGEST_RETRY_S, LEAST_RETRY = 12.5, 375.0, 0.6
@@ -55,6 +57,8 @@ class SendWindow:
         """By packet identifier."""
         self._rows: dict[tuple[str, int], _Sent] = {}
         """By boot and sequence number."""
+        self._postponed: dict[tuple[str, int], _Sent] = {}
+        """Rows that the server takes later; not in flight."""
 
     def next_batch(self) -> list[Row]:
         """Return rows of one kind to send now as one message, and count them as in flight; often none.
@@ -63,7 +67,7 @@ class SendWindow:
         """
         if len(self._messages) >= MAX_UNACKNOWLEDGED:
             return []
-        backlog = MAX_UNCONFIRMED + MAX_BATCH
+        backlog = MAX_UNCONFIRMED + MAX_BATCH + len(self._postponed)
         return self._take(self._outbox.recent(), MAX_UNCONFIRMED) or self._take(
             self._outbox.oldest(backlog), MAX_BACKLOG
         )
@@ -79,12 +83,21 @@ class SendWindow:
     def confirmed(self, boot: str, ranges: Iterable[tuple[int, int]]) -> None:
         """Count rows as no longer in flight; ranges include both ends."""
         for first, last in ranges:
-            for key in [key for key in self._rows if key[0] == boot and first <= key[1] <= last]:
-                del self._rows[key]
+            for known in (self._rows, self._postponed):
+                for key in [key for key in known if key[0] == boot and first <= key[1] <= last]:
+                    del known[key]
+
+    def postpone(self, boot: str, first: int, last: int) -> None:
+        """Count rows as no longer in flight, and send them again after their next pause, others meanwhile."""
+        for key in [key for key in self._rows if key[0] == boot and first <= key[1] <= last]:
+            if len(self._postponed) < MAX_POSTPONED:
+                backoff = self._rows.pop(key).backoff
+                self._postponed[key] = _Sent(self._clock_s() + backoff.next_s(), backoff)
 
     def resend_all(self) -> None:
         """Count no row as in flight, because the connection or the server that they went to is gone."""
         self._rows.clear()
+        self._postponed.clear()
 
     def _take(self, rows: list[Row], most: int) -> list[Row]:
         """Return the first of the rows that are not in flight, as many as fit one message and the bound."""
@@ -92,15 +105,17 @@ class SendWindow:
         batch: list[Row] = []
         size = _ENVELOPE_BYTES
         for row in rows:
-            sent = self._rows.get((row.boot, row.seq))
+            key = (row.boot, row.seq)
+            sent = self._rows.get(key) or self._postponed.get(key)
             if sent and sent.retry_s > now_s:
                 continue
-            if not sent and len(self._rows) >= most:
+            if key not in self._rows and len(self._rows) >= most:
                 break
             size += len(row.payload) + 1
             if batch and (row.kind != batch[0].kind or size > MAX_PAYLOAD_BYTES or len(batch) == MAX_BATCH):
                 break
             batch.append(row)
             backoff = sent.backoff if sent else Backoff(FIRST_RETRY_S, LONGEST_RETRY_S, LEAST_RETRY)
-            self._rows[row.boot, row.seq] = _Sent(now_s + backoff.next_s(), backoff)
+            self._postponed.pop(key, None)
+            self._rows[key] = _Sent(now_s + backoff.next_s(), backoff)
         return batch

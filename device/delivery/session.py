@@ -26,6 +26,7 @@ from broker.messages import (
     join,
 )
 from broker.topics import CommandName
+from common.outage import Outage
 from device.delivery.connection import Connection
 from device.delivery.home_assistant import HomeAssistant
 from device.delivery.outbox import Outbox
@@ -83,6 +84,7 @@ class Session:
         self._outbox = outbox
         self._on_command = on_command
         self._send_window = SendWindow(outbox)
+        self._postponed = Outage(log)
         self._acknowledgements: deque[tuple[int, str | None]] = deque()
         """Packet identifiers, each with the reason if the broker refused the message."""
         # paho calls `on_acknowledged` with a lock held that it needs to publish. So publish nothing while `_wake` is
@@ -238,6 +240,13 @@ class Session:
             log.warning("the server refuses records %d to %d of boot %s: %s", first, last, answer.boot, why)
             self._outbox.refuse(answer.boot, first, last, why)
             self._confirm(answer.boot, [(first, last)])
+        with self._wake:
+            for first, last, _ in answer.later:
+                self._send_window.postpone(answer.boot, first, last)
+        if answer.later:
+            self._postponed.begin("the server takes records later: %s; they wait in the outbox", answer.later[0][2])
+        elif answer.stored:
+            self._postponed.end("the server takes records again")
 
     def _confirm(self, boot: str, ranges: Sequence[tuple[int, int]]) -> None:
         """Delete rows from the outbox, and make room for others in flight."""

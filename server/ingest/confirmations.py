@@ -46,10 +46,10 @@ def _confirmation(boot: str, outcomes: list[tuple[int, Outcome]]) -> Stored:
     if all(outcome.kind == "stored" for _, outcome in outcomes):
         return Stored(boot=boot, stored=ranges([seq for seq, _ in outcomes]))
     numbers: dict[OutcomeKind, list[int]] = defaultdict(list)
-    reasons: dict[str, list[int]] = defaultdict(list)
+    reasons: dict[OutcomeKind, dict[str, list[int]]] = {"refused": defaultdict(list), "later": defaultdict(list)}
     for seq, outcome in outcomes:
-        if outcome.kind == "refused":
-            reasons[outcome.reason].append(seq)
+        if outcome.kind in reasons:
+            reasons[outcome.kind][outcome.reason].append(seq)
         else:
             numbers[outcome.kind].append(seq)
     return Stored(
@@ -57,5 +57,10 @@ def _confirmation(boot: str, outcomes: list[tuple[int, Outcome]]) -> Stored:
         stored=ranges(numbers["stored"] + numbers["repeat"]),
         expired=ranges(numbers["expired"]),
         erased=ranges(numbers["erased"]),
-        refused=tuple((first, last, reason) for reason, seqs in reasons.items() for first, last in ranges(seqs)),
+        refused=_with_reasons(reasons["refused"]),
+        later=_with_reasons(reasons["later"]),
     )
+
+
+def _with_reasons(reasons: dict[str, list[int]]) -> tuple[tuple[int, int, str], ...]:
+    return tuple((first, last, reason) for reason, seqs in reasons.items() for first, last in ranges(seqs))

@@ -116,10 +116,9 @@ class Connection:
         )
         return client
 
-    @property
-    def state(self) -> IngestState:
-        """What ingest says of itself: its account, and what the broker tells devices."""
-        return IngestState(self._account, self._told[:_LONGEST_TOLD].decode(errors="replace"))
+    def state(self, doubt: str) -> IngestState:
+        """Return what ingest says of itself, its doubt about the clock included."""
+        return IngestState(self._account, doubt, self._told[:_LONGEST_TOLD].decode(errors="replace"))
 
     @property
     def is_up(self) -> bool:

@@ -8,6 +8,7 @@ from common.bucket import Limit
 from common.log_limit import LogLimit
 from server.ingest.batch_queue import BatchQueue
 from server.ingest.budget import Budgets
+from server.ingest.clock_trust import ClockWatch
 from server.ingest.decode import Decoded, address, decode
 from server.ingest.delivery import NOT_DECODED, Delivery
 
@@ -34,6 +35,9 @@ class Intake:
         """Messages and records that could not be read."""
         self._left: list[Delivery] = []
         """Messages that the broker may forget and the store does not get."""
+        self.clock_watch = ClockWatch()
+        self.looks_ahead = False
+        """Whether to decode what comes before it is taken, because it may tell whose clock is wrong."""
         self._budgets = Budgets()
         self._late: dict[str, Delivery] = {}
         """The newest status of each device that sends more of them than its budget allows."""
@@ -52,6 +56,8 @@ class Intake:
         if superseded:
             self._leave(superseded)
         if self._budgets.allow(delivery.device, delivery.kind, size):
+            if self.looks_ahead:
+                self._decode(delivery)
             self.queue.add(delivery)
         elif delivery.kind == "status":
             self._late[delivery.device] = delivery
@@ -87,6 +93,8 @@ class Intake:
         if delivery.kind in _RECORDS and not self._budgets.allow_records(delivery.device, len(decoded.records)):
             decoded = decoded._replace(records=())
             self._report_left(delivery)
+        if decoded.records:
+            self.clock_watch.note(delivery.device, decoded.records)
         delivery.decoded = decoded
         if decoded.dropped or decoded.refused:
             for reason in [*decoded.dropped, *(f"{reason} (refused)" for _, reason in decoded.refused)]:

@@ -11,7 +11,7 @@ from typing import NamedTuple, ParamSpec, TypeVar
 
 from server.ingest.delivery import Delivery
 from server.store.redis_store import RedisStore
-from server.store.types import DeviceMessage, Outcome, PendingWrite
+from server.store.types import Clock, DeviceMessage, Outcome, PendingWrite
 
 _MAX_BATCHES = 3
 """At the store at a time: one is written, one is ready for it, one waits for the disk."""
@@ -95,14 +95,15 @@ class StoreWriter:
         futures = [future for one in self._in_flight for future in (one.sent, one.result)]
         return not any(future.done() and future.exception() for future in futures)
 
-    def write(self, batch: list[Delivery], *, alone: bool) -> None:
+    def write(self, batch: list[Delivery], clock: Clock, *, alone: bool) -> None:
         """Send a batch; with none, only the news for listeners to live events.
 
         Args:
             batch: Messages that are decoded.
+            clock: What ingest knows of the time.
             alone: Send no other batch until this one is written.
         """
-        sent = self._sender.submit(self._send, batch)
+        sent = self._sender.submit(self._send, batch, clock)
         result = self._receiver.submit(self._receive, sent)
         for future in (sent, result):
             future.add_done_callback(lambda _: self._on_done())
@@ -131,7 +132,7 @@ class StoreWriter:
         self._in_flight.clear()
         return messages
 
-    def _send(self, batch: list[Delivery]) -> _Sent:
+    def _send(self, batch: list[Delivery], clock: Clock) -> _Sent:
         """Send a batch; runs in the sender's thread.
 
         Raises:
@@ -139,7 +140,7 @@ class StoreWriter:
         """
         records = [(delivery.decoded.device, record) for delivery in batch for record in delivery.decoded.records]
         news = self._live_stream.commands()
-        return _Sent(records, self._store.send(records, news) if records or news else list)
+        return _Sent(records, self._store.send(records, news, clock) if records or news else list)
 
     def _receive(self, sent: "Future[_Sent]") -> Result:
         """Wait until a batch is on disk; runs in the receiver's thread.

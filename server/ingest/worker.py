@@ -25,7 +25,7 @@ from server.ingest.store_writer import Result, StoreWriter
 from server.settings import ServerSettings
 from server.store.command_queue import DueCommand
 from server.store.redis_store import RedisStore
-from server.store.types import Outcome
+from server.store.types import Clock, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,7 @@ class Ingest:
         self._intake = Intake()
         self._connection = Connection(settings, self._intake.receive)
         self._queue = self._intake.queue
+        self._clock_watch = self._intake.clock_watch
         self._writer = StoreWriter(store, self._connection.wake)
         self._confirmations = Confirmations()
         self._command_sender = CommandSender(self._connection)
@@ -114,6 +115,7 @@ class Ingest:
     def _dispatch(self) -> None:
         """Give the store's threads what there is to do."""
         now_s = time.monotonic()
+        self._intake.looks_ahead = not self._is_store_ready and bool(self._clock_watch.doubt())
         if self._upkeep is None and now_s >= self._next_upkeep_s and (self._is_store_ready or not self._writer):
             taken, opens_store = self._command_sender.taken(), not self._is_store_ready
             due = self._writer.run(self._maintain, taken, opens_store=opens_store)
@@ -121,7 +123,13 @@ class Ingest:
             self._intake.send_late()
         if self._can_write() and self._is_time_to_write(now_s):
             alone = self._queue.statuses > 0
-            self._writer.write(self._intake.take(), alone=alone)
+            batch = self._intake.take()
+            if doubt := self._clock_watch.doubt():  # by what these very records say of the time
+                self._queue.put_back(batch)
+                self._lose_store(StoreAwayError(doubt))
+            else:
+                now_ms = time.time_ns() // 1_000_000
+                self._writer.write(batch, Clock(now_ms, self._clock_watch.is_vouched_for()), alone=alone)
 
     def _can_write(self) -> bool:
         """Return whether the store can take another batch."""
@@ -146,18 +154,22 @@ class Ingest:
         """
         if opens_store:
             self._store.prepare()
-            now_ms = self._store.now()
-            if now_ms < _CLOCK_IS_SET_MS:
-                raise StoreAwayError(f"the store's clock says {now_ms / 1000:.0f} s since 1970, so it is not set yet")
+        now_ms = self._store.now()
+        if now_ms < _CLOCK_IS_SET_MS:
+            raise StoreAwayError(f"the store's clock says {now_ms / 1000:.0f} s since 1970, so it is not set yet")
+        self._clock_watch.measure(now_ms)
         self._command_queue.note_taken(taken)
+        doubt = self._clock_watch.doubt()
         if not self._connection.is_up:
             return []
-        if time.monotonic() >= self._next_heartbeat_s:
+        if doubt or time.monotonic() >= self._next_heartbeat_s:
             malformed = self._intake.dropped - self._counted
-            self._store.heartbeat(_HEARTBEAT_LIFETIME_S, malformed, self._connection.state)
+            self._store.heartbeat(_HEARTBEAT_LIFETIME_S, malformed, self._connection.state(doubt))
             self._counted += malformed
             self._store.rewrite_after_erasures()
             self._next_heartbeat_s = time.monotonic() + _HEARTBEAT_INTERVAL_S
+        if doubt:
+            raise StoreAwayError(doubt)
         return self._command_queue.due()
 
     def _collect(self) -> None:

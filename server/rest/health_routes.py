@@ -54,7 +54,10 @@ def _check_store(store: RedisStore) -> str:
 
 
 def _check_ingest(store: RedisStore) -> str:
-    if store.is_ingest_alive():
+    state = store.ingest_state()
+    if state and state.doubt:
+        return f"ingest confirms nothing: {state.doubt}"
+    if state:
         return _OK
     return "ingest is not connected to broker and store: start it with moodwire server ingest"
 

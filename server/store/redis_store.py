@@ -22,6 +22,7 @@ from server.store.tokens import Tokens
 from server.store.types import (
     Boot,
     BootSequences,
+    Clock,
     Device,
     DeviceEvent,
     DeviceMessage,
@@ -37,6 +38,7 @@ from server.store.types import (
 
 log = logging.getLogger(__name__)
 
+_ANY_CLOCK = Clock()
 _LIBRARY = f"#!lua name={keys.library()}\n{limits.in_lua()}" + "".join(
     Path(__file__).with_name(name).read_text() for name in ("rollups.lua", "store.lua", "commands.lua", "restore.lua")
 )
@@ -94,7 +96,12 @@ class RedisStore:
         """Write (device, message) pairs and return, once they are on disk, what became of each."""
         return self.send(batch)()
 
-    def send(self, batch: Sequence[tuple[str, DeviceMessage]], beside: Sequence[Sequence[Word]] = ()) -> PendingWrite:
+    def send(
+        self,
+        batch: Sequence[tuple[str, DeviceMessage]],
+        beside: Sequence[Sequence[Word]] = (),
+        clock: Clock = _ANY_CLOCK,
+    ) -> PendingWrite:
         """Send (device, message) pairs to be written, in one trip.
 
         A batch may overtake another one that is not yet answered.
@@ -102,9 +109,10 @@ class RedisStore:
         Args:
             batch: What devices have sent.
             beside: Commands that go the same way and cost no synchronisation of their own.
+            clock: What the caller knows of the time.
         """
         keep = (self.retention_ms, self.rollup_retention_ms)
-        calls = writer.calls(batch, *keep, together=not self._client.is_cluster)
+        calls = writer.calls(batch, *keep, clock, together=not self._client.is_cluster)
         if time.monotonic() >= self._index_again_s:
             self._indexed.clear()
             self._index_again_s = time.monotonic() + _INDEX_AGAIN_S
@@ -293,7 +301,10 @@ class RedisStore:
     def ingest_state(self, account: str | None = None) -> IngestState | None:
         """Return what the ingest with an account, or any ingest, said with its last heartbeat; None if none runs."""
         said = self.execute("GET", keys.HEARTBEAT if account is None else keys.heartbeat(account))
-        return msgspec.json.decode(said, type=IngestState) if said else None
+        try:
+            return msgspec.json.decode(said, type=IngestState) if said else None
+        except msgspec.DecodeError:  # an older version says only that it is there
+            return IngestState()
 
     @property
     def tokens(self) -> Tokens:

@@ -4,6 +4,7 @@
 
 local HEARD_CHUNK_MS = 21600000
 local AHEAD_MS = 300000
+local MOST_APART_MS = 60000 -- clocks of store and ingest
 local MOST_EVENTS = 10000
 local MOST_OPEN = 64 -- readings that are not yet in their minute, hour and day
 local MOST_STATUS_BOOTS = 8 -- whose late last wills are known
@@ -114,7 +115,7 @@ local function refuse_boot(call)
   local begun = redis.call('HMGET', base, 'boots_day', 'boots_begun')
   local count = tonumber(begun[1]) == today and tonumber(begun[2]) or 0
   if count >= MOST_BOOTS_A_DAY then
-    return 'refused the device has begun ' .. MOST_BOOTS_A_DAY .. ' boots today (UTC), and another one is taken tomorrow: '
+    return 'later the device has begun ' .. MOST_BOOTS_A_DAY .. ' boots today (UTC), and another one is taken tomorrow: '
       .. 'it restarts too often, or somebody else has its password'
   end
   redis.call('HSET', base, 'boots_day', today, 'boots_begun', count + 1)
@@ -204,7 +205,7 @@ local function append_later(call, key, value, expires_ms)
 end
 
 -- Takes one record: sets its bit and collects the other changes in `call`.
--- Returns 'stored', 'repeat', 'expired', 'erased', or 'refused' and, after a blank, the reason.
+-- Returns 'stored', 'repeat', 'expired', 'erased', or 'refused' or 'later' and, after a blank, the reason.
 local function take_record(call, text, packed)
   local base, now = call.base, call.now
   local labels, boot, seq, gen, at = struct.unpack(RECORD, packed)
@@ -216,15 +217,17 @@ local function take_record(call, text, packed)
       .. ' erasures ahead of the server, which has ' .. string.format('%.0f', call.gen)
   end
   if at < now - call.keep_ms then
-    return 'expired'
+    return call.vouched and 'expired' or 'later too old by the clock of the server, which nobody vouches for yet'
   end
   if at > now + AHEAD_MS then
-    return 'refused at is ' .. math.ceil((at - now) / 1000) .. ' s ahead of the server, which takes up to 300 s: set the clocks'
+    local is_hopeless = call.vouched and at > now + DAY_MS
+    return (is_hopeless and 'refused' or 'later') .. ' at is ' .. math.ceil((at - now) / 1000)
+      .. ' s ahead of the server, which takes up to 300 s: set the clocks'
   end
   local entry = call.boots[boot]
   if not entry then
     entry = boot_entry(base, boot)
-    local reason = entry.fresh and refuse_boot(call)
+    local reason = entry.fresh and refuse_boot(call) -- with the outcome
     if reason then
       return reason
     end
@@ -320,11 +323,11 @@ local function write_changes(call, known_gen, first_seen)
   end
 end
 
-local function write_device(base, now, keep_ms, keep_rollups_ms, args, first, last)
+local function write_device(base, now, vouched, keep_ms, keep_rollups_ms, args, first, last)
   local meta = redis.call('HMGET', base, 'gen', 'readings', 'latest', 'first_seen')
   local known_gen = tonumber(meta[1] or 0)
   local call = {
-    base = base, now = now, gen = known_gen, readings = tonumber(meta[2] or 0),
+    base = base, now = now, vouched = vouched, gen = known_gen, readings = tonumber(meta[2] or 0),
     latest_at = meta[3] and struct.unpack('<d', meta[3]) or -1, keep_ms = keep_ms, keep_rollups_ms = keep_rollups_ms,
     boots = {}, schemas = {}, lists = {}, open = {}, days = {},
   }
@@ -338,16 +341,23 @@ local function write_device(base, now, keep_ms, keep_rollups_ms, args, first, la
   return answers
 end
 
--- Writes records of the devices in keys. Args: retention of records and of rollups in ms; then for each device the
--- number of its records, and for each record the text of its schema (empty for a heard record) and its packed value.
--- Returns the outcome of each record; 'failed' and, after a blank, the reason for each of a device with broken keys.
+-- Writes records of the devices in keys. Args: retention of records and of rollups in ms; the caller's clock in ms, 0 if
+-- that is not to be compared; 1 if others agree with the clock, so that a record may be called too old; then for each
+-- device the number of its records, and for each record the text of its schema (empty for a heard record) and its packed
+-- value. Returns the outcome of each record; 'failed' and, after a blank, the reason for each of a device with broken
+-- keys, and for all if the clocks differ.
 local function write(keys, args)
   local now, keep_ms, keep_rollups_ms = clock_ms(), tonumber(args[1]), tonumber(args[2])
-  local answers, at = {}, 3
+  local own, vouched = tonumber(args[3]), args[4] == '1'
+  local apart = own > 0 and math.abs(now - own) > MOST_APART_MS and (now - own) / 1000
+  local answers, at = {}, 5
   for _, base in ipairs(keys) do
     local count = tonumber(args[at])
     local last = at + 2 * count
-    local done, found = pcall(write_device, base, now, keep_ms, keep_rollups_ms, args, at + 1, last)
+    local done, found = false, apart and string.format('the clock of the store is %.0f s off that of ingest', apart)
+    if not apart then
+      done, found = pcall(write_device, base, now, vouched, keep_ms, keep_rollups_ms, args, at + 1, last)
+    end
     for i = 1, count do
       answers[#answers + 1] = done and found[i] or 'failed ' .. tostring(type(found) == 'table' and found.err or found)
     end

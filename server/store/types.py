@@ -19,11 +19,20 @@ Execute = Callable[..., Any]
 ExecuteAll = Callable[[Sequence[Sequence[Word]]], list[Any]]
 """Sends several commands and returns their replies; raises `StoreAwayError`."""
 
-OutcomeKind = Literal["stored", "repeat", "expired", "erased", "refused", "stale"]
+OutcomeKind = Literal["stored", "repeat", "expired", "erased", "refused", "later", "stale"]
 
 
 DeviceMessage = messages.Reading | messages.Heard | messages.Status | messages.Health | messages.CommandResponse
 """What a device sends and the store keeps."""
+
+
+class Clock(NamedTuple):
+    """What a writer knows of the time; the store's own clock decides, but not if others contradict it."""
+
+    now_ms: int = 0
+    """The writer's clock, Unix ms; 0: do not compare."""
+    is_vouched_for: bool = True
+    """Whether others agree with the store's clock, so that a record may be called too old."""
 
 
 class Outcome(NamedTuple):
@@ -170,6 +179,8 @@ class IngestState:
 
     account: str = ""
     """At the broker."""
+    doubt: str = ""
+    """Why ingest does not believe the store's clock and confirms nothing; empty if it does."""
     told: str = ""
     """What the broker tells devices of the server, as ingest hears it: a payload, empty for none."""
 

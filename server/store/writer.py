@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from broker import messages
 from server.store import codec, keys
-from server.store.types import DeviceMessage, Outcome, OutcomeKind, Word
+from server.store.types import Clock, DeviceMessage, Outcome, OutcomeKind, Word
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Call(NamedTuple):
 
 
 def calls(
-    batch: Sequence[tuple[str, DeviceMessage]], keep_ms: int, keep_rollups_ms: int, *, together: bool
+    batch: Sequence[tuple[str, DeviceMessage]], keep_ms: int, keep_rollups_ms: int, clock: Clock, *, together: bool
 ) -> list[Call]:
     """Return the calls that write (device, message) pairs.
 
@@ -50,13 +50,14 @@ def calls(
         call.words.append(packed)
         call.places.append(place)
     groups = [list(records.items())] if together and records else [[item] for item in records.items()]
-    return [_write(group, keep_ms, keep_rollups_ms) for group in groups] + about
+    settings = (keep_ms, keep_rollups_ms, clock.now_ms, int(clock.is_vouched_for))
+    return [_write(group, settings) for group in groups] + about
 
 
-def _write(devices: Sequence[tuple[str, Call]], keep_ms: int, keep_rollups_ms: int) -> Call:
+def _write(devices: Sequence[tuple[str, Call]], settings: Sequence[Word]) -> Call:
     """Return the call that writes the records of some devices."""
     bases = [keys.base(device) for device, _ in devices]
-    made = Call(["FCALL", keys.function("write"), len(bases), *bases, keep_ms, keep_rollups_ms], [])
+    made = Call(["FCALL", keys.function("write"), len(bases), *bases, *settings], [])
     for _, records in devices:
         made.words.append(len(records.places))
         made.words.extend(records.words)
@@ -79,10 +80,12 @@ def outcomes(made: Sequence[Call], replies: Sequence[Any], length: int) -> list[
 def _other(answer: str) -> Outcome | None:
     """Return the outcome that a reply with a reason names; None if the record is to be written again."""
     kind, _, reason = answer.partition(" ")
-    if kind != "refused":
-        log.error("a record cannot be written: %s", reason)
-        return None
-    return Outcome("refused", reason)
+    if kind == "refused":
+        return Outcome("refused", reason)
+    if kind == "later":
+        return Outcome("later", reason)
+    log.error("a record cannot be written: %s", reason)
+    return None
 
 
 def _about(

@@ -18,7 +18,7 @@ from server.store.redis_store import RedisStore
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Of Prometheus' text format."""
 _STATES = (*get_args(DeviceState), "unknown")
-_OUTCOMES = ("stored", "repeat", "expired", "erased", "refused", "malformed")
+_OUTCOMES = ("stored", "repeat", "expired", "erased", "refused", "later", "malformed")
 _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -125,8 +125,14 @@ class _StoreCollector(Collector):
 
     def _read(self) -> Iterator[Metric]:
         ingest = GaugeMetricFamily("moodwire_ingest_up", "Whether ingest is connected to broker and store.")
-        ingest.add_metric([], self._store.is_ingest_alive())
+        state = self._store.ingest_state()
+        ingest.add_metric([], state is not None)
         yield ingest
+        doubted = GaugeMetricFamily(
+            "moodwire_clock_doubted", "Whether ingest does not believe the clock of the store, and confirms nothing."
+        )
+        doubted.add_metric([], bool(state and state.doubt))
+        yield doubted
         fleet, written = self._store.fleet(), self._store.outcome_counts()
         devices = GaugeMetricFamily("moodwire_devices", "Devices by their last state.", labels=["state"])
         for state in _STATES:

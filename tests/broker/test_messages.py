@@ -140,6 +140,7 @@ def test_the_confirmation_has_the_documented_form() -> None:
         "expired": [],
         "erased": [],
         "refused": [[5, 5, "from next week"]],
+        "later": [],
     }
     assert decode(encode(stored), Stored) == stored
 

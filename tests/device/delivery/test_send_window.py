@@ -104,6 +104,24 @@ def test_what_is_new_is_not_repeated_with_the_backlog(world: MakeWorld) -> None:
     assert here.sent() == []
 
 
+def test_rows_that_the_server_takes_later_make_room_and_come_again(world: MakeWorld) -> None:
+    """The backlog behind them goes meanwhile; they are sent again after ever longer pauses until they are confirmed."""
+    here = world(1_000)
+    for first in range(0, 700, 100):
+        assert here.sent() == list(range(first, first + 100))
+        here.send_window.postpone(OLD_BOOT, first, first + 99)
+    while sent := here.sent():
+        assert sent[0] >= 700
+        here.confirm(sent[0], sent[-1])
+    here.clock.advance(FIRST_RETRY_S + 1)
+    assert here.sent() == []
+    here.clock.advance(FIRST_RETRY_S + 1)
+    assert here.sent() == list(range(100))
+    here.confirm(0, 99)
+    here.send_window.resend_all()
+    assert here.sent() == list(range(100, 200)), "another connection, or a server that is back, may take them"
+
+
 class Busy(World):
     """A world in which what is on the way and what has arrived is written down."""
 

@@ -15,7 +15,7 @@ from server.ingest.decode import Decoded
 from server.ingest.delivery import Delivery
 from server.ingest.store_writer import StoreWriter
 from server.store.redis_store import RedisStore
-from server.store.types import DeviceMessage, Outcome
+from server.store.types import Clock, DeviceMessage, Outcome
 
 _ids = count()
 
@@ -46,7 +46,9 @@ class Store:
         """Return the generation of each device."""
         return 7
 
-    def send(self, records: list[tuple[str, DeviceMessage]], _news: Sequence[Any]) -> Callable[[], list[Outcome]]:
+    def send(
+        self, records: list[tuple[str, DeviceMessage]], _news: Sequence[Any], _clock: Clock
+    ) -> Callable[[], list[Outcome]]:
         """Take a batch."""
         self.sent.append(records)
 
@@ -84,7 +86,7 @@ def test_three_batches_at_most_are_at_the_store_and_come_back_in_order(store: St
     batches = [[delivery(), delivery()] for _ in range(3)]
     for number, batch in enumerate(batches):
         wait_until(lambda: writer.is_free(for_alone=False), "the batch before is sent")
-        writer.write(batch, alone=False)
+        writer.write(batch, Clock(), alone=False)
         wait_until(lambda: len(store.sent) == number + 1, "it is sent")  # noqa: B023
     wait_until(writer._in_flight[-1].sent.done, "the last one is sent")
     assert not writer.is_free(for_alone=False)
@@ -99,13 +101,13 @@ def test_three_batches_at_most_are_at_the_store_and_come_back_in_order(store: St
 
 def test_a_status_is_written_alone(store: Store, writer: StoreWriter) -> None:
     """It waits until nothing is at the store, and nothing goes while it is there."""
-    writer.write([delivery()], alone=False)
+    writer.write([delivery()], Clock(), alone=False)
     wait_until(lambda: writer.is_free(for_alone=False), "the first batch is sent")
     assert not writer.is_free(for_alone=True)
     store.answer(Outcome("stored"))
     wait_until(lambda: list(writer.results()), "it is written")
     assert writer.is_free(for_alone=True)
-    writer.write([delivery(tells_status=True)], alone=True)
+    writer.write([delivery(tells_status=True)], Clock(), alone=True)
     wait_until(lambda: len(store.sent) == 2, "the status is sent")
     assert not writer.is_free(for_alone=False)
 
@@ -115,7 +117,7 @@ def test_what_failed_is_taken_back_with_all_behind_it(store: Store, writer: Stor
     batches = [[delivery()], [delivery()]]
     for batch in batches:
         wait_until(lambda: writer.is_free(for_alone=False), "the batch before is sent")
-        writer.write(batch, alone=False)
+        writer.write(batch, Clock(), alone=False)
     store.answer(StoreAwayError("the store is away"))
     wait_until(writer._in_flight[0].result.done, "the first batch has failed")
     assert not writer.is_free(for_alone=False)
@@ -130,7 +132,7 @@ def test_what_failed_is_taken_back_with_all_behind_it(store: Store, writer: Stor
 
 def test_other_work_waits_for_the_batches_before_it(store: Store, writer: StoreWriter) -> None:
     """It runs in the thread that counts what became of records, so never at the same time."""
-    writer.write([delivery()], alone=False)
+    writer.write([delivery()], Clock(), alone=False)
     done = writer.run(lambda: isinstance(reading(0, 0), Record))
     assert not done.done()
     store.answer(Outcome("stored"))

@@ -50,11 +50,11 @@ def test_the_pages_of_a_device_are_counted(store: RedisStore) -> None:
 
 
 def test_a_flood_of_boots_ends_with_the_day(store: RedisStore) -> None:
-    """More than a thousand boots a day are refused with the reason, those that are known go on, and tomorrow is new."""
+    """More than a thousand boots a day wait, and are told why; those that are known go on, and tomorrow is new."""
     now = store.now()
     flood = [(DEVICE, heard(0, now, boot=f"{boot:016x}")) for boot in range(limits.MOST_BOOTS_A_DAY + 50)]
     kinds = [outcome and outcome.kind for outcome in store.write(flood)]
-    assert kinds == ["stored"] * limits.MOST_BOOTS_A_DAY + ["refused"] * 50
+    assert kinds == ["stored"] * limits.MOST_BOOTS_A_DAY + ["later"] * 50
     (outcome,) = store.write([(DEVICE, reading(0, now, boot="f" * 16))])
     assert outcome is not None
     assert "has begun 1000 boots today" in outcome.reason

@@ -8,6 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from records import DEVICE, reading, status
 from services import running_store
 
+from server.store.types import IngestState
+
 
 def samples(client: Client) -> dict[tuple[str, ...], float]:
     """Return what /metrics says, as Prometheus' own parser reads it: name and values of the sorted labels → value."""
@@ -40,6 +42,7 @@ def test_devices_and_records_are_counted(client: Client, now: int) -> None:
     """Devices are counted by state, records by outcome, and readings fall with a Delete."""
     bad = reading(8, now + 3_600_000)
     client.store.write([(DEVICE, reading(0, now)), (DEVICE, reading(7, now)), (DEVICE, bad)])
+    client.store.write([(DEVICE, reading(9, now + 2 * 86_400_000))])
     client.store.write([("aabbccddeeff", status(state="offline"))])
     client.store.heartbeat(60, malformed=2)
     found = samples(client)
@@ -47,14 +50,16 @@ def test_devices_and_records_are_counted(client: Client, now: int) -> None:
     states = [found["moodwire_devices", state] for state in ("online", "offline", "paused", "unknown")]
     assert states == [1, 1, 0, 0]
     assert found["moodwire_readings",] == 4
-    outcomes = ("stored", "repeat", "expired", "erased", "refused", "malformed")
-    assert [found["moodwire_records_total", outcome] for outcome in outcomes] == [4, 1, 0, 0, 1, 2]
+    outcomes = ("stored", "repeat", "expired", "erased", "refused", "later", "malformed")
+    assert [found["moodwire_records_total", outcome] for outcome in outcomes] == [4, 1, 0, 0, 1, 1, 2]
+    assert found["moodwire_clock_doubted",] == 0
 
-    client.store.heartbeat(60)
+    client.store.heartbeat(60, state=IngestState("server", "the clocks differ"))
     client.ask(URL, "DELETE", OPERATOR)
     found = samples(client)
     assert found["moodwire_records_total", "stored"] == 4
     assert found["moodwire_readings",] == 0
+    assert found["moodwire_clock_doubted",] == 1
 
 
 def test_metrics_are_there_while_the_store_is_away(tmp_path: Path) -> None:
