@@ -38,6 +38,8 @@ class Records(NamedTuple):
     """Numbers below the highest one that are not stored, and dropped ones."""
     dropped: int
     """Of these, what the device had to drop."""
+    more_boots: bool = False
+    """Whether there are more boots, older ones, which are not counted here."""
 
     @property
     def expected(self) -> int:
@@ -96,7 +98,7 @@ def read(store: RedisStore, device: Device, asked: Range, now: int, kept_since: 
         now: The store's clock, Unix ms.
         kept_since: Earlier records may have expired, Unix ms.
     """
-    boots, _ = store.sequences(device.id, asked.start, asked.end + _LONGEST_RECORD_MS)
+    boots, more_boots = store.sequences(device.id, asked.start, asked.end + _LONGEST_RECORD_MS)
     health = device.health or {}
     first = min([device.first_seen, *(one.boot.first_at - _MINUTE_MS for one in boots)])
     facts = Facts(
@@ -108,7 +110,8 @@ def read(store: RedisStore, device: Device, asked: Range, now: int, kept_since: 
         waits_since=_waits_since(device.state, health, now),
         boots=boots,
     )
-    return judge(facts, asked)
+    found = judge(facts, asked)
+    return found._replace(records=found.records._replace(more_boots=more_boots))
 
 
 def judge(facts: Facts, asked: Range) -> Completeness:

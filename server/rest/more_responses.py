@@ -163,6 +163,7 @@ class RecordCounts(Body):
     stored: int
     missing: int
     dropped: Annotated[int, Field(description="of the missing ones, those that the device says it had to drop")]
+    more_boots: Annotated[bool, Field(description="there are more than 100 boots, and the oldest are not counted")]
 
 
 class DeviceCompleteness(Body):

@@ -30,7 +30,7 @@ def test_a_gap_is_told_with_its_cause_and_its_records(client: Client) -> None:
     found = client.get(f"{URL}/completeness?start={since / 1000}&end={now / 1000}")
     gap = {"start": rfc3339(since + 20 * MINUTE_MS), "end": rfc3339(since + 40 * MINUTE_MS), "cause": "dropped"}
     assert found["gaps"] == [gap | {"records": 18}]
-    assert found["records"] == {"expected": 60, "stored": 42, "missing": 18, "dropped": 18}
+    assert found["records"] == {"expected": 60, "stored": 42, "missing": 18, "dropped": 18, "more_boots": False}
     assert found["causes"] == {"dropped": {"gaps": 1, "seconds": 1200.0}}
     assert (found["expected_s"], found["stored_s"]) == (3600.0, 2400.0)
     assert (found["ratio"], found["more_gaps"]) == (0.666667, 0)
@@ -41,7 +41,7 @@ def test_a_device_that_has_only_begun_misses_nothing(client: Client, now: int) -
     found = client.get(f"{URL}/completeness")
     assert set(found["causes"]) == {"not_yet"}
     assert found["expected_s"] < 600
-    assert found["records"] == {"expected": 3, "stored": 3, "missing": 0, "dropped": 0}
+    assert found["records"] == {"expected": 3, "stored": 3, "missing": 0, "dropped": 0, "more_boots": False}
 
 
 def test_the_last_thousand_gaps_are_told_and_all_are_summed(client: Client) -> None:
@@ -57,6 +57,15 @@ def test_the_last_thousand_gaps_are_told_and_all_are_summed(client: Client) -> N
     assert found["more_gaps"] == sum(each["gaps"] for each in found["causes"].values()) - 1000 > 200
     total = found["stored_s"] + sum(each["seconds"] for each in found["causes"].values())
     assert round(total, 3) == found["expected_s"]
+
+
+def test_of_many_boots_the_newest_are_counted(client: Client, now: int) -> None:
+    """The answer says so."""
+    boots = [reading(0, now - 1000 * number, boot=f"{number:016x}") for number in range(1, 105)]
+    client.store.write([(DEVICE, record) for record in boots])
+    found = client.get(f"{URL}/completeness")["records"]
+    assert found["more_boots"] is True
+    assert found["stored"] <= 102
 
 
 def test_an_older_device_tells_nothing_of_what_it_dropped(client: Client, now: int) -> None:
