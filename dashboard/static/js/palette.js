@@ -9,6 +9,8 @@ export class Theme extends EventTarget {
     this.dark = matchMedia("(prefers-color-scheme: dark)");
     /** @type {Record<string, any>} */
     this.emotions = {};
+    /** Custom properties that have been asked for, since each asking costs. @type {Map<string, string>} */
+    this.tokens = new Map();
     this.dark.addEventListener("change", () => this.#apply());
   }
 
@@ -50,10 +52,15 @@ export class Theme extends EventTarget {
    * @param {string} name
    */
   token(name) {
-    return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+    const known = this.tokens.get(name);
+    if (known !== undefined) return known;
+    const value = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+    this.tokens.set(name, value);
+    return value;
   }
 
   #apply() {
+    this.tokens.clear();
     for (const label of Object.keys(this.emotions)) {
       document.documentElement.style.setProperty(`--emotion-${label}`, this.colour(label));
     }

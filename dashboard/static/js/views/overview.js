@@ -11,7 +11,7 @@ import { MINUTES, Strips, drawStrip } from "../strips.js";
 const FILTERS = ["listening", "paused", "offline", "attention"];
 const SORTS = ["attention", "name", "heard", "speech"];
 /** How often cards are changed, ms. */
-const DRAW_MS = 250;
+const DRAW_MS = 300;
 /** Cards change places on their own at most this often, and never under a pointer, ms. */
 const SORT_MS = 5_000;
 const SKELETONS = 8;
@@ -49,8 +49,10 @@ class Overview {
     this.search = "";
     this.sort = SORTS[0];
     this.grouped = false;
-    /** MAC addresses of cards to be changed. @type {Set<string>} */
+    /** MAC addresses of cards whose words are to be changed. @type {Set<string>} */
     this.changed = new Set();
+    /** The same of those whose strips are. @type {Set<string>} */
+    this.redrawn = new Set();
     this.sortedAt = 0;
     this.isUnderPointer = false;
     this.#build(root);
@@ -123,7 +125,7 @@ class Overview {
     const options = { signal };
     fleet.addEventListener("list", () => this.#takeList(), options);
     fleet.addEventListener("device", (event) => this.#mark(/** @type {CustomEvent} */ (event).detail.mac_address), options);
-    this.strips.addEventListener("strip", (event) => this.#mark(/** @type {CustomEvent} */ (event).detail), options);
+    this.strips.addEventListener("strip", (event) => this.#mark(/** @type {CustomEvent} */ (event).detail, true), options);
     this.strips.addEventListener("all", () => this.#markAll(), options);
     theme.addEventListener("change", () => this.#markAll(), options);
     live.addEventListener("state", () => this.#sayEmpty(), options);
@@ -227,36 +229,43 @@ class Overview {
       const card = this.cards.get(mac);
       if (!card) continue;
       card.isVisible = entry.isIntersecting;
-      if (card.isVisible) this.#mark(mac);
+      if (card.isVisible) this.#mark(mac, true);
     }
   }
 
-  /** @param {string} mac */
-  #mark(mac) {
+  /**
+   * @param {string} mac
+   * @param {boolean} [withStrip]
+   */
+  #mark(mac, withStrip = false) {
     this.changed.add(mac);
+    if (withStrip) this.redrawn.add(mac);
     this.draw();
   }
 
   #markAll() {
-    for (const mac of this.cards.keys()) this.changed.add(mac);
-    this.draw();
+    for (const mac of this.cards.keys()) this.#mark(mac, true);
   }
 
   /** Change the cards that have news and can be seen, and the counts. */
   #draw() {
     for (const mac of this.changed) {
       const card = this.cards.get(mac);
-      if (card?.isVisible) this.#drawCard(card);
+      if (card?.isVisible) this.#drawCard(card, this.redrawn.has(mac));
     }
     this.changed.clear();
+    this.redrawn.clear();
     this.#count();
     if (performance.now() - this.sortedAt > SORT_MS && !this.isUnderPointer && !this.list.contains(document.activeElement)) {
       this.#arrange();
     }
   }
 
-  /** @param {Card} card */
-  #drawCard({ device, state, name, now, line, canvas }) {
+  /**
+   * @param {Card} card
+   * @param {boolean} withStrip
+   */
+  #drawCard({ device, state, name, now, line, canvas }, withStrip) {
     const { ctx } = this;
     setText(name, device.name || device.mac_address);
     setAttribute(name, "title", device.name);
@@ -265,6 +274,7 @@ class Overview {
     const [text, kind] = sentence(device, ctx);
     setText(line, text);
     setAttribute(line, "class", `line ${kind}`);
+    if (!withStrip) return;
     const strip = this.strips.of(device.mac_address);
     drawStrip(canvas, strip, this.strips.minute, ctx.theme);
     setAttribute(canvas, "aria-label", ctx.t("strip.said", { n: strip.readings.reduce((sum, count) => sum + count, 0) }));
