@@ -55,6 +55,7 @@ def test_each_range_draws_its_range(page: Page) -> None:
     page.reads(".week-panel", "Mon")
     page.reads(".signal-panel", "20 dB")
     page.reads(".events-panel", "online")
+    page.reads(".completeness", "% of what was expected was heard")
 
 
 def test_why_a_range_is_empty_is_said_with_what_to_do(page: Page) -> None:

@@ -77,7 +77,7 @@ def watched(folder: Path) -> Iterator[Watched]:
         ):
             system = Watched(store, f"http://127.0.0.1:{page}")
             for url in (f"http://127.0.0.1:{api}", f"http://127.0.0.1:{live}", system.page):
-                wait_until(lambda url=url: _answers(f"{url}/livez"), f"{url} answers")
+                wait_until(lambda url=url: _answers(f"{url}/livez"), f"{url} answers", 120)
             yield system
 
 

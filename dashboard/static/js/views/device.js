@@ -62,10 +62,6 @@ class DeviceView {
     this.key = "";
     /** @type {ReturnType<typeof mountActions> | null} */
     this.mounted = null;
-    /** @type {any} */
-    this.summary = null;
-    /** @type {import("../charts/series.js").Span[] | null} */
-    this.spans = null;
     this.ranges = new RangeBar(ctx, (range) => this.go({ range }));
     this.drawHead = coalesce(() => this.#drawHead(), 250);
     /** @type {HTMLAnchorElement} */
@@ -298,6 +294,7 @@ class DeviceView {
       this.#part(get("", { ...times, step: stepName(stepMs) }), (told) => this.#showSeries(told), main, signal),
       this.#part(get("/summary", times), (told) => this.#showSummary(told), winners, signal),
       this.#part(get("/rhythm", { start: weekStart, end: end / 1000, tz: this.ctx.clock.zone }), (told) => this.#showWeek(told), this.week, signal),
+      this.#part(get("/completeness", times), (told) => this.#showCompleteness(told), this.completeness, signal),
       this.#part(get("/signal", times), (told) => this.tracks.use(told), this.tracks.element, signal),
       this.#part(
         this.ctx.api.get("/events", { ...times, page_size: 1000 }, signal),
@@ -340,8 +337,6 @@ class DeviceView {
     drawEmotions(this.emotions, this.ctx, series.labels);
     setText(this.stepWords, t("chart.step", { step: t(`step.${stepName(series.stepMs).slice(-1)}`, { n: parseInt(stepName(series.stepMs), 10) }) }));
     this.timeline.say(...(series.steps.size ? [] : this.#why(told)));
-    this.spans = series.spans;
-    this.#showCompleteness();
   }
 
   /**
@@ -376,21 +371,22 @@ class DeviceView {
     } else {
       for (const place of [winners, histograms]) replace(place, h("p", { class: "small quiet" }, t("blank.range")));
     }
-    this.summary = told;
-    this.#showCompleteness();
   }
 
-  /** Say in words how much has arrived. */
-  #showCompleteness() {
-    if (!this.summary || !this.spans) return;
+  /**
+   * Say in words how much of the range is heard, and why not all.
+   * @param {any} told As in docs/api.md.
+   */
+  #showCompleteness(told) {
     const { t, clock } = this.ctx;
-    const { received, missing, ratio } = this.summary.completeness;
-    const gaps = this.spans.filter((span) => span.kind === "missing" || span.kind === "offline");
-    const offline = gaps.filter((span) => span.kind === "offline").length;
-    const part = ratio === null ? "" : (100 * ratio).toLocaleString(clock.language, { maximumFractionDigits: ratio > 0.999 && ratio < 1 ? 3 : 1 });
-    const words = received ? [t("complete.part", { part, n: received + missing })] : [];
-    words.push(gaps.length ? t("complete.gaps", { n: gaps.length, o: offline }) : t("complete.none"));
-    setText(this.completeness, words.join("; "));
+    if (told.ratio === null) return setText(this.completeness, "");
+    const digits = { maximumFractionDigits: told.ratio > 0.999 && told.ratio < 1 ? 3 : 1 };
+    const words = [t("complete.part", { part: (100 * told.ratio).toLocaleString(clock.language, digits) })];
+    const causes = Object.entries(told.causes).filter(([cause]) => cause !== "not_yet");
+    const gaps = causes.reduce((sum, [, found]) => sum + found.gaps, 0);
+    words.push(gaps ? t("complete.gaps", { n: gaps }) : t("complete.none"));
+    if (gaps) words.push(causes.map(([cause, { gaps: n }]) => t(`complete.${cause}`, { n })).join(", "));
+    setText(this.completeness, `${words.slice(0, 2).join("; ")}${words[2] ? `: ${words[2]}` : ""}`);
   }
 
   /** @param {any} told */
