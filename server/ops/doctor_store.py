@@ -1,4 +1,4 @@
-"""The doctor's checks of the store: version, durability, memory, disk, clock, layout, ingest and tokens."""
+"""The doctor's checks of the store: version, strangers, durability, memory, disk, clock, layout, ingest and tokens."""
 
 import shutil
 import time
@@ -10,12 +10,13 @@ import redis
 
 from common.report import Finding, worst
 from server.errors import StoreAwayError
+from server.ops import doctor_strangers
 from server.settings import ServerSettings
 from server.store import keys, layout
 from server.store.nodes import Error, Nodes
 from server.store.redis_store import RedisStore
 
-NAMES = ("store", "durability", "memory", "disk", "clock", "layout", "ingest", "tokens")
+NAMES = ("store", "store_strangers", "durability", "memory", "disk", "clock", "layout", "ingest", "tokens")
 _OLDEST_MAJOR = 7
 _MEMORY_WARN = 0.8
 """Share of the memory that is worth a warning."""
@@ -32,7 +33,7 @@ class _Server:
         self.host = str(options.get("host", ""))
         """Empty for a unix socket."""
         self.place = f"{self.host}:{options.get('port')}" if self.host else store.place
-        self._client = client
+        self.client = client
 
     def execute(self, *command: str) -> Any:
         """Send one command and return its reply.
@@ -41,7 +42,7 @@ class _Server:
             StoreAwayError: it does not answer.
         """
         try:
-            return self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+            return self.client.execute_command(*command)  # type: ignore[no-untyped-call]
         except Error as error:
             raise StoreAwayError(f"the store at {self.place} does not answer: {error}") from error
 
@@ -79,6 +80,7 @@ def _check_server(server: _Server) -> list[Finding]:
     memory: dict[str, Any] = server.execute("INFO", "memory")
     return [
         _version(server, about),
+        doctor_strangers.check(server.client, server.place, _config(server, "port")),
         _durability(server, persistence),
         _memory(memory),
         _disk(server, persistence),
