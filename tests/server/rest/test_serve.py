@@ -10,9 +10,6 @@ from contextlib import ExitStack
 import requests
 from services import RunningStore, wait_until
 
-START_S = 180.0
-"""The machine may be much slower than ours."""
-
 
 def test_a_taken_port_is_one_sentence_and_code_2(redis_store: RunningStore) -> None:
     """`server run` on a taken port says so, and what to set."""
@@ -20,7 +17,7 @@ def test_a_taken_port_is_one_sentence_and_code_2(redis_store: RunningStore) -> N
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         done = _run_server(redis_store, taken.getsockname()[1])
-        assert done.wait(START_S) == 2
+        assert done.wait(60) == 2
         _, errors = done.communicate()
         assert "free port" in errors
         assert "Traceback" not in errors
@@ -29,7 +26,7 @@ def test_a_taken_port_is_one_sentence_and_code_2(redis_store: RunningStore) -> N
 def test_a_port_that_is_none_is_one_sentence_and_code_2(redis_store: RunningStore) -> None:
     """The system would take its last 16 bits, and REST would listen where nobody looks."""
     done = _run_server(redis_store, 99_999)
-    assert done.wait(START_S) == 2
+    assert done.wait(60) == 2
     _, errors = done.communicate()
     assert "api_port 99999 cannot be listened on (port 99999 is none; use 1 to 65535)" in errors
 
@@ -41,7 +38,7 @@ def test_more_idle_connections_than_a_hundred_keep_nobody_out(redis_store: Runni
         port = probe.getsockname()[1]
     process = _run_server(redis_store, port)
     try:
-        wait_until(lambda: _connects(port), "REST answers", START_S)
+        wait_until(lambda: _connects(port), "REST answers")
         with ExitStack() as idle:
             for _ in range(150):
                 idle.enter_context(socket.create_connection(("127.0.0.1", port)))
@@ -57,13 +54,11 @@ def test_server_run_serves_and_ends_on_sigterm(redis_store: RunningStore) -> Non
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = _run_server(redis_store, port)
-    try:
-        wait_until(lambda: _connects(port), "REST answers", START_S)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(START_S) == 0
-    finally:
-        process.kill()
-        process.communicate()
+
+    wait_until(lambda: _connects(port), "REST answers")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    process.communicate()
 
 
 def _connects(port: int) -> bool:
