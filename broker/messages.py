@@ -102,6 +102,8 @@ class Reading(Record, frozen=True, kw_only=True):
     """Of the window."""
     model: ShortText
     clock_synced: bool
+    baseline: Probability | None = None
+    """How strongly the device's baseline was in force; None without one."""
 
     def __post_init__(self) -> None:
         """Check the boot and the labels."""
@@ -141,7 +143,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     model: ShortText
     version: ShortText
     gate_dbfs: GateLevel | None = None
-    """Level that opens the speech gate; None: a device that does not say."""
+    """Level that opens the speech gate; None: it follows the noise floor, or an older device does not say."""
     models: tuple[ShortText, ...] = ()
     """Names of the bundles that the device has, each once."""
     can_roll_back: bool = False
@@ -162,6 +164,15 @@ class DroppedSpan(msgspec.Struct, frozen=True, kw_only=True):
     start: UnixMs
     end: UnixMs
     records: Count
+
+
+class BaselineHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a device has learned what is usual where it stands, and how strongly that is in force."""
+
+    strength: Probability
+    heard: Count
+    """Windows of speech that it is worth, at most `wanted`, from which it counts as learned."""
+    wanted: Count
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,6 +211,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """On the file system of the outbox."""
     server: ServerView | None = None
     """Why records wait, unless `online`; None where the broker confirms, and from older versions."""
+    baseline: BaselineHealth | None = None
+    """None: switched off, or a model without reference, or an older version."""
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,6 +249,7 @@ class LiveState(msgspec.Struct, frozen=True, kw_only=True):
     scores: dict[Label, Probability]
     """Smoothed probabilities; empty when nobody speaks."""
     level_dbfs: Decibel
+    baseline: Probability | None = None
 
 
 Transaction = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -253,9 +267,11 @@ class SetCommand(Command, frozen=True, kw_only=True):
     """Changes settings of a running device; kept over restarts. What is None stays."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
-    gate_dbfs: GateLevel | None = None
+    gate_dbfs: GateLevel | Literal["auto"] | None = None
     paused: bool | None = None
     """The same as the commands `pause` and `resume`, for a sender that has one topic for both."""
+    forget_baseline: Literal[True] | None = None
+    """Learn anew what is usual: the device has another place, or other people speak."""
 
     def __post_init__(self) -> None:
         """Check that the name can be shown."""

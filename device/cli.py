@@ -22,6 +22,7 @@ from device.delivery.session import Session
 from device.delivery.timestamps import Timestamps
 from device.errors import UNUSABLE
 from device.health_reporter import HealthReporter
+from device.inference.baseline import Baseline
 from device.inference.model import load_first_usable
 from device.runner import Runner
 from device.settings import DeviceSettings
@@ -107,7 +108,14 @@ def _assemble(settings: DeviceSettings) -> _Device:
     device_id = identity.device_id(settings.identity, settings.state_dir, outbox=owner_of(settings.state_dir))
     outbox = _open_outbox(settings, device_id)
     status = _status(commands.desired, model)
+    baseline = Baseline(
+        settings.state_dir,
+        on=settings.baseline,
+        half_life_min=settings.baseline_half_life_min,
+        neutral_share=settings.baseline_neutral,
+    )
     session = Session(settings, device_id, status, outbox, on_command=commands.put)
+    session.on_erased = baseline.forget
     timings = resources.Timings()
     runner = Runner(
         open_source=lambda source_id: open_source(settings, source_id),
@@ -116,9 +124,18 @@ def _assemble(settings: DeviceSettings) -> _Device:
         session=session,
         systemd=SystemdNotifier(),
         timings=timings,
+        baseline=baseline,
         publish_live=session.publish_live if settings.home_assistant else None,
     )
-    health_reporter = HealthReporter(outbox, session, status.boot, timings, runner.capture_health, settings.state_dir)
+    health_reporter = HealthReporter(
+        outbox,
+        session,
+        status.boot,
+        timings,
+        runner.capture_health,
+        baseline.health,
+        settings.state_dir,
+    )
     log.info("device %s (%s) uses model %s", mac_address(device_id), status.name, status.model)
     return _Device(model, source, outbox, session, runner, health_reporter)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from broker.messages import CaptureState, Health
+from broker.messages import BaselineHealth, CaptureState, Health
 from device.delivery.outbox import Outbox
 from device.delivery.session import Session
 from device.system import clock, resources
@@ -38,6 +38,7 @@ class HealthReporter:
     boot: str
     timings: resources.Timings
     capture_health: Callable[[], CaptureHealth]
+    baseline_health: Callable[[], BaselineHealth | None]
     state_dir: Path
 
     def __post_init__(self) -> None:
@@ -87,4 +88,5 @@ class HealthReporter:
             damaged_rows=self.outbox.damaged,
             disk_free_bytes=resources.disk_free_bytes(self.state_dir),
             server=self.session.server,
+            baseline=self.baseline_health(),
         )

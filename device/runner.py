@@ -14,6 +14,7 @@ from device.control.commands import Commands, Desired
 from device.delivery.recorder import Recorder
 from device.delivery.session import Session
 from device.health_reporter import CaptureHealth
+from device.inference.baseline import Baseline, Origin
 from device.inference.pipeline import Classify, Window, windows
 from device.system import clock, resources
 from device.system.systemd import SystemdNotifier
@@ -41,6 +42,7 @@ class Runner:
     session: Session
     systemd: SystemdNotifier
     timings: resources.Timings
+    baseline: Baseline
     publish_live: Callable[[LiveState], None] | None
     """Takes what each window holds, for home automation; None if nobody wants it."""
 
@@ -80,7 +82,7 @@ class Runner:
                     self._close_source()
                     self._pause()
                 elif current := self._source or self._open_source():
-                    self._listen(current, model, desired.gate_dbfs)
+                    self._listen(current, model, desired)
                     self._close_source()
                     if not self._interrupted.is_set():
                         return  # the clips have ended
@@ -156,17 +158,28 @@ class Runner:
                 return source
         return None
 
-    def _listen(self, source: Source, model: VerifiedModel, gate_dbfs: float) -> None:
+    def _listen(self, source: Source, model: VerifiedModel, desired: Desired) -> None:
         """Record window after window until the source ends or is closed."""
         manifest = model.bundle.manifest
+        classify = _timed(model.classifier, self.timings)
+        self.baseline.use(
+            manifest,
+            Origin(
+                model=manifest.model_sha256,
+                source=source.id,
+                generation=self.recorder.generation,
+                forgotten=desired.baselines_forgotten,
+            ),
+        )
         window: Window | None = None
-        for window in windows(self._blocks(source), manifest, _timed(model.classifier, self.timings), gate_dbfs):
+        for window in windows(self._blocks(source), manifest, classify, desired.gate_dbfs, self.baseline.adjust):
             if self.recorder.add(window, self._overruns_with(source)):
                 self.session.notify()
                 self._log_first_reading()
             if self.publish_live:
                 self.publish_live(_live(window, manifest.labels))
             self.systemd.alive(f"{window.state} at {window.level_dbfs:.0f} dBFS")
+        self.baseline.save()
         if window:
             self.recorder.close_minute(window.end_ms, self._overruns_with(source))
             self.session.notify()
@@ -232,4 +245,5 @@ def _live(window: Window, labels: tuple[str, ...]) -> LiveState:
         top=window.top,
         scores={} if window.smoothed is None else dict(zip(labels, window.smoothed.tolist(), strict=True)),
         level_dbfs=round(window.level_dbfs, 1),
+        baseline=None if window.baseline is None else round(window.baseline, 2),
     )

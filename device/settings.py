@@ -39,6 +39,8 @@ def _check_state_dir(folder: Path) -> None:
 
 _RANGES = {
     "gate_dbfs": (MIN_GATE_DBFS, MAX_GATE_DBFS),
+    "baseline_half_life_min": (5, 100_000),
+    "baseline_neutral": (0, 0.99),
     "clock_wait_s": (0, 600),
     "outbox_max_rows": (1, 100_000_000),
     "outbox_max_mb": (1, 1_000_000),
@@ -68,8 +70,19 @@ class DeviceSettings:
     clips: str = ts.option(default="", help="play this audio file or folder in real time instead of listening")
     loop: bool = ts.option(default=False, help="restart the clips after the last one")
     model: str = ts.option(default="ang-hap-neu", help="name of a shipped bundle, or the folder of one")
-    gate_dbfs: float = ts.option(
-        default=-50.0, help="level that opens the speech gate, dB relative to full scale, -100 to 0"
+    gate_dbfs: float | None = ts.option(
+        default=None,
+        help="level that opens the speech gate, dB relative to full scale, -100 to 0; unset: it follows the noise",
+    )
+    baseline: bool = ts.option(
+        default=True, help="learn from what is heard what is usual where the device stands, and judge by it"
+    )
+    baseline_half_life_min: float = ts.option(
+        default=30.0, help="minutes of heard speech after which a window counts half in the baseline, 5 to 100,000"
+    )
+    baseline_neutral: float = ts.option(
+        default=0.0,
+        help="assumed share of neutral in what the device hears, up to 0.99; 0: as the model says, 0.7 for ours",
     )
     mqtt_url: str = ts.option(default="mqtt://127.0.0.1:1883", help="URL of the broker; mqtts:// for TLS")
     mqtt_username: str = ts.option(default="", help="account at the broker; empty: the device id")
@@ -128,7 +141,7 @@ class DeviceSettings:
         text.check_name(self.name)
         for name, (least, most) in _RANGES.items():
             value = getattr(self, name)
-            if not least <= value <= most:
+            if value is not None and not least <= value <= most:
                 raise ValueError(f"{name} is {value}; use {least:g} to {most:g}")
         for name, allowed in _CHOICES.items():
             value = getattr(self, name)

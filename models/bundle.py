@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from common.decoding import JSON_ERRORS
+from models.baseline import Reference
 from models.frontend import FrontEnd
 
 SHIPPED = Path(__file__).parent / "bundles"
@@ -54,6 +55,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Share of weights that pruning set to zero."""
     measured: dict[str, Any]
     """Accuracy on speakers that the model never heard, with its protocol."""
+    baseline: Reference | None = None
+    """With what a device compares what it hears; None: it cannot learn what is usual where it stands."""
 
     def __post_init__(self) -> None:
         """Check what bounds of single fields cannot.
@@ -76,6 +79,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 f"hop_ms is {self.hop_ms}, {self.hop_samples} samples; "
                 f"set a multiple of the front end's hop_length, {self.front_end.hop_length} samples"
             )
+        if self.baseline and len(self.baseline.mix) != len(self.labels):
+            raise ValueError(f"baseline has {len(self.baseline.mix)} shares; give one for each of the labels")
 
     @property
     def window_samples(self) -> int:

@@ -1,6 +1,7 @@
 """Temperature and threshold of a fold's model, from the predictions of the other folds' models for unheard speakers.
 
-So all speakers that are not held out can teach, and neither number is chosen on the speakers that score it.
+So all speakers that are not held out can teach, and neither number is chosen on the speakers that score it. The same
+predictions tell what the model's outputs are like on its own corpus, with which a device compares what it hears.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from models import bundle
+from models import baseline, bundle
+from models.baseline import Reference
 from models.bundle import Manifest
 from training import evaluate, export, score
 from training.splits import Fold
@@ -33,17 +35,27 @@ def calibrate(done: Mapping[Fold, Manifest], runs: Path, uncertain_share: float)
     for fold, manifest in done.items():
         others = [predicted for other, predicted in predictions.items() if other.block != fold.block]
         if others:
-            temperature, uncertain_below = _fitted(score.pool(others), uncertain_share)
+            pooled = score.pool(others)
+            temperature, uncertain_below = _fitted(pooled, uncertain_share)
             predicted = score.calibrated(predictions[fold], temperature)
             metrics = {**score.describe(predicted, manifest.labels), "sure": score.sure(predicted, uncertain_below)}
             calibrated[fold] = msgspec.structs.replace(
                 manifest,
                 temperature=temperature,
                 uncertain_below=uncertain_below,
+                baseline=reference(score.calibrated(pooled, temperature), manifest.labels),
                 measured={**manifest.measured, **metrics},
             )
             export.write(msgspec.structs.replace(bundle.load(runs / fold.folder), manifest=calibrated[fold]))
     return calibrated
+
+
+def reference(predicted: score.Predictions, labels: tuple[str, ...]) -> Reference:
+    """Return what a device compares its outputs with, from calibrated predictions for people whom a model never heard.
+
+    The assumed mix is that of everyday speech.
+    """
+    return baseline.reference(predicted.scores, predicted.truth, baseline.usual_mix(labels))
 
 
 def _fitted(others: score.Predictions, uncertain_share: float) -> tuple[float, float]:

@@ -9,8 +9,22 @@ import msgspec
 
 from common import files
 from models import bundle
+from models.baseline import Reference
 from models.bundle import Bundle, BundleError, Manifest
-from training import card, catalogue, corpora, elsewhere, features, page, recipe, results, score, splits, strangers
+from training import (
+    card,
+    catalogue,
+    corpora,
+    elsewhere,
+    features,
+    page,
+    recipe,
+    results,
+    rooms,
+    score,
+    splits,
+    strangers,
+)
 from training.corpora import Clip, CorpusError
 from training.recipe import Recipe, RecipeError
 from training.results import Elsewhere, ResultsError
@@ -53,6 +67,8 @@ def evaluate(settings: EvaluateSettings) -> int:
             else:
                 scores["in_floors"] = elsewhere.in_floors(made, found.clips)
                 scores["levels"] = elsewhere.levels(found.clips)
+                calibrated = score.calibrated(raw, made.manifest.temperature)
+                scores["after_baseline"] = rooms.after_baseline(calibrated, made.manifest)
                 print(page.render(made, found, scores), flush=True)
                 if found.corpus in catalogue.CORPORA and settings.write:
                     kept[found.corpus] = elsewhere.measure(found.clips, scores)
@@ -83,9 +99,22 @@ def _write(settings: EvaluateSettings, made: Bundle, kept: dict[str, Elsewhere])
     found = results.read_elsewhere(settings.results_dir)[made.manifest.name]
     others = {name: msgspec.to_builtins(found[name]) for name in catalogue.CORPORA if name in found}
     others.pop(catalogue.TAUGHT_BY, None)
-    manifest = msgspec.structs.replace(made.manifest, measured={**made.manifest.measured, "elsewhere": others})
+    manifest = msgspec.structs.replace(
+        made.manifest,
+        measured={**made.manifest.measured, "elsewhere": others},
+        baseline=made.manifest.baseline or _reference(settings, made),
+    )
     bundle.write_manifest(made.folder, manifest)
     files.replace(made.folder / "CARD.md", card.render(manifest).encode())
+
+
+def _reference(settings: EvaluateSettings, made: Bundle) -> Reference:
+    """Return the baseline's reference of a bundle from before there was one: from its own corpus, which taught it."""
+    from training import calibrate  # noqa: PLC0415
+
+    clips = corpora.read_clips(settings.recordings_dir, made.manifest.labels)
+    predicted = score.predict(made, clips, score.windows(clips, made.manifest))
+    return calibrate.reference(score.calibrated(predicted, made.manifest.temperature), made.manifest.labels)
 
 
 def _train(settings: TrainSettings, plan: Recipe, clips: Sequence[Clip]) -> None:

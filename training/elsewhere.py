@@ -32,6 +32,7 @@ def measure(test: Sequence[Clip], scores: Mapping[str, Any]) -> Elsewhere:
         clips=len(test),
         speakers=len({clip.speaker for clip in test}),
         **{name: scores[name] for name in (*SCORES, "in_floors", "levels")},
+        after_baseline=scores.get("after_baseline"),
     )
 
 
@@ -94,6 +95,7 @@ def row(name: str, found: Elsewhere) -> Row:
     """
     corpus = catalogue.CORPORA[name]
     share, accuracy = found.sure["share"], found.sure["accuracy"]
+    warm = found.after_baseline
     return {
         "recordings": corpus.title + (" (its own)" if name == catalogue.TAUGHT_BY else ""),
         "language": corpus.language,
@@ -105,6 +107,10 @@ def row(name: str, found: Elsewhere) -> Row:
         "ECE": f"{found.ece:.3f}",
         "answered": f"{share:.1%}",
         "right of these": "" if accuracy is None else f"{accuracy:.1%}",
+        "UAR after a baseline": "" if warm is None else f"{warm.uar:.1%}",
+        "its worst mix": "" if warm is None else f"{warm.worst_uar:.1%}",
+        "recall then": "" if warm is None else recalls(warm.recall),
+        "ECE then": "" if warm is None else f"{warm.ece:.3f}",
     }
 
 

@@ -6,7 +6,7 @@ from models.bundle import Bundle
 from training import card, elsewhere, strangers
 from training.backgrounds import FLOORS
 from training.catalogue import CORPORA
-from training.results import InFloor, Level
+from training.results import AfterBaseline, InFloor, Level
 from training.strangers import Recordings
 from training.tables import table
 
@@ -64,9 +64,20 @@ def _figures(scores: dict[str, Any], threshold: float) -> str:
         f"| accuracy | {scores['accuracy']:.1%} |",
         f"| macro F1 | {scores['macro_f1']:.1%} |",
         f"| expected calibration error | {scores['ece']:.3f} |",
+        *_after_baseline(scores["after_baseline"]),
         f"| answered: top probability at least {threshold:g} | {sure['share']:.1%} of the windows{right} |",
     ]
     return "\n".join(rows + groups)
+
+
+def _after_baseline(found: AfterBaseline | None) -> list[str]:
+    if found is None:
+        return []
+    return [
+        f"| UAR after 100 heard windows of the same voice, 70 % of them neutral | {found.uar:.1%} |",
+        f"| the same, the worst of 50 to 90 % | {found.worst_uar:.1%} |",
+        f"| expected calibration error then | {found.ece:.3f} |",
+    ]
 
 
 def _in_floors(found: dict[str, InFloor]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.bundle import Bundle, Manifest
 from models.runtime import Classifier
-from training import evaluate, export, fit, score, splits
+from training import calibrate, evaluate, export, fit, score, splits
 from training.backgrounds import BACKGROUNDS, NOISES
 from training.corpora import Clip
 from training.features import FrameCache
@@ -48,6 +48,7 @@ def train(cache: FrameCache, recipe: Recipe, done: Mapping[Fold, Manifest], runs
         made.manifest,
         temperature=_mean(manifest.temperature for manifest in done.values()),
         uncertain_below=_mean(manifest.uncertain_below for manifest in done.values()),
+        baseline=calibrate.reference(_pooled(done, runs_dir / recipe.folder), recipe.labels),
         measured={
             **made.manifest.measured,
             **_measured(clips, recipe, done, runs_dir / recipe.folder),
@@ -86,11 +87,8 @@ def _measured(clips: Sequence[Clip], recipe: Recipe, done: Mapping[Fold, Manifes
     folds = [manifest.measured for manifest in done.values()]
     accuracies = [fold["sure"]["accuracy"] for fold in folds if fold["sure"]["accuracy"] is not None]
     validated = cross_validation(done)
-    predictions = [
-        score.calibrated(score.load(runs / fold.folder), manifest.temperature) for fold, manifest in done.items()
-    ]
     return {
-        **score.describe(score.pool(predictions), recipe.labels),
+        **score.describe(_pooled(done, runs), recipe.labels),
         **{name: validated[name] for name in ("uar", "float_uar", "accuracy")},
         "uar_in_noise": {name: _mean(fold["uar_in_noise"][name] for fold in folds) for name in NOISES},
         "sure": {
@@ -104,6 +102,13 @@ def _measured(clips: Sequence[Clip], recipe: Recipe, done: Mapping[Fold, Manifes
         "clips": {"train": len(clips), "test": 0},
         "cross_validation": validated,
     }
+
+
+def _pooled(done: Mapping[Fold, Manifest], runs: Path) -> score.Predictions:
+    """Return the calibrated predictions of all folds together."""
+    return score.pool(
+        [score.calibrated(score.load(runs / fold.folder), manifest.temperature) for fold, manifest in done.items()]
+    )
 
 
 def _training_uar(made: Bundle, clips: Sequence[Clip]) -> float:

@@ -56,6 +56,18 @@ class InFloor(msgspec.Struct, frozen=True, kw_only=True):
     recall: dict[str, float]
 
 
+class AfterBaseline(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model is worth in rooms of one speaker, once a device has heard 100 windows there, 70 % neutral."""
+
+    uar: float
+    worst_uar: float
+    """Of shares from 50 to 90 %."""
+    recall: dict[str, float]
+    ece: float
+    sure: dict[str, float | None]
+    """As in `Elsewhere`."""
+
+
 class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
     """What a model is worth on one corpus, to which nothing was tuned; on its own, by cross-validation."""
 
@@ -68,6 +80,7 @@ class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
     ece: float
     sure: dict[str, float | None]
     """Share of the windows that are answered at the model's threshold, and the accuracy of these."""
+    after_baseline: AfterBaseline | None = None
     in_floors: dict[str, InFloor] = {}
     """By name of the floor, a key of `backgrounds.FLOORS`."""
     levels: dict[str, Level] = {}

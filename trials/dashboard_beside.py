@@ -16,18 +16,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
 from broker import topics
-from broker.messages import Reading, Status
-from server.errors import StoreAwayError
+from broker.messages import Status
 from server.store.redis_store import RedisStore
 from trials import load
 from trials.processes import free_port, running, running_store, wait_until
@@ -37,7 +37,7 @@ from trials.usage import cpu_s
 DAY_MS = 86_400_000
 READINGS = 2_600_000
 DAYS = 30
-BATCH = 1_000
+BATCH = 2_000
 ROUNDS = 5
 STEADY_S = 20.0
 PROBES = 15
@@ -75,18 +75,15 @@ class Devices:
             self.store.write([(device, status)])
         now = self.store.now()
         every_ms = DAYS * DAY_MS // readings
+        waiting: Callable[[], Any] | None = None
         for first in range(0, readings, BATCH):
             seqs = range(first, min(first + BATCH, readings))
-            self._write([(LONG, load.reading(1, seq, now - (readings - seq) * every_ms)) for seq in seqs])
-
-    def _write(self, told: list[tuple[str, Reading]]) -> None:
-        """Write until the store has taken it; on a busy machine it may refuse for a while."""
-        while True:
-            try:
-                if None not in self.store.write(told):
-                    return
-            except StoreAwayError:
-                time.sleep(1)
+            sent = self.store.send([(LONG, load.reading(1, seq, now - (readings - seq) * every_ms)) for seq in seqs])
+            if waiting:
+                waiting()
+            waiting = sent
+        if waiting:
+            waiting()
 
     def speak(self) -> None:
         """Store and publish a reading of each device as of now."""

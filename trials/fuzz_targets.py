@@ -19,14 +19,10 @@ import moodwire
 from broker import messages, topics
 from broker.messages import Heard, Reading, WireError
 from common import wav_header
-from common.decoding import JSON_ERRORS
 from device.control.overrides import Overrides
 from device.settings import DeviceSettings
 from models.bundle import BundleError
 from server.ingest.decode import decode
-from server.ops.backup_archive import restore
-from server.ops.backup_check import Checker, LineError
-from server.ops.backup_format import AnyLine, DeviceLine
 from server.settings import ServerSettings
 from server.store import codec
 from trials.processes import running_store
@@ -65,15 +61,10 @@ class Target(NamedTuple):
     take: Callable[[bytes], bool]
     """Takes one input, and returns whether it was accepted; raises if something is wrong."""
     is_json: bool = True
-    given: list[int] | None = None
-    """How many messages were made of the inputs, where it is not one each."""
 
 
 def wire() -> Iterator[Target]:
-    """Ingest's decoder, and what packs its records for the store; every message a device or a server reads.
-
-    Each input is a message on each topic, one between two good neighbours, and one of some other kind.
-    """
+    """Ingest's decoder, and what packs its records for the store; every message a device or a server reads."""
     good = messages.encode(GOOD)
     heard = messages.encode(HEARD)
     seeds = [
@@ -86,30 +77,27 @@ def wire() -> Iterator[Target]:
     kinds = [Reading, Heard, *(type(one) for one in OTHERS)]
 
     places = {kind: topics.topic(DEVICE, kind) for kind in ("reading", "heard", "status", "health")}
-    given = [0]
+    choices = [*places, *places, *kinds]
 
     def take(payload: bytes) -> bool:
-        found = 0
-        for kind, topic in places.items():
-            given[0] += 1
-            try:
-                records = decode(topic, payload).records
-            except WireError:
-                continue
-            found += len(records)
-            for record in records:
-                _pack(record)
-            if kind in {"reading", "heard"}:
-                given[0] += 1
-                _check_neighbours(topic, payload, good if kind == "reading" else heard)
-        given[0] += 1
+        choice: Any = choices[hash(payload) % len(choices)]
+        if b'"windows"' in payload or b'"clock_synced"' in payload:
+            choice = "heard" if b'"windows"' in payload else "reading"
         try:
-            messages.encode(messages.decode(payload, kinds[hash(payload) % len(kinds)]))
+            if not isinstance(choice, str):
+                messages.encode(messages.decode(payload, choice))
+                return True
+            decoded = decode(places[choice], payload)
         except WireError:
             messages.transaction(payload)
-        return found > 0
+            return False
+        for record in decoded.records:
+            _pack(record)
+        if choice in {"reading", "heard"}:
+            _check_neighbours(places[choice], payload, good if choice == "reading" else heard)
+        return bool(decoded.records)
 
-    yield Target(seeds, take, given=given)
+    yield Target(seeds, take)
 
 
 def _check_neighbours(topic: str, payload: bytes, neighbour: bytes) -> None:
@@ -223,60 +211,6 @@ def clips() -> Iterator[Target]:
         os.close(descriptor)
 
 
-class _NoStore:
-    """Takes what a restore writes."""
-
-    retention_ms = rollup_retention_ms = 10**11
-
-    def execute(self, name: str, *words: Any) -> Any:
-        """Answer as the store does, and take what it takes."""
-        for word in words:
-            if not isinstance(word, int | str | bytes):
-                raise TypeError(f"{name} gets a {type(word).__name__}")
-            if isinstance(word, str):
-                word.encode()
-            if isinstance(word, bytes) and len(word) > 9_000_000:
-                raise AssertionError(f"{name} gets {len(word)} bytes")
-        return 0 if words and "events" in str(words[0]) else [1, 0, 0]
-
-
-def backups() -> Iterator[Target]:
-    """Lines of a backup, and Python's half of their restoring."""
-    about = '"device":"0123456789ab","generation":1'
-    kind = '"kind":{"model":"m-1","span_ms":3000,"labels":["ANG","HAP"]}'
-    seen = '"erased_at":0,"first_seen":1,"last_seen":2'
-    times = '"first_at":1,"last_at":2,"first_arrival":1,"last_arrival":2'
-    sums = ",".join(["1"] * 50)
-    lines = (
-        '{"type":"moodwire-backup","format":1,"made":"2026-01-01T00:00:00Z","version":"1"}',
-        f'{{"type":"device",{about},{seen},"name":"K","state":"online","labels":"ANG","model":"m","version":"1"}}',
-        f'{{"type":"boot",{about},{times},"boot":"00000000000000aa","seen":[[0,7],[9,9]]}}',
-        f'{{"type":"readings",{about},{kind},"rows":[[1760000000000,"speech",-20.5,true,[0.5,0.5]]]}}',
-        f'{{"type":"heard",{about},"rows":[[1760000000000,60000,60,40,15,5,0,-50.5,0.0]]}}',
-        f'{{"type":"events",{about},"rows":[["1-0","online","m"]]}}',
-        f'{{"type":"rollups",{about},{kind},"level":"h","group":3,"rows":[[0,[{sums}]]]}}',
-        '{"type":"end","devices":1,"readings":1}',
-    )
-    decoder = msgspec.json.Decoder(AnyLine)
-    head, device = (decoder.decode(line) for line in lines[:2])
-    store: Any = _NoStore()
-
-    def take(text: bytes) -> bool:
-        checker = Checker(1_800_000_000_000, lambda _device: 1)
-        checker.check(head)
-        try:
-            line = decoder.decode(text)
-            if not isinstance(line, DeviceLine):
-                checker.check(device)
-            checker.check(line)
-        except (*JSON_ERRORS, LineError):
-            return False
-        restore(store, line)
-        return True
-
-    yield Target([line.encode() for line in lines], take)
-
-
 def _filled(rule: str) -> bytes:
     """Return the path of a route with a value in each place."""
     values = {"mac": MAC, "plot": "timeline", "form": "svg"}
@@ -333,6 +267,5 @@ TARGETS: dict[str, Callable[[], Iterator[Target]]] = {
     "manifests": manifests,
     "settings": settings,
     "clips": clips,
-    "backups": backups,
     "rest": rest,
 }

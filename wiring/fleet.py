@@ -17,6 +17,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +34,7 @@ from broker.messages import (
     Heard,
     ModelCommand,
     Reading,
+    ServerStatus,
     SetCommand,
     Status,
     Stored,
@@ -94,6 +96,18 @@ def device_ids(count: int) -> list[str]:
     return [f"02fc51{number:06x}" for number in range(1, count + 1)]
 
 
+@dataclass
+class _Batch:
+    """Records that are sent again until the server has confirmed all of them."""
+
+    kind: str
+    payload: bytes
+    boot: str
+    seqs: set[int]
+    """Without those that are confirmed."""
+    sent_s: float = -math.inf
+
+
 class Simulation:
     """One simulated device.
 
@@ -113,8 +127,9 @@ class Simulation:
         self._boot = f"{random.getrandbits(64):016x}"
         self._seq = 0
         self._lock = threading.Lock()
-        self._unconfirmed: set[tuple[str, int]] = set()
+        self._unconfirmed: list[_Batch] = []
         self._confirmed = threading.Event()
+        self._server_online = threading.Event()
         self._client: paho.Client | None = None
 
     def connect(self, endpoint: mqtt.Endpoint, password: str) -> None:
@@ -144,15 +159,20 @@ class Simulation:
             return
         files.replace(self._kept, json.dumps(kept).encode())
         boot = hashlib.sha256(f"history {self.device} {kept['end']}".encode()).hexdigest()[:16]
+        while not stop.is_set() and not self._server_online.wait(0.5):
+            pass
         seq, edges = 0, [0, _RECENT_MS, *(day * _DAY_MS for day in range(1, DAYS + 1))]
         for nearer, farther in pairwise(edges):
             records = list(self._stretch(boot, seq, kept["end"] - farther, kept["end"] - nearer))
             seq += len(records)
             for batch in _batches(records):
-                self._send_confirmed(batch, stop)
+                self._send(batch, stop)
             if stop.is_set():
                 return
             yield farther
+        self._wait_for_confirmations(0, stop)
+        if stop.is_set():
+            return
         files.replace(self._kept, json.dumps(kept | {"done": True}).encode())
 
     def speak(self, now: int) -> None:
@@ -171,6 +191,7 @@ class Simulation:
         kinds: tuple[topics.ToDevice, ...] = ("stored", "generation")
         wanted = [topics.topic(self.device, kind) for kind in kinds]
         wanted += [topics.command(self.device, name) for name in topics.COMMANDS]
+        wanted.append(topics.SERVER_STATUS)
         self._client.subscribe([(topic, 1) for topic in wanted])
         self._publish("status", self._status(self.state), retain=True)
         self._publish("health", messages.encode(self._health()), retain=True)
@@ -178,11 +199,18 @@ class Simulation:
     def _take(self, topic: str, payload: bytes) -> None:
         """Take a message of the server."""
         kind = topic.removeprefix(topics.topic(self.device, "stored").removesuffix("stored"))
-        if kind == "stored":
+        if topic == topics.SERVER_STATUS:
+            if payload and messages.decode(payload, ServerStatus).state == "online":
+                self._server_online.set()
+        elif kind == "stored":
             found = messages.decode(payload, Stored)
             ranges = [*found.stored, *found.expired, *found.erased, *((low, high) for low, high, _ in found.refused)]
+            confirmed = {seq for low, high in ranges for seq in range(low, high + 1)}
             with self._lock:
-                self._unconfirmed -= {(found.boot, seq) for low, high in ranges for seq in range(low, high + 1)}
+                for batch in self._unconfirmed:
+                    if batch.boot == found.boot:
+                        batch.seqs -= confirmed
+                self._unconfirmed = [batch for batch in self._unconfirmed if batch.seqs]
             self._confirmed.set()
         elif kind == "generation":
             self._generation = messages.decode(payload, Generation).gen
@@ -205,25 +233,29 @@ class Simulation:
         self._publish(f"cmd/{name}/response", messages.encode(answer))
         self._publish("status", self._status(self.state), retain=True)
 
-    def _send_confirmed(self, batch: list[Reading | Heard], stop: threading.Event) -> None:
-        """Send records of one kind and wait until few are unconfirmed; resend what the server does not confirm."""
-        kind = "reading" if isinstance(batch[0], Reading) else "heard"
-        payload = messages.join([messages.encode(record) for record in batch])
-        seqs = {(record.boot, record.seq) for record in batch}
+    def _send(self, records: list[Reading | Heard], stop: threading.Event) -> None:
+        """Send records of one kind, and wait until not many are unconfirmed."""
+        kind = "reading" if isinstance(records[0], Reading) else "heard"
+        payload = messages.join([messages.encode(record) for record in records])
+        batch = _Batch(kind, payload, records[0].boot, {record.seq for record in records})
         with self._lock:
-            self._unconfirmed |= seqs
-        self._publish(kind, payload)
-        sent_s = time.monotonic()
+            self._unconfirmed.append(batch)
+        self._wait_for_confirmations(_UNCONFIRMED_BATCHES, stop)
+
+    def _wait_for_confirmations(self, most: int, stop: threading.Event) -> None:
+        """Wait until at most so many batches are unconfirmed; send those that are new, and those that have waited."""
         while not stop.is_set():
+            now_s = time.monotonic()
             with self._lock:
-                if len(self._unconfirmed) <= _UNCONFIRMED_BATCHES * messages.MAX_BATCH:
-                    return
-                is_own_late = seqs <= self._unconfirmed
+                waiting = len(self._unconfirmed)
+                due = [batch for batch in self._unconfirmed if now_s - batch.sent_s > _RESEND_S]
+            for batch in due:
+                batch.sent_s = now_s
+                self._publish(batch.kind, batch.payload)
+            if waiting <= most:
+                return
             self._confirmed.wait(0.2)
             self._confirmed.clear()
-            if is_own_late and time.monotonic() - sent_s > _RESEND_S:
-                self._publish(kind, payload)
-                sent_s = time.monotonic()
 
     def _stretch(self, boot: str, seq: int, at: int, end: int) -> Iterator[Reading | Heard]:
         """Yield the records between two times (Unix ms); an offline device has been so for three hours."""

@@ -8,13 +8,17 @@ from models.frontend import Samples
 
 
 def level_dbfs(samples: Samples) -> float:
-    """Return the RMS level relative to a full-scale square wave, -120 to 0 dBFS."""
+    """Return the RMS level relative to a full-scale square wave, without a constant offset, -120 to 0 dBFS."""
     return to_dbfs(float(mean_power(samples))) if len(samples) else FLOOR_DBFS
 
 
 def mean_power(samples: Samples) -> NDArray[np.float64]:
-    """Return the mean square of int16 samples along the last axis, 0 to 1 (full scale)."""
+    """Return the mean square of int16 samples about their mean along the last axis, 0 to 1 (full scale).
+
+    The mean is a fault of cheap sound cards (DC offset), and no sound.
+    """
     scaled = samples.astype(np.float32) / np.float32(32_768)
+    scaled -= scaled.mean(axis=-1, keepdims=True)
     means: NDArray[np.float64] = np.einsum("...i,...i->...", scaled, scaled).astype(np.float64) / samples.shape[-1]
     return means
 

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -49,12 +49,15 @@ class Desired(NamedTuple):
 
     paused: bool
     name: str
-    gate_dbfs: float
+    gate_dbfs: float | None
+    """None: it follows the noise floor."""
     bundle: Path
     """Folder of a bundle that has passed its golden test on this machine."""
     models: tuple[str, ...]
     """Names of the bundles that the device has."""
     can_roll_back: bool
+    baselines_forgotten: int
+    """How often someone asked to forget the baseline."""
 
 
 class _Received(NamedTuple):
@@ -170,9 +173,13 @@ class Commands:
         if not isinstance(command, SetCommand):
             return replace(self._overrides, paused=name == "pause")
         changes = {"name": command.name, "gate_dbfs": command.gate_dbfs, "paused": command.paused}
-        given = {field: value for field, value in changes.items() if value is not None}
+        if command.forget_baseline:
+            changes["baselines_forgotten"] = self._overrides.baselines_forgotten + 1
+        given: dict[str, Any] = {field: value for field, value in changes.items() if value is not None}
+        if command.gate_dbfs == "auto":  # as the settings say
+            given["gate_dbfs"] = None
         if not given:
-            raise ValueError("the set command sets nothing; give name, gate_dbfs or paused")
+            raise ValueError("the set command sets nothing; give name, gate_dbfs, paused or forget_baseline")
         return replace(self._overrides, **given)
 
     def _override(self, overrides: Overrides, bundle: Path) -> None:
@@ -198,6 +205,7 @@ class Commands:
             bundle,
             tuple(sorted(self._bundles)),
             self._overrides.previous_model is not None,
+            self._overrides.baselines_forgotten,
         )
 
     def _start_model(self, command: ModelCommand) -> None:

@@ -19,10 +19,13 @@ class Overrides(msgspec.Struct, frozen=True):
     paused: bool = False
     name: str | None = None
     gate_dbfs: float | None = None
+    """None: as the settings say, by default it follows the noise floor."""
     model: str | None = None
     """Folder of the sent bundle, or name of the shipped one, that a `model` command asked for."""
     previous_model: str | None = None
     """What `model` was before, for the way back; empty for the settings' own."""
+    baselines_forgotten: int = 0
+    """How often someone asked the device to forget its baseline; one of before is not used again."""
 
     @classmethod
     def load(cls, state_dir: Path) -> Self:

@@ -221,6 +221,14 @@ def _sensors(device: str, status: Status) -> dict[str, dict[str, Any]]:
             "name": "Inference, 95th percentile",
             "value_template": "{{ value_json.inference_p95_ms }}",
         },
+        "baseline": {
+            **health,
+            **_measurement("%", 0),
+            "name": "Baseline in force",
+            "value_template": "{{ (value_json.baseline.strength * 100) | round(0) if value_json.baseline else none }}",
+            "json_attributes_topic": health_topic,
+            "json_attributes_template": "{{ (value_json.baseline or {}) | tojson }}",
+        },
         "capture": {
             **health,
             "name": "Microphone",
@@ -270,6 +278,12 @@ def _controls(device: str, status: Status) -> dict[str, dict[str, Any]]:
             "options": list(status.models) or [status.model],
             "state_topic": state_topic,
             "value_template": "{{ value_json.model if value_json is defined else none }}",
+        },
+        "button-forget": {
+            **_ids(device, "button", "forget"),
+            **_command(device, "set", '"forget_baseline":true'),
+            "name": "Forget the baseline",
+            "entity_category": "config",
         },
         "button-rollback": {"platform": "button"},
     }

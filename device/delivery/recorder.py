@@ -55,6 +55,11 @@ class Recorder:
         self._next_seq = 0
         self._minute: _Minute | None = None
 
+    @property
+    def generation(self) -> int:
+        """Erase generation that new records belong to."""
+        return self._outbox.generation
+
     def use(self, manifest: Manifest) -> None:
         """Take windows of another model from now on; numbers and counts continue."""
         self._manifest = manifest
@@ -126,6 +131,7 @@ class Recorder:
             level_dbfs=round(window.level_dbfs, 1),
             model=self._manifest.name,
             clock_synced=stamp.synced,
+            baseline=None if window.baseline is None else round(window.baseline, 2),
         )
         self._outbox.put(Row.of(reading, stamp))
         return reading

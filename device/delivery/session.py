@@ -52,7 +52,7 @@ class StatusChanges(TypedDict, total=False):
     name: str
     labels: tuple[str, ...]
     model: str
-    gate_dbfs: float
+    gate_dbfs: float | None
     models: tuple[str, ...]
     can_roll_back: bool
 
@@ -83,6 +83,8 @@ class Session:
         self._status = status
         self._outbox = outbox
         self._on_command = on_command
+        self.on_erased: Callable[[int], None] = ignore
+        """Takes the new erase generation when someone has deleted this device's data; called in the network thread."""
         self._send_window = SendWindow(outbox)
         self._postponed = Outage(log)
         self._acknowledgements: deque[tuple[int, str | None]] = deque()
@@ -258,7 +260,10 @@ class Session:
     def _on_generation(self, payload: bytes) -> None:
         if payload:
             generation = decode(payload, Generation).gen
+            is_new = generation > self._outbox.generation
             erased = self._outbox.raise_generation(generation)
+            if is_new:
+                self.on_erased(generation)
             if erased:
                 log.info("someone deleted this device's data; %d waiting records erased", erased)
 
@@ -363,6 +368,10 @@ class Session:
             if self._broker_confirms:
                 for boot, ranges in message.ranges().items():
                     self._confirm(boot, ranges)
+
+
+def ignore(_generation: int) -> None:
+    """Do nothing more about an erasure."""
 
 
 def _why_malformed(payload: bytes, kind: type[Status] | type[ServerStatus]) -> str:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from device.audio.level import count_clipped, level_dbfs
 from device.audio.source import SAMPLE_RATE_HZ, Block
-from device.inference.noise_floor import NoiseFloor
-from device.inference.speech_gate import FRAME_MS, FRAME_SAMPLES, SpeechGate
+from device.inference.baseline import Adjusted
+from device.inference.noise_floor import FRAME_MS, FRAME_SAMPLES, NoiseFloor
+from device.inference.speech_gate import SpeechGate
 from models.bundle import Manifest
 from models.frontend import Frames, LogMelStream, Samples
 from models.runtime import Scores
@@ -20,10 +22,16 @@ WindowState = Literal["silent", "speech", "uncertain"]
 
 MIN_SPEECH_MS = 600
 """A window with less speech than this is silent: it holds too little to classify."""
+MIN_SPEECH_IN_NOISE_MS = 150
+"""The same where the noise hides what is soft in speech, so that only vowels stand above it."""
+NOISE_SNR_DB = 20.0
+"""Speech that stands less far above the noise floor is heard in noise."""
 SMOOTHING = 0.5
 """Weight of the newest window in the exponential mean of the scores (first-order low pass)."""
 
 Classify = Callable[[Frames], Scores]
+Adjust = Callable[[Scores], Adjusted | None]
+"""Takes the scores of each window with speech, and returns them after the baseline; None where there is none."""
 
 
 class Window(NamedTuple):
@@ -33,7 +41,7 @@ class Window(NamedTuple):
     """When it ends, by the clock of its blocks."""
     state: WindowState
     scores: Scores | None
-    """Calibrated probabilities of this window alone, shape (labels,); None when silent."""
+    """Calibrated probabilities of this window alone, after the baseline, shape (labels,); None when silent."""
     smoothed: Scores | None
     """Exponential mean with the scores of the windows before; None when silent."""
     top: str | None
@@ -44,6 +52,8 @@ class Window(NamedTuple):
     """Share of samples at full scale in the newest hop."""
     snr_db: float | None
     """How far its speech frames stand above the noise floor, 0 to 120; None when silent."""
+    baseline: float | None = None
+    """How strongly the baseline was in force, 0 to 1; None without one and when silent."""
 
 
 class Smoother:
@@ -81,13 +91,19 @@ class SlidingBuffer:
         return self._values
 
 
-def windows(blocks: Iterable[Block], manifest: Manifest, classify: Classify, gate_dbfs: float) -> Iterator[Window]:
+def windows(
+    blocks: Iterable[Block],
+    manifest: Manifest,
+    classify: Classify,
+    gate_dbfs: float | None,
+    adjust: Adjust | None = None,
+) -> Iterator[Window]:
     """Yield one `Window` per hop, the first as soon as a whole window without a gap has been heard."""
     noise_floor = NoiseFloor()
-    stretch = _Stretch(manifest, classify, gate_dbfs, noise_floor)
+    stretch = _Stretch(manifest, classify, adjust, gate_dbfs, noise_floor)
     for block in blocks:
         if block.after_gap:
-            stretch = _Stretch(manifest, classify, gate_dbfs, noise_floor)
+            stretch = _Stretch(manifest, classify, adjust, gate_dbfs, noise_floor)
         yield from stretch.push(block)
 
 
@@ -97,12 +113,20 @@ class _Stretch:
     Stretches share only the noise floor, to which the order of frames means nothing.
     """
 
-    def __init__(self, manifest: Manifest, classify: Classify, gate_dbfs: float, noise_floor: NoiseFloor) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        classify: Classify,
+        adjust: Adjust | None,
+        gate_dbfs: float | None,
+        noise_floor: NoiseFloor,
+    ) -> None:
         self._manifest = manifest
         self._classify = classify
+        self._adjust = adjust
         self._noise_floor = noise_floor
         self._hops = _HopCutter(manifest.hop_samples)
-        self._gate = SpeechGate(gate_dbfs)
+        self._gate = SpeechGate(gate_dbfs, noise_floor)
         self._log_mel = LogMelStream(manifest.front_end)
         self._smoother = Smoother()
         self._samples = SlidingBuffer(manifest.window_samples)
@@ -118,18 +142,20 @@ class _Stretch:
             gated = self._gate.push(hop.samples)
             self._speech.push(gated.speech)
             self._powers.push(gated.powers)
-            self._noise_floor.push(gated.powers)
             if len(self._samples.values) == self._manifest.window_samples:
                 yield self._window(hop)
 
     def _window(self, hop: Block) -> Window:
         speech = self._speech.values
-        scores = smoothed = top = snr_db = None
+        scores = smoothed = top = snr_db = strength = None
         state: WindowState = "silent"
-        if int(speech.sum()) * FRAME_MS < MIN_SPEECH_MS:
+        if not self._is_enough(speech):
             self._smoother.reset()
         else:
             scores = self._classify(self._log_mel_frames.values)
+            adjusted = self._adjust(scores) if self._adjust else None
+            if adjusted:
+                scores, strength = adjusted
             smoothed = self._smoother.push(scores)
             state = "speech" if smoothed.max() >= self._manifest.uncertain_below else "uncertain"
             top = self._manifest.labels[int(smoothed.argmax())]
@@ -143,7 +169,15 @@ class _Stretch:
             level_dbfs=level_dbfs(self._samples.values),
             clipping=count_clipped(hop.samples) / len(hop.samples),
             snr_db=snr_db,
+            baseline=strength,
         )
+
+    def _is_enough(self, speech: NDArray[np.bool_]) -> bool:
+        """Return whether these frames of speech are enough to classify the window."""
+        spoken_ms = int(speech.sum()) * FRAME_MS
+        if not MIN_SPEECH_IN_NOISE_MS <= spoken_ms < MIN_SPEECH_MS:
+            return spoken_ms >= MIN_SPEECH_MS
+        return self._noise_floor.snr_db(self._powers.values[speech]) < NOISE_SNR_DB
 
 
 class _HopCutter:

@@ -17,6 +17,7 @@ import models.bundle
 from device.audio.clip_player import Clips
 from device.audio.source import Block
 from device.errors import UNUSABLE
+from device.inference.noise_floor import NoiseFloor
 from device.inference.pipeline import windows
 from device.inference.speech_gate import SpeechGate
 from device.settings import DeviceSettings
@@ -121,7 +122,7 @@ def _first_match(path: Path, pattern: str) -> str | None:
     return found[1] if found else None
 
 
-def _time_windows(bundle: Bundle, classifier: Classifier, sound: Samples, gate_dbfs: float) -> list[Row]:
+def _time_windows(bundle: Bundle, classifier: Classifier, sound: Samples, gate_dbfs: float | None) -> list[Row]:
     """Time windows as the device computes them."""
     manifest = bundle.manifest
     whole, model = _Stopwatch(), _Stopwatch()
@@ -142,10 +143,10 @@ def _time_windows(bundle: Bundle, classifier: Classifier, sound: Samples, gate_d
     ]
 
 
-def _time_stages(manifest: Manifest, sound: Samples, gate_dbfs: float) -> list[Row]:
+def _time_stages(manifest: Manifest, sound: Samples, gate_dbfs: float | None) -> list[Row]:
     """Time each stage before the model alone, on the same sound."""
     front_end, gate = _Stopwatch(), _Stopwatch()
-    log_mel, speech = LogMelStream(manifest.front_end), SpeechGate(gate_dbfs)
+    log_mel, speech = LogMelStream(manifest.front_end), SpeechGate(gate_dbfs, NoiseFloor())
     for hop in _hops(sound, manifest):
         front_end.time(log_mel.push, hop.samples)
         gate.time(speech.push, hop.samples)

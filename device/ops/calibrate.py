@@ -1,4 +1,7 @@
-"""`moodwire device calibrate`: listens to the quiet room and sets the speech gate above its noise."""
+"""`moodwire device calibrate`: listens to the quiet room and checks the speech gate.
+
+A gate at a fixed level is set above the noise of the room; one that follows the noise floor needs no setting.
+"""
 
 import math
 import os
@@ -49,7 +52,7 @@ class CalibrateSettings(DeviceSettings):
 
 
 def calibrate(settings: CalibrateSettings) -> int:
-    """Measure the noise, and set the gate above it; return 1, and change nothing, if this room cannot be measured."""
+    """Measure the noise, and check or set the gate; return 1, and change nothing, if this room cannot be measured."""
     try:
         overrides = Overrides.load(settings.state_dir)
         before_dbfs = overrides.apply(settings).gate_dbfs
@@ -66,13 +69,14 @@ def calibrate(settings: CalibrateSettings) -> int:
     unfit = why_unfit(sound)
     if source.meter.fault:
         unfit = f"{source.name} {source.meter.fault}; {source.meter.todo}"
-    after = sound if unfit else measure(samples, proposed_dbfs)
+    after = sound if unfit or before_dbfs is None else measure(samples, proposed_dbfs)
+    before = "follows the noise floor" if before_dbfs is None else f"{before_dbfs:g} dBFS"
     rows = [
         ("noise floor", f"{sound.median_dbfs:.1f} dBFS, the median of {sound.seconds:.1f} s in frames of 30 ms"),
         ("spread", f"{sound.spread_db:.1f} dB from the 5th to the 95th percentile of the frames"),
-        ("gate before", f"{before_dbfs:g} dBFS; {sound.speech_ratio:.0%} of the sound was taken for speech"),
+        ("gate before", f"{before}; {sound.speech_ratio:.0%} of the sound was taken for speech"),
     ]
-    if not unfit:
+    if not unfit and before_dbfs is not None:
         why = f"floor + {HYSTERESIS_DB:g} dB hysteresis + {RESERVE_DB:g} dB reserve"
         rows += [("gate after", f"{proposed_dbfs:g} dBFS ({why}); {after.speech_ratio:.0%} would be taken for speech")]
     print("\n".join(f"{name:<12} {value}" for name, value in rows))
@@ -81,6 +85,9 @@ def calibrate(settings: CalibrateSettings) -> int:
         return 1
     if after.speech_ratio >= MUCH_SPEECH:
         print("Much of the sound would still be taken for speech; switch radio and television off, and run this again.")
+    if before_dbfs is None:
+        print("Nothing needs to be set: the gate follows the noise floor of the room.")
+        return 0
     if settings.dry_run:
         print(f"Nothing has changed, because of --dry-run; gate_dbfs would be {proposed_dbfs:g}.")
         return 0

@@ -98,6 +98,7 @@ def doctor(settings: DoctorSettings) -> int:
     machine = [
         named,
         doctor_machine.model(effective),
+        doctor_machine.baseline(effective),
         *network.findings(deadline_s),
         doctor_machine.wall_clock(effective),
         doctor_machine.disk(effective),

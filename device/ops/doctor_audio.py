@@ -106,7 +106,9 @@ def _level(sound: SoundStats, meter: ChannelMeter) -> Finding:
     return Finding("level", "ok", seen)
 
 
-def _gate(sound: SoundStats, gate_dbfs: float) -> Finding:
+def _gate(sound: SoundStats, gate_dbfs: float | None) -> Finding:
+    if gate_dbfs is None:
+        return _following_gate(sound)
     closing_dbfs = gate_dbfs - HYSTERESIS_DB
     background = f"the background at {sound.background_dbfs:.1f} dBFS"
     todo = "run `moodwire device calibrate` while nobody speaks"
@@ -116,4 +118,13 @@ def _gate(sound: SoundStats, gate_dbfs: float) -> Finding:
     seen = f"{background} is below the gate at {gate_dbfs:g} dBFS; {sound.speech_ratio:.0%} was taken for speech"
     if sound.speech_ratio >= MUCH_SPEECH:
         return Finding("speech_gate", "warn", seen, f"if nobody spoke, and no radio played, {todo}")
+    return Finding("speech_gate", "ok", seen)
+
+
+def _following_gate(sound: SoundStats) -> Finding:
+    seen = f"the gate follows the background at {sound.background_dbfs:.1f} dBFS; "
+    seen += f"{sound.speech_ratio:.0%} was taken for speech"
+    if sound.speech_ratio >= MUCH_SPEECH:
+        todo = "if nobody spoke, switch radio and television off, and run this again"
+        return Finding("speech_gate", "warn", seen, todo)
     return Finding("speech_gate", "ok", seen)

@@ -16,9 +16,11 @@ from broker.topics import mac_address
 from common.report import Finding
 from device.delivery import outbox_file
 from device.delivery.outbox_file import OutboxError
+from device.inference import baseline as kept_baseline
 from device.settings import DeviceSettings
 from device.system import clock, network_adapters
 from device.system.identity import EARLIER, RANDOM, SETTING, find
+from models.baseline import Heard
 from models.bundle import BundleError
 from models.runtime import load_verified
 
@@ -68,6 +70,18 @@ def model(settings: DeviceSettings) -> Finding:
         return Finding("model", "fail", str(error), todo)
     seen = f"{manifest.name} ({', '.join(manifest.labels)}) loads and gives the scores that training recorded"
     return Finding("model", "ok", seen)
+
+
+def baseline(settings: DeviceSettings) -> Finding:
+    """Report how far the device has learned what is usual where it stands."""
+    if not settings.baseline:
+        return Finding("baseline", "skip", "switched off by baseline = false: scores are as the model gives them")
+    kept = kept_baseline.load(settings.state_dir / kept_baseline.FILE)
+    health = kept_baseline.health_of(kept.heard if kept else Heard())
+    progress = f"{health.heard} of {health.wanted} windows of speech"
+    if health.heard < health.wanted:
+        return Finding("baseline", "ok", f"learning: {progress}; {health.strength:.0%} in force")
+    return Finding("baseline", "ok", f"learned from {progress} or more; {health.strength:.0%} in force")
 
 
 def wall_clock(settings: DeviceSettings) -> Finding:

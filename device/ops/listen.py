@@ -8,7 +8,8 @@ import numpy as np
 from common.level import to_dbfs
 from device.audio.level import count_clipped
 from device.audio.source import SAMPLE_RATE_HZ, Source
-from device.inference.speech_gate import FRAME_MS, SpeechGate
+from device.inference.noise_floor import FRAME_MS, NoiseFloor
+from device.inference.speech_gate import SpeechGate
 from models.frontend import Samples
 
 SETTLING_FRAMES = 10
@@ -60,13 +61,13 @@ def listen(source: Source, seconds: float) -> Samples:
     return np.concatenate([np.empty(0, np.int16), *pieces])
 
 
-def measure(samples: Samples, gate_dbfs: float) -> SoundStats:
-    """Return the statistics of some sound; a gate at this level judges what is speech.
+def measure(samples: Samples, gate_dbfs: float | None) -> SoundStats:
+    """Return the statistics of some sound; a gate at this level judges what is speech, or one that follows the noise.
 
     Raises:
         ValueError: there is less than half a second of sound.
     """
-    gated = SpeechGate(gate_dbfs).push(samples)
+    gated = SpeechGate(gate_dbfs, NoiseFloor()).push(samples)
     powers = gated.powers[SETTLING_FRAMES:]
     seconds = len(samples) / SAMPLE_RATE_HZ
     if len(powers) * FRAME_MS < SHORTEST_MS:

@@ -31,7 +31,7 @@ _KINDS: dict[CommandName, type[Command]] = {
 _TAKES = {
     "pause": "no other field",
     "resume": "no other field",
-    "set": "`name`, `gate_dbfs` or both",
+    "set": "any of `name`, `gate_dbfs` and `forget_baseline: true`",
     "model": "either `source` or `rollback: true`",
 }
 _RETRY_S = 60

@@ -34,7 +34,8 @@ def add_error_handlers(app: Flask) -> None:
 def invalid_request(error: ValidationError) -> Response:
     """Return the problem of the first parameter that does not validate."""
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
+    # Parameters are flat: what follows the name is which of several allowed types pydantic tried.
+    name = str(first["loc"][0]) if first["loc"] else ""
     if not name:
         detail = 'send a JSON object with the content type application/json, like {"command": "pause"}'
     elif first["type"] == "extra_forbidden":

@@ -130,7 +130,11 @@ class CommandBody(StrictParams):
     command: Annotated[CommandName, Field(description="what to do")]
     name: Annotated[str | None, Field(min_length=1, max_length=64, description="set: the device's new name")] = None
     gate_dbfs: Annotated[
-        float | None, Field(ge=-100, le=0, description="set: level at which the speech gate opens, dBFS")
+        Annotated[float, Field(ge=-100, le=0)] | Literal["auto"] | None,
+        Field(description="set: level at which the speech gate opens, dBFS; `auto`: as the device's settings say"),
+    ] = None
+    forget_baseline: Annotated[
+        Literal[True] | None, Field(description="set: learn anew what is usual where the device stands")
     ] = None
     source: Annotated[
         str | None,

@@ -8,11 +8,13 @@ import pytest
 from outboxes import BOOT, open_outbox
 from services import wait_until
 
-from broker.messages import Health
+from broker.messages import BaselineHealth, Health
 from device import health_reporter
 from device.delivery.session import Session
 from device.health_reporter import CaptureHealth, HealthReporter
 from device.system.resources import Timings
+
+LEARNING = BaselineHealth(strength=0.667, heard=40, wanted=200)
 
 
 @pytest.fixture
@@ -28,7 +30,9 @@ def test_health_holds_capture_outbox_and_timings_until_it_is_stopped(tmp_path: P
     timings = Timings()
     timings.add(3.0)
     captures = iter([CaptureHealth("x" * 100, "ok", 0, 0)] + [CaptureHealth("USB", "missing", 7, 2)] * 10_000)
-    reporter = HealthReporter(open_outbox(tmp_path), session, BOOT, timings, lambda: next(captures), tmp_path)
+    reporter = HealthReporter(
+        open_outbox(tmp_path), session, BOOT, timings, lambda: next(captures), lambda: LEARNING, tmp_path
+    )
 
     reporter.start()
     wait_until(lambda: session.publish_health.call_count >= 2, "two reports are published")
@@ -41,4 +45,5 @@ def test_health_holds_capture_outbox_and_timings_until_it_is_stopped(tmp_path: P
     assert (second.capture, second.overruns, second.reopened, second.outbox_rows) == ("missing", 7, 2, 0)
     assert second.disk_free_bytes
     assert second.server == "malformed"
+    assert second.baseline == LEARNING
     assert session.publish_health.call_count == count

@@ -33,6 +33,7 @@ MAY_OPEN = (
     r"/dev/null",
     r"{state}/outbox\S*",
     r"{state}/kept\.json(\.new)?",
+    r"{state}/baseline\.json(\.new)?",
     r"{state}/(hardware|device)-id(\.new)?",
     r"/dev/snd/\S+",  # sound cards
     r"/dev/shm/jack_db-\d+/\S+",  # PortAudio asks whether a JACK server runs

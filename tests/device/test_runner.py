@@ -20,14 +20,18 @@ from device.control.commands import Commands
 from device.control.overrides import Overrides
 from device.delivery.recorder import Recorder
 from device.delivery.session import Session
+from device.inference.baseline import Baseline
 from device.inference.model import VerifiedModel, load_verified
 from device.runner import Runner
 from device.settings import DeviceSettings
 from device.system.resources import Timings
 from device.system.systemd import SystemdNotifier
+from models.runtime import synthetic_clip
 
 SILENCE = Block(np.zeros(3 * 16_000, np.int16), 0)
 """One window."""
+VOICE = Block(synthetic_clip(6 * 16_000), 6_000)
+"""Four windows of speech."""
 
 
 class FakeSource:
@@ -66,7 +70,8 @@ class World:
         self.failures = 0
         """How often opening fails before it succeeds."""
         self.lives: list[LiveState] = []
-        self.recorder, self.session = Mock(spec=Recorder), Mock(spec=Session)
+        self.recorder, self.session = Mock(spec=Recorder, generation=0), Mock(spec=Session)
+        self.baseline = Baseline(state_dir, on=True, half_life_min=60)
         self.runner = self.make(self.lives.append)
         self._model = model
         self._thread: threading.Thread | None = None
@@ -75,7 +80,7 @@ class World:
     def make(self, publish_live: Callable[[LiveState], None] | None) -> Runner:
         """Return a runner."""
         systemd, recorder, session = SystemdNotifier({}), cast("Recorder", self.recorder), cast("Session", self.session)
-        return Runner(self.open, self.commands, recorder, session, systemd, Timings(), publish_live)
+        return Runner(self.open, self.commands, recorder, session, systemd, Timings(), self.baseline, publish_live)
 
     def open(self, _source_id: str | None) -> FakeSource:
         """Open the next source."""
@@ -178,6 +183,31 @@ def test_the_status_says_what_is_in_force(world: World) -> None:
     wanted = {"gate_dbfs": -40, "model": "six-6", "models": ("ang-hap-neu-9", "six-6"), "can_roll_back": True}
     statuses = world.session.set_status.call_args_list
     wait_until(lambda: statuses and statuses[-1].kwargs.items() >= wanted.items(), "the status says so")
+
+
+def test_what_is_usual_here_is_forgotten_on_command(world: World) -> None:
+    """Other commands leave it; it is learned from windows with speech alone."""
+    source = world.start()
+    source.play(VOICE)
+    wait_until(lambda: learned(world) > 0, "the baseline has heard something")
+
+    world.ask("set", gate_dbfs=-45)
+    source = world.until_open(2)
+    assert learned(world) > 0
+    world.ask("set", forget_baseline=True)
+    source = world.until_open(3)
+    wait_until(lambda: learned(world) == 0, "the baseline is forgotten")
+
+    source.play(SILENCE)
+    source.play(None)
+    world.until_ended()
+    assert learned(world) == 0
+
+
+def learned(world: World) -> int:
+    """Return how many windows its baseline is worth."""
+    health = world.baseline.health()
+    return health.heard if health else 0
 
 
 def test_a_pause_that_comes_before_the_first_window_closes_the_source(world: World) -> None:

@@ -108,6 +108,7 @@ def test_bad_manifest_is_refused(broken: Path, changes: dict[str, object], reaso
         ({"labels": ["ANG", "NEU\n"]}, r"label 'NEU\\n' is not allowed"),
         ({"labels": ["ANG", "A" * 17]}, "label 'A{17}' is not allowed"),
         ({"labels": ["ANG", "HAP", "ANG"]}, "labels are ANG, HAP, ANG; give each label once"),
+        ({"labels": ["ANG", "NEU"]}, "baseline has 3 shares; give one for each of the labels"),
         ({"labels": ["ANG"]}, "length >= 2"),
         ({"labels": [f"L{number}" for number in range(17)]}, "length <= 16"),
         ({"name": "model-1\n"}, r"at `\$.name`"),
@@ -158,7 +159,7 @@ def test_bundles_and_the_wire_agree_what_a_label_is(label: str) -> None:
     manifest = bundle.load(bundle.find(bundle.DEFAULT)).manifest
     other = "A" if label != "A" else "B"
     with contextlib.nullcontext() if is_taken(label) else pytest.raises(ValueError, match="is not allowed"):
-        msgspec.structs.replace(manifest, labels=(other, label))
+        msgspec.structs.replace(manifest, labels=(other, label), baseline=None)
 
 
 def is_taken(label: str) -> bool:

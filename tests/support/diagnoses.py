@@ -12,7 +12,7 @@ from services import RunningStore
 import moodwire
 from models.frontend import Samples
 
-NAMES = ["microphone", "level", "speech_gate", "identity", "model", "broker", "server"]
+NAMES = ["microphone", "level", "speech_gate", "identity", "model", "baseline", "broker", "server"]
 NAMES += ["clock", "disk", "outbox", "permissions"]
 SAMPLES = 32_000
 

@@ -134,7 +134,7 @@ def test_a_command_that_comes_twice_is_carried_out_once(operator: Operator) -> N
 @pytest.mark.parametrize(
     ("name", "fields", "sentence"),
     [
-        ("set", {}, "give name, gate_dbfs or paused"),
+        ("set", {}, "give name, gate_dbfs, paused or forget_baseline"),
         ("set", {"name": ""}, "length >= 1"),
         ("set", {"gate_dbfs": 3}, "<= 0"),
         ("set", {"gate_dbfs": "loud"}, "the set command is malformed"),

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from records import status
 
 from broker import topics
-from broker.messages import Health, LiveState, encode
+from broker.messages import BaselineHealth, Health, LiveState, encode
 from device.delivery.home_assistant import MAX_INTERVAL_S, MIN_INTERVAL_S, HomeAssistant, announcement
 
 STATUS = status(labels=("ANG", "HAP", "NEU"))
@@ -56,8 +56,8 @@ def test_the_announcement_has_every_entity(announced: dict[str, Any]) -> None:
     entities = announced["components"]
 
     assert entities.keys() == {
-        "emotion", "ang", "hap", "neu", "level", "cpu", "temperature", "outbox", "inference", "capture",
-        "switch-listening", "number-gate", "select-model", "button-rollback",
+        "emotion", "ang", "hap", "neu", "level", "cpu", "temperature", "outbox", "inference", "capture", "baseline",
+        "switch-listening", "number-gate", "select-model", "button-forget", "button-rollback",
     }  # fmt: skip
     assert entities["emotion"]["options"] == ["ANG", "HAP", "NEU", "uncertain", "silent", "paused"]
     assert announced["device"]["name"] == STATUS.name
@@ -91,15 +91,24 @@ def test_templates_read_the_live_state(announced: dict[str, Any], live: LiveStat
 
 def test_templates_read_health(announced: dict[str, Any]) -> None:
     """Diagnostics come from the device's health; a temperature that nobody measures is unknown."""
-    wanted = {"cpu": "3.1", "temperature": "None", "outbox": "7", "inference": "2.5", "capture": "ok"}
+    wanted = {
+        "cpu": "3.1",
+        "temperature": "None",
+        "outbox": "7",
+        "inference": "2.5",
+        "capture": "ok",
+        "baseline": "67.0",
+    }
+    health = encode(replace(HEALTH, baseline=BaselineHealth(strength=0.667, heard=40, wanted=200)))
     diagnostics = {
         name: entity
         for name, entity in announced["components"].items()
         if entity.get("entity_category") == "diagnostic"
     }
 
-    assert {name: shown(entity["value_template"], encode(HEALTH)) for name, entity in diagnostics.items()} == wanted
+    assert {name: shown(entity["value_template"], health) for name, entity in diagnostics.items()} == wanted
     assert {entity["state_topic"] for entity in diagnostics.values()} == {topics.topic(DEVICE, "health")}
+    assert shown(diagnostics["baseline"]["value_template"], encode(HEALTH)) == "None", "without one it is unknown"
 
 
 @pytest.mark.parametrize(

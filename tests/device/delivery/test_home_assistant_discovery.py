@@ -162,6 +162,7 @@ def test_no_label_takes_the_place_of_a_control() -> None:
         "switch-listening",
         "number-gate",
         "select-model",
+        "button-forget",
         "button-rollback",
     }
     assert {"listening", "gate", "model"} <= found.keys()

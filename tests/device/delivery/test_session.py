@@ -111,11 +111,15 @@ def test_a_device_can_stop_when_the_broker_is_dead(broker: RunningBroker, outbox
 def test_an_erasure_purges_what_waits(broker: RunningBroker, outbox: Outbox) -> None:
     """When someone deleted the device's data, older records go and new ones carry the new generation."""
     put(outbox, 0, 1)
-    with serving(broker) as server, running_session(broker, outbox):
-        server.publish(topics.topic(DEVICE, "generation"), Generation(gen=4), retain=True)
+    with serving(broker) as server, running_session(broker, outbox) as session:
+        erased: list[int] = []
+        session.on_erased = erased.append
+        for _ in range(2):
+            server.publish(topics.topic(DEVICE, "generation"), Generation(gen=4), retain=True)
 
         wait_until(lambda: outbox.waiting()[0] == 0, "the outbox is empty")
         assert outbox.generation == 4
+        assert erased == [4], "what else holds data is told once"
 
 
 def test_malformed_answers_are_ignored(broker: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:

@@ -28,9 +28,29 @@ def settings_of_the_test(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 
 def calibrate(folder: Path, sound: Samples, *flags: str) -> int:
-    """Calibrate with a room that sounds like this."""
+    """Calibrate a gate at a fixed level with a room that sounds like this."""
+    return check(folder, sound, "--gate-dbfs=-50", *flags)
+
+
+def check(folder: Path, sound: Samples, *flags: str) -> int:
+    """Listen to a room that sounds like this."""
     soundfile.write(folder / "room.wav", sound, 16_000)
     return moodwire.main(["device", "calibrate", "--clips", str(folder / "room.wav"), "--listen-s", "1", *flags])
+
+
+@pytest.mark.parametrize("dbfs", [-75, -35])
+def test_a_gate_that_follows_the_noise_floor_is_only_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], dbfs: float
+) -> None:
+    """Whether the room is quiet or loud, and also with a constant offset of 1 %; nothing is saved."""
+    for sound in (noise(dbfs), noise(dbfs) + np.int16(328)):
+        assert check(tmp_path, sound) == 0
+
+        printed = capsys.readouterr().out
+        assert "gate before  follows the noise floor; 0% of the sound was taken for speech" in printed
+        assert f"noise floor  {dbfs}." in printed or f"noise floor  {dbfs + 1}." in printed
+        assert "Nothing needs to be set" in printed
+    assert not (tmp_path / "state" / "kept.json").exists()
 
 
 def test_the_gate_is_set_above_the_noise_and_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,7 +140,7 @@ def test_a_microphone_is_calibrated(tmp_path: Path) -> None:
         '  hint { show on description "wavmic" } }\n'
     )
     ended = subprocess.run(
-        [sys.executable, "-m", "moodwire", "device", "calibrate", "--mic", "wavmic"],
+        [sys.executable, "-m", "moodwire", "device", "calibrate", "--mic", "wavmic", "--gate-dbfs=-50"],
         env=os.environ | {"HOME": str(tmp_path)},
         cwd=ROOT,
         capture_output=True,

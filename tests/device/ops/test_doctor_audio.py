@@ -21,18 +21,17 @@ pytestmark = pytest.mark.usefixtures("a_device")
     ("sound", "finding", "told"),
     [
         (np.zeros(SAMPLES, np.int16), ("microphone", "fail"), "exact zeros"),
-        (noise(-30), ("speech_gate", "warn"), "moodwire device calibrate"),
         (noise(-2), ("level", "warn"), "gain down"),
         (noise(-100), ("level", "warn"), "gain up"),
         (synthetic_clip(SAMPLES), ("speech_gate", "warn"), "was taken for speech"),
         (np.ones(10, np.int16), ("microphone", "fail"), "s of sound came"),
     ],
-    ids=["zeros", "loud background", "clipping", "faint", "speech", "too short"],
+    ids=["zeros", "clipping", "faint", "speech", "too short"],
 )
 def test_a_fault_of_the_sound_is_reported(
     sound: Samples, finding: tuple[str, str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Digital silence, a gate below the background, clipping, a faint and a broken microphone are told apart."""
+    """Digital silence, clipping, a faint and a broken microphone are told apart."""
     soundfile.write(tmp_path / "room.wav", sound, 16_000)
     check, result = finding
 
@@ -40,6 +39,22 @@ def test_a_fault_of_the_sound_is_reported(
 
     assert found.results[check] == result, found.told
     assert told in found.told[check]
+
+
+def test_a_loud_background_is_a_fault_of_a_fixed_gate_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gate that follows it stays closed; a fixed one below it is told to be calibrated."""
+    soundfile.write(tmp_path / "room.wav", noise(-30), 16_000)
+
+    following = examine(capsys)
+    monkeypatch.setenv("MOODWIRE_GATE_DBFS", "-50")
+    fixed = examine(capsys)
+
+    assert following.results["speech_gate"] == "ok"
+    assert "follows the background at -30" in following.told["speech_gate"]
+    assert fixed.results["speech_gate"] == "warn"
+    assert "moodwire device calibrate" in fixed.told["speech_gate"]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_a_command_is_queued_as_the_wire_has_it(
         ({}, "parameter 'command' is missing"),
         ({"command": "dance"}, "invalid command 'dance'"),
         ({"command": "pause", "name": "Hall"}, "pause takes no other field; got name"),
-        ({"command": "set"}, "set takes `name`, `gate_dbfs` or both; got no other field"),
+        ({"command": "set"}, "set takes any of `name`, `gate_dbfs` and `forget_baseline: true`; got no other field"),
         ({"command": "set", "gate_dbfs": 3}, "invalid gate_dbfs 3"),
         ({"command": "set", "gate_dbfs": "-3"}, "invalid gate_dbfs '-3'"),
         ({"command": "set", "name": "\ud800"}, "name"),
