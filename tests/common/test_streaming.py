@@ -1,15 +1,35 @@
 """Servers that stream listen on every address of a host, and hold many connections in one loop."""
 
 import asyncio
+import contextlib
 import socket
 import threading
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import pytest
+import requests
 from services import wait_until
 
 from common import streaming
+from common.listening import allow_many_connections
+
+
+@contextmanager
+def served(app: Any) -> Iterator[int]:
+    """Serve an application as long as the context lasts, and give the port."""
+    sockets = streaming.listen("127.0.0.1", 0)
+    server = streaming.server(app)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=sockets)))
+    thread.start()
+    try:
+        yield sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()
+        for one in sockets:
+            one.close()
 
 
 @pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
@@ -53,20 +73,37 @@ def test_a_thousand_streams_are_held_at_once() -> None:
         while not end.is_set():  # noqa: ASYNC110 - set in another thread
             await asyncio.sleep(0.1)
 
-    sockets = streaming.listen("127.0.0.1", 0)
-    server = streaming.server(app)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets)))
-    thread.start()
-    try:
-        with ExitStack() as stack:
-            for _ in range(1000):
-                client = stack.enter_context(socket.create_connection(sockets[0].getsockname(), timeout=60))
-                client.sendall(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
-            wait_until(lambda: len(opened) == 1000, "all are open", 120)
-            end.set()
-    finally:
-        end.set()
-        server.should_exit = True
-        thread.join()
-        for one in sockets:
-            one.close()
+    with served(app) as port, ExitStack() as stack:
+        stack.callback(end.set)
+        for _ in range(1000):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+        wait_until(lambda: len(opened) == 1000, "all are open", 120)
+
+
+async def answer(_scope: Any, receive: Any, send: Any) -> None:
+    """Answer each request once all of it has come."""
+    while (await receive())["more_body"]:
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"here"})
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET / HTTP/1.1\r\nHo", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"]
+)
+def test_strangers_that_only_connect_are_let_go(sent: bytes) -> None:
+    """Of more connections than may wait, with nothing, half a head or half a request, the oldest end."""
+    allow_many_connections()
+    with served(answer) as port, ExitStack() as waiting:
+        first = []
+        for number in range(streaming.MAX_WAITING + 10):
+            stranger = waiting.enter_context(socket.create_connection(("127.0.0.1", port)))
+            stranger.sendall(sent)
+            first += [stranger] if number < 10 else []
+
+        assert requests.get(f"http://127.0.0.1:{port}", timeout=30).text == "here"
+        for stranger in first:
+            stranger.settimeout(30)
+            with contextlib.suppress(ConnectionResetError):
+                assert stranger.recv(1) == b""
