@@ -95,7 +95,7 @@ def prepare_amqtt(folder: Path, host: str, port: int, accounts: dict[str, str]) 
     from pwdlib.hashers.argon2 import Argon2Hasher  # noqa: PLC0415 - comes with amqtt, which only the demo installs
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    hasher = Argon2Hasher()
+    hasher = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)  # as _PBKDF2_ROUNDS
     lines = [f"{user}:{hasher.hash(password)}\n" for user, password in accounts.items()]
     _write_secret(folder / "passwords.amqtt", "".join(lines))
     config = {
@@ -111,9 +111,9 @@ def prepare_amqtt(folder: Path, host: str, port: int, accounts: dict[str, str]) 
         },
     }
     _write_secret(folder / "amqtt.json", json.dumps(config, indent=2))  # JSON is YAML, which amqtt reads
-    program = "from amqtt.scripts.broker_script import main; main()"
     # -P keeps the current folder out of the import path: an `amqtt.py` or `typing.py` there is not meant.
-    return BrokerStart("amqtt (pure Python)", [sys.executable, "-P", "-c", program, "-c", str(folder / "amqtt.json")])
+    argv = [sys.executable, "-P", "-m", "broker.guarded_amqtt", "-c", str(folder / "amqtt.json")]
+    return BrokerStart("amqtt (pure Python)", argv)
 
 
 def _user() -> str:

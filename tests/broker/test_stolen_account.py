@@ -105,3 +105,50 @@ def test_an_account_retains_messages_on_its_own_few_topics_only(any_broker: Runn
         wait_until(lambda: real in seen, "what is retained comes")
 
     assert seen == {real: b"kept"}
+
+
+def test_nobody_sends_a_last_will_for_another_device(any_broker: RunningBroker) -> None:
+    """A last will on the topic of another device is not delivered when its sender is gone; one on an own topic is."""
+    heard: list[tuple[str, bytes]] = []
+    topics_of_wills = [topics.topic(DEVICE, "status"), topics.SERVER_STATUS, topics.topic(OTHER_DEVICE, "status")]
+    with any_broker.client("server", lambda *message: heard.append(message)) as server:
+        confirmed: list[bool] = []
+        server.on_subscribe = lambda *_: confirmed.append(True)
+        server.subscribe(f"{topics.ROOT}/+/status", 1)
+        wait_until(lambda: confirmed, "the server listens")
+        for number, topic in enumerate(topics_of_wills):
+            client = thief(any_broker, f"will-{number}")
+            client.will_set(topic, b"gone", qos=1, retain=True)
+            client.reconnect()
+            wait_until(lambda client=client: client.loop(0.1) or client.is_connected(), "it is connected")
+            client.socket().close()
+        wait_until(lambda: heard, "the last will on the own topic comes")
+
+    assert heard == [(topics_of_wills[-1], b"gone")]
+
+
+def test_a_stranger_does_not_touch_the_session_of_another(any_broker: RunningBroker) -> None:
+    """Whoever connects with somebody's client id and a wrong password changes neither connection nor last will."""
+    heard: list[bytes] = []
+    lost: list[bool] = []
+    with (
+        any_broker.client("server", lambda _, payload: heard.append(payload)) as server,
+        any_broker.client(DEVICE) as device,
+    ):
+        device.on_disconnect = lambda *_: lost.append(True)
+        confirmed: list[bool] = []
+        server.on_subscribe = lambda *_: confirmed.append(True)
+        server.subscribe(topics.topic(DEVICE, "reading"), 1)
+        wait_until(lambda: confirmed, "the server listens")
+        for clean in (True, False):
+            stranger = thief(any_broker, device._client_id.decode(), clean=clean)
+            stranger.username_pw_set(DEVICE, "wrong")
+            stranger.will_set(topics.topic(DEVICE, "reading"), b"forged", qos=1)
+            with contextlib.suppress(OSError):
+                stranger.reconnect()
+                wait_until(lambda client=stranger: client.loop(0.1) != mqtt.MQTT_ERR_SUCCESS, "it is refused")
+        device.publish(topics.topic(DEVICE, "reading"), b"own", qos=1).wait_for_publish(10)
+        wait_until(lambda: heard, "the device still speaks")
+        assert lost == []
+
+    assert heard == [b"own"]
