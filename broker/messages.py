@@ -6,7 +6,7 @@ raises `WireError` with the reason. No message has a field that could hold audio
 
 import functools
 import re
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
@@ -337,7 +337,9 @@ class _CommandIdentity(msgspec.Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
-_decoders: dict[Any, msgspec.json.Decoder[object]] = {}
+# Made at import, in one thread: two threads that make msgspec 0.22 look at a type for the first time at once end the
+# process with a segmentation fault (seen with 125 devices in a process).
+_decoders: dict[Any, msgspec.json.Decoder[object]] = {kind: msgspec.json.Decoder(kind) for kind in get_args(Message)}
 _identity = msgspec.json.Decoder(Identity)
 _command_identity = msgspec.json.Decoder(_CommandIdentity)
 
@@ -387,7 +389,7 @@ def decode_all(payload: bytes, kind: type[M]) -> list[M]:
 
 
 def _decoder(kind: Any) -> msgspec.json.Decoder[object]:
-    """Return the decoder of a type, made once."""
+    """Return the decoder of a message, or of a list of messages, made once."""
     if kind not in _decoders:
         _decoders[kind] = msgspec.json.Decoder(kind)
     return _decoders[kind]

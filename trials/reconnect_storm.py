@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from broker.messages import Status
+from device.delivery import session
 from device.delivery.outbox import Limits, Outbox, Owner
 from device.delivery.row import Row
 from device.delivery.session import Session
@@ -33,8 +34,10 @@ from trials.chaos.services import Services
 from trials.processes import PASSWORD, wait_until
 
 PER_PROCESS = 125
-PERIOD_S = 10.0
+PERIOD_S = 20.0
 """Each device makes a reading so often."""
+CHECK_S = 10.0
+"""How often a device looks for what is to be sent again: each second in earnest, too much for one machine with all."""
 WITHIN_S, LONG_S = 120.0, 900.0
 """How long it may take until all are back, and how long the trial waits for anything."""
 TELL_EVERY_S = 1.0
@@ -170,6 +173,7 @@ def _live(folder: Path, mqtt_port: int, names: list[str], pipe: Connection, cont
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(DESCRIPTORS, most), most))
     logging.disable(logging.WARNING)
+    session.CHECK_S = CHECK_S
     devices = [_Device(folder / name, mqtt_port, name) for name in names]
     for device in devices:
         device.session.start()

@@ -34,6 +34,10 @@ class ShownRule(msgspec.Struct, frozen=True):
     notifies: Literal["webhook", "topic"]
 
 
+_state = msgspec.json.Decoder(AlertState)
+_rules = msgspec.json.Decoder(list[ShownRule])
+
+
 class AlertStates:
     """The alerts of all rules and devices.
 
@@ -49,7 +53,7 @@ class AlertStates:
         found = {}
         for name, value in self._execute("HGETALL", keys.ALERTS).items():
             device, _, rule = name.decode().partition(" ")
-            found[device, rule] = msgspec.json.decode(value, type=AlertState)
+            found[device, rule] = _state.decode(value)
         return found
 
     def save(self, device: str, rule: str, state: AlertState) -> None:
@@ -68,4 +72,4 @@ class AlertStates:
     def rules(self) -> list[ShownRule] | None:
         """Return the rules that are evaluated now; None if nobody evaluates any."""
         value = self._execute("GET", keys.ALERT_RULES)
-        return None if value is None else msgspec.json.decode(value, type=list[ShownRule])
+        return None if value is None else _rules.decode(value)

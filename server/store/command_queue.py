@@ -38,6 +38,9 @@ class _Entry(msgspec.Struct, frozen=True):
     asked_at: int
 
 
+_entry = msgspec.json.Decoder(_Entry)
+
+
 @dataclass(frozen=True)
 class DueCommand:
     """A command that ingest shall publish now."""
@@ -88,11 +91,7 @@ class CommandQueue:
         """Return how many commands of a device are neither answered nor expired; forget the oldest."""
         now = self._now()
         (found,) = self._execute_all([("HGETALL", keys.commands(device))])
-        entries = {
-            transaction: msgspec.json.decode(value, type=_Entry)
-            for transaction, value in found.items()
-            if b":" not in transaction
-        }
+        entries = {transaction: _entry.decode(value) for transaction, value in found.items() if b":" not in transaction}
         oldest_first = sorted(entries, key=lambda transaction: entries[transaction].asked_at)
         horizon = now - HISTORY_S * 1000
         too_old = [transaction for transaction in oldest_first if entries[transaction].asked_at < horizon]
@@ -130,7 +129,7 @@ class CommandQueue:
         value, sent, answer = found
         if value is None:
             return None
-        entry = msgspec.json.decode(value, type=_Entry)
+        entry = _entry.decode(value)
         response = messages.decode(answer, CommandResponse) if answer else None
         reached = sent is not None or response is not None
         return CommandState(transaction, entry.name, entry.asked_at, reached, response)

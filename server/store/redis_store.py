@@ -42,6 +42,7 @@ _ANY_CLOCK = Clock()
 _LIBRARY = f"#!lua name={keys.library()}\n{limits.in_lua()}" + "".join(
     Path(__file__).with_name(name).read_text() for name in ("rollups.lua", "store.lua", "commands.lua", "restore.lua")
 )
+_ingest_state = msgspec.json.Decoder(IngestState)
 _FEW_CHUNKS = 30
 """Up to this count, read chunks without checking that they exist."""
 _INDEX_AGAIN_S = 60.0
@@ -302,7 +303,7 @@ class RedisStore:
         """Return what the ingest with an account, or any ingest, said with its last heartbeat; None if none runs."""
         said = self.execute("GET", keys.HEARTBEAT if account is None else keys.heartbeat(account))
         try:
-            return msgspec.json.decode(said, type=IngestState) if said else None
+            return _ingest_state.decode(said) if said else None
         except msgspec.DecodeError:  # an older version says only that it is there
             return IngestState()
 

@@ -34,6 +34,9 @@ class Token(msgspec.Struct, frozen=True):
     """Unix s."""
 
 
+_decoder = msgspec.json.Decoder(Token)
+
+
 class TokenUse(NamedTuple):
     """A token that is accepted, and when it was used last."""
 
@@ -123,4 +126,4 @@ class Tokens:
 
     def _kept(self) -> list[Token]:
         kept = self._execute("HGETALL", keys.TOKENS)
-        return [msgspec.json.decode(kept[name], type=Token) for name in sorted(kept)]
+        return [_decoder.decode(kept[name]) for name in sorted(kept)]

@@ -1,8 +1,10 @@
 """The messages on the wire: what is understood, what is refused, and why."""
 
 import json
+import subprocess
+import sys
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import messages
-from broker.messages import Heard, Reading, SetCommand, Status, Stored, WireError, decode, encode
+from broker.messages import Heard, Message, Reading, SetCommand, Status, Stored, WireError, decode, encode
 
 READING: dict[str, Any] = {
     "v": 1,
@@ -177,3 +179,15 @@ def test_a_device_with_a_name_that_cannot_be_shown_is_seen_all_the_same() -> Non
     payload = json.dumps(fields | {"model": "m", "version": "0.1.0"}).encode()
 
     assert decode(payload, Status).name == "a\ufffd\ufffd b\ufffd"
+
+
+def test_threads_may_decode_their_first_messages_at_once() -> None:
+    """Every type is known to msgspec at import; shown by two threads at once it ends the process."""
+    made = subprocess.run(
+        [sys.executable, "-c", "from broker import messages; print(*(kind.__name__ for kind in messages._decoders))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert {*made.stdout.split()} == {kind.__name__ for kind in get_args(Message)}
