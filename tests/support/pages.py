@@ -42,7 +42,7 @@ class World:
         self.live = enter(Room(folder, "server", "live", **api, live_port=ports["live"]))
         login = {"api_token": OPERATOR, "dashboard_key": KEY, "dashboard_port": ports["page"]}
         self.dashboard = enter(Room(folder, "dashboard", **place, **login))
-        wait_until(lambda: self.rest.ready() and _answers(f"{self.url}/livez"), "all serve")
+        wait_until(lambda: self.rest.ready() and _answers(f"{self.url}/livez"), "all serve", 120)
 
     def speak(self, count: int, device: str = DEVICE, state: str = "speech", **scores: float) -> None:
         """Store readings of the last seconds, the newest now, and tell of them."""

@@ -15,7 +15,8 @@ from broker.messages import Heard, Reading
 from common import mqtt
 from server.store.redis_store import RedisStore
 from wiring import fleet
-from wiring.fleet import DAYS, PERSONAS, Simulation, device_ids
+from wiring.fleet import DAYS, Simulation, device_ids
+from wiring.personas import PERSONAS, Persona
 
 DAY_MS = 86_400_000
 
@@ -30,7 +31,7 @@ def test_every_device_has_an_id_and_a_name_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("persona", PERSONAS, ids=lambda persona: persona.name)
-def test_a_month_is_what_the_contract_allows(persona: fleet.Persona, tmp_path: Path) -> None:
+def test_a_month_is_what_the_contract_allows(persona: Persona, tmp_path: Path) -> None:
     """Each record can be read again; a day is neither empty nor full, unless the microphone is muted."""
     simulation = Simulation(DEVICE, persona, tmp_path)
     end = int(time.time() * 1000) // DAY_MS * DAY_MS - 3 * DAY_MS
