@@ -70,7 +70,7 @@ SCHEMES = {
     "source": ("http",),
 }
 """Settings that take a URL, with their schemes."""
-SECRETS = {"mqtt_password", "viewer_token", "operator_token", "api_token", "dashboard_key"}
+SECRETS = {"mqtt_password", "mqtt_share", "viewer_token", "operator_token", "api_token", "dashboard_key"}
 """Settings that are a secret themselves."""
 VALUES = {
     "plain": "s3cr3t-a",
