@@ -217,6 +217,17 @@ def test_the_readme_quotes_what_the_model_is_worth_elsewhere() -> None:
         assert f"| {' | '.join(cells)} |" in text, title
 
 
+def test_the_readme_quotes_what_a_baseline_is_worth() -> None:
+    """Each row of the table is that of the file of results."""
+    text = (ROOT / "README.md").read_text()
+    for name, row in elsewhere(models.bundle.DEFAULT).items():
+        warm = row.after_baseline
+        if warm:
+            recall = ", ".join(percent(warm.recall[label], 0) for label in ("ANG", "HAP", "NEU"))
+            cells = [percent(row.uar), percent(warm.uar), percent(warm.worst_uar), f"{warm.ece:.3f}", recall]
+            assert f"| {catalogue.CORPORA[name].title} | {' | '.join(cells)} |" in text, name
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/decisions/pauses-do-not-count.md"])
 def test_what_a_floor_does_is_told_as_it_was_measured(page: str) -> None:
     """The scores without and with the same noise under every clip are those of the file of results."""
