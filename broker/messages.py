@@ -47,7 +47,7 @@ DeviceState = Literal["online", "offline", "paused"]
 CaptureState = Literal["ok", "zeros", "flat", "stalled", "missing", "paused"]
 """Whether sound comes in, or why not: exact zeros, one constant value, nothing, no microphone, or a paused device."""
 ServerView = Literal["online", "offline", "missing", "malformed"]
-"""A device's view of the server's status: `missing`, none is retained or it is withheld; `malformed`, another thing is."""
+"""A device's view of the server's status: `missing`, none is retained or it is withheld; `malformed`, it is none."""
 
 _BOOT = re.compile("[0-9a-f]{16}")
 _LABEL = re.compile("[A-Z][A-Z0-9_]{0,15}")
