@@ -13,6 +13,7 @@ import msgspec
 
 from broker.messages import BaselineHealth
 from common import files
+from common.decoding import JSON_ERRORS
 from models.baseline import LEARNED, NEUTRAL, Heard, Reference, shifted
 from models.bundle import Manifest
 from models.runtime import Scores
@@ -43,6 +44,9 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
     origin: Origin
     heard: Heard
+
+
+_decoder = msgspec.json.Decoder(Kept)
 
 
 class Adjusted(NamedTuple):
@@ -160,10 +164,10 @@ class Baseline:
 def load(path: Path) -> Kept | None:
     """Return the file of a baseline; None if it is missing or malformed."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Kept)
+        return _decoder.decode(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *JSON_ERRORS) as error:
         log.warning("%s cannot be read (%s); what is usual here is learned anew", path, error)
         return None
 
