@@ -212,8 +212,8 @@ def _services(folder: Path, old: Path | None, readings: int) -> Iterator[tuple[D
             running([*here, "dashboard"], folder / "new.log", shown["new"]),
             _old_page(old, folder / "old.log", shown["old"]),
         ):
-            for name in ("new", "old") if old else ("new",):
-                wait_until(partial(_answers, ports[name]), f"the {name} page answers; see {folder}")
+            for port in (api, live, ports["new"], *([ports["old"]] if old else [])):
+                wait_until(partial(_answers, port), f"port {port} answers; see {folder}", 0.2)
             yield devices, {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
 
 
