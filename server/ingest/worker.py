@@ -25,7 +25,7 @@ from server.ingest.store_writer import Result, StoreWriter
 from server.settings import ServerSettings
 from server.store.command_queue import DueCommand
 from server.store.redis_store import RedisStore
-from server.store.types import Clock, Outcome
+from server.store.types import Clock, IngestState, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +79,7 @@ class Ingest:
         self._upkeep: _Upkeep | None = None
         self._next_upkeep_s = 0.0
         self._next_heartbeat_s = 0.0
+        self._last_state: IngestState | None = None
         self._counted = 0
         """Of the messages and records that could not be read, those that the store's count has."""
 
@@ -162,9 +163,11 @@ class Ingest:
         doubt = self._clock_watch.doubt()
         if not self._connection.is_up:
             return []
-        if doubt or time.monotonic() >= self._next_heartbeat_s:
+        state = self._connection.state(doubt)
+        if doubt or state != self._last_state or time.monotonic() >= self._next_heartbeat_s:
             malformed = self._intake.dropped - self._counted
-            self._store.heartbeat(_HEARTBEAT_LIFETIME_S, malformed, self._connection.state(doubt))
+            self._store.heartbeat(_HEARTBEAT_LIFETIME_S, malformed, state)
+            self._last_state = state
             self._counted += malformed
             self._store.rewrite_after_erasures()
             self._next_heartbeat_s = time.monotonic() + _HEARTBEAT_INTERVAL_S

@@ -72,6 +72,7 @@ def test_all_is_well_where_all_runs(doctor: Doctor, tmp_path: Path) -> None:
     rest = Rest(doctor.settings["api_port"])
     with Room(tmp_path, "server", "ingest", **settings) as ingest, Room(tmp_path, "server", "run", **settings):
         wait_until(rest.ready, "REST is ready")
+        wait_until(lambda: doctor.findings()["server_status"]["result"] == "ok", "ingest has heard its own status")
         code, out, _ = doctor.run(viewer_token=VIEWER)
         assert "is lost" not in ingest.log, "the doctor does not throw out ingest, whose account it has"
     assert code == 0, out
