@@ -97,6 +97,11 @@ class Found:
         self._truth: list[Indices] = []
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no room had windows both to hear and to score."""
+        return not self._scores
+
+    @property
     def scores(self) -> Values:
         """Shape (windows, labels)."""
         return np.concatenate(self._scores)
@@ -137,7 +142,9 @@ def after(corpus: Corpus, share: float, counts: Sequence[int], *, apart: bool) -
 
 
 def after_baseline(predicted: Predictions, manifest: Manifest) -> AfterBaseline | None:
-    """Return what a model is worth in rooms of one speaker after `WINDOWS` heard windows; None without a reference.
+    """Return what a model is worth in rooms of one speaker after `WINDOWS` heard windows.
+
+    None without a reference, and where no speaker has enough clips to be heard and scored.
 
     Args:
         predicted: its calibrated predictions for windows of a corpus, of which those amid the clips' own background
@@ -157,6 +164,8 @@ def after_baseline(predicted: Predictions, manifest: Manifest) -> AfterBaseline 
     )
     found = {share: after(corpus, share, [WINDOWS], apart=True)[0] for share in LIKELY}
     usual = found[USUAL]
+    if usual.is_empty:
+        return None
     metrics = evaluate.metrics(usual.scores, usual.truth, manifest.labels)
     certain = usual.scores.max(axis=1) >= manifest.uncertain_below
     right = (usual.scores.argmax(axis=1) == usual.truth)[certain]

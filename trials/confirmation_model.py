@@ -7,11 +7,13 @@ power takes, links that lose and repeat, a broker that may forget, a store whose
 """
 
 import contextlib
+import logging
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from broker import messages, topics
 from broker.messages import Generation, Reading, Stored
+from common.outage import Outage
 from device.delivery.row import Row
 from device.delivery.send_window import Message, SendWindow
 from device.delivery.session import Session
@@ -111,6 +113,8 @@ class DeviceModel:
         self.ghost = ghost
         self._outbox: Any = self.make_outbox(ghost)
         self._wake: Any = _Wake()
+        self._postponed = Outage(logging.getLogger(__name__))
+        self.on_erased: Any = lambda _generation: None
         self.boots = 0
         self.clock_s = 0.0
         self.skew_ms = 0
