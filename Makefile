@@ -25,7 +25,12 @@ test: system-packages check axe.min.js
 # Deque's axe-core, which a test runs in the page; without npm that test is skipped.
 .PHONY: axe.min.js
 axe.min.js: .venv-test/ready
-	@[ -e .venv-test/axe.min.js ] || ! command -v npm >/dev/null || { dir=$$(mktemp -d) && 		npm pack --silent --pack-destination "$$dir" axe-core@4.10.3 >/dev/null && 		tar -xzf "$$dir"/axe-core-4.10.3.tgz -C "$$dir" package/axe.min.js && 		echo "880970c081707360e64f34cea25ff91892f5bc95675b0776925b9709dd8a68bb  $$dir/package/axe.min.js" | sha256sum --check --quiet && 		mv "$$dir/package/axe.min.js" .venv-test/ && rm -r "$$dir"; }
+	@[ -e .venv-test/axe.min.js ] || ! command -v npm >/dev/null || { \
+		dir=$$(mktemp -d) && npm pack --silent --pack-destination "$$dir" axe-core@4.10.3 >/dev/null && \
+		tar -xzf "$$dir"/axe-core-4.10.3.tgz -C "$$dir" package/axe.min.js && \
+		echo "880970c081707360e64f34cea25ff91892f5bc95675b0776925b9709dd8a68bb  $$dir/package/axe.min.js" \
+			| sha256sum --check --quiet && \
+		mv "$$dir/package/axe.min.js" .venv-test/ && rm -r "$$dir"; }
 
 # The quick tests, for use before a commit: no browser, no sound server, no test that takes seconds.
 test-fast: .venv-test/ready
