@@ -1,176 +1,175 @@
-"""What the page costs, and how soon it shows what is stored: `python -m trials.dashboard`.
+"""What the page costs, and how soon it shows what is stored, beside the page before it: `python -m trials.dashboard`.
 
-Store, REST, live events and the dashboard run as an operator runs them; the page is open in headless Chromium
-(`chromium` and `chromedriver` on PATH). Measured: what a cold browser loads, and when it shows all devices; how long a
-stored reading takes to the screen; processor time of the browser, and of the server with 20 open pages; clicks on 300
-devices that all speak.
+Store, REST, live events and the dashboard run as an operator runs them; the page is open in headless Chromium. The old
+page, which was Dash and plotly, is a work tree of its last commit, `git worktree add --detach FOLDER 381c6e9`, given as
+`--old FOLDER`, with its packages in FOLDER/.venv or beside ours. The pages are opened in turns, each time by a browser
+of its own with an empty cache. A page that says only one word is opened as well: what it costs, any page costs.
+
+A first view is there when readings are drawn as a chart, on both pages by the same rule; when the first number stands
+in words is printed too. Processor time is that of all processes of the browser until two seconds after the first view.
 """
 
+import argparse
 import random
-import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import requests
-from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 
-from broker.messages import Status
 from broker.topics import mac_address
-from server.store.redis_store import RedisStore
 from trials import load
-from trials.processes import free_port, running, running_store, wait_until
-from trials.services import TOKEN, environment
+from trials.browser import Browser, running_browser
+from trials.dashboard_fleet import DAYS, KEY, Fleet, Processes, services
+from trials.processes import wait_until
 from trials.usage import cpu_s, processor
 
-DAY_MS = 86_400_000
+READINGS = 2_600_000
 FEW, MANY = 13, 300
-PROBES, PAGES, CLICKS = 25, 20, 200
+ROUNDS, PROBES, PAGES, CLICKS = 5, 25, 20, 200
 USAGE_S = 20.0
-KEY = "key-of-the-trial"
-SHOWN = "return document.querySelectorAll('a.card .name:not(:empty)').length"
-Processes = Mapping[str, subprocess.Popen[bytes]]
+MAC = mac_address(load.devices(1)[0])
+CAPTION = "return document.querySelector('.timeline figcaption')?.innerText || ''"
+OLD_WORDS = "return /[0-9]+ kept in all/.test(document.querySelector('#facts')?.innerText)"
+OLD_CHART = "return document.querySelectorAll('.js-plotly-plot .scatterlayer .point').length"
+WORDS = "return document.querySelector('.device-head .line')?.innerText || ''"
+CARDS = f"return document.querySelectorAll('a.card .strip[aria-label]').length === {FEW}"
 
 
-class Fleet:
-    """Devices whose readings go into the store and its live stream."""
+class Page:
+    """One of the pages, and what opening it has cost each time."""
 
-    def __init__(self, url: str) -> None:
-        self._store = RedisStore(url, 90 * DAY_MS, 730 * DAY_MS)
-        self._store.prepare()
-        self._live_stream = self._store.live_stream
-        self._lock = threading.Lock()
-        self._seq = 0
-        self.ids: list[str] = []
+    def __init__(self, name: str, url: str, place: str, words: str, chart: str) -> None:
+        self.name = name
+        self._url, self._place, self._words, self._chart = url, place, words, chart
+        self.results: list[tuple[float, ...]] = []
+        self.steady = 0.0
 
-    def grow(self, count: int) -> None:
-        """Let there be so many devices, each with an hour of readings."""
-        now = self._store.now()
-        labels = ("ANG", "HAP", "NEU")
-        for device in load.devices(count)[len(self.ids) :]:
-            facts = {"state": "online", "boot": load.boot(1), "connection": 1, "name": f"Room {device[-3:]}"}
-            told = Status(**facts, labels=labels, model="ang-hap-neu-1", version="0")  # type: ignore[arg-type]
-            self._store.write([(device, told)])
-            past = [(device, load.reading(2, seq, now - 3_600_000 + seq * 36_000)) for seq in range(100)]
-            self._store.write(past)
-            self.ids.append(device)
+    def open(self, browser: Browser) -> None:
+        """Open it with an empty cache, until its first view is there."""
+        if self._url:
+            browser.get(f"{self._url}/login?key={KEY}")
+        browser.forget()
+        before_s, start_s = browser.cpu_s(), time.monotonic()
+        browser.get(f"{self._url}{self._place}")
+        browser.wait(self._words, f"{self.name} has words")
+        words_s = time.monotonic() - start_s
+        browser.wait(self._chart, f"{self.name} has a chart")
+        chart_s = time.monotonic() - start_s
+        time.sleep(2)  # what it still does after that belongs to it
+        used_s = browser.cpu_s() - before_s
+        self.results.append((*browser.on_the_wire(), words_s, chart_s, used_s))
 
-    def speak(self, *devices: str) -> None:
-        """Store and publish a reading of each device as of now."""
-        with self._lock:
-            now = self._store.now()
-            readings = [(device, load.reading(1, self._seq, now)) for device in devices]
-            self._store.write(readings)
-            self._live_stream.add(readings)
-            self._live_stream.flush()
-            self._store.heartbeat(30)
-            self._seq += 1
-
-    @contextmanager
-    def speaking(self) -> Iterator[None]:
-        """Let all devices speak once a second while the context lasts."""
-        stop = threading.Event()
-
-        def run() -> None:
-            while not stop.wait(max(0.0, 1 - time.time() % 1)):
-                self.speak(*self.ids)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
+    def print(self) -> None:
+        """Print medians."""
+        count, size, words_s, chart_s, used_s = (statistics.median(each) for each in zip(*self.results, strict=True))
+        print(
+            f"{self.name}: {size:.0f} KB in {count:.0f} requests, first words {words_s:.2f} s, "
+            f"first view {chart_s:.2f} s, processor time {used_s:.2f} s, "
+            f"while {FEW} devices speak every second {self.steady:.1f} % of a core",
+            flush=True,
+        )
 
 
 def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(description="Measure the page, beside the old one if there is one.")
+    parser.add_argument("--old", type=Path, help="work tree of the old page's last commit")
+    parser.add_argument("--readings", type=int, default=READINGS, help="of the device with thirty days")
+    asked = parser.parse_args()
     print(f"on {processor()}", flush=True)
-    with tempfile.TemporaryDirectory() as name, _services(Path(name)) as (fleet, page, processes):
+    with tempfile.TemporaryDirectory() as name, services(Path(name), asked.old) as (fleet, urls, processes):
+        start_s = time.monotonic()
+        fleet.fill(asked.readings)
+        print(f"stored {asked.readings:,} readings in {time.monotonic() - start_s:.0f} s", flush=True)
         fleet.grow(FEW)
-        browser = _browser(Path(name))
-        try:
-            _print_cold(browser, page)
-            _print_delay(browser, fleet)
+        _print_cold(fleet, urls, Path(name))
+        with running_browser(Path(name) / "chromium") as browser:
+            browser.get(f"{urls['new']}/login?key={KEY}")
+            _print_long(browser, urls["new"], asked.readings)
+            _print_delay(browser, urls["new"], fleet)
             with fleet.speaking():
-                _print_browser_cpu(browser)
-                _print_server_cpu(page, processes)
+                _print_server_cpu(urls["new"], processes)
             fleet.grow(MANY)
             with fleet.speaking():
-                _print_many(browser, page)
-        finally:
-            browser.quit()
+                _print_many(browser, urls["new"])
 
 
-def _print_cold(browser: webdriver.Chrome, page: str) -> None:
-    """Print what an empty browser loads, and when it shows all devices."""
-    browser.execute_cdp_cmd("Network.enable", {})
-    browser.execute_cdp_cmd("Network.clearBrowserCache", {})
-    browser.get(f"{page}/login?key={KEY}")
-    wait_until(lambda: browser.execute_script(SHOWN) == FEW, "all devices are shown", 0.01)
+def _print_cold(fleet: Fleet, urls: dict[str, str], folder: Path) -> None:
+    """Print what opening each page costs, in turns, and what it costs while it is open."""
+    new, nothing = urls["new"], "return true"
+    pages = [
+        Page("one word", "", "data:text/html,word", nothing, nothing),
+        Page("overview", new, "/#/", CARDS, CARDS),
+        Page("a device's day", new, f"/#/device/{MAC}?range=24h", WORDS, CAPTION),
+    ]
+    if "old" in urls:
+        pages.append(Page("the page before", urls["old"], "/", OLD_WORDS, OLD_CHART))
+    for turn in range(ROUNDS):
+        for page in random.Random(turn).sample(pages, len(pages)):
+            with running_browser(folder / f"chromium-{page.name}-{turn}") as browser:
+                fleet.speak(*fleet.ids)
+                page.open(browser)
+                if turn == ROUNDS - 1:
+                    with fleet.speaking():
+                        page.steady = browser.share(USAGE_S)
+    for page in pages:
+        page.print()
+
+
+def _print_long(browser: Browser, page: str, readings: int) -> None:
+    """Print how soon thirty days are drawn, from the click to the canvas."""
+    browser.get(f"{page}/#/device/{MAC}?range=1h")
+    browser.wait(CAPTION, "the page shows readings")
     script = """
-      const all = [...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')]
-        .filter(entry => !entry.name.endsWith('/live'));
-      return [all.length, all.reduce((sum, entry) => sum + entry.transferSize, 0),
-              performance.getEntriesByName('first-contentful-paint')[0].startTime];
+      const [name, done] = arguments, caption = document.querySelector('.timeline figcaption');
+      const before = caption.textContent, start = performance.now();
+      new MutationObserver((_, observer) => {
+        if (caption.textContent === before || !caption.textContent) return;
+        observer.disconnect();
+        requestAnimationFrame(() => done(performance.now() - start));
+      }).observe(caption, {childList: true, characterData: true, subtree: true});
+      document.querySelector(`.ranges [data-range='${name}']`).click();
     """
-    count, size, paint_ms = browser.execute_script(script)
-    print(f"cold: {count} requests, {size / 1000:.0f} KB with headers; first paint after {paint_ms:.0f} ms", flush=True)
-    times = []
-    for _ in range(5):
-        browser.execute_cdp_cmd("Network.clearBrowserCache", {})
-        start_s = time.monotonic()
-        browser.get(f"{page}/#/")
-        browser.refresh()
-        wait_until(lambda: browser.execute_script(SHOWN) == FEW, "all devices are shown", 0.01)
-        times.append(time.monotonic() - start_s)
-    print(f"cold to {FEW} devices with their strips: median {1000 * statistics.median(times):.0f} ms of 5", flush=True)
+    found = []
+    for _ in range(ROUNDS):
+        found.append(float(browser.chrome.execute_async_script(script, f"{DAYS}d")))
+        browser.chrome.execute_async_script(script, "1h")
+    print(
+        f"{DAYS} days of {readings:,} readings, click to chart: median {statistics.median(found):.0f} ms, "
+        f"most {max(found):.0f} ms of {ROUNDS}",
+        flush=True,
+    )
 
 
-def _print_delay(browser: webdriver.Chrome, fleet: Fleet) -> None:
-    """Print how long readings take from the store to the screen."""
-    (device, pause) = (fleet.ids[0], random.Random(1))
-    place = f'a.card[data-mac="{mac_address(device)}"] canvas'
-    said = f"return document.querySelector('{place}').getAttribute('aria-label')"
-    delays_s = []
-    for _ in range(PROBES):
-        time.sleep(pause.uniform(0.5, 2.0))
-        before = browser.execute_script(said)
-        start_s = time.monotonic()
-        fleet.speak(device)
-        wait_until(partial(_differs, browser, said, before), "the strip counts it", 0.005)
-        delays_s.append(time.monotonic() - start_s)
-    delays_s.sort()
-    median, high = 1000 * delays_s[PROBES // 2], 1000 * delays_s[PROBES * 9 // 10]
-    print(f"stored to seen: median {median:.0f} ms, p90 {high:.0f} ms ({PROBES} readings)", flush=True)
+def _print_delay(browser: Browser, page: str, fleet: Fleet) -> None:
+    """Print how long readings take from the store to the screen, on the overview and on a device's page."""
+    label = f"return document.querySelector('a.card[data-mac=\"{MAC}\"] canvas')?.getAttribute('aria-label') || ''"
+    for name, place, said in (("overview", "#/", label), ("a device", f"#/device/{MAC}?range=5m", CAPTION)):
+        browser.get(f"{page}/{place}")
+        browser.wait(said, f"the page shows {name}")
+        delays_s = []
+        pause = random.Random(1)
+        for _ in range(PROBES):
+            time.sleep(pause.uniform(0.5, 2.0))
+            before, start_s = browser.ask(said), time.monotonic()
+            fleet.speak(fleet.ids[0])
+            _wait_for_another(browser, said, before)
+            delays_s.append(time.monotonic() - start_s)
+        print(f"stored to seen, {name}: {_spread(delays_s)}", flush=True)
 
 
-def _differs(browser: webdriver.Chrome, script: str, before: str) -> bool:
-    return bool(browser.execute_script(script) != before)
+def _wait_for_another(browser: Browser, script: str, before: str) -> None:
+    wait_until(lambda: browser.ask(script) != before, "the reading is drawn", 0.005)
 
 
-def _print_browser_cpu(browser: webdriver.Chrome) -> None:
-    """Print what the open page costs the browser, all its threads together."""
-    browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
-    before = _task_s(browser)
-    time.sleep(USAGE_S)
-    share = 100 * (_task_s(browser) - before) / USAGE_S
-    print(f"browser, {FEW} devices speak every second: {share:.1f} % of a core in the page's main thread", flush=True)
-
-
-def _task_s(browser: webdriver.Chrome) -> float:
-    found = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
-    return next(float(metric["value"]) for metric in found if metric["name"] == "TaskDuration")
+def _spread(found_s: Sequence[float]) -> str:
+    ranked = sorted(1000 * each for each in found_s)
+    return f"median {statistics.median(ranked):.0f} ms, p90 {ranked[len(ranked) * 9 // 10]:.0f} ms of {len(ranked)}"
 
 
 def _print_server_cpu(page: str, processes: Processes) -> None:
@@ -203,15 +202,14 @@ def _print_server_cpu(page: str, processes: Processes) -> None:
     )
 
 
-def _print_many(browser: webdriver.Chrome, page: str) -> None:
+def _print_many(browser: Browser, page: str) -> None:
     """Print how soon 300 devices are shown, how even the frames are, and how many clicks are lost."""
     browser.get(f"{page}/#/")
     start_s = time.monotonic()
-    browser.refresh()
-    count = f"return document.querySelectorAll('a.card').length === {MANY}"
-    wait_until(lambda: browser.execute_script(count), f"{MANY} devices are listed", 0.01)
+    browser.chrome.refresh()
+    browser.wait(f"return document.querySelectorAll('a.card').length === {MANY}", f"{MANY} devices are listed")
     listed_s = time.monotonic() - start_s
-    browser.execute_script("""
+    browser.ask("""
       window.hits = []; window.frames = [];
       let last = performance.now();
       const frame = now => { window.frames.push(now - last); last = now; requestAnimationFrame(frame); };
@@ -228,13 +226,12 @@ def _print_many(browser: webdriver.Chrome, page: str) -> None:
     """
     pressed = []
     for n in range(CLICKS):
-        x, y, mac = browser.execute_script(where, n * 37 % MANY)
-        mouse = {"x": x, "y": y, "button": "left", "clickCount": 1}
+        x, y, mac = browser.ask(where, n * 37 % MANY)
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
-            browser.execute_cdp_cmd("Input.dispatchMouseEvent", mouse | {"type": kind})
+            browser.tell("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
             time.sleep(0.01)
         pressed.append(mac)
-    hits, frames = browser.execute_script("return [window.hits, window.frames]")
+    hits, frames = browser.ask("return [window.hits, window.frames]")
     lost = sum(a != b for a, b in zip(pressed, hits, strict=False)) + abs(len(pressed) - len(hits))
     frames.sort()
     print(
@@ -242,45 +239,6 @@ def _print_many(browser: webdriver.Chrome, page: str) -> None:
         f"frames p50 {frames[len(frames) // 2]:.0f} ms, p99 {frames[len(frames) * 99 // 100]:.0f} ms",
         flush=True,
     )
-
-
-@contextmanager
-def _services(folder: Path) -> Iterator[tuple[Fleet, str, Processes]]:
-    """Run everything; yield the devices, the page's address, and the processes by name."""
-    api, live, page = free_port(), free_port(), free_port()
-    with running_store(folder / "store") as store:
-        fleet = Fleet(store.url)
-        access = {"redis_url": store.url, "viewer_token": TOKEN, "operator_token": f"o{TOKEN}"}
-        urls = {"api_url": f"http://127.0.0.1:{api}", "live_url": f"http://127.0.0.1:{live}"}
-        dashboard = environment(**urls, api_token=TOKEN, dashboard_key=KEY, dashboard_port=page)
-        with (
-            running(_moodwire("server", "run"), folder / "rest.log", environment(**access, api_port=api)) as rest,
-            running(_moodwire("server", "live"), folder / "live.log", environment(**access, live_port=live)) as telling,
-            running(_moodwire("dashboard"), folder / "dashboard.log", dashboard) as shown,
-        ):
-            places = [f"http://127.0.0.1:{port}/livez" for port in (api, live, page)]
-            wait_until(lambda: all(map(_answers, places)), "all serve")
-            yield fleet, f"http://127.0.0.1:{page}", {"dashboard": shown, "live events": telling, "REST": rest}
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=5).ok
-    except requests.RequestException:
-        return False
-
-
-def _moodwire(*words: str) -> list[str]:
-    return [sys.executable, "-m", "moodwire", *words]
-
-
-def _browser(folder: Path) -> webdriver.Chrome:
-    options = Options()
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"):
-        options.add_argument(flag)
-    options.add_argument("--window-size=1440,900")
-    options.add_argument(f"--user-data-dir={folder / 'chromium'}")
-    return webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,13 @@ def test_an_address_of_either_kind_is_listened_on(host: str, family: socket.Addr
         assert client.family == family
 
 
+def test_a_body_does_not_wait_until_its_headers_are_acknowledged() -> None:
+    """Connections send at once (TCP_NODELAY): the other side may take 40 ms to acknowledge what came before."""
+    (listening,) = streaming.listen("127.0.0.1", 0)
+    with listening, socket.create_connection(listening.getsockname(), timeout=5), listening.accept()[0] as accepted:
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_name_with_two_addresses_is_listened_on_at_one_port(monkeypatch: pytest.MonkeyPatch) -> None:
     """`localhost` is two addresses on many machines."""
     found = [

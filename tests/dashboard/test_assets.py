@@ -47,6 +47,7 @@ def test_the_page_asks_at_once_for_all_that_it_imports(page: Dashboard) -> None:
 
     assert {"js/app.js", "js/api.js", "js/live.js", "js/fleet.js", "js/dom.js"} <= hinted
     assert "js/views/device.js" not in hinted
+    assert re.search(r'<link data-for="view-device" href="/static/[0-9a-f]{16}/js/views/device.js">', index)
 
 
 def test_the_whole_page_is_small() -> None:

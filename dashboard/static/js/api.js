@@ -5,6 +5,21 @@ const TIMEOUT_MS = 20_000;
 /** A read that found the service away is tried once more after this pause, ms; a write never is. */
 const RETRY_MS = 1_000;
 
+/** Responses that early.js has asked for before the modules were there, by path. @type {Map<string, Promise<Response>>} */
+const early = /** @type {any} */ (globalThis).moodwireEarly ?? new Map();
+
+/**
+ * Fetch JSON, or take what was asked for early; that only once, because it grows old.
+ * @param {string} target
+ * @param {RequestInit} [options]
+ * @returns {Promise<Response>}
+ */
+export function fetchOnce(target, options = { headers: { Accept: "application/json" } }) {
+  const found = early.get(target);
+  early.delete(target);
+  return found ?? fetch(target, options);
+}
+
 /** A request that failed; the message is one sentence for people. */
 export class ApiError extends Error {
   /**
@@ -99,7 +114,7 @@ export class Api {
     let response;
     let text;
     try {
-      response = await fetch(target, {
+      response = await fetchOnce(target, {
         method,
         headers,
         body: body === undefined ? undefined : JSON.stringify(body),

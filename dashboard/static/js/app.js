@@ -1,6 +1,6 @@
 /** The shell: session, header with its honest state, router, and what every view gets. */
 
-import { Api } from "./api.js";
+import { Api, fetchOnce } from "./api.js";
 import { h, replace, setAttribute, setText } from "./dom.js";
 import { Fleet } from "./fleet.js";
 import { language, load } from "./i18n.js";
@@ -41,7 +41,7 @@ const TABS = ["", "compare", "events", "model", "settings"];
 const SAID_MS = 6_000;
 
 async function start() {
-  const asked = ["/session", "/api/v1/meta"].map((path) => fetch(path, { headers: { Accept: "application/json" } }));
+  const asked = ["/session", "/api/v1/meta"].map((path) => fetchOnce(path));
   const tag = language();
   document.documentElement.lang = tag;
   const t = await load(tag);
@@ -123,7 +123,7 @@ function drawShell(ctx) {
     pill.className = `pill ${kind}`;
     setText(pill.lastChild, text);
     setAttribute(pill, "href", kind === "out" ? `/login${location.hash}` : null);
-    document.documentElement.toggleAttribute("data-stale", kind !== "live");
+    document.documentElement.toggleAttribute("data-stale", !["live", "opening"].includes(kind));
   };
   live.addEventListener("state", draw);
   ctx.fleet.addEventListener("list", draw);
@@ -138,6 +138,7 @@ function drawShell(ctx) {
 export function trust({ live, fleet, t }) {
   const { pulse } = live;
   if (live.state === "loggedOut") return ["out", t("state.out")];
+  if (live.state === "connecting") return ["opening", t("state.opening")];
   if (live.state !== "reconnecting" || live.isOpen) {
     if (pulse?.rest === "away") return ["away", t("state.rest")];
     if (pulse?.store === "away") return ["away", t("state.store")];

@@ -4,7 +4,7 @@
  * Read with fetch rather than EventSource, which hides heartbeats, status codes and how long nothing has come.
  */
 
-/** @typedef {"live" | "behind" | "reconnecting" | "loggedOut"} LiveState */
+/** @typedef {"connecting" | "live" | "behind" | "reconnecting" | "loggedOut"} LiveState */
 /** @typedef {{at: number, rest: string, store?: string, ingest?: string, live: string, silent_s?: number}} Pulse */
 
 /** The server sends a pulse every 3 s; after a longer silence the page is behind, ms. */
@@ -13,6 +13,8 @@ const BEHIND_MS = 5_500;
 const HEARTBEAT_MS = 18_000;
 /** Silence after which the stream is opened anew, ms. */
 const SILENT_MS = 30_000;
+/** For so long nobody is told that a page that opens is not connected yet, ms. */
+const PATIENT_MS = 3_000;
 const RETRY_MS = [500, 1_000, 2_000, 4_000, 8_000];
 /** An event that was stored this long ago is late, ms. */
 const LATE_MS = 4_000;
@@ -25,7 +27,7 @@ export class Live extends EventTarget {
   constructor() {
     super();
     /** @type {LiveState} */
-    this.state = "reconnecting";
+    this.state = "connecting";
     /** How far behind it is, whole seconds. */
     this.behindS = 0;
     /** @type {Pulse | null} How the server is. */
@@ -139,6 +141,7 @@ export class Live extends EventTarget {
       this.lateMs > LATE_MS ? this.lateMs : 0,
     );
     const isAway = !this.isOpen || this.pulse?.live === "away";
+    if (this.state === "connecting" && !this.isOpen && !this.tries && silentMs < PATIENT_MS) return;
     this.#set(isAway ? "reconnecting" : behindMs ? "behind" : "live", Math.round(behindMs / 1000));
   }
 

@@ -9,6 +9,7 @@ export default {
   "tab.model": "Modell",
   "tab.settings": "Einstellungen",
   "state.live": "live",
+  "state.opening": "verbindet",
   "state.behind": "{n} s zurück",
   "state.reconnecting": "verbindet neu",
   "state.polled": "nicht live: alle 5 s gefragt",

@@ -9,6 +9,7 @@ export default {
   "tab.model": "Model",
   "tab.settings": "Settings",
   "state.live": "live",
+  "state.opening": "connecting",
   "state.behind": "{n} s behind",
   "state.reconnecting": "reconnecting",
   "state.polled": "no live events: asked every 5 s",

@@ -9,6 +9,7 @@ export default {
   "tab.model": "Modello",
   "tab.settings": "Impostazioni",
   "state.live": "in diretta",
+  "state.opening": "si collega",
   "state.behind": "indietro di {n} s",
   "state.reconnecting": "si ricollega",
   "state.polled": "non in diretta: chiesto ogni 5 s",

@@ -229,7 +229,7 @@ class Overview {
       const card = this.cards.get(mac);
       if (!card) continue;
       card.isVisible = entry.isIntersecting;
-      if (card.isVisible) this.#mark(mac, true);
+      if (card.isVisible) this.#drawCard(card, true); // at once: nobody shall see an empty card come in
     }
   }
 
