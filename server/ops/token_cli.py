@@ -46,11 +46,12 @@ def show(settings: ServerSettings) -> int:
     """Print names, roles and times of all tokens; return 0, or 2 with a sentence."""
 
     def work(tokens: Tokens) -> int:
-        rows = [("name", "role", "made (UTC)", "last used")]
+        rows = [("name", "role", "made (UTC)", "made by", "last used")]
         given = dict(zip(ROLES, (settings.viewer_token, settings.operator_token), strict=True))
-        rows += [(f"{role}_token", role, "a setting", "not kept") for role in ROLES if given[role]]
+        rows += [(f"{role}_token", role, "a setting", "", "not kept") for role in ROLES if given[role]]
         for token, used in tokens.listed():
-            rows.append((token.name, token.role, _minute(token.made), "never" if used is None else _hour(used)))
+            last = "never" if used is None else _hour(used)
+            rows.append((token.name, token.role, _minute(token.made), token.made_by or "a command", last))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:
             print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

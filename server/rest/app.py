@@ -63,6 +63,7 @@ def create_app(store: RedisStore, settings: ServerSettings, guard: Guard) -> Fla
     about_devices = (device_routes, insight_routes, completeness_routes, plot_routes, command_routes)
     for routes in (*about_devices, fleet_routes, strip_routes, token_routes):
         app.register_api(routes.blueprint)
+    app.register_api(token_routes.all_blueprint)
     app.paths.update(openapi.live_paths(PREFIX))
     http_headers.add_headers(app, _SWAGGER)  # first, since Flask runs these functions in reverse order
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 
 from flask import Flask, current_app, g, request
@@ -53,8 +54,8 @@ def lookup() -> DeviceLookup:
     return found
 
 
-def make_blueprint(name: str) -> APIBlueprint:
-    """Return a blueprint below `/api/v1`; its routes require a token, a viewer's to read and else an operator's.
+def make_blueprint(name: str, reader: Role = "viewer") -> APIBlueprint:
+    """Return a blueprint below `/api/v1`; its routes require a token, the `reader`'s to read and else an operator's.
 
     Put all routes of one path into one blueprint: the OpenAPI document keeps only the last blueprint's.
     """
@@ -66,16 +67,16 @@ def make_blueprint(name: str) -> APIBlueprint:
         abp_responses=openapi.problems(),
         operation_id_callback=_operation_id,
     )
-    blueprint.before_request(_check_token)
+    blueprint.before_request(partial(_check_token, reader))
     blueprint.before_request(check_encoding)
     blueprint.before_request(_check_parameters)
     return blueprint
 
 
-def _check_token() -> None:
+def _check_token(reader: Role) -> None:
     if request.method == "OPTIONS":  # tells which methods there are, and no data
         return
-    role: Role = "viewer" if request.method in ("GET", "HEAD") else "operator"
+    role: Role = reader if request.method in ("GET", "HEAD") else "operator"
     g.token = services().guard.check(request.headers.get("Authorization"), role, request.remote_addr or "")
 
 

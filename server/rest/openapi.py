@@ -1,5 +1,6 @@
 """What OpenAPI says of the routes beside their parameters and bodies: headings, roles, problems and plots."""
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -36,15 +37,15 @@ _PROBLEMS = (
 )
 
 
-def problems() -> dict[Any, Any]:
-    """Return the problems that any route may answer, by status."""
+def problems(statuses: Iterable[HTTPStatus] = _PROBLEMS) -> dict[Any, Any]:
+    """Return problems that a route may answer, by status; by default those that any route may."""
     schema = {"$ref": f"{OPENAPI3_REF_PREFIX}/{responses.Problem.__name__}"}
     return {
         status: {
             "description": f"{status.phrase}; `detail` says what to do",
             "content": {"application/problem+json": {"schema": schema}},
         }
-        for status in _PROBLEMS
+        for status in statuses
     }
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.topics import CommandName
+from server.store.tokens import Role
 
 _TIME = "RFC 3339 or Unix seconds"
 
@@ -114,6 +115,28 @@ class ConfirmParams(StrictParams):
     """A confirmation that all devices are meant."""
 
     confirm: Annotated[str, Field(description="must be `all`")] = ""
+
+
+class TokenPath(BaseModel):
+    """One token."""
+
+    name: Annotated[str, Field(description="name of the token")]
+
+
+class TokenBody(StrictParams):
+    """A token that is to be made."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: Annotated[
+        str,
+        Field(
+            description="who or what will hold it",
+            # Not checked here: the sentence of `server.store.tokens` is better.
+            json_schema_extra={"pattern": "^[a-z0-9][a-z0-9-]{0,31}$"},
+        ),
+    ]
+    role: Annotated[Role, Field(description="viewer: may read; operator: may also delete, command and make tokens")]
 
 
 class CommandPath(DevicePath):

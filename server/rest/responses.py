@@ -295,6 +295,40 @@ class TokenFacts(Body):
     role: Annotated[Role, Field(description="viewer: may read; operator: may also delete and command")]
 
 
+class KnownToken(Body):
+    """A token that is accepted."""
+
+    name: str
+    role: Role
+    made_at: Annotated[Time | None, Field(description="null: a setting of the server")]
+    made_by: Annotated[str, Field(description="the token that asked for it over REST; empty: none did")]
+    last_used_at: Annotated[Time | None, Field(description="start of the hour; null: never, or a setting")]
+    is_setting: Annotated[
+        bool, Field(description="one of `viewer_token` and `operator_token`, which REST cannot revoke")
+    ]
+    is_yours: Annotated[bool, Field(description="the one that the request carries")]
+
+
+class KnownTokens(Body):
+    """All tokens that are accepted, without the tokens themselves."""
+
+    tokens: list[KnownToken]
+
+
+class NewToken(Body):
+    """A token as its holder needs it: this answer is the only one that has it."""
+
+    name: str
+    role: Role
+    token: str
+
+
+class RevokedToken(Body):
+    """A token that is accepted no more."""
+
+    name: str
+
+
 class Problem(Body):
     """Why a request failed (RFC 9457)."""
 

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from common.text import quote
 from server.store import full, keys
 from server.store.types import Execute
 
@@ -19,6 +20,8 @@ Role = Literal["viewer", "operator"]
 ROLES: tuple[Role, ...] = ("viewer", "operator")
 """Each may do what the ones before it may."""
 
+MOST = 200
+"""Tokens at a time, so that whoever may make some cannot fill the store with them."""
 _HOUR_S = 3600
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
@@ -32,6 +35,8 @@ class Token(msgspec.Struct, frozen=True):
     """SHA-256 in hex; empty once it has been revoked."""
     made: int
     """Unix s."""
+    made_by: str = ""
+    """Name of the token that asked for it over REST; empty where a command or the first start made it."""
 
 
 _decoder = msgspec.json.Decoder(Token)
@@ -45,12 +50,16 @@ class TokenUse(NamedTuple):
     """Start of the hour, Unix s."""
 
 
+class TooManyTokensError(ValueError):
+    """There are as many tokens as there may be; the text says what to do."""
+
+
 def digest(token: str) -> str:
     """Return what is kept of a token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def new(name: str, role: Role) -> tuple[str, Token]:
+def new(name: str, role: Role, made_by: str = "") -> tuple[str, Token]:
     """Return a fresh token as its holder needs it, and as it is kept.
 
     Raises:
@@ -58,11 +67,10 @@ def new(name: str, role: Role) -> tuple[str, Token]:
     """
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"token_name {name!r} is no name of a token: use 1 to 32 lower-case letters, digits and hyphens, "
-            "such as grafana"
+            f"{quote(name)} is no name of a token: use 1 to 32 lower-case letters, digits and hyphens, such as grafana"
         )
     text = f"mw_{role}_{secrets.token_urlsafe(32)}"
-    return text, Token(name, role, digest(text), int(time.time()))
+    return text, Token(name, role, digest(text), int(time.time()), made_by)
 
 
 class Tokens:
@@ -95,15 +103,24 @@ class Tokens:
         made = self._execute(*full.command("HSETNX", keys.TOKENS, role, msgspec.json.encode(token)))
         return text if made else None
 
-    def add(self, name: str, role: Role) -> str | None:
+    def add(self, name: str, role: Role, made_by: str = "") -> str | None:
         """Make a token and return it for its holder; None if another one has the name.
 
+        Args:
+            name: Of who or what holds it.
+            role: What it may do.
+            made_by: Name of the token that asks for it; empty for a command.
+
         Raises:
+            TooManyTokensError: there are `MOST`.
             ValueError: the name is not usable.
         """
-        text, token = new(name, role)
-        if any(other.name == name for other in self.accepted()):
+        text, token = new(name, role, made_by)
+        accepted = self.accepted()
+        if any(other.name == name for other in accepted):
             return None
+        if len(accepted) >= MOST:
+            raise TooManyTokensError(f"there are {MOST} tokens: revoke one that nobody uses first")
         self._execute("HDEL", keys.TOKENS_USED, name)
         self._execute(*full.command("HSET", keys.TOKENS, name, msgspec.json.encode(token)))
         return text
@@ -111,12 +128,16 @@ class Tokens:
     def revoke(self, name: str) -> bool:
         """Accept a token no more; False if none has that name.
 
-        Its name is kept, so that the next start does not make it again.
+        The name of a first token is kept, so that the next start does not make it again.
         """
         for token in self.accepted():
             if token.name == name:
-                gone = msgspec.structs.replace(token, digest="")
-                self._execute(*full.command("HSET", keys.TOKENS, name, msgspec.json.encode(gone)))
+                if name in ROLES:
+                    gone = msgspec.structs.replace(token, digest="")
+                    self._execute(*full.command("HSET", keys.TOKENS, name, msgspec.json.encode(gone)))
+                else:
+                    self._execute("HDEL", keys.TOKENS, name)
+                self._execute("HDEL", keys.TOKENS_USED, name)
                 return True
         return False
 

@@ -27,7 +27,8 @@ class Guard:
     def __init__(self, settings: ServerSettings, store: RedisStore) -> None:
         given: dict[Role, str] = {"viewer": settings.viewer_token, "operator": settings.operator_token}
         # Named like their settings, as no token of the store can be.
-        self._from_settings = [Token(f"{role}_token", role, digest(token), 0) for role, token in given.items() if token]
+        self.from_settings = [Token(f"{role}_token", role, digest(token), 0) for role, token in given.items() if token]
+        """Those of the settings."""
         self._tokens = store.tokens
         self._from_store: list[Token] = []
         self._prepared = False
@@ -52,12 +53,12 @@ class Guard:
             if self._prepared:
                 return
             for role in ROLES:
-                if any(token.role == role for token in self._from_settings):
+                if any(token.role == role for token in self.from_settings):
                     continue
                 made = self._tokens.make_first(role)
                 if made:
                     print(f"{role} token, shown only this once: {made}", flush=True)
-            if len(self._from_settings) < len(ROLES):
+            if len(self.from_settings) < len(ROLES):
                 self._load()
             self._prepared = True
 
@@ -67,7 +68,7 @@ class Guard:
         if scheme.lower() != "bearer" or not given:
             return None
         wanted = digest(given.strip())
-        return _find(wanted, self._from_settings) or _find(wanted, self._fresh())
+        return _find(wanted, self.from_settings) or _find(wanted, self._fresh())
 
     def check(self, header: str | None, role: Role, address: str) -> Token:
         """Return the token in an Authorization header if it has the role, or a higher one.
@@ -126,7 +127,7 @@ class Guard:
 
     def _note_use(self, token: Token) -> None:
         """Note about once an hour that a token of the store is in use."""
-        if token in self._from_settings or time.monotonic() < self._note_use_again_s.get(token.name, 0.0):
+        if token in self.from_settings or time.monotonic() < self._note_use_again_s.get(token.name, 0.0):
             return
         self._note_use_again_s[token.name] = time.monotonic() + _HOUR_S
         with contextlib.suppress(StoreAwayError):

@@ -92,7 +92,7 @@ def test_heartbeats_fill_silence_and_a_revoked_token_ends_the_stream(
     monkeypatch.setattr(broadcast, "_HEARTBEAT_S", 0.1)
     with connected(server, ALL) as client:
         wait_until(lambda: client.text.count(": still here\n\n") >= 2, "two heartbeats came")
-        monkeypatch.setattr(server.guard, "_from_settings", [])
+        monkeypatch.setattr(server.guard, "from_settings", [])
         wait_until(lambda: client.ended, "the stream ends")
 
 

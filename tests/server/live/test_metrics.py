@@ -65,7 +65,7 @@ def test_the_reason_why_a_subscriber_ended_is_counted(server: LiveServer, monkey
         wait_until(lambda: client.ended, "the slow one is sent away")
     monkeypatch.setattr(broadcast, "_HEARTBEAT_S", 0.1)
     with connected(server, ONE, authorization=f"Bearer {OPERATOR}") as client:
-        monkeypatch.setattr(server.guard, "_from_settings", server.guard._from_settings[:1])
+        monkeypatch.setattr(server.guard, "from_settings", server.guard.from_settings[:1])
         wait_until(lambda: client.ended, "the one with the revoked token is sent away")
     found = samples(server)
     assert [found["moodwire_live_listeners_ended_total", reason] for reason in ("slow", "token", "client")] == [1, 1, 0]

@@ -54,8 +54,8 @@ def test_list_shows_who_may_what_and_no_secret(client: Client, capsys: pytest.Ca
     assert client.ask("/api/v1/devices", token=text).status_code == 200
     assert token("list") == 0
     shown = capsys.readouterr().out
-    assert re.search(r"^grafana +viewer +\d{4}-\d\d-\d\d \d\d:\d\d +never$", shown, re.MULTILINE)
-    assert re.search(r"^night-shift +operator +\S+ \S+ +\d{4}-\d\d-\d\d \d\d h$", shown, re.MULTILINE)
+    assert re.search(r"^grafana +viewer +\d{4}-\d\d-\d\d \d\d:\d\d +a command +never$", shown, re.MULTILINE)
+    assert re.search(r"^night-shift +operator +\S+ \S+ +a command +\d{4}-\d\d-\d\d \d\d h$", shown, re.MULTILINE)
     assert not re.search(r"mw_|[0-9a-f]{64}", shown)
 
 

@@ -1,8 +1,9 @@
-/** Settings of this browser: theme, zone, language, kiosk; and whose session it is. */
+/** Settings of this browser: theme, zone, language, kiosk; whose session it is; and for operators the tokens. */
 
 import { h, replace, setAttribute } from "../dom.js";
 import { LANGUAGES } from "../i18n.js";
 import { isZone, ownZone } from "../time.js";
+import { mountTokens } from "../tokens.js";
 
 const THEMES = ["auto", "light", "dark"];
 
@@ -14,6 +15,8 @@ const THEMES = ["auto", "light", "dark"];
  */
 export function mount(root, ctx, _params) {
   const { t } = ctx;
+  const controller = new AbortController();
+  const tokens = ctx.isOperator ? h("section", { class: "panel tokens-panel" }) : null;
   replace(
     root,
     h("h1", {}, t("tab.settings")),
@@ -29,11 +32,13 @@ export function mount(root, ctx, _params) {
         t("session"),
         t("session.what", { name: ctx.session.name, until: ctx.clock.full(ctx.session.expires_at * 1000) }),
         h("span", { class: "role" }, t(`role.${ctx.session.role}`)),
-        h("button", { onclick: () => logOut(ctx) }, t("logout")),
+        h("button", { dataset: { do: "logout" }, onclick: () => logOut(ctx) }, t("logout")),
       ),
     ),
+    tokens,
   );
-  return { unmount() {} };
+  if (tokens) mountTokens(tokens, ctx, controller.signal);
+  return { unmount: () => controller.abort() };
 }
 
 /**
