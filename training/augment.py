@@ -12,9 +12,6 @@ Windows = NDArray[np.float32]
 """Shape (windows, frames, mels)."""
 Padding = NDArray[np.bool_]
 """Which frames lie before or after the clip, wholly or in part, shape (windows, frames)."""
-Hiss = NDArray[np.float32]
-"""White noise through the front end: power relative to each band's mean, shape (frames, mels)."""
-
 STYLE_BETA = 0.3
 """Parameter of the beta distribution of the share of another clip's style: mostly little or nearly all."""
 STYLE_RANGE_DB = 70.0
@@ -29,6 +26,15 @@ LOW_CUT, HIGH_CUT = (0.0, 0.12), (0.62, 1.0)
 """Edges of a simulated microphone's band as shares of the mel bands: 50 to 450 Hz, 2 to 7.6 kHz."""
 CUT_DB = (1.0, 12.0)
 """By how much each band beyond an edge is softer than its neighbour."""
+
+
+class Hiss(NamedTuple):
+    """White noise through the front end: power relative to each band's mean."""
+
+    power: NDArray[np.float32]
+    """Shape (frames, mels)."""
+    low: NDArray[np.float32]
+    """Its `FLOOR_QUANTILE` in each band, shape (mels,)."""
 
 
 class Noise(NamedTuple):
@@ -92,7 +98,7 @@ def without_floor(windows: Windows, padding: Padding, hiss: Hiss) -> Windows:
     """
     ascending = np.sort(np.where(padding[..., None], np.float32(np.inf), windows), axis=1)
     ranks = (FLOOR_QUANTILE * ((~padding).sum(axis=1) - 1)).clip(0).astype(np.intp)
-    floor = _to_power(ascending[np.arange(len(windows)), ranks]) / np.quantile(hiss, FLOOR_QUANTILE, axis=0)
+    floor = _to_power(ascending[np.arange(len(windows)), ranks]) / hiss.low
     power = _to_power(windows) - OVERSUBTRACTION * floor[:, None].astype(np.float32)
     return _to_db(np.maximum(power, np.float32(10 ** (RESIDUE_DB / 10))))
 
@@ -141,9 +147,9 @@ def steady_noise(noise: Noise, hiss: Hiss, length: int, rng: np.random.Generator
     """
     colour = 10 ** (noise.colour_db / 10)
     level = (colour * (noise.power / colour.mean(axis=1))[:, None]).astype(np.float32)
-    starts = rng.integers(0, len(hiss) - length + 1, len(level))
+    starts = rng.integers(0, len(hiss.power) - length + 1, len(level))
     flicker = noise.flicker[:, None, None].astype(np.float32)
-    power: Windows = (1 + (hiss[starts[:, None] + np.arange(length)] - 1) * flicker) * level[:, None]
+    power: Windows = (1 + (hiss.power[starts[:, None] + np.arange(length)] - 1) * flicker) * level[:, None]
     return power
 
 

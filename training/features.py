@@ -15,7 +15,7 @@ from models.bundle import Manifest
 from models.frontend import Frames, FrontEnd, Samples, normalise
 from models.runtime import synthetic_clip
 from training import backgrounds, corpora
-from training.augment import Hiss, Padding, Windows
+from training.augment import FLOOR_QUANTILE, Hiss, Padding, Windows
 from training.backgrounds import Background
 from training.corpora import Clip
 from training.recipe import Recipe
@@ -129,8 +129,8 @@ def hiss(front_end: FrontEnd) -> Hiss:
     """Return `HISS_S` of white noise through the front end."""
     noise = np.random.default_rng(0).normal(0, 1_000, HISS_S * front_end.sample_rate_hz)
     power = 10 ** (front_end.log_mel(np.rint(noise).astype(np.int16)) / 10)
-    relative: Hiss = power / power.mean(axis=0)
-    return relative
+    relative = (power / power.mean(axis=0)).astype(np.float32)
+    return Hiss(relative, np.quantile(relative, FLOOR_QUANTILE, axis=0))
 
 
 def margin_frames(recipe: Recipe) -> int:

@@ -118,8 +118,10 @@ def _loss(recipe: Recipe) -> Callable[[Any, Any, Any], Any]:
         return label_loss
 
     def loss(targets: Any, soft_targets: Any, logits: Any) -> Any:
-        # where nobody was asked, the shares of the votes are all zero, and so is their loss
-        vote_loss = tf.nn.softmax_cross_entropy_with_logits(targets[:, learned:], logits[:, learned:])
+        shares, answers = targets[:, learned:], logits[:, learned:]
+        # TensorFlow's gradient takes shares to sum to 1; where nobody was asked they are all zero
+        was_asked = tf.reduce_sum(shares, axis=1)
+        vote_loss = was_asked * tf.nn.softmax_cross_entropy_with_logits(shares, answers)
         of_labels = label_loss(targets[:, :learned], soft_targets, logits[:, :learned])
         return of_labels + recipe.votes * tf.reduce_mean(vote_loss)
 
