@@ -3,11 +3,17 @@
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import recall_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from models import bundle
 from models.runtime import Classifier
-from training import corpora, emodb, evaluate, features, recipe, results, splits
+from training import augment, corpora, emodb, evaluate, features, recipe, results, splits
+from training.augment import Windows
 from training.backgrounds import BACKGROUNDS
 from training.results import Elsewhere
 
@@ -72,3 +78,23 @@ def test_shipped_file_is_worth_elsewhere_what_is_kept(real_data_dir: Path) -> No
     found = evaluate.uar(answers, features.targets(clips, manifest.labels))
     assert found == pytest.approx(kept.in_floors["silence"].uar, abs=0.01)
     assert kept == results.read_elsewhere(results.LATENCY.parent)[manifest.name]["emodb"]
+
+
+def test_the_floor_under_a_clip_tells_no_emotion(real_data_dir: Path) -> None:
+    """A linear probe on the background alone knows emotions of the studio's clips, and none of those without it."""
+    front_end = recipe.load("six").front_end
+    clips = [clip for clip in corpora.read_clips(real_data_dir, ("ANG", "HAP", "NEU")) if clip.speaker <= 1036]
+    truth, is_test = np.array([clip.label for clip in clips]), np.array([clip.speaker > 1018 for clip in clips])
+    bank = features.bank(clips, front_end)
+    length = int(np.diff(bank.begins).max())
+    whole, padding = bank.windows(np.arange(len(clips)), np.zeros(len(clips), int), length)
+
+    def probe(windows: Windows) -> float:
+        heard = np.where(padding[..., None], np.nan, features.normalised(windows)[..., 0])
+        floors = np.nanquantile(heard, 0.1, axis=1)
+        regression = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
+        answers = regression.fit(floors[~is_test], truth[~is_test]).predict(floors[is_test])
+        return float(recall_score(truth[is_test], answers, average="macro"))
+
+    assert probe(whole) > 0.55
+    assert probe(augment.without_floor(whole, padding, features.hiss(front_end))) < 0.42
