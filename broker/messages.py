@@ -1,7 +1,6 @@
 """Every message on the wire as a frozen, typed structure, and the only place that encodes and decodes them.
 
-Unknown fields are ignored, so that old readers survive new writers; anything else that is not as described here
-raises `WireError` with the reason. No message has a field that could hold audio.
+Unknown fields are ignored, so that old readers survive new writers; else what is not as described raises `WireError`.
 """
 
 import functools
@@ -169,8 +168,9 @@ class BaselineHealth(msgspec.Struct, frozen=True, kw_only=True):
 
     strength: Probability
     heard: Count
-    """Windows of speech that it is worth, at most `wanted`, from which it counts as learned."""
+    """Windows of speech that it is worth, at most `wanted`, from which it counts as learned: since `learned_at`."""
     wanted: Count
+    learned_at: UnixMs | None = None
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

@@ -65,6 +65,7 @@ MADE_LATE = {
     "server/ops/backup.py:_lines",  # a command with one thread
     "server/ops/doctor.py:_rest",  # a command with one thread
     "server/query/completeness.py:_told",  # a type of Health's
+    "server/rest/device_bodies.py:_baseline",  # a type of Health's
     "server/store/command_queue.py:_due_command",  # a word
 }
 """Functions in which msgspec may be shown a type, because no other thread can show it the same one."""

@@ -44,6 +44,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
     origin: Origin
     heard: Heard
+    learned_at: int | None = None
+    """When it was learned, Unix ms; None before."""
 
 
 _decoder = msgspec.json.Decoder(Kept)
@@ -77,6 +79,7 @@ class Baseline:
         self._reference: Reference | None = None
         self._half_life = 0.0
         self._heard = Heard()
+        self._learned_at: int | None = None
         self._saved_s = time.monotonic()
         self._unsaved = False
 
@@ -86,7 +89,8 @@ class Baseline:
             return
         with self._lock:
             if origin != self._origin:
-                self._heard = self._load(origin, len(manifest.labels))
+                kept = self._load(origin, len(manifest.labels))
+                self._heard, self._learned_at = (kept.heard, kept.learned_at) if kept else (Heard(), None)
                 self._unsaved = False
             self._origin = origin
             self._reference = _assumed(manifest, self._neutral_share)
@@ -104,6 +108,8 @@ class Baseline:
             before = self._heard
             self._heard = before.add(scores, self._half_life)
             self._unsaved = True
+            if before.weight < LEARNED <= self._heard.weight and self._learned_at is None:
+                self._learned_at = time.time_ns() // 1_000_000
             if time.monotonic() - self._saved_s >= SAVE_EVERY_S:
                 self._save()
             return Adjusted(shifted(scores, before.shift(self._reference)), before.strength)
@@ -121,7 +127,7 @@ class Baseline:
             generation: erase generation from now on.
         """
         with self._lock:
-            self._heard, self._unsaved = Heard(), False
+            self._heard, self._learned_at, self._unsaved = Heard(), None, False
             if self._origin:
                 self._origin = msgspec.structs.replace(self._origin, generation=generation)
             self._delete()
@@ -129,18 +135,18 @@ class Baseline:
     def health(self) -> BaselineHealth | None:
         """Return how far it has been learned; None without one."""
         with self._lock:
-            return None if self._reference is None else health_of(self._heard)
+            return None if self._reference is None else health_of(self._heard, self._learned_at)
 
-    def _load(self, origin: Origin, labels: int) -> Heard:
+    def _load(self, origin: Origin, labels: int) -> Kept | None:
         """Return what is kept of this origin; what is kept of another is deleted."""
         kept = load(self._path)
         if kept is None:
-            return Heard()
+            return None
         if kept.origin != origin or len(kept.heard.logs) != labels:
             log.info("another model, microphone or erasure: what is usual here is learned anew")
             self._delete()
-            return Heard()
-        return kept.heard
+            return None
+        return kept
 
     def _save(self) -> None:
         """Write the file; a disk that takes nothing does not stop the device, which tries again later."""
@@ -148,7 +154,7 @@ class Baseline:
             return
         self._saved_s = time.monotonic()
         try:
-            kept = Kept(origin=self._origin, heard=self._heard)
+            kept = Kept(origin=self._origin, heard=self._heard, learned_at=self._learned_at)
             files.replace(self._path, msgspec.json.encode(kept) + b"\n")
             self._unsaved = False
         except OSError as error:
@@ -172,9 +178,10 @@ def load(path: Path) -> Kept | None:
         return None
 
 
-def health_of(heard: Heard) -> BaselineHealth:
-    """Return how far a baseline has been learned."""
-    return BaselineHealth(strength=round(heard.strength, 3), heard=min(LEARNED, int(heard.weight)), wanted=LEARNED)
+def health_of(heard: Heard, learned_at: int | None = None) -> BaselineHealth:
+    """Return how far a baseline has been learned, and when it was (Unix ms)."""
+    windows = min(LEARNED, int(heard.weight))
+    return BaselineHealth(strength=round(heard.strength, 3), heard=windows, wanted=LEARNED, learned_at=learned_at)
 
 
 def _assumed(manifest: Manifest, neutral_share: float) -> Reference | None:

@@ -3,7 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from broker import topics
+from broker.messages import BaselineHealth
 from common import text
 from server.query.boots import MOST_LISTED, overlap
 from server.query.concerns import concerns
@@ -73,8 +76,20 @@ def _facts(device: Device) -> dict[str, Any]:
         "last_seen": None if device.last_seen is None else rfc3339(device.last_seen),
         "readings": device.readings,
         "latest": device.latest and responses.Latest(**device.latest._asdict()),
+        "baseline": _baseline(device),
         "concerns": [responses.Concern(**concern._asdict()) for concern in concerns(device)],
     }
+
+
+def _baseline(device: Device) -> responses.Baseline | None:
+    """Return how far a device has learned what is usual, by its latest health."""
+    told = (device.health or {}).get("baseline")
+    try:
+        found = msgspec.convert(told, BaselineHealth)
+    except msgspec.ValidationError:  # null, absent in older versions, or of a newer one
+        return None
+    learned_at = None if found.learned_at is None else rfc3339(found.learned_at)
+    return responses.Baseline(strength=found.strength, heard=found.heard, wanted=found.wanted, learned_at=learned_at)
 
 
 def _columns(device: Device, grid: Grid) -> dict[str, Any]:

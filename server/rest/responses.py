@@ -57,6 +57,17 @@ class Concern(Body):
     amount: Annotated[int | None, Field(description="records, degrees, percent or MB, where the kind has a number")]
 
 
+class Baseline(Body):
+    """How far a device has learned what is usual where it stands."""
+
+    strength: Annotated[Ratio, Field(description="how much of the shift it makes is in force")]
+    heard: Annotated[int, Field(description="windows of speech that it is worth, at most `wanted`")]
+    wanted: Annotated[int, Field(description="windows from which it counts as learned")]
+    learned_at: Annotated[
+        Time | None, Field(description="since when it is learned; null before, or by an older version")
+    ]
+
+
 class Device(Body):
     """A device as Devices and SingleDevice show it."""
 
@@ -71,6 +82,9 @@ class Device(Body):
     readings: int
     latest: Latest | None
     concerns: Annotated[list[Concern], Field(description="by its latest health; none while it is offline")]
+    baseline: Annotated[
+        Baseline | None, Field(description="as it said last; null: it has none, or is an older version")
+    ]
 
 
 class Devices(Body):

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from selenium.webdriver.common.keys import Keys
 from services import wait_until
 
 from broker import topics
-from broker.messages import CommandResponse, SetCommand, decode, encode
+from broker.messages import BaselineHealth, CommandResponse, SetCommand, decode, encode
 
 MAC = topics.mac_address(DEVICE)
 AXE = Path(os.environ.get("AXE", Path(sys.prefix) / "axe.min.js"))
@@ -66,6 +67,42 @@ def test_commands_are_pending_and_then_done(world: World, page: webdriver.Chrome
         press(page, "rollback")
         page.find_element(By.CSS_SELECTOR, "dialog .primary").click()
         shows(page, ".outcome.bad", "there is no model before this one")
+
+
+def test_the_baseline_is_told_and_forgotten(world: World, page: webdriver.Chrome) -> None:
+    """The card and the page say how far it is learned, or since when; an operator lets the device learn anew."""
+    steps = (
+        (BaselineHealth(strength=0.0, heard=0, wanted=200), "no baseline yet", "No baseline yet: nobody has spoken"),
+        (
+            BaselineHealth(strength=0.65, heard=37, wanted=200),
+            "usual here, 18 %",
+            "37 of 200 windows of speech heard, 65 %",
+        ),
+        (BaselineHealth(strength=0.91, heard=200, wanted=200), "heard", "Baseline learned"),
+        (
+            BaselineHealth(strength=0.91, heard=200, wanted=200, learned_at=int(time.time() * 1000)),
+            "heard",
+            "learned since",
+        ),
+    )
+    with obeying(world) as told:
+        shows(page, "a.card", "listening")
+        for baseline, on_the_card, on_its_page in steps:
+            world.complain(device=DEVICE, baseline=baseline)
+            page.get("about:blank")
+            page.get(world.url)
+            shows(page, "a.card .line", on_the_card)
+            page.get(f"{world.url}/#/device/{MAC}")
+            shows(page, ".device-head .baseline", on_its_page)
+        press(page, "forget")
+        shows(page, "dialog", "Until it has heard some minutes of speech")
+        page.find_element(By.CSS_SELECTOR, "dialog .primary").click()
+        shows(page, ".outcome", "Done")
+    assert decode(told[0][1], SetCommand).forget_baseline
+    world.complain(device=DEVICE, baseline=None)
+    page.refresh()
+    shows(page, ".device-head .line", "heard")
+    assert not page.find_element(By.CSS_SELECTOR, "[data-action=forget]").is_displayed()
 
 
 def test_erasing_asks_for_the_name_and_shows_the_receipt(world: World, page: webdriver.Chrome) -> None:

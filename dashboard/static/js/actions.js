@@ -40,6 +40,7 @@ class Actions {
     const button = (/** @type {string} */ name, /** @type {() => void} */ onclick, more = "") =>
       h("button", { class: more, dataset: { action: name }, onclick }, t(`action.${name}`));
     this.toggle = button("pause", () => this.#command(this.toggle.dataset.action ?? "", {}));
+    this.forget = button("forget", () => this.#forget());
     this.said = h("p", { class: "outcome", role: "status", "aria-live": "polite" });
     this.row = h(
       "div",
@@ -48,6 +49,7 @@ class Actions {
       button("rename", () => this.#rename()),
       button("gate", () => this.#setGate()),
       button("rollback", () => this.#rollBack()),
+      this.forget,
       button("erase", () => this.#erase(), "danger"),
     );
     replace(root, this.row, this.said);
@@ -60,6 +62,7 @@ class Actions {
     const name = device.state === "paused" ? "resume" : "pause";
     setAttribute(this.toggle, "data-action", name);
     setText(this.toggle, this.ctx.t(`action.${name}`));
+    this.forget.hidden = !device.baseline;
   }
 
   async #rename() {
@@ -84,6 +87,12 @@ class Actions {
     const { t } = this.ctx;
     const what = h("p", {}, t("rollback.what", { model: this.device.model }));
     if (await ask(t("rollback.title"), [what], t("rollback.do"), t)) this.#command("model", { rollback: true });
+  }
+
+  async #forget() {
+    const { t } = this.ctx;
+    const what = h("p", {}, t("forget.what"));
+    if (await ask(t("forget.title"), [what], t("forget.do"), t)) this.#command("set", { forget_baseline: true });
   }
 
   /**

@@ -70,6 +70,18 @@ export function sentence(device, { t, clock, live }) {
   return [heard, ""];
 }
 
+/**
+ * Return how far a device has learned what is usual where it stands; empty where it does not say.
+ * @param {import("./fleet.js").Device} device
+ * @param {import("./app.js").Context} ctx
+ */
+export function baselineOf({ baseline }, { t, clock, live }) {
+  if (!baseline) return "";
+  const { heard, wanted, learned_at: at, strength } = baseline;
+  if (heard < wanted) return t("baseline.learning", { n: heard, wanted, part: Math.round(100 * strength) });
+  return at ? t("baseline.since", { when: clock.brief(Date.parse(at), live.now()) }) : t("baseline.learned");
+}
+
 /** @returns {HTMLElement} What shows the emotion that is heard now; `updateNow` changes it. */
 export function makeNow() {
   return h("span", { class: "now" }, h("span", { class: "swatch", "aria-hidden": "true" }), h("span"), h("b"));

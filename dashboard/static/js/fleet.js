@@ -13,6 +13,7 @@
  * @property {number} readings
  * @property {{at: number, state: string, scores: Record<string, number>, level_dbfs: number} | null} latest
  * @property {Concern[]} [concerns] what is wrong with it
+ * @property {{strength: number, heard: number, wanted: number, learned_at: string | null} | null} [baseline]
  */
 /** @typedef {{kind: string, is_fault?: boolean, amount?: number | null}} Concern */
 

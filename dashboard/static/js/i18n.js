@@ -12,7 +12,7 @@ export function language() {
 
 /**
  * Load the catalogues of a language and return what looks up words; a word that is missing is there in English.
- * Numbers among the values are written as the language does. A key with `.one` beside it is for a value `n` of 1.
+ * Numbers among the values are written as the language does. A key with `.one` or `.zero` beside it is for such an `n`.
  * @param {string} tag
  * @returns {Promise<Translate>}
  */
@@ -25,7 +25,8 @@ export async function load(tag) {
   const words = Object.assign({}, ...parts.map((part) => part.default));
   const numbers = new Intl.NumberFormat(tag);
   return (key, values = {}) => {
-    const chosen = values.n === 1 && `${key}.one` in words ? `${key}.one` : key;
+    const exact = `${key}.${values.n === 1 ? "one" : values.n === 0 ? "zero" : ""}`;
+    const chosen = exact in words ? exact : key;
     return (words[chosen] ?? key).replace(/\{(\w+)\}/g, (_, name) => {
       const value = values[name];
       return typeof value === "number" ? numbers.format(value) : (value ?? "");

@@ -1,5 +1,6 @@
 """A device learns what is usual where it stands, keeps it, and forgets it when it must."""
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -35,6 +36,13 @@ def heard(baseline: Baseline) -> int:
     return health.heard
 
 
+def learned_at(baseline: Baseline) -> int | None:
+    """Return since when it is learned, as its health says."""
+    health = baseline.health()
+    assert health is not None
+    return health.learned_at
+
+
 def test_what_is_always_heard_becomes_usual(tmp_path: Path) -> None:
     """At first the model's own scores are given; later an even voice is neutral, and says how far that is learned."""
     baseline = learning(tmp_path)
@@ -62,8 +70,26 @@ def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
 
     assert after.health() == before.health()
     kept = msgspec.json.decode((tmp_path / FILE).read_bytes())
-    assert kept.keys() == {"origin", "heard"}
+    assert kept.keys() == {"origin", "heard", "learned_at"}
     assert len(kept["heard"]["logs"]) == 3
+
+
+def test_it_says_since_when_it_is_learned(tmp_path: Path) -> None:
+    """The time is that of the window which made it learned; it survives a restart, and goes with what was learned."""
+    began = time.time_ns() // 1_000_000
+    baseline = learning(tmp_path, windows=200)
+    assert learned_at(baseline) is None, "199 windows and a little"
+    for _ in range(20):
+        baseline.adjust(ANGRY)
+    since = learned_at(baseline)
+    assert since is not None
+    assert began <= since <= time.time_ns() // 1_000_000
+    baseline.save()
+
+    assert learned_at(learning(tmp_path)) == since
+    baseline.forget(2)
+    assert learned_at(baseline) is None
+    assert learned_at(learning(tmp_path, replace(ORIGIN, forgotten=1))) is None
 
 
 @pytest.mark.parametrize("other", [{"model": "b" * 64}, {"source": "line in"}, {"generation": 2}, {"forgotten": 1}])

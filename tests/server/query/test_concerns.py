@@ -6,6 +6,7 @@ import pytest
 from clients import Client
 from records import DEVICE, health, status
 
+from broker.messages import BaselineHealth
 from server.query.concerns import concerns
 
 Told = list[tuple[str, bool, int | None]]
@@ -45,6 +46,19 @@ def test_devices_tell_them(client: Client) -> None:
     told(client, outbox="full", outbox_rows=12)
     (device,) = client.get("/api/v1/devices")["devices"]
     assert device["concerns"] == [{"kind": "outbox_full", "is_fault": True, "amount": 12}]
+
+
+def test_devices_tell_how_far_they_have_learned_what_is_usual(client: Client) -> None:
+    """REST has it as the device said it last; a device that has none, or is an older version, says null."""
+    learned = {"strength": 0.91, "heard": 200, "wanted": 200}
+    for baseline, expected in (
+        (BaselineHealth(**learned, learned_at=1_796_000_000_000), learned | {"learned_at": "2026-11-30T00:53:20.000Z"}),
+        (BaselineHealth(**learned), learned | {"learned_at": None}),
+        (None, None),
+    ):
+        told(client, baseline=baseline)
+        (device,) = client.get("/api/v1/devices")["devices"]
+        assert device["baseline"] == expected
 
 
 def test_what_an_offline_device_said_last_is_no_concern(client: Client) -> None:

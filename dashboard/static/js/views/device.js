@@ -9,7 +9,7 @@ import { TimeView } from "../charts/time_view.js";
 import { Timeline } from "../charts/timeline.js";
 import { Tracks } from "../charts/tracks.js";
 import { drawWeek } from "../charts/week.js";
-import { makeNow, makeState, sentence, updateNow, updateState } from "../device_facts.js";
+import { baselineOf, makeNow, makeState, sentence, updateNow, updateState } from "../device_facts.js";
 import { coalesce, h, replace, setAttribute, setText } from "../dom.js";
 import { drawEvents } from "../event_list.js";
 import { RangeBar, LENGTHS, parseRange, rangeQuery } from "../ranges.js";
@@ -89,6 +89,7 @@ class DeviceView {
     this.facts = h("span", { class: "small quiet" });
     this.line = h("p", { class: "line small" });
     this.others = h("p", { class: "line small quiet others" });
+    this.baseline = h("p", { class: "line small quiet baseline" });
     this.actions = h("div", { class: "device-actions" });
     const link = (/** @type {string} */ name, /** @type {boolean} */ download) =>
       h("a", { class: "button", download, dataset: { link: name } }, t(`device.${name}`));
@@ -136,6 +137,7 @@ class DeviceView {
         this.actions,
         this.line,
         this.others,
+        this.baseline,
       ),
       h("div", { class: "device-bar toolbar" }, this.ranges.element, h("div", { class: "links" }, this.compareLink, this.csvLink, this.pngLink, copy)),
       h(
@@ -415,7 +417,8 @@ class DeviceView {
     const [words, kind] = sentence(device, this.ctx);
     setText(this.line, words);
     setAttribute(this.line, "class", `line small ${kind || "quiet"}`);
-    const others = (device.concerns ?? []).slice(1).map((concern) => t(`concern.${concern.kind}`, { n: concern.amount ?? 0 }));
+    const others = (device.concerns ?? []).slice(1).filter(({ kind }) => kind !== "baseline").map((concern) => t(`concern.${concern.kind}`, { n: concern.amount ?? 0 }));
     setText(this.others, others.join(" · "));
+    setText(this.baseline, baselineOf(device, this.ctx));
   }
 }
