@@ -92,10 +92,15 @@ def is_vouched_for(clocks: Clocks, sightings: Iterable[Sighting]) -> bool:
     """Return whether a record may be called too old: at least half of the synchronised devices agree with the clock."""
     if doubt(clocks, sightings := list(sightings)):
         return False
+    return devices_agree(clocks, sightings) is not False
+
+
+def devices_agree(clocks: Clocks, sightings: Iterable[Sighting]) -> bool | None:
+    """Return whether at least half of the synchronised devices agree with the store's clock; None if there are none."""
     lasting = _lasting(clocks, sightings)
     now_s = clocks.store_s - clocks.steady_s
     agree = sum(-_FRESH_S <= one.newest_s - now_s <= _MOST_AHEAD_S for one in lasting)
-    return 2 * agree >= len(lasting)
+    return 2 * agree >= len(lasting) if lasting else None
 
 
 def _lasting(clocks: Clocks, sightings: Iterable[Sighting]) -> list[Sighting]:
@@ -144,6 +149,10 @@ class ClockWatch:
     def is_vouched_for(self) -> bool:
         """Return whether a record may be called too old."""
         return self._store_beyond_s is not None and is_vouched_for(self._clocks(), self._sightings.copy().values())
+
+    def devices_agree(self) -> bool | None:
+        """Return whether synchronised devices agree with the store's clock; None if there are none."""
+        return devices_agree(self._clocks(), self._sightings.copy().values())
 
     def _clocks(self) -> Clocks:
         now_s = steady_s()

@@ -22,6 +22,7 @@ from server.ingest.connection import Connection
 from server.ingest.delivery import Delivery
 from server.ingest.intake import Intake
 from server.ingest.store_writer import Result, StoreWriter
+from server.ingest.sweeper import Sweeper
 from server.settings import ServerSettings
 from server.store.command_queue import DueCommand
 from server.store.redis_store import RedisStore
@@ -69,6 +70,7 @@ class Ingest:
         self._connection = Connection(settings, self._intake.receive)
         self._queue = self._intake.queue
         self._clock_watch = self._intake.clock_watch
+        self._sweeper = Sweeper(store.retention, self._clock_watch)
         self._writer = StoreWriter(store, self._connection.wake)
         self._confirmations = Confirmations()
         self._command_sender = CommandSender(self._connection)
@@ -171,6 +173,7 @@ class Ingest:
             self._counted += malformed
             self._store.rewrite_after_erasures()
             self._next_heartbeat_s = time.monotonic() + _HEARTBEAT_INTERVAL_S
+        self._sweeper.turn(now_ms)
         if doubt:
             raise StoreAwayError(doubt)
         return self._command_queue.due()

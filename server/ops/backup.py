@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from server.store.redis_store import RedisStore, open_store
 
 _COMPRESSION = 6
 _STANDARD = "-"
+_MOST_APART_S = 60.0
 
 
 @ts.settings(frozen=True)
@@ -47,8 +49,7 @@ def write(settings: BackupSettings) -> int:
     """Write all data into a file while the system runs; return 0, or 2 with a sentence on stderr."""
     partial = Path(f"{settings.file}.partial")
     try:
-        store = open_store(settings)
-        store.prepare()
+        store = _ready(settings)
         if settings.file == _STANDARD:
             end = _write(store, sys.stdout.buffer)
         else:
@@ -86,8 +87,7 @@ def read(settings: RestoreSettings) -> int:
     """
     counts: Counter[str] = Counter()
     try:
-        store = open_store(settings)
-        store.prepare()
+        store = _ready(settings)
         with _opened(settings.file) as raw:
             good, problem = check(store, raw)
             if problem and not settings.salvage:
@@ -122,6 +122,24 @@ def _opened(file: str) -> Iterator[IO[bytes]]:
             shutil.copyfileobj(sys.stdin.buffer, raw)
             raw.seek(0)
             yield raw
+
+
+def _ready(settings: BackupSettings) -> RedisStore:
+    """Return the store, ready to be used.
+
+    Raises:
+        StoreAwayError: it does not answer.
+        UnusableError: it cannot be used, or its clock is wrong, by which good readings would be left out as too old.
+    """
+    store = open_store(settings)
+    store.prepare()
+    apart_s = store.now() / 1000 - time.time()
+    if abs(apart_s) > _MOST_APART_S:
+        raise UnusableError(
+            f"the clock of the store is {apart_s:.0f} s off that of this machine, and it tells which readings are too "
+            "old: set both by NTP (timedatectl)"
+        )
+    return store
 
 
 def check(store: RedisStore, raw: IO[bytes]) -> tuple[int, str]:

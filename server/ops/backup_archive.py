@@ -67,7 +67,7 @@ def export(store: RedisStore) -> Iterator[AnyLine]:
 
 def _device(store: RedisStore, device: str) -> Iterator[AnyLine]:
     base = keys.base(device)
-    found = store.execute("FCALL_RO", keys.function("survey"), 1, base, store.retention_ms)
+    found = store.execute("FCALL_RO", keys.function("survey"), 1, base)
     meta, schemas, boots, ids, pages, bitmaps, days, readings, heard = found
     about = {name.decode(): value.decode("utf-8", "replace") for name, value in _pairs(meta)}
     gen = int(about.get("gen", 0))
@@ -178,7 +178,8 @@ def _events(store: RedisStore, device: str, gen: int) -> Iterator[EventsLine]:
 
 def _rollups(store: RedisStore, device: str, gen: int, days: Sequence[int]) -> Iterator[RollupsLine]:
     """Yield days and hours, and the minutes of those days whose readings are not all kept."""
-    whole = (store.now() - store.retention_ms) // DAY_MS + 1
+    latest_ms = max(store.now(), time.time_ns() // 1_000_000)  # one of them may be slow: more minutes do no harm
+    whole = (latest_ms - store.retention_ms) // DAY_MS + 1
     for day in days:
         for resolution in _RESOLUTIONS[: 2 if day >= whole else 3]:
             groups: dict[tuple[Schema, int], dict[int, list[int]]] = {}
@@ -243,14 +244,14 @@ def restore(store: RedisStore, line: AnyLine) -> Counter[str]:
         highest = line.seen[-1][1] if line.highest is None else line.highest
         facts = (line.first_at, line.last_at, records, lowest, highest, line.first_arrival, line.last_arrival)
         pages = [word for page in sequences.pages(line.seen) for word in page]
-        call("restore_boot", keep_ms, bytes.fromhex(line.boot), *facts, *pages)
+        call("restore_boot", bytes.fromhex(line.boot), *facts, *pages)
     elif isinstance(line, ReadingsLine) and line.rows:
         packed = [codec.pack_reading(_reading(line.schema, row)) for row in line.rows]
-        answer = call("restore_records", keep_ms, keep_rollups_ms, packed[0][0], *(value for _, value in packed))
+        answer = call("restore_records", keep_ms, packed[0][0], *(value for _, value in packed))
         return _outcomes("readings", answer, len(line.rows))
     elif isinstance(line, HeardLine) and line.rows:
         values = [codec.pack_heard(_heard(row)) for row in line.rows]
-        return _outcomes("heard", call("restore_records", keep_ms, keep_rollups_ms, "", *values), len(values))
+        return _outcomes("heard", call("restore_records", keep_ms, "", *values), len(values))
     elif isinstance(line, EventsLine):
         words = [word for row in line.rows for word in row]
         return Counter({"events restored": call("restore_events", keep_rollups_ms, *words)})
@@ -258,7 +259,7 @@ def restore(store: RedisStore, line: AnyLine) -> Counter[str]:
         nothing = ReadingRow(0, "speech", 0.0, clock_synced=False, scores=[0.0] * len(line.schema.labels))
         text, _ = codec.pack_reading(_reading(line.schema, nothing))
         slots: list[Word] = [word for slot, sums in line.rows for word in (slot, msgspec.json.encode(sums))]
-        call("restore_rollups", keep_rollups_ms, line.resolution, line.group, text, *slots)
+        call("restore_rollups", line.resolution, line.group, text, *slots)
     return Counter()
 
 

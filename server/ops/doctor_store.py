@@ -16,10 +16,11 @@ from server.store import keys, layout
 from server.store.nodes import Error, Nodes
 from server.store.redis_store import RedisStore
 
-NAMES = ("store", "store_strangers", "durability", "memory", "disk", "clock", "layout", "ingest", "tokens")
+NAMES = ("store", "store_strangers", "durability", "memory", "disk", "clock", "layout", "ingest", "retention", "tokens")
 _OLDEST_MAJOR = 7
 _MEMORY_WARN = 0.8
 """Share of the memory that is worth a warning."""
+_SWEEP_WARN_MS = 26 * 3_600_000
 _CLOCK_WARN_S = 2.0
 _CLOCK_FAIL_S = 300.0
 """The store refuses readings that are so far ahead of its clock."""
@@ -59,6 +60,7 @@ def check(store: RedisStore, settings: ServerSettings) -> list[Finding]:
             *(_merged(places, findings) for findings in zip(*each, strict=True)),
             _layout(store),
             _ingest(store),
+            _retention(store),
             _tokens(store, settings),
         ]
     except (StoreAwayError, *Error) as error:
@@ -190,6 +192,19 @@ def _ingest(store: RedisStore) -> Finding:
         return Finding("ingest", "ok", "ingest is there, connected to broker and store")
     seen = "ingest is not there, or not connected to broker and store"
     return Finding("ingest", "fail", seen, "start `moodwire server ingest`; its log says what it waits for")
+
+
+def _retention(store: RedisStore) -> Finding:
+    swept, now = store.retention.swept(), store.now()
+    last = swept.at or swept.until
+    if not last:
+        return Finding("retention", "ok", "ingest has not yet run here; it deletes what is past the retention")
+    if now - last <= _SWEEP_WARN_MS:
+        done = f"{(now - last) / 60_000:.0f} min ago" if swept.at else "not yet: it begins ten minutes after ingest"
+        return Finding("retention", "ok", f"what is past the retention was deleted {done}")
+    why = f": {swept.reason}" if swept.reason else ""
+    seen = f"nothing was deleted by its age for {(now - last) / 3_600_000:.0f} h{why}"
+    return Finding("retention", "warn", seen, "let ingest run, and let all clocks be set by NTP (`timedatectl`)")
 
 
 def _tokens(store: RedisStore, settings: ServerSettings) -> Finding:

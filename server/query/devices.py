@@ -21,7 +21,7 @@ _SETTLED_MS = 10_000
 
 
 class DeviceLookup:
-    """Devices and ranges for one request, which asks the store's clock once.
+    """Devices and ranges for one request, which asks the store's clock once at most.
 
     Args:
         store: What is asked.
@@ -34,8 +34,8 @@ class DeviceLookup:
 
     @functools.cached_property
     def now(self) -> int:
-        """The store's clock when it was first asked, Unix ms."""
-        return self._store.now()
+        """The store's clock when it was first wanted, Unix ms."""
+        return self._store.recent_now()
 
     def find(self, mac: str) -> Device:
         """Return a device by its MAC address.

@@ -8,21 +8,24 @@ All keys of a device share the hash tag of `mw:{<id>}`, so that a Redis Cluster 
 | `…:boots`            | hash   | boot → index, first and last time and arrival, records, lowest and highest number |
 | `…:seen:<i>:<page>`  | bitmap | which of 4,096 sequence numbers of the boot with that index are stored            |
 | `…:pages`            | zset   | which pages there are: index · 16,384 + page                                      |
+| `…:page_days`        | zset   | the last day of the records of each page                                          |
 | `…:schemas`          | hash   | model, span and labels → number of that schema                                    |
 | `…:r:<hour>`         | list   | readings of one hour, as they came: offset, flags, schema, level, scores          |
 | `…:open`             | list   | up to 63 readings that are not yet in the rollups; whoever reads adds them        |
 | `…:m:`, `:h:`, `:d:` | hash   | minutes of one hour, hours of one day, days of 64: slot and schema → rollup       |
 | `…:heard:<chunk>`    | list   | heard records of 6 h                                                              |
 | `…:days`             | zset   | days that hold anything                                                           |
+| `…:record_days`      | zset   | those that may hold readings or heard records                                     |
 | `…:events`           | stream | online, offline, paused                                                           |
-| `…:orders`           | hash   | commands of the last hour: transaction → what, where it was sent, the response    |
+| `…:orders`           | hash   | expires; commands of the last hour: transaction → what, where it was sent, answer |
 | `mw:layout`          | string | the number of the layout                                                          |
 | `mw:devices`         | zset   | every device id ever met                                                          |
 | `mw:jobs`            | stream | erasures that the broker has not taken for their devices                          |
+| `mw:retention`       | hash   | what sweeps have done, and which devices' keys no longer expire                   |
 | `mw:erased`          | string | exists while the append-only file has something that was erased                   |
 | `mw:rewritten`       | string | expires; exists after the file was rewritten for that reason                      |
 | `mw:orders`          | stream | commands that are neither answered nor expired                                    |
-| `mw:live`            | stream | readings and statuses of the last two minutes, by batch                           |
+| `mw:live`            | stream | expires; readings and statuses of the last two minutes, by batch                  |
 | `mw:ingest`          | string | expires; exists while ingest runs; what it says of itself                         |
 | `mw:ingest:<name>`   | string | the same for the ingest with this account at the broker                           |
 | `mw:written`         | hash   | outcome → records that ended so, for the metrics                                  |
@@ -30,6 +33,11 @@ All keys of a device share the hash tag of `mw:{<id>}`, so that a Redis Cluster 
 | `mw:alerts:rules`    | string | expires; the rules that are evaluated, as JSON                                    |
 | `mw:access`          | hash   | name → role and SHA-256 of a bearer token                                         |
 | `mw:access:used`     | hash   | name of a token → the hour of its last use                                        |
+
+Redis expires keys by its own clock, which may jump. So nothing that was accepted expires; `retention` deletes it. Keys
+that do expire say what is true now and are written again (`mw:ingest`, `mw:alerts:rules`), are news for those who are
+connected, and in the store beside (`mw:live`), are of commands that wait for five minutes at most (`…:orders`), or let
+the file be rewritten once too often (`mw:rewritten`).
 """
 
 LAYOUT_VERSION = 3
@@ -39,6 +47,7 @@ READABLE_LAYOUTS = (2, LAYOUT_VERSION)
 LAYOUT = "mw:layout"
 DEVICES = "mw:devices"
 ERASURES = "mw:jobs"
+RETENTION = "mw:retention"
 ERASED = "mw:erased"
 REWRITTEN = "mw:rewritten"
 COMMANDS = "mw:orders"
@@ -80,6 +89,11 @@ def pages(device: str) -> str:
 def seen(device: str, index: int, page: int | None) -> str:
     """Return the key of a page of a boot's sequence numbers, or of the one bitmap that a boot of layout 2 has."""
     return f"{base(device)}:seen:{index}" + (f":{page}" if page is not None else "")
+
+
+def page_days(device: str) -> str:
+    """Return the key of the last days of the records of a device's pages."""
+    return f"{base(device)}:page_days"
 
 
 def schemas(device: str) -> str:

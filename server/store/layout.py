@@ -1,8 +1,12 @@
 """The layout of the store's data, as a number in the store: a version writes only its own layout."""
 
-from server.errors import UnusableError
+import logging
+
+from server.errors import StoreAwayError, UnusableError
 from server.store import full, keys
 from server.store.types import Execute, Word
+
+log = logging.getLogger(__name__)
 
 
 def found(execute: Execute) -> int | None:
@@ -48,6 +52,24 @@ def mark(execute: Execute) -> None:
     check(execute)
     if found(execute) != keys.LAYOUT_VERSION:
         execute(*full.command("SET", keys.LAYOUT, keys.LAYOUT_VERSION))
+
+
+def was_emptied(before: bytes | None, place: str) -> bool:
+    """Return whether the store had no layout any more before a batch was written to it, and log that.
+
+    Args:
+        before: What `guard` replied.
+        place: The store's address, for people.
+
+    Raises:
+        StoreAwayError: it had another one.
+    """
+    if before is None:
+        message = "the store at %s was emptied meanwhile: what it held is gone; it is marked with our layout again"
+        log.warning(message, place)
+    elif before != str(keys.LAYOUT_VERSION).encode():
+        raise StoreAwayError(f"the store at {place} has data of layout {before.decode(errors='replace')}")
+    return before is None
 
 
 def guard() -> tuple[Word, ...]:

@@ -6,7 +6,6 @@ of its entry, with its place in there.
 """
 
 import re
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
@@ -20,10 +19,10 @@ from server.store.types import ExecuteAll, Word
 
 KEPT_MS = 120_000
 """How long a subscriber may be away and still miss nothing."""
+_MOST_ENTRIES = 20_000
+"""More than two minutes have. After a clock that jumped ahead all entries get one date, and none is ever too old."""
 _LATE_MS = 60_000
 """A reading that arrives later than that is no live event."""
-_CLOCK_S = 60.0
-"""How often the store's clock is read."""
 _ID = re.compile(r"([0-9]{1,15})-([0-9]{1,9})\.([0-9]{1,6})")
 
 LiveSchema = tuple[str, tuple[str, ...]]
@@ -88,8 +87,6 @@ class LiveStream:
         self._execute_all = execute_all
         self._now = now
         self._pending: deque[tuple[Word, ...]] = deque()  # one thread adds, another one sends
-        self._ahead_ms = 0
-        self._read_clock_s = 0.0
 
     @property
     def has_pending(self) -> bool:
@@ -98,12 +95,12 @@ class LiveStream:
 
     def add(self, stored: Iterable[tuple[str, Message]]) -> None:
         """Add (device, message) pairs that the store has just stored; they are sent to the stream later."""
-        since = self._clock() - _LATE_MS
+        now = self._now()
         schemas: dict[LiveSchema, int] = {}
         readings: list[_Reading] = []
         statuses: list[_Status] = []
         for device, message in stored:
-            if isinstance(message, Reading) and message.at >= since:
+            if isinstance(message, Reading) and message.at >= now - _LATE_MS:
                 schema = schemas.setdefault((message.model, tuple(message.scores)), len(schemas))
                 scores = [round(score * SCORE_UNITS) for score in message.scores.values()]
                 readings.append((device, schema, message.at, message.state == "speech", message.level_dbfs, scores))
@@ -111,8 +108,8 @@ class LiveStream:
                 statuses.append((device, message.state, message.name, message.labels, message.model))
         if readings or statuses:
             packed = _encoder.encode(LiveBatch(list(schemas), readings, statuses))
-            oldest = self._clock() - KEPT_MS
-            self._pending.append(("XADD", keys.LIVE, "MINID", "~", oldest, "*", "batch", packed))
+            self._pending.append(("XADD", keys.LIVE, "MINID", "~", now - KEPT_MS, "*", "batch", packed))
+            self._pending.append(("XTRIM", keys.LIVE, "MAXLEN", "~", _MOST_ENTRIES))
             self._pending.append(("PEXPIRE", keys.LIVE, KEPT_MS))
 
     def commands(self) -> list[tuple[Word, ...]]:
@@ -123,13 +120,6 @@ class LiveStream:
         """Send what was added."""
         if self._pending:
             self._execute_all(self.commands())
-
-    def _clock(self) -> int:
-        """Return the store's clock, Unix ms, from the monotonic clock of this machine; read it once a minute."""
-        if time.monotonic() >= self._read_clock_s:
-            self._ahead_ms = self._now() - int(time.monotonic() * 1000)
-            self._read_clock_s = time.monotonic() + _CLOCK_S
-        return self._ahead_ms + int(time.monotonic() * 1000)
 
     def clear(self) -> None:
         """Remove all entries, because some are erased; subscribers who come back are told that they missed events."""

@@ -90,8 +90,11 @@ def event(name: bytes, fields: dict[bytes, bytes]) -> DeviceEvent:
     return DeviceEvent(text, int(text.partition("-")[0]), fields[b"kind"].decode(), fields[b"model"].decode())
 
 
-def device(device: str, meta: dict[bytes, bytes], schemas: dict[bytes, bytes]) -> Device | None:
-    """Return a device from its hash and its schemas, or None if it is not listed."""
+def device(device: str, meta: dict[bytes, bytes], schemas: dict[bytes, bytes], since: int) -> Device | None:
+    """Return a device from its hash and its schemas, without a latest reading from before `since` (Unix ms).
+
+    None if it is not listed.
+    """
     if b"first_seen" not in meta:
         return None
     text = {name.decode(): value.decode() for name, value in meta.items() if name in _TEXTS}
@@ -102,9 +105,9 @@ def device(device: str, meta: dict[bytes, bytes], schemas: dict[bytes, bytes]) -
     if b"latest" in meta:
         at, number, speech, level_dbfs, scores = codec.unpack_latest(meta[b"latest"])
         schema = by_number[number]
-        latest = Latest(
-            at, "speech" if speech else "uncertain", dict(zip(schema.labels, scores, strict=True)), level_dbfs
-        )
+        if at >= since:
+            by_label = dict(zip(schema.labels, scores, strict=True))
+            latest = Latest(at, "speech" if speech else "uncertain", by_label, level_dbfs)
         # A device that was erased while online says its labels again only when it connects.
         labels, model = labels or schema.labels, model or schema.model
     return Device(

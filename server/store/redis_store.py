@@ -10,13 +10,15 @@ from typing import Any
 import msgspec
 
 from broker import messages
-from server.errors import StoreAwayError, UnusableError
+from server.errors import UnusableError
 from server.settings import ServerSettings
 from server.store import codec, keys, layout, limits, reader, rewriting, sequences, writer
 from server.store.alert_states import AlertStates
 from server.store.client import Client
+from server.store.clock import StoreClock
 from server.store.command_queue import CommandQueue
 from server.store.live_stream import LiveStream
+from server.store.retention import Retention, horizon
 from server.store.rollups import Resolution, Rollups, cover
 from server.store.tokens import Tokens
 from server.store.types import (
@@ -40,7 +42,7 @@ log = logging.getLogger(__name__)
 
 _ANY_CLOCK = Clock()
 _LIBRARY = f"#!lua name={keys.library()}\n{limits.in_lua()}" + "".join(
-    Path(__file__).with_name(name).read_text() for name in ("rollups.lua", "store.lua", "commands.lua", "restore.lua")
+    Path(__file__).with_name(f"{name}.lua").read_text() for name in ("rollups", "store", "commands", "restore", "sweep")
 )
 _ingest_state = msgspec.json.Decoder(IngestState)
 _FEW_CHUNKS = 30
@@ -67,6 +69,7 @@ class RedisStore:
         self.retention_ms = retention_ms
         self.rollup_retention_ms = rollup_retention_ms
         self._client = Client(url)
+        self._clock = StoreClock(self._client.now)
         self.place = self._client.place
         """The URL for people, without what is secret in it."""
         self._indexed: set[str] = set()
@@ -91,7 +94,11 @@ class RedisStore:
 
     def now(self) -> int:
         """Return the store's clock, Unix ms."""
-        return self._client.now()
+        return self._clock.now()
+
+    def recent_now(self) -> int:
+        """Return the store's clock, Unix ms, as it goes on from when it was read in the last second."""
+        return self._clock.recent_now()
 
     def write(self, batch: Sequence[tuple[str, DeviceMessage]]) -> list[Outcome | None]:
         """Write (device, message) pairs and return, once they are on disk, what became of each."""
@@ -112,8 +119,7 @@ class RedisStore:
             beside: Commands that go the same way and cost no synchronisation of their own.
             clock: What the caller knows of the time.
         """
-        keep = (self.retention_ms, self.rollup_retention_ms)
-        calls = writer.calls(batch, *keep, clock, together=not self._client.is_cluster)
+        calls = writer.calls(batch, self.retention_ms, clock, together=not self._client.is_cluster)
         if time.monotonic() >= self._index_again_s:
             self._indexed.clear()
             self._index_again_s = time.monotonic() + _INDEX_AGAIN_S
@@ -127,7 +133,8 @@ class RedisStore:
             for place, reply in enumerate(replies):
                 if isinstance(reply, Exception) and (place < len(others) or not any(found)):
                     raise self._client.away(reply) from reply
-            self._note_layout(replies[0])
+            if layout.was_emptied(replies[0], self.place):
+                self._indexed.clear()
             self._indexed |= fresh
             for (_, message), outcome in zip(batch, found, strict=True):
                 if outcome and isinstance(message, messages.Record):
@@ -184,11 +191,13 @@ class RedisStore:
 
     def first_day(self, device: str) -> int | None:
         """Return the start of the first day that holds anything, Unix ms."""
-        days = self.execute("ZRANGE", keys.days(device), 0, 0)
+        since = self._since(self.rollup_retention_ms) // keys.DAY_MS
+        days = self.execute("ZRANGEBYSCORE", keys.days(device), since, "+inf", "LIMIT", 0, 1)
         return int(days[0]) * keys.DAY_MS if days else None
 
     def readings(self, device: str, start: int, end: int) -> list[Readings]:
         """Return readings of start <= at < end (Unix ms), one table for each schema."""
+        start = max(start, self._since(self.retention_ms))
         if start >= end:
             return []
         hours = self._chunks(device, keys.HOUR_MS, start, end)
@@ -207,6 +216,7 @@ class RedisStore:
 
     def heard(self, device: str, start: int, end: int) -> HeardSpans:
         """Return the heard spans that end in start < end <= end (Unix ms), in order."""
+        start = max(start, self._since(self.retention_ms))
         chunks = self._chunks(device, keys.HEARD_CHUNK_MS, start, end + 1)
         lists = self.execute_all([("LRANGE", keys.heard(device, chunk), 0, -1) for chunk in chunks])
         spans = codec.unpack_heard(zip(chunks, lists, strict=True))
@@ -313,6 +323,11 @@ class RedisStore:
         return Tokens(self.execute)
 
     @property
+    def retention(self) -> Retention:
+        """What deletes by age."""
+        return Retention(self.execute_all, self.retention_ms, self.rollup_retention_ms)
+
+    @property
     def alert_states(self) -> AlertStates:
         """Alerts and their rules."""
         return AlertStates(self.execute)
@@ -325,7 +340,7 @@ class RedisStore:
     @property
     def live_stream(self) -> LiveStream:
         """What happens now, for subscribers; each keeps what is added until it is sent."""
-        return LiveStream(self.execute_all, self.now)
+        return LiveStream(self.execute_all, self.recent_now)
 
     def execute_all(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         """Send several commands and return their replies, for those who keep something beside the devices."""
@@ -335,24 +350,15 @@ class RedisStore:
         """Send one command and return its reply, for those who keep something beside the devices."""
         return self._client.execute(*command)
 
-    def _note_layout(self, before: bytes | None) -> None:
-        """Look at the layout that the store had before a batch was written to it.
-
-        Raises:
-            StoreAwayError: another one.
-        """
-        if before is None:
-            self._indexed.clear()
-            message = "the store at %s was emptied meanwhile: what it held is gone; it is marked with our layout again"
-            log.warning(message, self.place)
-        elif before != str(keys.LAYOUT_VERSION).encode():
-            raise StoreAwayError(f"the store at {self.place} has data of layout {before.decode(errors='replace')}")
+    def _since(self, keep_ms: int) -> int:
+        """Return the start of the first day that may still be read: what is older is only not yet swept."""
+        return horizon(self.recent_now(), keep_ms)
 
     def _devices(self, ids: list[str]) -> list[Device | None]:
         """Return each device, or None for one that is not listed."""
         commands = [("HGETALL", key) for device in ids for key in (keys.base(device), keys.schemas(device))]
-        found = self.execute_all(commands)
-        return [reader.device(device, *found[2 * i : 2 * i + 2]) for i, device in enumerate(ids)]
+        found, since = self.execute_all(commands), self._since(self.retention_ms)
+        return [reader.device(*each, since) for each in zip(ids, found[::2], found[1::2], strict=True)]
 
     def _chunks(self, device: str, width_ms: int, start: int, end: int) -> list[int]:
         """Return the numbers of the chunks that a range touches; of many, only those of days that hold anything."""
@@ -374,7 +380,8 @@ class RedisStore:
 
         One transaction reads all: a reading is in its rollups or in `open`, never in both.
         """
-        wanted = [part for part in wanted if part[1] < part[2]]
+        since = self._since(self.rollup_retention_ms)
+        wanted = [(width, max(start, since), end) for width, start, end in wanted if max(start, since) < end]
         groups = [
             reader.Group(resolution, group, start, end)
             for resolution, start, end in wanted

@@ -1,4 +1,4 @@
--- Reads what a backup keeps and merges it back: the last part of one library with `rollups.lua` and `store.lua`.
+-- Reads what a backup keeps and merges it back: a part of one library with `rollups.lua` and `store.lua`.
 -- What is there already stays and is not counted twice, so a restore can be repeated.
 
 local MOST_VALUES = 1000 -- in one command, for the sake of Lua's stack
@@ -20,8 +20,9 @@ end
 
 -- Returns what a device has at one moment: its hash, schemas, boots, the names of its pages of sequence numbers, their
 -- bitmaps, the bitmap of each boot of layout 2 (else empty), days, and numbers and lengths of its lists of readings and
--- of heard records. Lists only grow, so their starts can be read later. Args: retention of records in ms.
-local function survey(keys, args)
+-- of heard records. Until they are swept, lists only grow, so their starts can be read later.
+-- No clock says here what is too old: a wrong one would leave good readings out of the backup.
+local function survey(keys, _)
   local base = keys[1]
   local boots = redis.call('HGETALL', base .. ':boots')
   local flat = {}
@@ -34,14 +35,11 @@ local function survey(keys, args)
     pages[i] = redis.call('GET', page_key(base, math.floor(id / PAGES_PER_BOOT), id % PAGES_PER_BOOT)) or ''
   end
   local days = redis.call('ZRANGE', base .. ':days', 0, -1)
-  local first = math.floor((clock_ms() - tonumber(args[1])) / DAY_MS)
   local readings, heard = {}, {}
   for _, member in ipairs(days) do
     local day = tonumber(member)
-    if day >= first then
-      list_lengths(base, ':r:', 24, day, readings)
-      list_lengths(base, ':heard:', 4, day, heard)
-    end
+    list_lengths(base, ':r:', 24, day, readings)
+    list_lengths(base, ':heard:', 4, day, heard)
   end
   return {redis.call('HGETALL', base), redis.call('HGETALL', base .. ':schemas'), boots, ids, pages, flat, days, readings,
     heard}
@@ -87,36 +85,35 @@ local function count_seen(base, index)
   return count
 end
 
--- Adds the sequence numbers of a boot. Args: generation, retention of records in ms, boot, first and last at, records,
--- lowest and highest number, first and last arrival; then for each page of numbers its number and its bitmap.
--- The count of records may be higher than that of the bits, because the bits expire.
+-- Adds the sequence numbers of a boot. Args: generation, boot, first and last at, records, lowest and highest number,
+-- first and last arrival; then for each page of numbers its number and its bitmap.
+-- The count of records may be higher than that of the bits, because the bits go with the retention.
 local function restore_boot(keys, args)
   local base = keys[1]
   if erased_since(base, tonumber(args[1])) then
     return 0
   end
-  local boot, given = args[3], {0}
-  for i = 4, 10 do
-    given[i - 2] = tonumber(args[i])
+  local boot, given = args[2], {0}
+  for i = 3, 9 do
+    given[i - 1] = tonumber(args[i])
   end
   local entry = boot_entry(base, boot)
   if entry.fresh and redis.call('HLEN', base .. ':boots') >= MOST_BOOTS then
     return redis.error_reply('the device has more than ' .. MOST_BOOTS .. ' boots')
   end
-  if redis.call('ZCARD', base .. ':pages') + (#args - 10) / 2 > 2 * MOST_PAGES then -- here and there
+  if redis.call('ZCARD', base .. ':pages') + (#args - 9) / 2 > 2 * MOST_PAGES then -- here and there
     return redis.error_reply('the device has more than ' .. 2 * MOST_PAGES .. ' pages of sequence numbers')
   end
   local first, here_expired, there_expired = entry[4] == 0, entry[4] - count_seen(base, entry[1]), given[4]
-  local expires_ms = (math.floor(math.max(entry[3], given[3]) / DAY_MS) + 2) * DAY_MS + tonumber(args[2])
-  for i = 11, #args, 2 do
+  local last_day = math.floor(math.max(entry[3], given[3]) / DAY_MS)
+  for i = 10, #args, 2 do
     local page, other = tonumber(args[i]), base .. ':seen:restored'
-    local key, id = page_key(base, entry[1], page), page_id(entry[1], page)
+    local key = page_key(base, entry[1], page)
     redis.call('SET', other, args[i + 1])
     there_expired = there_expired - redis.call('BITCOUNT', other)
     redis.call('BITOP', 'OR', key, key, other)
     redis.call('DEL', other)
-    redis.call('PEXPIREAT', key, expires_ms) -- BITOP takes away the one that it had
-    redis.call('ZADD', base .. ':pages', id, id)
+    note_page(base, page_id(entry[1], page), last_day)
   end
   entry[2] = first and given[2] or math.min(entry[2], given[2])
   entry[3] = math.max(entry[3], given[3])
@@ -138,7 +135,7 @@ local function counted(key)
   return counts
 end
 
--- Adds the records of one list. Args: generation, retention of records and of rollups in ms, the text of their schema
+-- Adds the records of one list. Args: generation, retention of records in ms, the text of their schema
 -- (empty for heard records), and the packed records, whose boots and sequence numbers are ignored. A record that the
 -- list has already is not added. Returns how many were added, were there, and are too old; -1 first if erased.
 local function restore_records(keys, args)
@@ -146,7 +143,7 @@ local function restore_records(keys, args)
   if erased_since(base, tonumber(args[1])) then
     return {-1, 0, 0}
   end
-  local now, keep_ms, keep_rollups_ms, text = clock_ms(), tonumber(args[2]), tonumber(args[3]), args[4]
+  local now, keep_ms, text = clock_ms(), tonumber(args[2]), args[3]
   local call = {base = base, schemas = {}}
   local schema
   if text ~= '' then
@@ -155,18 +152,17 @@ local function restore_records(keys, args)
       return redis.error_reply('the device has more than 255 kinds of readings (model, labels and span)')
     end
   end
-  local added, there, expired, open, values, counts, key, expires_ms = 0, 0, 0, {}, {}, nil, nil, nil
+  local added, there, expired, open, values, counts, key = 0, 0, 0, {}, {}, nil, nil
   local latest = redis.call('HGET', base, 'latest')
   local latest_at = latest and struct.unpack('<d', latest) or -1
   latest = nil
-  for i = 5, #args do
+  for i = 4, #args do
     local packed = args[i]
     local _, _, _, _, at = struct.unpack(RECORD, packed)
     local width = schema and HOUR_MS or HEARD_CHUNK_MS
     local chunk = math.floor(at / width)
     if not key then
       key = base .. (schema and ':r:' or ':heard:') .. chunk
-      expires_ms = (chunk + 1) * width + keep_ms
       counts = counted(key)
     end
     local value = schema and reading_value(packed, at, schema) or heard_value(packed, at)
@@ -178,7 +174,7 @@ local function restore_records(keys, args)
     else
       added = added + 1
       values[#values + 1] = value
-      redis.call('ZADD', base .. ':days', math.floor(at / DAY_MS), math.floor(at / DAY_MS))
+      note_day(base, math.floor(at / DAY_MS))
       if schema then
         open[#open + 1] = open_value(packed, at, schema)
         if at >= latest_at then
@@ -188,10 +184,10 @@ local function restore_records(keys, args)
       end
     end
     if #values == MOST_VALUES or (i == #args and #values > 0) then
-      append(key, values, expires_ms)
+      redis.call('RPUSH', key, unpack(values))
       if schema then
-        append(base .. ':open', open, now + keep_rollups_ms)
-        fold(base, keep_rollups_ms)
+        redis.call('RPUSH', base .. ':open', unpack(open))
+        fold(base)
       end
       values, open = {}, {}
     end
@@ -242,24 +238,23 @@ local function restore_events(keys, args)
   return added
 end
 
--- Adds rollups of one key whose readings are gone. Args: generation, retention of rollups in ms, name of the
--- resolution, number of the key, text of the schema, and for each slot its number and its sums as JSON. A slot that has as many
--- readings already stays.
+-- Adds rollups of one key whose readings are gone. Args: generation, name of the resolution, number of the key, text of
+-- the schema, and for each slot its number and its sums as JSON. A slot that has as many readings already stays.
 local function restore_rollups(keys, args)
   local base = keys[1]
   if erased_since(base, tonumber(args[1])) then
     return 0
   end
-  local resolution, group = nil, tonumber(args[4])
+  local resolution, group = nil, tonumber(args[3])
   for _, other in ipairs(RESOLUTIONS) do
-    resolution = other.name == args[3] and other or resolution
+    resolution = other.name == args[2] and other or resolution
   end
-  local schema = schema_number({base = base, schemas = {}}, args[5])
+  local schema = schema_number({base = base, schemas = {}}, args[4])
   if not schema then
     return redis.error_reply('the device has more than 255 kinds of readings (model, labels and span)')
   end
   local key, added = base .. ':' .. resolution.name .. ':' .. group, 0
-  for i = 6, #args, 2 do
+  for i = 5, #args, 2 do
     local slot, sums = tonumber(args[i]), cjson.decode(args[i + 1])
     local field = string.char(slot, schema)
     local packed = redis.call('HGET', key, field)
@@ -270,9 +265,6 @@ local function restore_rollups(keys, args)
       redis.call('ZADD', base .. ':days', day, day)
       added = added + 1
     end
-  end
-  if added > 0 then
-    redis.call('PEXPIREAT', key, (group + 1) * resolution.slots * resolution.slot_ms + tonumber(args[2]))
   end
   return added
 end

@@ -133,7 +133,7 @@ local function unpack_rollup(packed, labels)
 end
 
 -- Adds the readings of `open` to their minutes, hours and days. Many at once cost little more than one.
-local function fold(base, keep_ms)
+local function fold(base)
   local parts = {}
   for _, entry in ipairs(redis.call('LRANGE', base .. ':open', 0, -1)) do
     local labels = (#entry - 8) / 2
@@ -168,9 +168,6 @@ local function fold(base, keep_ms)
         add_rollup(sums, part.sums)
       end
       redis.call('HSET', key, field, pack_rollup(sums))
-      if not packed and redis.call('HLEN', key) == 1 then
-        redis.call('PEXPIREAT', key, (group + 1) * resolution.slots * resolution.slot_ms + keep_ms)
-      end
     end
     parts = slots
   end

@@ -1,6 +1,7 @@
 -- Writes what devices send, and erases it: every function changes all keys of one device, or none, in one atomic call.
 -- keys[1] is the device's hash `mw:{<id>}`; its other keys are that name with a suffix, so they share one slot.
 -- `codec.py` packs what they take and reads back what they write. One library with `rollups.lua`, which comes first.
+-- No key here expires by itself: `sweep.lua` deletes what is past the retention, and only by a clock that others vouch for.
 
 local HEARD_CHUNK_MS = 21600000
 local AHEAD_MS = 300000
@@ -22,6 +23,27 @@ local function clock_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- The names of the keys that have the records of a day.
+local function record_keys(base, day)
+  local names = {}
+  for hour = day * 24, day * 24 + 23 do
+    names[#names + 1] = base .. ':r:' .. hour
+  end
+  for quarter = day * 4, day * 4 + 3 do
+    names[#names + 1] = base .. ':heard:' .. quarter
+  end
+  return names
+end
+
+-- The names of the keys that have the hours and minutes of a day and of no other.
+local function rollup_keys(base, day)
+  local names = {base .. ':h:' .. day}
+  for hour = day * 24, day * 24 + 23 do
+    names[#names + 1] = base .. ':m:' .. hour
+  end
+  return names
+end
+
 local function page_key(base, index, page)
   return base .. ':seen:' .. index .. ':' .. page
 end
@@ -31,20 +53,21 @@ local function page_id(index, page)
   return string.format('%.0f', index * PAGES_PER_BOOT + page)
 end
 
--- Divides the bitmap of a boot of layout 2 into pages.
-local function divide_bitmap(base, index)
+-- Notes that a page of sequence numbers has records of a day.
+local function note_page(base, id, day)
+  redis.call('ZADD', base .. ':pages', id, id)
+  redis.call('ZADD', base .. ':page_days', 'GT', day, id)
+end
+
+-- Divides the bitmap of a boot of layout 2, which has records until a day, into pages.
+local function divide_bitmap(base, index, last_day)
   local flat = base .. ':seen:' .. index
-  local expires_ms = redis.call('PEXPIRETIME', flat)
   local at = redis.call('BITPOS', flat, 1)
   while at >= 0 do
     local page = math.floor(at / PAGE_NUMBERS)
     local first, after = page * PAGE_NUMBERS / 8, (page + 1) * PAGE_NUMBERS / 8
-    local key, id = page_key(base, index, page), page_id(index, page)
-    redis.call('SET', key, redis.call('GETRANGE', flat, first, after - 1))
-    if expires_ms > 0 then
-      redis.call('PEXPIREAT', key, expires_ms)
-    end
-    redis.call('ZADD', base .. ':pages', id, id)
+    redis.call('SET', page_key(base, index, page), redis.call('GETRANGE', flat, first, after - 1))
+    note_page(base, page_id(index, page), last_day)
     at = redis.call('BITPOS', flat, 1, after)
   end
   redis.call('UNLINK', flat)
@@ -62,7 +85,7 @@ local function boot_entry(base, boot)
   end
   local entry = {struct.unpack(BOOT_FACTS, packed)}
   entry[9], entry[10] = NO_PAGE, 0
-  divide_bitmap(base, entry[1])
+  divide_bitmap(base, entry[1], math.floor(entry[3] / DAY_MS))
   redis.call('HSET', base .. ':boots', boot, struct.pack(BOOT, unpack(entry, 1, 10)))
   return entry
 end
@@ -75,36 +98,14 @@ local function save_boot(base, boot, entry)
   redis.call('HSET', base .. ':boots', boot, struct.pack(BOOT, unpack(entry, 1, 10)))
 end
 
--- Appends to a list; sets its expiry if the list is new.
-local function append(key, values, expires_ms)
-  local length = redis.call('RPUSH', key, unpack(values))
-  if length == #values then
-    redis.call('PEXPIREAT', key, expires_ms)
-  end
-  return length
-end
-
--- Forgets the boots but one whose last record is older than a time.
-local function forget_boots(base, current, before_ms)
+-- Forgets the boots whose last record is older than a time.
+local function forget_boots(base, before_ms)
   local boots = redis.call('HGETALL', base .. ':boots')
   for i = 1, #boots, 2 do
     local index, _, last_at = struct.unpack(BOOT_FACTS, boots[i + 1])
-    if boots[i] ~= current and last_at < before_ms then
+    if last_at < before_ms then
       redis.call('HDEL', base .. ':boots', boots[i])
       redis.call('UNLINK', base .. ':seen:' .. index)
-    end
-  end
-end
-
--- Removes what is older than the retention from keys that do not expire; runs once a day for each device.
-local function prune(base, current, before_ms)
-  redis.call('ZREMRANGEBYSCORE', base .. ':days', '-inf', math.floor(before_ms / DAY_MS) - 64)
-  redis.call('XTRIM', base .. ':events', 'MINID', math.max(before_ms, 0))
-  forget_boots(base, current, before_ms)
-  for _, id in ipairs(redis.call('ZRANGE', base .. ':pages', 0, -1)) do
-    local index = math.floor(id / PAGES_PER_BOOT)
-    if redis.call('EXISTS', page_key(base, index, id % PAGES_PER_BOOT)) == 0 then
-      redis.call('ZREM', base .. ':pages', id)
     end
   end
 end
@@ -120,7 +121,10 @@ local function refuse_boot(call)
   end
   redis.call('HSET', base, 'boots_day', today, 'boots_begun', count + 1)
   if redis.call('HLEN', base .. ':boots') >= MOST_BOOTS then
-    forget_boots(base, nil, call.now - call.keep_ms) -- a repeat of theirs is expired
+    if not call.vouched then
+      return 'later the device has ' .. MOST_BOOTS .. ' boots, and nobody vouches yet for the clock that tells which are old'
+    end
+    forget_boots(base, call.now - call.keep_ms) -- a repeat of theirs is expired
     if redis.call('HLEN', base .. ':boots') >= MOST_BOOTS then
       return 'refused the device has ' .. MOST_BOOTS .. ' boots within the retention: it restarts too often, or somebody '
         .. 'else has its password; delete its data to begin anew'
@@ -145,14 +149,7 @@ local function see(call, entry, seq, day)
   if redis.call('SETBIT', key, seq % PAGE_NUMBERS, 1) == 1 then
     return false
   end
-  if not known then
-    redis.call('ZADD', pages, id, id)
-  end
-  -- The page outlives its records: a repeat is expired before its bit is gone.
-  local expires_ms = (day + 2) * DAY_MS + call.keep_ms
-  if redis.call('PEXPIREAT', key, expires_ms, 'NX') == 0 then
-    redis.call('PEXPIREAT', key, expires_ms, 'GT')
-  end
+  note_page(call.base, id, day)
   entry[9], entry[10] = page, day
   return true
 end
@@ -195,13 +192,16 @@ local function heard_value(packed, at)
   return struct.pack('>I4', at % HEARD_CHUNK_MS) .. packed:sub(RECORD_BYTES + 1)
 end
 
-local function append_later(call, key, value, expires_ms)
-  local list = call.lists[key]
-  if not list then
-    list = {values = {}, expires_ms = expires_ms}
-    call.lists[key] = list
-  end
-  list.values[#list.values + 1] = value
+local function append_later(call, key, value)
+  local list = call.lists[key] or {}
+  call.lists[key] = list
+  list[#list + 1] = value
+end
+
+-- Notes that a day has a record, of which rollups remain longer.
+local function note_day(base, day)
+  redis.call('ZADD', base .. ':record_days', day, day)
+  redis.call('ZADD', base .. ':days', day, day)
 end
 
 -- Takes one record: sets its bit and collects the other changes in `call`.
@@ -256,7 +256,7 @@ local function take_record(call, text, packed)
   if labels > 0 then
     local hour = math.floor(at / HOUR_MS)
     local value = reading_value(packed, at, schema)
-    append_later(call, base .. ':r:' .. hour, value, (hour + 1) * HOUR_MS + call.keep_ms)
+    append_later(call, base .. ':r:' .. hour, value)
     call.open[#call.open + 1] = open_value(packed, at, schema)
     call.readings = call.readings + 1
     if at >= call.latest_at then
@@ -265,7 +265,7 @@ local function take_record(call, text, packed)
     end
   else
     local chunk = math.floor(at / HEARD_CHUNK_MS)
-    append_later(call, base .. ':heard:' .. chunk, heard_value(packed, at), (chunk + 1) * HEARD_CHUNK_MS + call.keep_ms)
+    append_later(call, base .. ':heard:' .. chunk, heard_value(packed, at))
   end
 
   local first = entry[4] == 0
@@ -280,7 +280,7 @@ local function take_record(call, text, packed)
   entry[7] = first and now or entry[7]
   entry[8] = now
   call.gen = gen
-  call.stored = boot
+  call.stored = true
   return 'stored'
 end
 
@@ -288,12 +288,12 @@ end
 local function write_changes(call, known_gen, first_seen)
   local base = call.base
   for key, list in pairs(call.lists) do
-    append(key, list.values, list.expires_ms)
+    redis.call('RPUSH', key, unpack(list))
   end
   local fields = {'last_seen', call.now}
   if #call.open > 0 then
-    if append(base .. ':open', call.open, call.now + call.keep_rollups_ms) >= MOST_OPEN then
-      fold(base, call.keep_rollups_ms)
+    if redis.call('RPUSH', base .. ':open', unpack(call.open)) >= MOST_OPEN then
+      fold(base)
     end
     fields[3], fields[4] = 'readings', call.readings
     if call.latest then
@@ -312,24 +312,17 @@ local function write_changes(call, known_gen, first_seen)
   for boot, entry in pairs(call.boots) do
     save_boot(base, boot, entry)
   end
-  local new_days = 0
   for day in pairs(call.days) do
-    new_days = new_days + redis.call('ZADD', base .. ':days', day, day)
-  end
-  local today = math.floor(call.now / DAY_MS)
-  if new_days > 0 and tonumber(redis.call('HGET', base, 'pruned') or 0) ~= today then
-    redis.call('HSET', base, 'pruned', today)
-    prune(base, call.stored, call.now - call.keep_rollups_ms)
+    note_day(base, day)
   end
 end
 
-local function write_device(base, now, vouched, keep_ms, keep_rollups_ms, args, first, last)
+local function write_device(base, now, vouched, keep_ms, args, first, last)
   local meta = redis.call('HMGET', base, 'gen', 'readings', 'latest', 'first_seen')
   local known_gen = tonumber(meta[1] or 0)
   local call = {
     base = base, now = now, vouched = vouched, gen = known_gen, readings = tonumber(meta[2] or 0),
-    latest_at = meta[3] and struct.unpack('<d', meta[3]) or -1, keep_ms = keep_ms, keep_rollups_ms = keep_rollups_ms,
-    boots = {}, schemas = {}, lists = {}, open = {}, days = {},
+    latest_at = meta[3] and struct.unpack('<d', meta[3]) or -1, keep_ms = keep_ms, boots = {}, schemas = {}, lists = {}, open = {}, days = {},
   }
   local answers = {}
   for i = first, last, 2 do
@@ -341,22 +334,30 @@ local function write_device(base, now, vouched, keep_ms, keep_rollups_ms, args, 
   return answers
 end
 
--- Writes records of the devices in keys. Args: retention of records and of rollups in ms; the caller's clock in ms, 0 if
--- that is not to be compared; 1 if others agree with the clock, so that a record may be called too old; then for each
+-- Returns why nothing may be dated by the store's clock: it is too far off the caller's, given in ms, 0 if that is not to
+-- be compared. Returns nil if it may.
+local function apart(own)
+  local off_ms = own > 0 and clock_ms() - own or 0
+  if math.abs(off_ms) <= MOST_APART_MS then
+    return nil
+  end
+  return string.format('the clock of the store is %.0f s off that of ingest', off_ms / 1000)
+end
+
+-- Writes records of the devices in keys. Args: retention of records in ms; the caller's clock in ms, 0 if that is not to
+-- be compared; 1 if others agree with the clock, so that a record may be called too old; then for each
 -- device the number of its records, and for each record the text of its schema (empty for a heard record) and its packed
 -- value. Returns the outcome of each record; 'failed' and, after a blank, the reason for each of a device with broken
 -- keys, and for all if the clocks differ.
 local function write(keys, args)
-  local now, keep_ms, keep_rollups_ms = clock_ms(), tonumber(args[1]), tonumber(args[2])
-  local own, vouched = tonumber(args[3]), args[4] == '1'
-  local apart = own > 0 and math.abs(now - own) > MOST_APART_MS and (now - own) / 1000
-  local answers, at = {}, 5
+  local now, keep_ms, vouched, wrong = clock_ms(), tonumber(args[1]), args[3] == '1', apart(tonumber(args[2]))
+  local answers, at = {}, 4
   for _, base in ipairs(keys) do
     local count = tonumber(args[at])
     local last = at + 2 * count
-    local done, found = false, apart and string.format('the clock of the store is %.0f s off that of ingest', apart)
-    if not apart then
-      done, found = pcall(write_device, base, now, vouched, keep_ms, keep_rollups_ms, args, at + 1, last)
+    local done, found = false, wrong
+    if not wrong then
+      done, found = pcall(write_device, base, now, vouched, keep_ms, args, at + 1, last)
     end
     for i = 1, count do
       answers[#answers + 1] = done and found[i] or 'failed ' .. tostring(type(found) == 'table' and found.err or found)
@@ -376,10 +377,14 @@ local function with_status_boot(names, boot)
   return #others < #names, (others .. boot):sub(-MOST_STATUS_BOOTS * #boot)
 end
 
--- Keeps a status of a device. Args: boot, connection, state, name, labels, model, version, retention of rollups in ms.
--- A last will that is older than the known status changes nothing and returns 'stale'.
+-- Keeps a status of a device. Args: boot, connection, state, name, labels, model, version; the caller's clock in ms, 0 if
+-- that is not to be compared. A last will that is older than the known status changes nothing and returns 'stale'.
+-- By a clock that is ahead no event is written: each later one would get the same date.
 local function status(keys, args)
-  local base = keys[1]
+  local base, wrong = keys[1], apart(tonumber(args[8]))
+  if wrong then
+    return 'failed ' .. wrong
+  end
   local boot, connection, state, model = args[1], tonumber(args[2]), args[3], args[6]
   local meta = redis.call('HMGET', base, 'status_boot', 'connection', 'state', 'model', 'first_seen', 'erased_at',
     'status_boots')
@@ -392,7 +397,7 @@ local function status(keys, args)
     return 'stale'
   end
   if state == 'offline' then
-    fold(base, tonumber(args[8])) -- the next reading may be far away
+    fold(base) -- the next reading may be far away
   end
   local now = clock_ms()
   redis.call('HSET', base, 'status_boot', boot, 'connection', connection, 'state', state, 'name', args[4],
@@ -438,20 +443,12 @@ local function erase(keys, _)
   for _, id in ipairs(redis.call('ZRANGE', base .. ':pages', 0, -1)) do
     redis.call('UNLINK', page_key(base, math.floor(id / PAGES_PER_BOOT), id % PAGES_PER_BOOT))
   end
-  for _, member in ipairs(redis.call('ZRANGE', base .. ':days', 0, -1)) do
-    local day = tonumber(member)
-    local names = {base .. ':h:' .. day, base .. ':d:' .. math.floor(day / 64)}
-    for hour = day * 24, day * 24 + 23 do
-      names[#names + 1] = base .. ':r:' .. hour
-      names[#names + 1] = base .. ':m:' .. hour
-    end
-    for quarter = day * 4, day * 4 + 3 do
-      names[#names + 1] = base .. ':heard:' .. quarter
-    end
-    redis.call('UNLINK', unpack(names))
+  for _, day in ipairs(redis.call('ZRANGE', base .. ':days', 0, -1)) do
+    redis.call('UNLINK', unpack(record_keys(base, day)))
+    redis.call('UNLINK', base .. ':d:' .. math.floor(day / 64), unpack(rollup_keys(base, day)))
   end
-  redis.call('UNLINK', base, base .. ':boots', base .. ':schemas', base .. ':days', base .. ':pages', base .. ':events',
-    base .. ':open', base .. ':orders')
+  redis.call('UNLINK', base, base .. ':boots', base .. ':schemas', base .. ':days', base .. ':record_days',
+    base .. ':pages', base .. ':page_days', base .. ':events', base .. ':open', base .. ':orders')
   redis.call('HSET', base, 'gen', gen, 'erased_at', now)
   return {gen, records, now}
 end

@@ -25,9 +25,7 @@ class Call(NamedTuple):
     """Places of its messages in the batch."""
 
 
-def calls(
-    batch: Sequence[tuple[str, DeviceMessage]], keep_ms: int, keep_rollups_ms: int, clock: Clock, *, together: bool
-) -> list[Call]:
+def calls(batch: Sequence[tuple[str, DeviceMessage]], keep_ms: int, clock: Clock, *, together: bool) -> list[Call]:
     """Return the calls that write (device, message) pairs.
 
     One call writes the records of one device, or, `together`, those of all devices, which one server must then keep.
@@ -41,7 +39,7 @@ def calls(
         elif isinstance(message, messages.Heard):
             text, packed = "", codec.pack_heard(message)
         else:
-            about.append(Call(_about(device, message, keep_rollups_ms), [place]))
+            about.append(Call(_about(device, message, clock.now_ms), [place]))
             continue
         call = records.get(device)
         if call is None:
@@ -50,7 +48,7 @@ def calls(
         call.words.append(packed)
         call.places.append(place)
     groups = [list(records.items())] if together and records else [[item] for item in records.items()]
-    settings = (keep_ms, keep_rollups_ms, clock.now_ms, int(clock.is_vouched_for))
+    settings = (keep_ms, clock.now_ms, int(clock.is_vouched_for))
     return [_write(group, settings) for group in groups] + about
 
 
@@ -84,12 +82,12 @@ def _other(answer: str) -> Outcome | None:
         return Outcome("refused", reason)
     if kind == "later":
         return Outcome("later", reason)
-    log.error("a record cannot be written: %s", reason)
+    log.error("a message cannot be written: %s", reason)
     return None
 
 
 def _about(
-    device: str, message: messages.Status | messages.Health | messages.CommandResponse, keep_rollups_ms: int
+    device: str, message: messages.Status | messages.Health | messages.CommandResponse, now_ms: int
 ) -> list[Word]:
     """Return the call that keeps what a device says of itself, or its response to a command."""
     key = keys.base(device)
@@ -100,4 +98,4 @@ def _about(
         return ["FCALL", keys.function("health"), 1, key, messages.encode(message)]
     about = (message.state, message.name, ",".join(message.labels), message.model, message.version)
     boot = bytes.fromhex(message.boot)
-    return ["FCALL", keys.function("status"), 1, key, boot, message.connection, *about, keep_rollups_ms]
+    return ["FCALL", keys.function("status"), 1, key, boot, message.connection, *about, now_ms]

@@ -133,6 +133,15 @@ class _StoreCollector(Collector):
         )
         doubted.add_metric([], bool(state and state.doubt))
         yield doubted
+        swept = self._store.retention.swept()
+        last = GaugeMetricFamily(
+            "moodwire_swept_timestamp_seconds", "When what is past the retention was last deleted; 0 for never."
+        )
+        last.add_metric([], swept.at / 1000)
+        yield last
+        yield CounterMetricFamily(
+            "moodwire_sweeps_put_off", "Times that nothing was deleted because of a doubted clock.", value=swept.put_off
+        )
         fleet, written = self._store.fleet(), self._store.outcome_counts()
         devices = GaugeMetricFamily("moodwire_devices", "Devices by their last state.", labels=["state"])
         for state in _STATES:

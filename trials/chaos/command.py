@@ -127,11 +127,13 @@ def _schedules(settings: ChaosSettings) -> list[Schedule]:
 
 
 def _add(kept: Results, row: Row, *, by_seed: bool) -> None:
-    """Add a row in the place of an earlier one of the same seed or schedule."""
+    """Put a row in the place of an earlier one of the same seed or schedule."""
     if by_seed:
-        kept.at_random = (*(one for one in kept.at_random if one.seed != row.seed), row)
+        rows = [*(one for one in kept.at_random if one.seed != row.seed), row]
+        kept.at_random = tuple(sorted(rows, key=lambda one: one.seed))
     else:
-        kept.alone = (*(one for one in kept.alone if one.faults != row.faults), row)
+        rows = [*(one for one in kept.alone if one.faults != row.faults), row]
+        kept.alone = tuple(sorted(rows, key=lambda one: one.seed))
 
 
 def _publish(settings: ReportSettings, found: Results) -> None:

@@ -139,10 +139,6 @@ device = 2
   compiler; the clock of the store takes a `redis-server`.
 - The outbox tries a disk that failed again after 2 s; outside of this trial after a minute.
 - A Redis Cluster, amqtt, TLS and MQTT 5.
-
-One loss is known. Redis deletes what has expired by its own clock. If that jumps ahead by more than the retention, it
-deletes stored readings at once, before anybody can doubt the clock (`store-clock-fast`; the trial keeps readings for a
-day, the default is 90 days). Keep the store's clock synchronised, and keep backups.
 """
 _INTRODUCTION = """# What faults cost
 

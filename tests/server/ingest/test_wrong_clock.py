@@ -95,6 +95,7 @@ def test_a_store_with_a_wrong_clock_costs_no_reading(
         assert session.drain(120) == 0
     assert outbox.refused() == []
     assert [(boot.records, boot.missing) for boot in reader.boots(DEVICE)] == [(120, 0)]
+    assert sum(len(table.at) for table in reader.readings(DEVICE, 0, reader.now() + 1)) == 120
     counts = reader.outcome_counts()
     assert (counts.get("refused", 0), counts.get("expired", 0)) == (0, 0)
     reader.close()

@@ -12,11 +12,13 @@ import pytest
 import redis
 from brokers import ACCOUNTS, RunningBroker, free_port, running_broker
 from clusters import running_cluster
+from records import DAY_MS
 from rooms import OPERATOR, VIEWER, Rest, Room
 from services import RunningStore, wait_until
 
 import moodwire
 from broker import embedded
+from server.store.redis_store import RedisStore
 
 
 @pytest.fixture(autouse=True)
@@ -91,9 +93,26 @@ def test_what_does_not_run_is_named_with_what_to_do(doctor: Doctor) -> None:
     results = {name: check["result"] for name, check in found.items()}
     of_store = ("store", "store_strangers", "durability", "memory", "clock", "layout")
     fine = dict.fromkeys((*of_store, "broker", "broker_strangers", "broker_files"), "ok")
+    fine |= {"retention": "ok"}
     missing = {"ingest": "fail", "server_status": "fail", "tokens": "warn", "rest": "fail"}
     assert results == fine | missing | {"disk": results["disk"]}
     assert all(check["todo"] for check in found.values() if check["result"] in ("warn", "fail"))
+
+
+def test_a_retention_that_is_not_kept_is_warned_of(doctor: Doctor, redis_store: RunningStore) -> None:
+    """A day without a sweep is found, with the reason why the last one was put off."""
+    store = RedisStore(redis_store.url, DAY_MS, DAY_MS)
+    store.retention.begin(store.now())
+    assert "not yet" in doctor.findings()["retention"]["seen"]
+    store.retention.end(store.now() - 10 * 60_000, store.now())
+    found = doctor.findings()["retention"]
+    assert (found["result"], found["seen"]) == ("ok", "what is past the retention was deleted 10 min ago")
+    store.retention.end(store.now() - 30 * 3_600_000, store.now())
+    store.retention.put_off("the clock of the server shows nonsense")
+    found = doctor.findings()["retention"]
+    assert found["result"] == "warn"
+    assert found["seen"] == "nothing was deleted by its age for 30 h: the clock of the server shows nonsense"
+    store.close()
 
 
 def test_a_store_that_is_away_is_one_failure(doctor: Doctor) -> None:
@@ -101,9 +120,8 @@ def test_a_store_that_is_away_is_one_failure(doctor: Doctor) -> None:
     found = doctor.findings(redis_url="redis://127.0.0.1:1/0")
     assert found["store"]["result"] == "fail"
     assert "does not answer" in found["store"]["seen"]
-    assert {
-        found[name]["result"] for name in ("durability", "memory", "disk", "clock", "layout", "ingest", "tokens")
-    } == {"skip"}
+    others = ("durability", "memory", "disk", "clock", "layout", "ingest", "retention", "tokens")
+    assert {found[name]["result"] for name in others} == {"skip"}
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
-from records import BOOT, DEVICE, OTHER_BOOT, reading, status
+from records import BOOT, DAY_MS, DEVICE, OTHER_BOOT, reading, status
 from services import RunningStore
 from stores import RETENTION_MS, ROLLUP_RETENTION_MS, write
 
 from server.errors import StoreAwayError
 from server.ops.backup_archive import export
+from server.store import keys
 from server.store.redis_store import RedisStore
+from server.store.retention import Retention
 from server.store.rollups import HOUR
 
 OTHER_DEVICE = "ba9876543210"
@@ -45,6 +47,16 @@ def test_the_operator_erases_in_a_full_store(full: RedisStore) -> None:
     assert [(due.device, due.name) for due in full.commands.due()] == [(DEVICE, "erase")]
     full.commands.note_taken(full.commands.due())
     assert full.commands.due() == []
+
+
+def test_a_full_store_is_swept(full: RedisStore) -> None:
+    """What is past the retention leaves it too, and keys of an older version stop expiring."""
+    days = {full.execute("ZCARD", f"{keys.base(device)}:record_days") for device in (DEVICE, OTHER_DEVICE)}
+    assert full.retention.keep()
+    step = Retention(full.execute_all, -2 * DAY_MS, -2 * DAY_MS).sweep("", full.now())
+    assert (step.after, step.refusal) == (None, "")
+    assert step.days == 2 * days.pop()
+    assert list(full.readings(DEVICE, 0, full.now())) == []
 
 
 def test_the_operator_changes_tokens_in_a_full_store(full: RedisStore) -> None:

@@ -9,6 +9,7 @@ from stores import write
 from broker.messages import MAX_SEQ
 from server.store import keys, limits
 from server.store.redis_store import RedisStore
+from server.store.types import Clock
 
 
 def used_bytes(any_store: RunningStore) -> int:
@@ -75,6 +76,9 @@ def test_a_device_full_of_boots_forgets_those_that_cannot_come_again(store: Redi
     assert "has 10000 boots within the retention" in outcome.reason
     old = fact[:4] + bytes(16) + fact[20:]  # first and last at are 0
     store.execute("HSET", keys.boots(DEVICE), (2**40 + 5).to_bytes(8, "big"), old)
+    unsure = store.send([(DEVICE, reading(0, now, boot=OTHER_BOOT))], clock=Clock(is_vouched_for=False))()
+    assert [outcome and outcome.kind for outcome in unsure] == ["later"]
+    assert len(store.boots(DEVICE)) == limits.MOST_BOOTS, "nothing is forgotten by a clock that nobody vouches for"
     assert write(store, reading(0, now, boot=OTHER_BOOT)) == ["stored"]
     assert len(store.boots(DEVICE)) == limits.MOST_BOOTS
     store.erase(DEVICE)

@@ -5,7 +5,7 @@ from brokers import DEVICE
 from hypothesis import given
 from hypothesis import strategies as st
 from live_events import LiveServer
-from records import reading, status
+from records import DAY_MS, reading, status
 
 from broker.messages import Command
 from server.store import live_stream
@@ -23,6 +23,20 @@ def test_late_readings_are_left_out_and_old_entries_go(server: LiveServer, monke
     monkeypatch.setattr(live_stream, "KEPT_MS", 0)
     for seq in range(500):
         server.live_stream.add([(DEVICE, reading(seq, now + seq))])
+        server.live_stream.flush()
+    assert server.store.execute("XLEN", "mw:live") < 250
+
+
+def test_a_clock_that_jumped_ahead_lets_the_stream_grow_no_further(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis gives all that follows the same date, so no entry is ever too old; their number is bounded."""
+    monkeypatch.setattr(live_stream, "_MOST_ENTRIES", 100)
+    now = server.store.now()
+    server.store.execute("XADD", "mw:live", now + 100 * DAY_MS, "batch", b"")
+    server.store.execute("XTRIM", "mw:live", "MAXLEN", 0)
+    for seq in range(500):
+        server.live_stream.add([(DEVICE, reading(seq, now))])
         server.live_stream.flush()
     assert server.store.execute("XLEN", "mw:live") < 250
 

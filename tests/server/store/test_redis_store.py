@@ -9,7 +9,7 @@ from server.query.summary import summarize
 from server.query.time_range import Range
 from server.store import keys
 from server.store.redis_store import RedisStore
-from server.store.types import Outcome
+from server.store.types import Clock, Outcome
 
 OTHER_DEVICE = "ba9876543210"
 
@@ -112,6 +112,16 @@ def test_an_erased_device_is_not_listed_for_saying_hello(store: RedisStore) -> N
     assert store.device(DEVICE) is None
 
 
+def test_nothing_is_dated_by_a_clock_that_is_off_that_of_ingest(store: RedisStore) -> None:
+    """Records and statuses wait; an event from the future would give its date to all that follow."""
+    now = store.now()
+    batch = [(DEVICE, status()), (DEVICE, reading(0, now))]
+    assert store.send(batch, clock=Clock(now - 100 * DAY_MS))() == [None, None]
+    assert store.events(DEVICE, 0, now + 1) == []
+    assert store.device(DEVICE) is None
+    assert store.send(batch, clock=Clock(now))() == [Outcome("stored"), Outcome("stored")]
+
+
 def test_an_older_last_will_does_not_override_a_newer_connection(store: RedisStore) -> None:
     """The will of an earlier connection or of an earlier boot arrives late and is stale."""
     assert write(store, status(connection=1), status(connection=2)) == ["stored", "stored"]
@@ -124,13 +134,6 @@ def test_an_older_last_will_does_not_override_a_newer_connection(store: RedisSto
     assert write(store, status(boot=OTHER_BOOT, connection=1, state="offline")) == ["stored"]
     events = store.events(DEVICE, 0, store.now() + 1)
     assert [event.state for event in events] == ["online", "online", "offline"]
-
-
-def test_retention_is_on_every_key_that_grows(store: RedisStore, any_store: RunningStore) -> None:
-    """Chunks, rollups and bitmaps expire by themselves; what is left is bounded per device."""
-    write(store, reading(0, store.now()), heard(1, store.now()), status())
-    lasting = {key.rpartition(b":")[2] for key in any_store.client.keys("mw:{*") if any_store.client.ttl(key) == -1}
-    assert lasting == {b"{0123456789ab}", b"boots", b"schemas", b"days", b"pages", b"events"}
 
 
 def test_a_device_whose_keys_are_broken_harms_no_other(store: RedisStore, any_store: RunningStore) -> None:

@@ -53,13 +53,17 @@ def test_devices_and_records_are_counted(client: Client, now: int) -> None:
     outcomes = ("stored", "repeat", "expired", "erased", "refused", "later", "malformed")
     assert [found["moodwire_records_total", outcome] for outcome in outcomes] == [4, 1, 0, 0, 1, 1, 2]
     assert found["moodwire_clock_doubted",] == 0
+    assert (found["moodwire_swept_timestamp_seconds",], found["moodwire_sweeps_put_off_total",]) == (0, 0)
 
     client.store.heartbeat(60, state=IngestState("server", "the clocks differ"))
+    client.store.retention.end(1_700_000_000_500, 0)
+    client.store.retention.put_off("the clocks differ")
     client.ask(URL, "DELETE", OPERATOR)
     found = samples(client)
     assert found["moodwire_records_total", "stored"] == 4
     assert found["moodwire_readings",] == 0
     assert found["moodwire_clock_doubted",] == 1
+    assert (found["moodwire_swept_timestamp_seconds",], found["moodwire_sweeps_put_off_total",]) == (1_700_000_000.5, 1)
 
 
 def test_metrics_are_there_while_the_store_is_away(tmp_path: Path) -> None:
