@@ -1,7 +1,8 @@
 """One device in a process of its own: outbox, recorder and session are real, what it hears is made up.
 
 It writes a journal into a pipe, which outlives kill -9: each record before it is kept and after, and each confirmation
-before the outbox forgets the record. Numbers lie in the scores, so that each reading can be told from all others.
+before the outbox forgets the record. Numbers lie in the scores of readings, and in what `heard` records count, so that
+each record can be told from all others.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import models.bundle
-from broker.messages import Reading, Status, Stored, WireError, decode
+from broker.messages import Heard, Reading, Status, Stored, WireError, decode
 from device.delivery import outbox_tiers
 from device.delivery.outbox import Limits, Outbox, Owner
 from device.delivery.outbox_file import OUTBOX
@@ -34,7 +35,9 @@ DISK_AGAIN_MS = 2_000
 HEARD_EVERY_S = 1.0
 TELL_EVERY_S = 0.1
 UNIT = 10_000
-"""A score keeps four digits."""
+"""A score keeps four digits, and so does the share of samples at full scale."""
+_CHECKS = 1_000
+"""What a `heard` record counts as dropped keeps seven digits: these, and four of the number."""
 MODELS = ("ang-hap-neu", "six")
 """Bundles that devices switch between; their labels stand in alphabetical order, as the store keeps them."""
 
@@ -49,7 +52,7 @@ class Spec(NamedTuple):
     check: int
     """Lies in each reading, so that one that is stored under another device is found."""
     first: int
-    """Number of its first reading."""
+    """Number of its first reading, and of its first `heard` record."""
     folder: Path
     mqtt_port: int
     per_s: float
@@ -105,8 +108,12 @@ class JournallingOutbox(Outbox):
 
     def put(self, row: Row) -> None:
         """Keep a record."""
-        number = number_of(decode(row.payload, Reading)) if row.kind == "reading" else None
-        self.journal.write("made", row.seq, number, row.stamp.held_ms is not None, self.generation, row.stamp.at_ms)
+        if row.kind == "reading":
+            number = number_of(decode(row.payload, Reading))
+        else:
+            heard = decode(row.payload, Heard)
+            number, _ = heard_mark(heard.dropped, heard.clipping)
+        self.journal.write("made", row.seq, row.kind, number, self.generation)
         super().put(row)
         self.journal.write("kept", row.seq, self.state == "ok")
 
@@ -151,12 +158,27 @@ def number_of(reading: Reading) -> int:
     return high * UNIT + low
 
 
+def heard_facts(number: int, check: int) -> tuple[int, float]:
+    """Return dropped blocks and clipping that hold a `heard` record's number and its device's check."""
+    return check % _CHECKS * UNIT + number % UNIT, number // UNIT / UNIT
+
+
+def heard_mark(dropped: int, clipping: float) -> tuple[int, int]:
+    """Return the number and the check that a `heard` record holds."""
+    return round(clipping * UNIT) * UNIT + dropped % UNIT, dropped // UNIT
+
+
+def is_check(mark: int, check: int) -> bool:
+    """Return whether a `heard` record's check is that of a device."""
+    return mark == check % _CHECKS
+
+
 class Voice:
     """Makes readings one after the other, and `heard` records between them."""
 
     def __init__(self, recorder: Recorder, spec: Spec, manifest: Manifest) -> None:
         self._recorder = recorder
-        self._next = spec.first
+        self._next = self._next_heard = spec.first
         self._check = spec.check
         self._labels = manifest.labels
         self._heard_s = time.monotonic()
@@ -171,14 +193,17 @@ class Voice:
         end_ms = clock.monotonic_ms()
         held = np.array(scores(self._next, self._check, self._labels), np.float64)
         self._next += 1
-        self._recorder.add(Window(end_ms, "speech", held, held, self._labels[0], -20.0, 0.0, 20.0), 0)
+        _, clipping = heard_facts(self._next_heard, self._check)
+        self._recorder.add(Window(end_ms, "speech", held, held, self._labels[0], -20.0, clipping, 20.0), 0)
         if time.monotonic() > self._heard_s + HEARD_EVERY_S:
             self._heard_s = time.monotonic()
             self.close_minute()
 
     def close_minute(self) -> None:
         """Record what was heard."""
-        self._recorder.close_minute(clock.monotonic_ms(), 0)
+        dropped, _ = heard_facts(self._next_heard, self._check)
+        self._next_heard += 1
+        self._recorder.close_minute(clock.monotonic_ms(), dropped)
 
 
 class _Life:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from broker.messages import Range
+from device.delivery.row import Kind
 from trials.chaos.device_process import Spec, live
 from trials.relay import Relay
 
@@ -30,13 +31,10 @@ class Made(NamedTuple):
 
     at_s: float
     """When it was made, on the monotonic clock."""
-    number: int | None
-    """None for a `heard` record."""
-    held: bool
-    """It waited for the clock."""
+    kind: Kind
+    number: int
+    """Of the readings or of the `heard` records of its device id."""
     generation: int
-    at_ms: int
-    """Its date, provisional while it is held."""
 
 
 class Run:

@@ -4,12 +4,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from device.delivery.row import Kind
 from device.system.clock import now_ms
 from server.store import rollups
 from server.store.keys import DAY_MS
 from server.store.redis_store import RedisStore
-from trials.chaos.device_process import UNIT
-from trials.chaos.fleet import Device, Made, Run
+from trials.chaos.device_process import UNIT, heard_mark, is_check
+from trials.chaos.fleet import Device, Run
 
 _AHEAD_MS = 400 * DAY_MS
 _SAME_MS = 2
@@ -106,14 +107,14 @@ class _Ledger:
             latest = -1
             for seq, made in sorted(run.made.items()):
                 told = self._told.get((run.boot, seq), {})
-                times = self._times(made, told, stored, heard)
+                times = (stored if made.kind == "reading" else heard).get(made.number, [])
                 if not (seq in run.kept or told or times):
                     continue  # killed before the outbox had it
                 fate = self._fate(run, seq, times, generation)
                 if fate == "lost":
                     kind = "confirmed" if "stored" in told else "unconfirmed"
                     missing[kind].append(f"{seq} of boot {run.boot} ({', '.join(told) or 'not a word'})")
-                elif fate == "stored" and made.number is not None:
+                elif fate == "stored" and made.kind == "reading":
                     self._count.out_of_order += times[0] < latest - _SAME_MS
                     latest = max(latest, times[0])
         for kind, records in missing.items():
@@ -122,16 +123,6 @@ class _Ledger:
         self._compare_counters(sum(map(len, stored.values())), sum(map(len, heard.values())))
         self._measure(faults_over_s)
         return self._count
-
-    def _times(
-        self, made: Made, told: dict[str, float], stored: dict[int, list[int]], heard: dict[int, list[int]]
-    ) -> Sequence[int]:
-        """Return the times with which a record is stored."""
-        if made.number is not None:
-            return stored.get(made.number, [])
-        if made.held:  # its date has changed since, and nothing else tells it from others
-            return [made.at_ms] if "stored" in told else []
-        return heard.get(made.at_ms, [])
 
     def _fate(self, run: Run, seq: int, times: Sequence[int], generation: int) -> str:
         """Count one record, and return what became of it."""
@@ -161,7 +152,7 @@ class _Ledger:
     def _stored_readings(self) -> dict[int, list[int]]:
         """Return the times of each stored reading by its number."""
         found: dict[int, list[int]] = defaultdict(list)
-        known = {made.number for run in self._runs for made in run.made.values()}
+        known = self._numbers("reading")
         strangers = 0
         for table in self._kept.readings(self._name, 0, now_ms() + _AHEAD_MS):
             units = (table.scores[:, :3] * UNIT).round().astype(int)
@@ -170,16 +161,31 @@ class _Ledger:
                 if check != self._check or number not in known:
                     strangers += 1
                 found[number].append(at)
-        if strangers:
-            self._count.wrong.append(f"{strangers} readings are stored of {self._name} that it did not make")
+        self._tell_strangers(strangers, "readings")
         return found
 
     def _stored_heard(self) -> dict[int, list[int]]:
-        """Return the times of stored `heard` records by their time, which tells them apart."""
+        """Return the times of each stored `heard` record by its number."""
         found: dict[int, list[int]] = defaultdict(list)
-        for at in self._kept.heard(self._name, 0, now_ms() + _AHEAD_MS).end.tolist():
-            found[at].append(at)
+        known = self._numbers("heard")
+        strangers = 0
+        spans = self._kept.heard(self._name, 0, now_ms() + _AHEAD_MS)
+        for dropped, clipping, at in zip(
+            spans.dropped.tolist(), spans.clipping.tolist(), spans.end.tolist(), strict=True
+        ):
+            number, check = heard_mark(dropped, clipping)
+            strangers += number not in known or not is_check(check, self._check)
+            found[number].append(at)
+        self._tell_strangers(strangers, "heard records")
         return found
+
+    def _numbers(self, kind: Kind) -> set[int]:
+        """Return the numbers of all records of a kind that were made."""
+        return {made.number for run in self._runs for made in run.made.values() if made.kind == kind}
+
+    def _tell_strangers(self, count: int, what: str) -> None:
+        if count:
+            self._count.wrong.append(f"{count} {what} are stored of {self._name} that it did not make")
 
     def _compare_counters(self, readings: int, heard: int) -> None:
         """Compare what is stored with the store's own counters: a repeat that was counted shows there."""

@@ -143,7 +143,7 @@ device = 2
 _INTRODUCTION = """# What faults cost
 
 Written by `moodwire chaos report`: what `moodwire chaos` measured with Mosquitto, the store, ingest, REST and devices
-with the real outbox and session, each in a process of its own. Every reading carries its number, so each is reconciled
+with the real outbox and session, each in a process of its own. Every record carries its number, so each is reconciled
 by itself.
 
 - **produced**: an outbox has taken the record.

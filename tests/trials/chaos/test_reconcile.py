@@ -1,6 +1,6 @@
 """What was made, what was told, and what is stored are compared record by record."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,12 +8,15 @@ from records import BOOT, heard, reading
 from services import RunningStore
 from stores import RETENTION_MS, ROLLUP_RETENTION_MS
 
+from broker.messages import Heard
 from server.store.redis_store import RedisStore
-from trials.chaos.device_process import scores
+from trials.chaos.device_process import heard_facts, scores
 from trials.chaos.fleet import Device, Made, Run
 from trials.chaos.reconcile import Count, reconcile
 
 NAME, CHECK = "020000000001", 1
+HEARD = 50_123_456
+"""Number of the `heard` record."""
 LABELS = ("ANG", "HAP", "NEU")
 
 
@@ -39,20 +42,25 @@ def device(tmp_path: Path) -> Iterator[Device]:
     device.close()
 
 
-def store(kept: RedisStore, device: Device, seqs: range, boot: str = BOOT) -> None:
-    """Store some of the device's records, and enter all in its journal."""
+def heard_record(number: int, seq: int, at: int, boot: str = BOOT, check: int = CHECK) -> Heard:
+    """Return the `heard` record with a number."""
+    dropped, clipping = heard_facts(number, check)
+    return heard(seq, at, boot=boot, dropped=dropped, clipping=clipping)
+
+
+def store(
+    kept: RedisStore, device: Device, seqs: range, boot: str = BOOT, offsets: Sequence[int] = (0, 1, 2, 3, 4)
+) -> None:
+    """Store some of the device's records, so many ms after another, and enter all in its journal."""
     at = kept.now() - 60_000
     for seq in range(5):
-        number = None if seq == 4 else seq
-        device.run.made.setdefault(seq, Made(1.0, number, held=False, generation=0, at_ms=at + seq))
+        device.run.made[seq] = Made(1.0, "heard" if seq == 4 else "reading", HEARD if seq == 4 else seq, generation=0)
     for seq in seqs:
-        made = device.run.made[seq]
-        if made.number is None:
-            record = heard(seq, made.at_ms, boot=boot)
+        if seq == 4:
+            kept.write([(NAME, heard_record(HEARD, seq, at + offsets[seq], boot))])
         else:
-            held = dict(zip(LABELS, scores(made.number, CHECK, LABELS), strict=True))
-            record = reading(seq, made.at_ms, boot=boot, scores=held)
-        kept.write([(NAME, record)])
+            held = dict(zip(LABELS, scores(seq, CHECK, LABELS), strict=True))
+            kept.write([(NAME, reading(seq, at + offsets[seq], boot=boot, scores=held))])
 
 
 def count(kept: RedisStore, device: Device) -> Count:
@@ -111,6 +119,41 @@ def test_a_reading_that_is_stored_twice_is_doubled(kept: RedisStore, device: Dev
     assert count(kept, device).doubled == 2
 
 
+def test_heard_records_of_one_moment_are_told_apart(kept: RedisStore, device: Device) -> None:
+    """Two with one date are two; one that is stored twice is doubled, and one that is missing is lost."""
+    device.run.made[5] = Made(1.0, "heard", HEARD + 1, generation=0)
+    device.run.kept[5] = True
+    device.run.told.append((2.0, BOOT, "stored", ((5, 5),)))
+    store(kept, device, range(5))
+    (at,) = kept.heard(NAME, 0, kept.now()).end.tolist()
+
+    found = count(kept, device)
+    assert (found.lost, found.doubled) == (1, 0)
+
+    kept.write([(NAME, heard_record(HEARD + 1, 5, at))])
+    found = count(kept, device)
+    assert (found.lost, found.doubled, found.is_right) == (0, 0, True)
+
+    kept.write([(NAME, heard_record(HEARD, 6, at, "00000000000000cc"))])
+    assert count(kept, device).doubled == 1
+
+
+def test_a_heard_record_that_waited_for_the_clock_is_looked_for(kept: RedisStore, device: Device) -> None:
+    """Whatever date it got, it is found by its number; told and not stored, it is lost."""
+    store(kept, device, range(4))
+    assert count(kept, device).lost == 1
+    kept.write([(NAME, heard_record(HEARD, 4, kept.now() - 3_600_000))])
+    assert count(kept, device).is_right
+
+
+def test_a_heard_record_of_another_device_is_found(kept: RedisStore, device: Device) -> None:
+    """Each carries who made it."""
+    store(kept, device, range(5))
+    kept.write([(NAME, heard_record(HEARD, 9, kept.now(), check=CHECK + 1))])
+
+    assert f"1 heard records are stored of {NAME} that it did not make" in count(kept, device).wrong
+
+
 def test_a_repeat_that_was_counted_is_doubled(kept: RedisStore, device: Device) -> None:
     """The counter says more than there is."""
     store(kept, device, range(5))
@@ -147,10 +190,7 @@ def test_what_is_stored_although_it_was_erased_is_wrong(kept: RedisStore, device
 
 def test_readings_with_earlier_dates_than_those_before_them_are_out_of_order(kept: RedisStore, device: Device) -> None:
     """A clock that is set back does that; it is counted, and no fault."""
-    at = kept.now() - 60_000
-    for seq, offset in enumerate([50, 60, 10, 20]):
-        device.run.made[seq] = Made(1.0, seq, held=False, generation=0, at_ms=at + offset)
-    store(kept, device, range(5))
+    store(kept, device, range(5), offsets=[50, 60, 10, 20, 70])
 
     found = count(kept, device)
 
