@@ -49,6 +49,10 @@ EMOTIONS = {
     "HAP": Emotion("Happiness", Colour("#cc7b0f", "#f1bc23")),
     "NEU": Emotion("Neutral", Colour("#7c8794", "#aab3b3")),
     "SAD": Emotion("Sadness", Colour("#27579f", "#5e85e1")),
+    "CAL": Emotion("Calm", Colour("#15a07a", "#3df2bc")),
+    "SUR": Emotion("Surprise", Colour("#860f5b", "#aa6666")),
+    "BOR": Emotion("Boredom", Colour("#5a3b3a", "#8f6383")),
+    "CON": Emotion("Contempt", Colour("#2a2118", "#e0ffff")),
 }
 SPANS: dict[SpanKind, SpanStyle] = {
     "silence": SpanStyle("Silence", Colour("#edf0f4", "#232b35")),
@@ -58,12 +62,15 @@ SPANS: dict[SpanKind, SpanStyle] = {
     "missing": SpanStyle("Nothing received", Colour("#f8dfdb", "#40292a"), "xx", Colour("#d79a92", "#96605c")),
 }
 OTHER_COLOURS = (
-    Colour("#15a07a", "#3df2bc"),
-    Colour("#860f5b", "#aa6666"),
-    Colour("#5a3b3a", "#8f6383"),
-    Colour("#2a2118", "#e0ffff"),
+    Colour("#ee4466", "#cc3333"),
+    Colour("#880000", "#779955"),
+    Colour("#994466", "#aa88aa"),
+    Colour("#0000ff", "#5566bb"),
+    Colour("#447799", "#669988"),
+    Colour("#4400aa", "#22ff88"),
 )
-"""Of labels that are not above."""
+"""Of labels that are not above: as far from those and from each other as may be, in the light and in the dark alike."""
+_POOL = (*OTHER_COLOURS, *(shown.colour for shown in EMOTIONS.values()))
 
 
 def emotion(label: str, labels: list[str]) -> Emotion:
@@ -71,9 +78,27 @@ def emotion(label: str, labels: list[str]) -> Emotion:
 
     Args:
         label: As on the wire.
-        labels: All labels that are shown together. The unknown ones among them get different colours, by their order.
+        labels: All labels that are shown together. An unknown one among them has the colour that it falls on by its
+            letters, or the next that none before it has; `assign` in the dashboard's palette.js is the same.
     """
     if label in EMOTIONS:
         return EMOTIONS[label]
-    unknown = sorted({*labels, label} - EMOTIONS.keys())
-    return Emotion(label, OTHER_COLOURS[unknown.index(label) % len(OTHER_COLOURS)])
+    together = {*labels, label}
+    taken = {EMOTIONS[known].colour for known in together & EMOTIONS.keys()}
+    colour = _POOL[0]
+    for unknown in sorted(together - EMOTIONS.keys()):
+        first = _letters(unknown) % len(OTHER_COLOURS)
+        order = (*OTHER_COLOURS[first:], *OTHER_COLOURS[:first], *_POOL[len(OTHER_COLOURS) :])
+        colour = next((free for free in order if free not in taken), order[0])
+        taken.add(colour)
+        if unknown == label:
+            break
+    return Emotion(label, colour)
+
+
+def _letters(label: str) -> int:
+    """Return a number that depends on the letters of a label only."""
+    found = 0
+    for letter in label:
+        found = (found * 31 + ord(letter)) % 65_521
+    return found

@@ -294,7 +294,8 @@ class Meta(Body):
 
     emotions: Annotated[dict[str, EmotionName], Field(description="by label")]
     other_colours: Annotated[
-        list[OtherColour], Field(description="of other labels, by their order among the unknown ones of a model")
+        list[OtherColour],
+        Field(description="of other labels: each takes the one it falls on by its letters, or the next that is free"),
     ]
     spans: Annotated[dict[str, SpanName], Field(description="by kind, in the order of a legend")]
     steps_s: Annotated[list[int], Field(description="handy steps of a series, seconds")]

@@ -1,5 +1,6 @@
 """The page in a real browser: log-in, overview and its honest states, over the real server."""
 
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from services import wait_until
 from broker import topics
 from broker.messages import encode
 from common.notice import NOTICE
+from server.rest import palette
 
 PILL = ".pill"
 DARK = "return getComputedStyle(document.documentElement).colorScheme"
@@ -184,6 +186,36 @@ def test_what_is_shown_at_first_is_not_dimmed(world: World, page: webdriver.Chro
         assert True not in page.execute_script("return window.seen")
     finally:
         page.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", planted)
+
+
+ASSIGNED = """
+  const [sets, done] = arguments;
+  const from = performance.getEntriesByType('resource').find(entry => entry.name.endsWith('/palette.js')).name;
+  Promise.all([import(from), fetch('/api/v1/meta').then(answer => answer.json())]).then(([{assign}, meta]) =>
+    done(sets.map(labels => assign(labels, meta.emotions, meta.other_colours))));
+"""
+
+
+def test_emotions_of_any_model_have_the_colours_of_its_plots(world: World, page: webdriver.Chrome) -> None:
+    """The page gives each label the colour that matplotlib gives it, in both themes, and the overview shows it."""
+    draw = random.Random(5)
+    words = [*palette.EMOTIONS, *(f"E{number}" for number in range(12)), "AWE", "PAIN"]
+    sets = [draw.sample(words, count) for count in (1, 2, 4, 8, 16, 20)]
+    for labels, found in zip(sets, page.execute_async_script(ASSIGNED, sets), strict=True):
+        for label in labels:
+            colour = palette.emotion(label, labels).colour
+            assert (found[label]["colour"], found[label]["colour_dark"]) == colour, (label, labels)
+
+    labels = ["AWE", "NEU", "PAIN"]
+    world.announce(labels=tuple(labels))
+    world.speak(2, AWE=0.9, NEU=0.05, PAIN=0.05)
+    shows(page, card(DEVICE), "AWE 90 %")
+    for theme in ("light", "dark"):
+        use_theme(page, theme)
+        colour = getattr(palette.emotion("AWE", labels).colour, theme)
+        dot = f"return getComputedStyle(document.querySelector('{card(DEVICE)} .now .swatch')).backgroundColor"
+        rgb = ", ".join(str(int(colour[place : place + 2], 16)) for place in (1, 3, 5))
+        wait_until(lambda dot=dot, rgb=rgb: page.execute_script(dot) == f"rgb({rgb})", f"it is {colour} in {theme}")
 
 
 CONTRAST = """

@@ -51,13 +51,14 @@ async function start() {
   const api = new Api({ csrf: session.csrf, onLoggedOut: () => live.logOut(), sentence: t });
   const chosen = localStorage.getItem("moodwire.zone") ?? "";
   const zone = isZone(chosen) && chosen ? chosen : ownZone();
+  const found = meta ?? (await untilThere(api));
   /** @type {Context} */
   const ctx = {
     api,
     live,
     fleet: new Fleet(api, live),
-    meta: meta ?? (await untilThere(api)),
-    theme: new Theme(),
+    meta: found,
+    theme: new Theme(found.emotions, found.other_colours),
     t,
     clock: new Clock(zone, tag),
     session,
@@ -71,7 +72,7 @@ async function start() {
     },
     say: makeSay(),
   };
-  ctx.theme.use(ctx.meta.emotions);
+  ctx.fleet.addEventListener("list", () => ctx.theme.show([...ctx.fleet.devices.values()].flatMap(({ labels }) => labels)));
   const router = new Router(ctx);
   drawShell(ctx);
   live.start();

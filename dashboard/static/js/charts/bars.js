@@ -2,7 +2,6 @@
 
 import { nameOf } from "../device_facts.js";
 import { h, replace, svg } from "../dom.js";
-import { coloursOf } from "./paint.js";
 
 /**
  * Show a table of a summary: share, mean confidence and number of each emotion, and all together.
@@ -13,7 +12,7 @@ import { coloursOf } from "./paint.js";
 export function drawWinners(place, ctx, summary) {
   const { t } = ctx;
   const labels = Object.keys(summary.labels);
-  const colours = coloursOf(ctx, labels);
+  const colours = ctx.theme.colours(labels);
   const most = Math.max(...labels.map((label) => summary.labels[label].share ?? 0), 0.01);
   const rows = labels.map((label) => {
     const { share, count, mean_confidence: mean } = summary.labels[label];
@@ -83,7 +82,7 @@ const FOOT = 16;
 export function drawHistograms(place, ctx, summary) {
   const { t, clock } = ctx;
   const labels = Object.keys(summary.labels);
-  const colours = coloursOf(ctx, labels);
+  const colours = ctx.theme.colours(labels);
   const most = Math.max(1, ...labels.flatMap((label) => summary.labels[label].histogram.all));
   const short = new Intl.NumberFormat(clock.language, { notation: "compact", maximumSignificantDigits: 2 });
   replace(

@@ -2,7 +2,7 @@
 
 import { nameOf } from "../device_facts.js";
 import { h, replace } from "../dom.js";
-import { coloursOf, fit, pattern } from "./paint.js";
+import { fit, pattern } from "./paint.js";
 
 const LANE = ["speech", "uncertain", "silence", "paused", "offline", "missing"];
 
@@ -16,7 +16,7 @@ export function drawEmotions(place, ctx, labels) {
   const key = `${labels.join()} ${ctx.theme.isDark}`;
   if (place.dataset.key === key) return;
   place.dataset.key = key;
-  const colours = coloursOf(ctx, labels);
+  const colours = ctx.theme.colours(labels);
   replace(
     place,
     labels.map((label) =>

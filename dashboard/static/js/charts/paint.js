@@ -64,23 +64,6 @@ export function pattern(pen, kind, box, colours) {
   pen.restore();
 }
 
-/**
- * Return the colour of each label now: those that the palette does not know take the others, by their order.
- * @param {import("../app.js").Context} ctx
- * @param {string[]} labels
- * @returns {Record<string, string>}
- */
-export function coloursOf({ meta, theme }, labels) {
-  const unknown = labels.filter((label) => !(label in meta.emotions)).sort();
-  const others = meta.other_colours;
-  return Object.fromEntries(
-    labels.map((label) => {
-      const other = others[unknown.indexOf(label) % (others.length || 1)];
-      const colour = label in meta.emotions || !other ? theme.colour(label) : theme.isDark ? other.colour_dark : other.colour;
-      return [label, colour];
-    }),
-  );
-}
 
 /**
  * Call back when a box or its resolution has changed.

@@ -3,7 +3,7 @@
 
 import { nameOf } from "../device_facts.js";
 import { coalesce, h, replace, setAttribute, setText } from "../dom.js";
-import { coloursOf, fit, onResize, pattern } from "./paint.js";
+import { fit, onResize, pattern } from "./paint.js";
 import { makeReadout, placeReadout, stepTime, stepWords } from "./readout.js";
 import { Offsets, timeTicks } from "./scale.js";
 import { Series, shares, smooth } from "./series.js";
@@ -204,7 +204,7 @@ export class Timeline {
     const token = (/** @type {string} */ name) => theme.token(name);
     setAttribute(this.plot, "aria-valuemin", String(Math.round(this.view.start)));
     setAttribute(this.plot, "aria-valuemax", String(Math.round(this.view.end)));
-    this.colours = coloursOf(this.ctx, this.series.labels);
+    this.colours = this.ctx.theme.colours(this.series.labels);
     const steps = this.series.inside(this.view.start, this.view.end);
     pen.font = `${FONT}px ${token("--font")}`;
     const pieces = this.mode === "lines" ? this.#pieces(steps) : [];

@@ -2,7 +2,6 @@
 
 import { nameOf } from "../device_facts.js";
 import { h, replace } from "../dom.js";
-import { coloursOf } from "./paint.js";
 
 /** A Monday. */
 const MONDAY_MS = 345_600_000;
@@ -16,7 +15,7 @@ const DAY_MS = 86_400_000;
 export function drawWeek(place, ctx, rhythm) {
   const { t, clock } = ctx;
   const labels = Object.keys(rhythm.won);
-  const colours = coloursOf(ctx, labels);
+  const colours = ctx.theme.colours(labels);
   const most = Math.max(1, ...rhythm.readings.flat());
   const weekday = new Intl.DateTimeFormat(clock.language, { weekday: "short", timeZone: "UTC" });
   const name = (/** @type {number} */ day) => weekday.format(MONDAY_MS + day * DAY_MS);

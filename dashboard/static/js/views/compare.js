@@ -1,6 +1,5 @@
 /** Up to six devices, or one and its previous period, on one axis under one crosshair. */
 
-import { coloursOf } from "../charts/paint.js";
 import { drawEmotions, makeLaneLegend } from "../charts/legend.js";
 import { pickStep, stepName } from "../charts/scale.js";
 import { Series } from "../charts/series.js";
@@ -273,7 +272,7 @@ class CompareView {
     const { t, clock } = this.ctx;
     const rows = this.rows.filter((row) => row.summary);
     const labels = [...new Set(rows.flatMap((row) => Object.keys(row.summary.labels)))].sort();
-    const colours = coloursOf(this.ctx, labels);
+    const colours = this.ctx.theme.colours(labels);
     const cell = (/** @type {any} */ found, /** @type {string} */ label) => {
       if (!found?.count) return h("td", { class: "quiet" }, "–");
       const bar = h("span", { class: "fill", style: { "--part": String(found.share), "--colour": colours[label] } });
