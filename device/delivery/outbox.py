@@ -19,6 +19,8 @@ __all__ = ["Limits", "Outbox", "OutboxError", "Owner"]
 
 log = logging.getLogger(__name__)
 
+UNDATED = "older than the server keeps by a clock that was not set: let this machine reach a time server"
+"""Why such a record is set aside."""
 RECENT_ROWS = 20
 RECENT_MS = 5_000
 """How long a row counts as recent."""
@@ -93,6 +95,17 @@ class Outbox:
             rows = self._table.span(boot, first, last)
             self._table.insert((), [Refused(boot, row.seq, why, row.payload) for row in rows])
             self._table.remove(boot, [(first, last)])
+
+    def expire(self, boot: str, first: int, last: int) -> int:
+        """Delete records that are older than the server keeps, and return how many were dated by a clock not yet set.
+
+        These may be younger than they say, so they are set aside like refused ones.
+        """
+        with self._lock:
+            undated = [row for row in self._table.span(boot, first, last) if not row.stamp.synced]
+            self._table.insert((), [Refused(boot, row.seq, UNDATED, row.payload) for row in undated])
+            self._table.remove(boot, [(first, last)])
+            return len(undated)
 
     def raise_generation(self, generation: int) -> int:
         """Erase everything, which belongs to older generations, and go on with this one; return how much went."""

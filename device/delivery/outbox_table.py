@@ -282,17 +282,20 @@ class OutboxTable:
         self._drop(last)
         return before - self.count
 
-    def release_held(self, release: Callable[[Stamp], Stamp | None]) -> None:
-        """Restamp each row that is held, all or nothing; one for which `release` returns None stays held."""
+    def release_held(self, release: Callable[[Stamp, int], Stamp | None]) -> None:
+        """Restamp each row that is held, all or nothing; one for which `release` returns None stays held.
+
+        `release` takes a row's stamp, and `held_ms` of the last row that is held of the same run of the machine.
+        """
         if not self.held:
             return
         longer = released = 0
         with transaction(self.db):
-            for row in self._select("held_ms IS NOT NULL"):
-                stamp = release(row.stamp)
-                if stamp:
-                    final = row.restamped(stamp)
-                    key = self._numbers[row.boot] << SEQ_BITS | row.seq
+            rows = list(self._select("held_ms IS NOT NULL"))
+            newest = {row.stamp.kernel_boot: row.stamp.held_ms or 0 for row in rows}  # the later ones are newer
+            for row in rows:
+                if stamp := release(row.stamp, newest[row.stamp.kernel_boot]):
+                    final, key = row.restamped(stamp), self._numbers[row.boot] << SEQ_BITS | row.seq
                     self.db.execute(f"REPLACE{_INSERT.removeprefix('INSERT')}", self._values(key, final))
                     longer += len(final.payload) - len(row.payload)
                     released += 1

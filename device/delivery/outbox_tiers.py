@@ -145,7 +145,7 @@ class OutboxTiers:
         length = max(self.bytes - limits.payload_bytes, self._memory.bytes - IN_MEMORY.payload_bytes)
         return from_file + self._memory.remove_oldest(rows, length)
 
-    def release_held(self, release: Callable[[Stamp], Stamp | None]) -> None:
+    def release_held(self, release: Callable[[Stamp, int], Stamp | None]) -> None:
         """Restamp the rows that are held; those in a file that cannot be written stay held."""
         self._write(lambda table: table.release_held(release))
         self._memory.release_held(release)

@@ -38,11 +38,11 @@ class Row(NamedTuple):
         return cls(kind, record.boot, record.seq, encode(record), stamp)
 
     def restamped(self, stamp: Stamp) -> "Row":
-        """Return the row with its final stamp, and with its date in the payload if the clock is synchronised."""
-        if not stamp.synced:
+        """Return the row with its final stamp, also in the payload."""
+        if stamp[:2] == self.stamp[:2]:
             return self._replace(stamp=stamp)
         if self.kind == "reading":
-            payload = encode(replace(decode(self.payload, Reading), at=stamp.at_ms, clock_synced=True))
+            payload = encode(replace(decode(self.payload, Reading), at=stamp.at_ms, clock_synced=stamp.synced))
         else:
             payload = encode(replace(decode(self.payload, Heard), at=stamp.at_ms))
         return self._replace(payload=payload, stamp=stamp)

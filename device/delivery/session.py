@@ -29,7 +29,7 @@ from broker.topics import CommandName
 from common.outage import Outage
 from device.delivery.connection import Connection
 from device.delivery.home_assistant import HomeAssistant
-from device.delivery.outbox import Outbox
+from device.delivery.outbox import UNDATED, Outbox
 from device.delivery.row import Row
 from device.delivery.send_window import Message, SendWindow
 from device.settings import DeviceSettings
@@ -237,7 +237,11 @@ class Session:
 
     def _on_stored(self, payload: bytes) -> None:
         answer = decode(payload, Stored)
-        self._confirm(answer.boot, [*answer.stored, *answer.expired, *answer.erased])
+        self._confirm(answer.boot, [*answer.stored, *answer.erased])
+        undated = sum(self._outbox.expire(answer.boot, first, last) for first, last in answer.expired)
+        if undated:
+            log.warning("%d records are set aside: %s", undated, UNDATED)
+        self._confirm(answer.boot, answer.expired)
         for first, last, why in answer.refused:
             log.warning("the server refuses records %d to %d of boot %s: %s", first, last, answer.boot, why)
             self._outbox.refuse(answer.boot, first, last, why)

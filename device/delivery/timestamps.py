@@ -1,8 +1,10 @@
 """When a record was made: the one place that decides its date, and whether the record is held for one.
 
 A machine without a battery-backed clock starts with a wrong time and is told the right one by the network. Until then
-records are held, with their time by the monotonic clock, and dated from it once the clock is synchronised. A record
-that is not held may have been sent, so its date never changes.
+records are held, with their time by the monotonic clock, and dated from it once the clock is synchronised. If the
+machine starts again before that, nobody can tell any more when they were; a date of before moodwire was there, which a
+server would call expired, is then replaced by the latest that is possible. A record that is not held may have been
+sent, so its date never changes.
 """
 
 from typing import Literal, NamedTuple
@@ -15,6 +17,8 @@ Phase = Literal["waiting", "synced", "timed_out"]
 
 _LAST_MS = 2**48 - 1
 """The latest time that the wire can carry."""
+_EARLIEST_MS = 1_759_276_800_000
+"""2025-10-01: no record was made before that, whatever a clock says."""
 
 
 class Stamp(NamedTuple):
@@ -59,8 +63,13 @@ class Timestamps:
         held_ms = end_ms if phase == "waiting" else None
         return Stamp(self._unix_ms(end_ms), synced, held_ms, self.clock.kernel_boot())
 
-    def release(self, stamp: Stamp) -> Stamp | None:
-        """Return the final stamp of a record that is held; None while it must wait."""
+    def release(self, stamp: Stamp, newest_held_ms: int) -> Stamp | None:
+        """Return the final stamp of a record that is held; None while it must wait.
+
+        Args:
+            stamp: of the record.
+            newest_held_ms: of the last record that is held of the same run of the machine.
+        """
         assert stamp.held_ms is not None
         phase = self.phase
         if stamp.kernel_boot == self.clock.kernel_boot():
@@ -68,6 +77,12 @@ class Timestamps:
                 return stamp._replace(at_ms=self._unix_ms(stamp.held_ms), synced=True, held_ms=None)
             if phase == "waiting" and self.clock.monotonic_ms() - stamp.held_ms < self._wait_ms:
                 return None
+        elif stamp.at_ms < _EARLIEST_MS:
+            if phase == "waiting":
+                return None
+            if phase == "synced":
+                before_start_ms = newest_held_ms - stamp.held_ms
+                return stamp._replace(at_ms=self._unix_ms(-before_start_ms), synced=False, held_ms=None)
         return stamp._replace(synced=False, held_ms=None)
 
     def _unix_ms(self, end_ms: int) -> int:

@@ -9,7 +9,7 @@ from outboxes import OPEN, TestClock, open_outbox
 from records import heard, reading
 
 from broker.messages import Heard, Reading, decode
-from device.delivery.outbox import Outbox
+from device.delivery.outbox import UNDATED, Outbox
 from device.delivery.row import Row
 from device.delivery.timestamps import Timestamps
 
@@ -100,17 +100,53 @@ def test_records_of_an_earlier_process_of_this_machine_start_are_dated_too(tmp_p
     assert dates(outbox) == [(TRUE_MS - 30_000, True)]
 
 
+def start_again(outbox: Outbox, wall: TestClock, folder: Path) -> Outbox:
+    """Return the outbox after a power cut; the machine has been on for three seconds."""
+    outbox.close()
+    wall.machine_start, wall.since_start_ms, wall.unix_ms, wall.right = "b", 3_000, 0, False
+    return open_outbox(folder, clock=wall, wait_s=WAIT_S)
+
+
 def test_records_of_an_earlier_start_of_the_machine_go_as_they_are(tmp_path: Path) -> None:
-    """Nobody can tell any more when they were, so they go at once and say so."""
-    wall = TestClock(7_000, synced=False)
+    """Nobody can tell any more when they were; they go at once with a date that may be right, and say so."""
+    wall = TestClock(TRUE_MS - 90_000_000, synced=False)
     outbox = open_outbox(tmp_path, clock=wall, wait_s=WAIT_S)
     put(outbox, 0)
-    outbox.close()
-    wall.machine_start, wall.since_start_ms = "b", 3_000
 
+    outbox = start_again(outbox, wall, tmp_path)
+
+    assert dates(outbox) == [(TRUE_MS - 90_000_000, False)]
+
+
+def test_records_from_1970_of_an_earlier_start_are_dated_before_this_one(tmp_path: Path) -> None:
+    """A server would call them expired: they get the latest date that they may have, as far apart as they were."""
+    wall = TestClock(0, synced=False)
     outbox = open_outbox(tmp_path, clock=wall, wait_s=WAIT_S)
+    put(outbox, 0)
+    wall.advance(60)
+    put(outbox, 1)
 
-    assert dates(outbox) == [(7_000, False)]
+    outbox = start_again(outbox, wall, tmp_path)
+    assert dates(outbox) == []
+    wall.unix_ms, wall.right = TRUE_MS, True
+
+    assert dates(outbox) == [(TRUE_MS - 63_000, False), (TRUE_MS - 3_000, False)]
+
+
+def test_expired_records_of_a_clock_that_was_not_set_are_kept_to_look_at(tmp_path: Path) -> None:
+    """The server calls them older than they are, so they are set aside; those with a true date are forgotten."""
+    wall = TestClock(0, synced=False)
+    outbox = open_outbox(tmp_path, clock=wall, wait_s=WAIT_S)
+    put(outbox, 0)
+    wall.advance(WAIT_S)
+    put(outbox, 1)
+    wall.unix_ms, wall.right = TRUE_MS, True
+    put(outbox, 2)
+
+    assert outbox.expire("0" * 16, 0, 2) == 2
+
+    assert outbox.waiting()[0] == 0
+    assert [(seq, why) for _, seq, why in outbox.refused()] == [(0, UNDATED), (1, UNDATED)]
 
 
 def test_a_process_that_starts_again_and_again_makes_nothing_wait_for_longer(tmp_path: Path) -> None:
@@ -177,7 +213,7 @@ def test_what_is_held_on_a_disk_that_comes_back_is_let_go(tmp_path: Path) -> Non
 
     (tmp_path / "outbox.sqlite").rmdir()
     (tmp_path / "kept").rename(tmp_path / "outbox.sqlite")
-    wall.advance(60)
+    wall.advance(WAIT_S)
 
     assert dates(outbox) == [(7_000, False)]
 
