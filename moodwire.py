@@ -203,17 +203,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings_class = _load(command.settings)
         function = _load(command.function)
     except ImportError as error:
-        print(f"moodwire {name} needs a package that is not installed: {error}", file=sys.stderr)
-        return 2
+        return _misses(name, command, error)
     try:
         settings = read_settings(name, command.section, settings_class, words[len(name.split()) :])
     except (ValueError, TypeError, OSError, ts.exceptions.TsError) as error:
         print(f"moodwire {name}: {_sentence(error)}", file=sys.stderr)
         return 2
+    return _run(name, command, function, settings)
+
+
+def _run(name: str, command: Command, function: Any, settings: Any) -> int:
+    """Run a command and return its exit code."""
     try:
         return int(function(settings))
     except KeyboardInterrupt:
         return 130
+    except ModuleNotFoundError as error:  # heavy packages are imported late
+        if (error.name or "").partition(".")[0] in ROOMS:
+            raise
+        return _misses(name, command, error)
+
+
+def _misses(name: str, command: Command, error: ImportError) -> int:
+    """Say which package a command needs, and what installs it; return the exit code."""
+    room = command.function.partition(".")[0]
+    extra = {"models": "device", "wiring": "demo", "trials": "dev"}.get(room, room)
+    print(
+        f"moodwire {name} needs a package that is not installed: {error}; run pip install 'moodwire[{extra}]'",
+        file=sys.stderr,
+    )
+    return 2
 
 
 def read_settings(name: str, section: str, settings_class: type[Any], flags: Sequence[str]) -> Any:

@@ -24,7 +24,7 @@ from models.frontend import FrontEnd
 SHIPPED = Path(__file__).parent / "bundles"
 DEFAULT = "ang-hap-neu"
 
-_LABEL = re.compile(r"[A-Z][A-Z0-9_]{0,15}")
+LABEL = re.compile(r"[A-Z][A-Z0-9_]{0,15}")
 """The wire's rule for labels (broker/messages.py); a test checks that both agree."""
 
 
@@ -65,7 +65,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ValueError: a device could not run the model, or the wire would refuse its readings.
         """
         for label in self.labels:
-            if not _LABEL.fullmatch(label):
+            if not LABEL.fullmatch(label):
                 raise ValueError(f"label {label!r} is not allowed; use 1 to 16 of A-Z, 0-9 and _, a letter first")
         if len(set(self.labels)) < len(self.labels):
             raise ValueError(f"labels are {', '.join(self.labels)}; give each label once")

@@ -284,3 +284,20 @@ def test_starting_a_device_loads_no_heavy_package() -> None:
     ended = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False)
 
     assert ended.returncode == 0, ended.stderr
+
+
+def test_a_package_that_is_missed_late_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A heavy package that a command imports late and does not find is named with what installs it."""
+
+    def without_it(_settings: object) -> int:
+        raise ModuleNotFoundError("No module named 'librosa'", name="librosa")
+
+    monkeypatch.setattr("training.commands.train", without_it)
+
+    assert moodwire.main(["train", "tiny"]) == 2
+    assert capsys.readouterr().err == (
+        "moodwire train needs a package that is not installed: No module named 'librosa'; run pip install "
+        "'moodwire[training]'\n"
+    )

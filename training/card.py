@@ -6,9 +6,8 @@ import msgspec
 
 from common.notice import LAW
 from models.bundle import Manifest
-from training import elsewhere
+from training import catalogue, corpora, elsewhere
 from training.backgrounds import BACKGROUNDS, NOISES
-from training.corpora import EMOTIONS
 from training.results import Elsewhere
 from training.splits import RELEASE
 from training.tables import table
@@ -25,7 +24,7 @@ def render(manifest: Manifest) -> str:
         _elsewhere(measured["elsewhere"]) if "elsewhere" in measured else "",
         hardship(measured) if "uar_in_noise" in measured else "",
         _folds(measured["cross_validation"]) if "cross_validation" in measured else "",
-        _limits(measured),
+        _limits(manifest),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -67,7 +66,7 @@ Not for any decision about a person."""
 
 def _data(manifest: Manifest, measured: dict[str, Any]) -> str:
     speakers, clips = measured["speakers"], measured["clips"]
-    further = [EMOTIONS[label] for label in measured["heard"] if label not in manifest.labels]
+    further = [corpora.name(label) for label in measured["heard"] if label not in manifest.labels]
     classes = f"these classes, and of {', '.join(further)} for training" if further else "these classes"
     votes = " In training it also learned what people heard in the voice alone." if measured.get("votes") else ""
     counted = " and of their votes" if votes else ""
@@ -78,10 +77,7 @@ def _data(manifest: Manifest, measured: dict[str, Any]) -> str:
     )
     return f"""## Data
 
-CREMA-D, the clips of {classes}: Cao, Cooper, Keutmann, Gur, Nenkova and Verma, "CREMA-D:
-Crowd-sourced Emotional Multimodal Actors Dataset", IEEE Transactions on Affective Computing 5(4), 2014. Open Database
-License 1.0, contents under the Database Contents License 1.0. Clips whose audio stands under two labels are left out.\
-{votes}
+{_sources(manifest, classes)}{votes}
 
 | | actors | speakers | clips |
 |---|---|---|---|
@@ -89,6 +85,30 @@ License 1.0, contents under the Database Contents License 1.0. Clips whose audio
 
 sha256 of the list of training recordings{counted}: `{manifest.data_sha256}`; of the recipe: \
 `{manifest.recipe_sha256}`."""
+
+
+def _sources(manifest: Manifest, classes: str) -> str:
+    """Return whose recordings taught the model, and on what terms."""
+    if catalogue.taught(manifest) == (catalogue.TAUGHT_BY,):
+        return f"""CREMA-D, the clips of {classes}: Cao, Cooper, Keutmann, Gur, Nenkova and Verma, "CREMA-D:
+Crowd-sourced Emotional Multimodal Actors Dataset", IEEE Transactions on Affective Computing 5(4), 2014. Open Database
+License 1.0, contents under the Database Contents License 1.0. Clips whose audio stands under two labels are left out."""  # noqa: E501
+    told = manifest.measured["corpora"]
+    found = []
+    for name, terms in told.items():
+        cited = f": {catalogue.CORPORA[name].citation}" if name in catalogue.CORPORA else ""
+        found.append(f"{terms['title']}, the clips of {classes}{cited}. {_sentence(terms['licence'])}")
+    if any(terms["commercial"] is False for terms in told.values()):
+        found.append(
+            "**This model has learned from recordings whose licence allows no commercial use: use it for none.**"
+        )
+    if start := manifest.measured.get("start"):
+        found.append(f"It began as `{start}`, whose own card names what taught that.")
+    return "\n\n".join(found)
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _results(manifest: Manifest, measured: dict[str, Any]) -> str:
@@ -247,20 +267,39 @@ def _models(cross_validation: dict[str, Any]) -> str:
     return "a new model is" if seeds == 1 else f"{seeds} new models are"
 
 
-def _limits(measured: dict[str, Any]) -> str:
+def _limits(manifest: Manifest) -> str:
+    measured = manifest.measured
     listeners = measured["listeners"]
     agreement = (
         "" if listeners is None else f" People agree with the actors' label in {listeners['accuracy']:.1%} of votes."
     )
     return f"""## What it does not know
 
-- It was taught by actors. It hears emotion as portrayed, not as felt.{agreement}
-- English only, twelve fixed sentences, adult actors, recordings with about the same background in all of them.
+- {_taught(manifest)}{agreement}
+- {_heard_only(manifest)}
 {_strange_rooms(measured)}\
 - It has no class for anything but the labels above: noise, music and other emotions get one of them too.
 - A clear voice near the microphone is assumed: what louder noise and echoes cost stands above, far speech was not
   measured.
 - A device's windows slide over speech. Those that hold a part of an utterance score lower than these."""
+
+
+def _taught(manifest: Manifest) -> str:
+    if any(name in catalogue.CORPORA for name in catalogue.taught(manifest)):
+        return "It was taught by actors. It hears emotion as portrayed, not as felt."
+    return "It was taught by recordings of one's own, and knows of a label what these have in common."
+
+
+def _heard_only(manifest: Manifest) -> str:
+    taught = catalogue.taught(manifest)
+    if taught == (catalogue.TAUGHT_BY,):
+        return (
+            "English only, twelve fixed sentences, adult actors, recordings with about the same background in all of "
+            "them."
+        )
+    languages = dict.fromkeys(catalogue.CORPORA[name].language for name in taught if name in catalogue.CORPORA)
+    spoken = f"{' and '.join(languages)} only, " if languages else ""
+    return _sentence(f"{spoken}the voices, sentences and rooms of these recordings")
 
 
 def _strange_rooms(measured: dict[str, Any]) -> str:
@@ -276,7 +315,7 @@ def _strange_rooms(measured: dict[str, Any]) -> str:
 
 
 def _names(labels: tuple[str, ...]) -> str:
-    words = [f"{EMOTIONS[label]} ({label})" for label in labels]
+    words = [f"{corpora.name(label)} ({label})" for label in labels]
     return ", ".join(words[:-1]) + " and " + words[-1]
 
 

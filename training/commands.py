@@ -12,13 +12,14 @@ from models import bundle
 from models.baseline import Reference
 from models.bundle import Bundle, BundleError, Manifest
 from training import (
+    asked,
     card,
     catalogue,
     corpora,
     elsewhere,
     features,
     page,
-    recipe,
+    recordings,
     results,
     rooms,
     score,
@@ -26,7 +27,7 @@ from training import (
     strangers,
 )
 from training.corpora import Clip, CorpusError
-from training.recipe import Recipe, RecipeError
+from training.recipe import PeerRecipe, Recipe, RecipeError
 from training.results import Elsewhere, ResultsError
 from training.settings import EvaluateSettings, TrainSettings
 from training.splits import Fold
@@ -39,9 +40,13 @@ def train(settings: TrainSettings) -> int:
     Each fold is kept in `runs_dir`, so that a cross-validation goes on where it was stopped.
     """
     try:
-        plan = recipe.load(settings.recipe)
-        clips = corpora.read_clips(settings.recordings_dir, plan.clip_labels)
-        _train(settings, plan, clips)
+        plan = asked.plan(settings)
+        clips = recordings.read(plan, settings.recordings_dir)
+        folds = asked.folds(settings, plan, clips)
+        if plan.on_device:
+            _train(settings, plan, clips, folds)
+        else:
+            _measure(settings, plan, clips, folds)
     except (RecipeError, CorpusError, BundleError) as error:
         print(f"moodwire train: {error}", file=sys.stderr)
         return 2
@@ -61,7 +66,7 @@ def evaluate(settings: EvaluateSettings) -> int:
                 print(f"moodwire evaluate: {sentence}", file=sys.stderr)
             raw = score.predict(made, found.clips, score.windows(found.clips, made.manifest))
             scores = score.measure(made, found.clips, score.calibrated(raw, made.manifest.temperature))
-            if found.corpus == catalogue.TAUGHT_BY:
+            if found.corpus in catalogue.taught(made.manifest):
                 measured = {**made.manifest.measured, **scores}
                 print(card.render(msgspec.structs.replace(made.manifest, measured=measured)), end="")
             else:
@@ -87,7 +92,9 @@ def _asked(settings: EvaluateSettings, made: Bundle) -> Iterator[Recordings]:
 
 
 def _kept(settings: EvaluateSettings, made: Bundle) -> dict[str, Elsewhere]:
-    """Return what is known of a bundle's own corpus from its cross-validation."""
+    """Return what is known of a bundle's own corpus from its cross-validation, if that is CREMA-D."""
+    if catalogue.taught(made.manifest) != (catalogue.TAUGHT_BY,):
+        return {}
     clips = corpora.read_clips(settings.recordings_dir, made.manifest.labels)
     own = elsewhere.own(made.manifest, clips)
     return {catalogue.TAUGHT_BY: own} if own else {}
@@ -117,35 +124,47 @@ def _reference(settings: EvaluateSettings, made: Bundle) -> Reference:
     return calibrate.reference(score.calibrated(predicted, made.manifest.temperature), made.manifest.labels)
 
 
-def _train(settings: TrainSettings, plan: Recipe, clips: Sequence[Clip]) -> None:
+def _train(settings: TrainSettings, plan: Recipe, clips: Sequence[Clip], folds: Sequence[Fold]) -> None:
     # Bad input is reported before TensorFlow is imported, which takes seconds.
     from training import calibrate, export, release  # noqa: PLC0415
 
     logging.getLogger("absl").setLevel(logging.WARNING)  # it logs how long each checkpoint took
 
     runs = settings.runs_dir / plan.folder
-    held_out = settings.block or plan.test_block
-    blocks = sorted(splits.BLOCKS) if settings.cross_validate or settings.release else [held_out]
-    folds = [Fold(block, plan.seed + number, settings.split) for block in blocks for number in range(settings.seeds)]
     cache = features.FrameCache(clips, plan.front_end, settings.runs_dir)
     done = {}
     for fold in folds:
         finished = _finished(runs / fold.folder, plan, clips, fold)
         done[fold] = finished or export.train_fold(cache, plan, fold, settings.runs_dir)
-        print(f"{fold.title}: UAR {done[fold].measured['uar']:.3f}", flush=True)
+        print(f"{fold.title(plan)}: UAR {done[fold].measured['uar']:.3f}", flush=True)
     done = calibrate.calibrate(done, runs, plan.uncertain_share)
-    if settings.split != "speakers":
+    if not asked.makes_bundle(settings, plan):
         return
     if settings.release:
         made = release.train(cache, plan, done, settings.runs_dir)
     else:
-        made = bundle.load(runs / Fold(held_out, plan.seed).folder)
+        held_out = asked.held_out(settings, plan, clips)
+        made = bundle.load(runs / Fold(held_out, plan.seed, settings.split).folder)
         if settings.cross_validate:
-            measured = {**made.manifest.measured, "cross_validation": release.cross_validation(done)}
+            measured = {**made.manifest.measured, "cross_validation": release.cross_validation(done, plan)}
             made = msgspec.structs.replace(made, manifest=msgspec.structs.replace(made.manifest, measured=measured))
     folder = settings.bundle_dir or runs / "bundle"
     export.write(msgspec.structs.replace(made, folder=folder))
     print(f"wrote {folder}")
+
+
+def _measure(settings: TrainSettings, plan: Recipe, clips: Sequence[Clip], folds: Sequence[Fold]) -> None:
+    """Measure a system that no device can run, fold by fold."""
+    from training import measure  # noqa: PLC0415
+
+    assert isinstance(plan, PeerRecipe)  # only these hear what no device computes
+    if settings.bundle_dir or settings.release:
+        raise RecipeError(f"{asked.only_measured(plan)}: leave out bundle_dir and release")
+    print(asked.only_measured(plan), flush=True)
+    cache = measure.FeatureCache(clips, plan, settings.runs_dir)
+    for fold in folds:
+        done = measure.measure_fold(cache, plan, fold, settings.runs_dir)
+        print(f"{fold.title(plan)}: UAR {done.measured['uar']:.3f}", flush=True)
 
 
 def _finished(folder: Path, plan: Recipe, clips: Sequence[Clip], fold: Fold) -> Manifest | None:

@@ -19,6 +19,11 @@ EMOTIONS = {
     "NEU": "neutral speech",
     "SAD": "sadness",
 }
+"""The emotions of CREMA-D, which people voted on."""
+NAMES = {**EMOTIONS, "BOR": "boredom", "CAL": "calm", "NEG": "negative", "SUR": "surprise"}
+"""What labels of known corpora mean, in words."""
+SEXES = {"F": "Female", "M": "Male"}
+"""Prefixes of labels that also tell the speaker's sex: F_ANG."""
 
 UNKNOWN = -1
 """Speaker of a clip of which nothing says who speaks."""
@@ -53,6 +58,10 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
     """Of the official release's file."""
     votes: dict[str, int]
     """How many people, spec the voice alone, chose each emotion; empty where nobody was asked."""
+    corpus: str = ""
+    """Of a recipe, which the clip is from."""
+    copy: int = 0
+    """Which altered copy of the recording, as a published system makes them; 0: as it was recorded."""
 
 
 def read_clips(recordings_dir: Path, labels: tuple[str, ...]) -> list[Clip]:
@@ -111,6 +120,14 @@ def read_audio(clip: Clip, sample_rate_hz: int) -> Samples:
     return samples
 
 
+def name(label: str) -> str:
+    """Return what a label means, in words: that of a corpus, with the speaker's sex, or a word of one's own."""
+    sex, _, emotion = label.rpartition("_")
+    if sex in SEXES and emotion:
+        return f"{name(emotion)} of a {'woman' if sex == 'F' else 'man'}"
+    return NAMES.get(label, label.lower())
+
+
 def sha256(file: Path) -> str:
     """Return the sha256 of a file, which is not held in memory as a whole."""
     with file.open("rb") as content:
@@ -119,7 +136,10 @@ def sha256(file: Path) -> str:
 
 def digest(clips: Iterable[Clip], *, votes: bool = False) -> str:
     """Return a sha256 over names and hashes of recordings in any order, and over their votes if these are learned."""
-    lines = sorted(f"{clip.path.stem} {clip.sha256}{_voted(clip) if votes else ''}\n" for clip in clips)
+    lines = sorted(
+        f"{clip.path.stem} {clip.sha256}{f' copy {clip.copy}' * bool(clip.copy)}{_voted(clip) if votes else ''}\n"
+        for clip in clips
+    )
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

@@ -1,6 +1,6 @@
 """Reads EmoDB (Burkhardt et al. 2005): ten German sentences spoken by ten actors, as its archive unpacks.
 
-Models are measured on it; it has no part in their training.
+No shipped model has heard it in training.
 """
 
 import re
@@ -9,8 +9,8 @@ from pathlib import Path
 from training.corpora import Clip, CorpusError, sha256
 
 FOLDER = "emodb"
-LABELS = {"W": "ANG", "E": "DIS", "A": "FEA", "F": "HAP", "N": "NEU", "T": "SAD"}
-"""By the letter of the German word; boredom (L) has no counterpart in CREMA-D."""
+LABELS = {"W": "ANG", "E": "DIS", "A": "FEA", "F": "HAP", "N": "NEU", "T": "SAD", "L": "BOR"}
+"""By the letter of the German word; boredom has no counterpart in CREMA-D."""
 NAME = re.compile(r"(?P<speaker>\d\d)(?P<sentence>[ab]\d\d)(?P<emotion>[AEFLNTW])[a-z]?")
 """Of a file, without its ending."""
 MEN = {3, 10, 11, 12, 15}
@@ -50,7 +50,7 @@ def _clip(file: Path) -> Clip:
         speaker=speaker,
         sex="Male" if speaker in MEN else "Female",
         age=None,
-        label=LABELS.get(found["emotion"], ""),
+        label=LABELS[found["emotion"]],
         sentence=found["sentence"],
         intensity="",
         samples=None,

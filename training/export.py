@@ -14,7 +14,7 @@ from models import bundle, runtime
 from models.bundle import Bundle, Manifest
 from models.frontend import Frames
 from models.runtime import Classifier, load_verified
-from training import card, corpora, evaluate, features, fit, quantise, rounding, score, splits
+from training import card, catalogue, corpora, evaluate, features, fit, quantise, rounding, score, splits
 from training import recipe as recipes
 from training.corpora import Clip
 from training.evaluate import Truth
@@ -91,6 +91,8 @@ def quantised(model: Any, recipe: Recipe, train: Sequence[Clip], fold: Fold, run
         sparsity=fit.sparsity(model),
         measured={
             "architecture": recipe.network.title,
+            **({} if recipe.corpora == (catalogue.TAUGHT_BY,) else {"corpora": _corpora(recipe)}),
+            **({"start": recipe.start} if recipe.start else {}),
             "integer": recipe.integer,
             "four_bits": recipe.levels <= rounding.INT4_LEVELS,
             "heard": recipe.clip_labels,
@@ -102,6 +104,21 @@ def quantised(model: Any, recipe: Recipe, train: Sequence[Clip], fold: Fold, run
         },
     )
     return Bundle(runs_dir / recipe.folder / fold.folder, manifest, content)
+
+
+def _corpora(recipe: Recipe) -> dict[str, Any]:
+    """Return what the manifest tells of each corpus: on what terms one may use what learned from it."""
+    found = {}
+    for name in recipe.corpora:
+        if corpus := catalogue.CORPORA.get(name):
+            found[name] = {"title": corpus.title, "licence": corpus.licence, "commercial": corpus.commercial}
+        else:
+            found[Path(name).stem] = {
+                "title": Path(name).stem,
+                "licence": "recordings of one's own",
+                "commercial": None,
+            }
+    return found
 
 
 def _teachers(recipe: Recipe) -> str | None:

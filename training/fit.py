@@ -23,8 +23,11 @@ CHECKPOINT = "checkpoint"
 WEIGHTS = "float.weights.h5"
 """File in a run folder: weights of the finished network, before quantisation."""
 
+Begin = Callable[[Any], None]
+"""Changes a Keras model in place."""
 
-def fit(batches: Batches, recipe: Recipe, seed: int, folder: Path, start: Path | None = None) -> None:
+
+def fit(batches: Batches, recipe: Recipe, seed: int, folder: Path, begin: Begin | None = None) -> None:
     """Train, prune and round a network for the recipe's number of epochs, and write its weights into the folder.
 
     Each epoch adds a line to `curves.jsonl` there, and replaces the checkpoint from which a stopped training goes on.
@@ -34,13 +37,13 @@ def fit(batches: Batches, recipe: Recipe, seed: int, folder: Path, start: Path |
         recipe: network, epochs, learning rate, pruning, rounding.
         seed: of everything random outside the batches.
         folder: the run folder.
-        start: run folder of a finished training whose weights to start with; None: random ones.
+        begin: gives the untrained network its first weights; None: random ones.
     """
     tf_keras.utils.set_random_seed(seed)
     steps = recipe.epochs * len(batches)
     initial = untrained(recipe, recipe.outputs)
-    if start:
-        initial.load_weights(start / WEIGHTS)
+    if begin:
+        begin(initial)
     model = _prunable(initial, recipe, steps)
     rate = tf_keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=recipe.learning_rate, warmup_steps=max(1, steps // 20)
@@ -64,7 +67,7 @@ def fit(batches: Batches, recipe: Recipe, seed: int, folder: Path, start: Path |
             pruning.on_train_batch_begin(len(losses))
             losses.append(float(step(*batch)))
         pruning.on_epoch_end(epoch)
-        _log(
+        log(
             folder / CURVES,
             epoch=epoch + 1,
             loss=round(float(np.mean(losses)), 4),
@@ -166,7 +169,8 @@ def _step(model: Any, loss: Callable[[Any, Any, Any], Any], levels: int, is_roun
     return step
 
 
-def _log(file: Path, **values: float) -> None:
+def log(file: Path, **values: float) -> None:
+    """Add a line to a file of curves, and print it."""
     line = msgspec.json.encode(values).decode()
     with file.open("a", encoding="utf-8") as curves:
         curves.write(line + "\n")

@@ -6,20 +6,24 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from common import files
 from common.decoding import JSON_ERRORS
-from training import corpora, fit, teach, whisper_teacher
+from models import bundle
+from training import body, corpora, features, fit, teach, whisper_teacher
 from training import recipe as recipes
 from training.batches import Batches, Targets, TrainingSet
 from training.corpora import EMOTIONS, Clip
-from training.features import FrameCache
+from training.features import Bank, FrameCache
 from training.recipe import Recipe, RecipeError
 from training.splits import Fold, Split
 from training.teach import Teacher
 
 CONFIG = "config.json"
 """In a run folder: its recipe, and the hash of its recordings."""
+BEGINNING = 256
+"""Training clips on which a network that begins as another one is measured."""
 
 
 def learn(cache: FrameCache, recipe: Recipe, split: Split, fold: Fold, runs_dir: Path) -> Path:
@@ -38,7 +42,7 @@ def learn(cache: FrameCache, recipe: Recipe, split: Split, fold: Fold, runs_dir:
     """
     folder = runs_dir / recipe.folder / fold.folder
     data_sha256 = corpora.digest(split.train, votes=recipe.votes > 0)
-    _prepare(folder, recipe, data_sha256)
+    prepare(folder, recipe, data_sha256)
     if not fit.finished(folder):
         _reuse(folder, recipe, data_sha256, sorted(runs_dir.glob(f"*/{fold.folder}")))
     if not fit.finished(folder):
@@ -48,10 +52,25 @@ def learn(cache: FrameCache, recipe: Recipe, split: Split, fold: Fold, runs_dir:
         heard = _heard(split.train, recipe, runs_dir)
         soft_targets = teach.soft_targets(teachers, heard, banks, clips, recipe)
         training_set = TrainingSet(clips, _targets(split.train, recipe), soft_targets)
-        starts = recipe.teaching and recipe.teaching.starts
-        start = teachers[fold.seed % len(teachers)].folder if starts else None
-        fit.fit(Batches(banks, training_set, recipe, fold.seed), recipe, fold.seed, folder, start)
+        begin = _begin(recipe, teachers, fold.seed, banks[0], clips)
+        fit.fit(Batches(banks, training_set, recipe, fold.seed), recipe, fold.seed, folder, begin)
     return folder
+
+
+def _begin(
+    recipe: Recipe, teachers: Sequence[Teacher], seed: int, bank: Bank, clips: NDArray[np.intp]
+) -> fit.Begin | None:
+    """Return what gives the network its first weights; None: they are random."""
+    if recipe.teaching and recipe.teaching.starts:
+        weights = teachers[seed % len(teachers)].folder / fit.WEIGHTS
+        return lambda model: model.load_weights(weights)
+    if recipe.start:
+        made = bundle.load(bundle.find(recipe.start))
+        some = np.random.default_rng(seed).permutation(clips)[:BEGINNING]
+        starts = (bank.lengths(some) - recipe.window_frames) // 2
+        windows = features.normalised(bank.windows(some, starts, recipe.window_frames)[0])
+        return lambda model: body.begin(model, made, windows)
+    return None
 
 
 def _teachers(cache: FrameCache, recipe: Recipe, split: Split, fold: Fold, runs_dir: Path) -> list[Teacher]:
@@ -100,7 +119,7 @@ def _targets(clips: Sequence[Clip], recipe: Recipe) -> Targets:
     return np.concatenate([labels, votes / np.maximum(1, votes.sum(axis=1, keepdims=True))], axis=1)
 
 
-def _prepare(folder: Path, recipe: Recipe, data_sha256: str) -> None:
+def prepare(folder: Path, recipe: Recipe, data_sha256: str) -> None:
     """Write the recipe and the hash of the recordings, and delete what was trained on other recordings.
 
     Raises:

@@ -3,13 +3,17 @@
 import hashlib
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
+from models import bundle
+from models.bundle import LABEL, BundleError
 from models.frontend import FrontEnd
+from training.architectures import Architecture, Classical
 from training.corpora import EMOTIONS
+from training.heard import Features, Rendering
 
 SHIPPED = Path(__file__).parent / "recipes"
 INT8_LEVELS = 127
@@ -154,11 +158,21 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What the model tells apart."""
     taught: tuple[str, ...] = ()
     """Further labels that the network is trained on; the finished model has no outputs for them."""
+    corpora: Annotated[tuple[str, ...], Meta(min_length=1)] = ("crema-d",)
+    """What it learns from: keys of `catalogue.CORPORA`, folders or tables of one's own; several together."""
+    merged: dict[str, str] = {}
+    """Labels of the corpora that count as another one: CAL = "NEU"."""
+    by_sex: bool = False
+    """Whether labels also tell the speaker's sex: F_ANG and M_ANG."""
+    start: str = ""
+    """Name or folder of a bundle whose layers this network begins with, all but the head; else random ones."""
+    start_sha256: str = ""
+    """Hash of its model, filled in when a recipe is loaded: another start makes another network."""
     front_end: FrontEnd = FrontEnd()
     window_ms: int = 3_000
     hop_ms: int = 1_000
-    test_block: Annotated[int, Meta(ge=1, le=4)] = 4
-    """Speakers held out, unless the command line says otherwise; a key of `splits.BLOCKS`."""
+    test_block: Annotated[int, Meta(ge=1)] = 4
+    """Speakers held out, unless the command line says otherwise; a corpus of fewer blocks has its last one held out."""
     seed: int = 1
     epochs: Positive
     batch: Positive = 32
@@ -178,10 +192,23 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     teaching: Teaching | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a hop that no device could run, before hours of training."""
+        """Refuse a hop or labels that no device could run, before hours of training.
+
+        Raises:
+            ValueError: the text says what to change.
+        """
+        if wrong := [label for label in (*self.labels, *self.taught) if not LABEL.fullmatch(label)]:
+            raise ValueError(f"label {wrong[0]!r} is not allowed; use 1 to 16 of A-Z, 0-9 and _, a letter first")
         samples, step = self.hop_ms * self.front_end.sample_rate_hz // 1000, self.front_end.hop_length
         if samples % step:
             raise ValueError(f"hop_ms {self.hop_ms} is {samples} samples: make it a multiple of hop_length {step}")
+        if self.start and self.teaching and self.teaching.starts:
+            raise ValueError("start and teaching.starts both give the first weights: leave one of them out")
+
+    @property
+    def on_device(self) -> bool:
+        """Whether a device can compute what the model hears, and run it."""
+        return True
 
     @property
     def learned(self) -> tuple[str, ...]:
@@ -233,9 +260,18 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             (document["augment"], "style_share"),
             (document["augment"], "floor_share"),
             (document["augment"], "cut_share"),
+            (document, "merged"),
+            (document, "by_sex"),
+            (document, "start"),
+            (document, "start_sha256"),
+            (document, "features"),
+            (document, "renderings"),
         ):
             if not table.get(key, True):
                 del table[key]
+        for key, usual in (("corpora", ["crema-d"]), ("keep", "last")):
+            if document.get(key) in (usual, tuple(usual)):
+                del document[key]
         return hashlib.sha256(msgspec.json.encode(document)).hexdigest()
 
     @property
@@ -249,52 +285,45 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.front_end.frames_in(self.window_samples)
 
 
-class PlainDsCnn(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    tag_field="architecture",
-    tag="plain-ds-cnn",
-):
-    """The published DS-CNN: the first layer halves the input, the others keep its size, none is residual."""
-
-    filters: Annotated[tuple[Positive, ...], Meta(min_length=2)]
-    alpha: Annotated[float, Meta(gt=0)] = 1.0
-    """Width multiplier of all layers."""
-
-    @property
-    def title(self) -> str:
-        """What it is, for a model card."""
-        return f"plain depthwise-separable CNN of {len(self.filters)} layers, as it was published"
-
-
-class LightSerNet(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    tag_field="architecture",
-    tag="light-sernet",
-):
-    """Three parallel convolutions, along time, along frequency and along both, then plain ones (Aftab et al. 2022)."""
-
-    dropout: Share = 0.3
-
-    @property
-    def title(self) -> str:
-        """What it is, for a model card."""
-        return "CNN with three parallel first layers, LIGHT-SERNET, as it was published"
-
-
 class PeerRecipe(Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A published system, rebuilt to be measured as ours are; its file stays float32, as published."""
 
     integer: ClassVar[bool] = False
 
-    network: PlainDsCnn | LightSerNet  # type: ignore[assignment]  # instead of ours
+    network: Architecture  # type: ignore[assignment]  # instead of ours
+    epochs: Annotated[int, Meta(ge=0)] = 0
+    """None for a model that is not trained in epochs."""
+    pruning: Pruning = Pruning(sparsity=0.0)
     balanced: bool = False
     """Whether each class is cut down to as many training clips as the smallest has."""
+    features: Features | None = None
+    """What the system hears instead of log-mel frames. No device computes it: such a system is measured alone."""
+    renderings: tuple[Rendering, ...] = ()
+    """Altered copies of each training recording, beside itself."""
+    keep: Literal["last", "best"] = "last"
+    """Which epoch's weights are used: the last one's, or those of the lowest loss on a tenth of the training clips, or
+    on another block of speakers where speakers are held out."""
+
+    def __post_init__(self) -> None:
+        """Refuse a network without what it needs, and what has no effect.
+
+        Raises:
+            ValueError: the text says what to change.
+        """
+        super().__post_init__()
+        classical = isinstance(self.network, Classical)
+        if classical == (self.epochs > 0):
+            raise ValueError(f"epochs is {self.epochs}: {'leave it out' if classical else 'give at least 1'}")
+        if self.features is None:
+            if classical or self.renderings or self.keep == "best":
+                raise ValueError("features is missing: this network, renderings and keep need features of their own")
+        elif self.augment != Augment() or self.pruning.sparsity or self.rounding or self.teaching or self.votes:
+            raise ValueError("features of their own have no augment, pruning, rounding, teaching and votes: leave out")
+
+    @property
+    def on_device(self) -> bool:
+        """Whether a device can compute what the model hears, and run it."""
+        return self.features is None
 
 
 def load(name: str) -> Recipe:
@@ -303,7 +332,7 @@ def load(name: str) -> Recipe:
     Raises:
         RecipeError: it is missing or not valid, or its teachers cannot teach it.
     """
-    plan = _parsed(name)
+    plan = _started(_parsed(name))
     found = teacher(plan)
     if plan.teaching is None or found is None:
         return plan
@@ -320,6 +349,26 @@ def _parsed(name: str) -> Recipe:
         return convert(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:  # msgspec.ValidationError is one too
         raise RecipeError(f"{path} is not a valid recipe: {error}") from error
+
+
+def _started(plan: Recipe) -> Recipe:
+    """Return a recipe with the hash of the model that it begins with.
+
+    Raises:
+        RecipeError: there is no such bundle, or it hears in another way.
+    """
+    if not plan.start:
+        return plan
+    if isinstance(plan, PeerRecipe):
+        raise RecipeError(f"{plan.name} cannot start as {plan.start}: only our own networks can")
+    try:
+        found = bundle.load(bundle.find(plan.start)).manifest
+    except BundleError as error:
+        raise RecipeError(f"{plan.name} cannot start as {plan.start}: {error}") from error
+    for what in ("front_end", "window_ms"):
+        if getattr(found, what) != getattr(plan, what):
+            raise RecipeError(f"{plan.name} cannot start as {plan.start}: their {what} must be the same")
+    return msgspec.structs.replace(plan, start_sha256=found.model_sha256)
 
 
 def teacher(plan: Recipe) -> Recipe | None:

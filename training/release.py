@@ -60,15 +60,15 @@ def train(cache: FrameCache, recipe: Recipe, done: Mapping[Fold, Manifest], runs
     return made
 
 
-def cross_validation(done: Mapping[Fold, Manifest]) -> dict[str, Any]:
+def cross_validation(done: Mapping[Fold, Manifest], recipe: Recipe) -> dict[str, Any]:
     """Return a recipe's scores with each block of speakers held out in turn: means over the seeds, then the blocks."""
     rows: list[dict[str, Any]] = []
-    for block in splits.BLOCKS:
+    for block in sorted({fold.block for fold in done}):
         seeds = [manifest.measured for fold, manifest in done.items() if fold.block == block]
         uars = [measured["uar"] for measured in seeds]
         rows.append(
             {
-                "speakers": splits.span(block),
+                "speakers": splits.span(recipe, block),
                 "uar": float(np.mean(uars)),
                 "uar_of_seeds": uars,
                 "float_uar": float(np.mean([measured["float_uar"] for measured in seeds])),
@@ -76,7 +76,7 @@ def cross_validation(done: Mapping[Fold, Manifest]) -> dict[str, Any]:
         )
     return {
         "uar": float(np.mean([row["uar"] for row in rows])),
-        "uar_deviation": float(np.std([row["uar"] for row in rows], ddof=1)),
+        "uar_deviation": float(np.std([row["uar"] for row in rows], ddof=1)) if len(rows) > 1 else 0.0,
         "float_uar": float(np.mean([row["float_uar"] for row in rows])),
         "accuracy": float(np.mean([manifest.measured["accuracy"] for manifest in done.values()])),
         "folds": rows,
@@ -86,7 +86,7 @@ def cross_validation(done: Mapping[Fold, Manifest]) -> dict[str, Any]:
 def _measured(clips: Sequence[Clip], recipe: Recipe, done: Mapping[Fold, Manifest], runs: Path) -> dict[str, Any]:
     folds = [manifest.measured for manifest in done.values()]
     accuracies = [fold["sure"]["accuracy"] for fold in folds if fold["sure"]["accuracy"] is not None]
-    validated = cross_validation(done)
+    validated = cross_validation(done, recipe)
     return {
         **score.describe(_pooled(done, runs), recipe.labels),
         **{name: validated[name] for name in ("uar", "float_uar", "accuracy")},

@@ -23,6 +23,8 @@ LATENCY = Path(__file__).parent / "results" / "latency.json"
 """Latencies by the recipe's name; `python -m trials.model_latency --write` writes it."""
 ELSEWHERE = "elsewhere.json"
 """File of what models are worth on each corpus, by the model's name; `moodwire evaluate --write` writes it."""
+MEASURED = "measured.json"
+"""In the run folder of a system that makes no bundle: its figures."""
 COMMON = 4
 """The block of speakers that every recipe has held out, so that all can be compared on it."""
 COVERAGES = np.linspace(0.2, 1, 17)
@@ -164,13 +166,25 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     bytes_deflated: int | None = None
 
 
+class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a run folder tells of a system that makes no bundle, with the names that a manifest has for it."""
+
+    name: str
+    labels: tuple[str, ...]
+    recipe_sha256: str
+    data_sha256: str
+    measured: dict[str, Any]
+    sparsity: float = 0.0
+
+
 class Run(NamedTuple):
     """One finished training."""
 
     training: Training
     predictions: Predictions
-    manifest: Manifest
-    model: bytes
+    manifest: Manifest | Measured
+    model: bytes | None
+    """The file that a device runs; None if none can."""
     recipe: dict[str, Any]
 
 
@@ -247,10 +261,15 @@ def read_runs(folder: Path) -> Result | None:
         scores={split: _score(of_split) for split, of_split in runs.items() if of_split},
         parameters=measured["parameters"],
         sparsity=float(np.mean([run.manifest.sparsity for run in every])),
-        multiply_adds=size.multiply_adds(first.model),
-        bytes=round(np.mean([run.manifest.measured["bytes"] for run in every])),
-        bytes_deflated=round(np.mean([run.manifest.measured["bytes_deflated"] for run in every])),
+        multiply_adds=size.multiply_adds(first.model) if first.model else None,
+        bytes=_mean_size(every, "bytes"),
+        bytes_deflated=_mean_size(every, "bytes_deflated"),
     )
+
+
+def _mean_size(runs: Sequence[Run], name: str) -> int | None:
+    mean = _mean(run.manifest.measured.get(name) for run in runs)
+    return None if mean is None else round(mean)
 
 
 def _score(runs: Sequence[Run]) -> Score:
@@ -290,23 +309,27 @@ def _folds(of_split: Score) -> set[tuple[int, int]]:
 
 def _runs(folder: Path, split: str) -> Iterator[Run]:
     for place in sorted(folder.glob(f"{SPLITS[split]}-*-seed-*")):
-        if (place / "manifest.json").is_file():
-            _, block, _, seed = place.name.split("-")
-            made = bundle.load(place)
-            measured = made.manifest.measured
-            training = Training(
-                block=int(block),
-                seed=int(seed),
-                uar=measured["uar"],
-                accuracy=measured["accuracy"],
-                speakers=len(measured["speakers"]["train"]),
-                minutes=_minutes(place / "curves.jsonl"),
-                float_uar=measured["float_uar"],
-                uar_in_noise=measured.get("uar_in_noise", {}),
-                listeners=measured["listeners"],
-            )
-            predictions = score.calibrated(score.load(place), made.manifest.temperature)
-            yield Run(training, predictions, made.manifest, made.model, _read_recipe(place / "config.json"))
+        is_bundle = (place / "manifest.json").is_file()
+        if not (is_bundle or (place / MEASURED).is_file()):
+            continue
+        _, block, _, seed = place.name.split("-")
+        made = bundle.load(place) if is_bundle else None
+        manifest = made.manifest if made else _decode(place / MEASURED, Measured)
+        measured = manifest.measured
+        training = Training(
+            block=int(block),
+            seed=int(seed),
+            uar=measured["uar"],
+            accuracy=measured["accuracy"],
+            speakers=len(measured["speakers"]["train"]),
+            minutes=measured.get("minutes", _minutes(place / "curves.jsonl")),
+            float_uar=measured.get("float_uar"),
+            uar_in_noise=measured.get("uar_in_noise", {}),
+            listeners=measured.get("listeners"),
+        )
+        predictions = score.calibrated(score.load(place), made.manifest.temperature if made else 1.0)
+        model = made.model if made else None
+        yield Run(training, predictions, manifest, model, _read_recipe(place / "config.json"))
 
 
 def _minutes(curves: Path) -> float | None:

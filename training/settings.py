@@ -4,19 +4,21 @@ from pathlib import Path
 
 import typed_settings as ts
 
-from training.splits import BLOCKS, SPLITS
+from training.splits import SPLITS
 
 
 @ts.settings(frozen=True)
 class TrainSettings:
     """Settings of `moodwire train`."""
 
-    recipe: str = ts.option(
-        default="ang-hap-neu",
-        help="name of a recipe in training/recipes, or path of a TOML file",
+    recipe: str | None = ts.option(
+        default=None,
+        help="name of a recipe in training/recipes, or path of a TOML file; else ang-hap-neu, or own with --corpus",
         argparse={"param_decls": "recipe", "nargs": "?", "metavar": "RECIPE"},
     )
-    recordings_dir: Path = ts.option(default=Path("../shared/data"), help="folder that holds crema-d/")
+    recordings_dir: Path = ts.option(
+        default=Path("../shared/data"), help="folder that holds crema-d/, ravdess/ or emodb/"
+    )
     runs_dir: Path = ts.option(
         default=Path("runs"), help="where each trained fold is kept; one that is there is not trained again"
     )
@@ -28,7 +30,7 @@ class TrainSettings:
         default=False, help="also score the recipe with each other block of speakers held out"
     )
     block: int | None = ts.option(
-        default=None, help="which block of speakers to hold out, 1 to 4; else the one that the recipe names"
+        default=None, help="which block of speakers to hold out, from 1; else the one that the recipe names"
     )
     release: bool = ts.option(
         default=False,
@@ -36,24 +38,37 @@ class TrainSettings:
     )
     split: str = ts.option(
         default="speakers",
-        help="what is held out: `speakers`; `sentences`: speakers, and what they say; or `leaky`: files at random, to "
-        "compare with numbers made so",
+        help="what is held out: `speakers`; `sentences`: speakers, and what they say; or, to compare with numbers made "
+        "so, `leaky`: files at random; `copies`: files and altered copies at random; `order`: the last fifth of the "
+        "files",
+    )
+
+    corpus: str | None = ts.option(
+        default=None,
+        help="what to learn from: crema-d, ravdess, ravdess-song, emodb, a folder of your own with one folder for each "
+        "label, or a CSV file with the columns file and label; else what the recipe names",
+    )
+    labels: str | None = ts.option(
+        default=None, help="what to tell apart, with commas: calm,tense; else what the recipe names, or all of --corpus"
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an unknown split or block, and a bundle made with another split than by speaker.
+        """Refuse an unknown split, a block before the first, and a release of what only measures.
 
         Raises:
             ValueError: the text says what to choose.
         """
         if self.split not in SPLITS:
             raise ValueError(f"split is {self.split!r}: choose one of {', '.join(SPLITS)}")
-        if (self.bundle_dir or self.release) and self.split != "speakers":
+        is_own = (
+            self.split == "leaky" and self.corpus is not None
+        )  # recordings of one voice can be split in no other way
+        if (self.release or (self.bundle_dir and not is_own)) and self.split != "speakers":
             raise ValueError(
                 f"split {self.split} only measures a recipe and makes no bundle: leave out bundle_dir and release"
             )
-        if self.block is not None and self.block not in BLOCKS:
-            raise ValueError(f"block is {self.block}: choose one of {', '.join(map(str, BLOCKS))}")
+        if self.block is not None and self.block < 1:
+            raise ValueError(f"block is {self.block}: choose one from 1")
 
 
 @ts.settings(frozen=True)

@@ -50,7 +50,7 @@ def main() -> None:
     scores = {}
     for split in ("speakers", "leaky"):
         trainings, predictions = [], []
-        for block in splits.BLOCKS:
+        for block in splits.blocks_of(clips):
             parts = splits.of(clips, Fold(block, 1, split), plan)
             predicted, cost = fold(parts, found, plan.labels)
             classes = predicted.scores.argmax(axis=1)

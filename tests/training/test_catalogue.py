@@ -30,3 +30,24 @@ def test_the_shipped_model_was_taught_by_all_of_crema_d() -> None:
     manifest = bundle.load(bundle.find(bundle.DEFAULT)).manifest
 
     assert catalogue.taught_by(manifest) == {Voice("crema-d", speaker) for speaker in range(1001, 1073)}
+
+
+def test_no_shipped_model_has_learned_from_what_allows_no_commercial_use() -> None:
+    """Bundles of RAVDESS are for measuring: none is shipped, so none can be a default."""
+    for folder in bundle.SHIPPED.iterdir():
+        if folder.is_dir():
+            taught = catalogue.taught(bundle.load(folder).manifest)
+            assert all(catalogue.CORPORA[name].commercial for name in taught)
+
+
+def test_a_number_is_one_speakers() -> None:
+    """Blocks of different corpora share no number, and a number tells whose it is."""
+    blocks = {name: set().union(*map(set, corpus.blocks)) for name, corpus in catalogue.CORPORA.items()}
+
+    assert not blocks["ravdess"] & blocks["emodb"]
+    assert not blocks["crema-d"] & (blocks["ravdess"] | blocks["emodb"])
+    assert {catalogue.voice_of(speaker) for speaker in blocks["emodb"]} == {
+        Voice("emodb", number) for number in (3, *range(8, 17))
+    }
+    assert catalogue.number(Voice("emodb", 3)) == 203
+    assert catalogue.voice_of(10_001) is None

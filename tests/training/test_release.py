@@ -8,6 +8,7 @@ import pytest
 
 from models import bundle
 from models.runtime import load_verified
+from training import recipe
 from training.commands import evaluate, train
 from training.release import cross_validation
 from training.settings import EvaluateSettings, TrainSettings
@@ -59,7 +60,7 @@ def test_a_cross_validation_is_the_mean_over_seeds_then_blocks() -> None:
         for seed, uar in enumerate(pair)
     }
 
-    found = cross_validation(done)
+    found = cross_validation(done, recipe.load("tiny"))
 
     assert found["uar"] == pytest.approx(0.8)
     assert found["uar_deviation"] == pytest.approx(np.std([0.7, 0.8, 0.8, 0.9], ddof=1))
