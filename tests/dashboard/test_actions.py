@@ -20,7 +20,7 @@ from services import wait_until
 from broker import topics
 from broker.messages import BaselineHealth, CommandResponse, SetCommand, decode, encode
 
-MAC = topics.mac_address(DEVICE)
+MAC, OTHER = topics.mac_address(DEVICE), "01:23:45:67:89:ac"
 AXE = Path(os.environ.get("AXE", Path(sys.prefix) / "axe.min.js"))
 """Deque's axe-core, which `make test` fetches."""
 
@@ -145,7 +145,7 @@ def test_a_viewer_is_offered_no_action_and_may_do_none(world: World, page: webdr
     page.get_log("browser")  # the browser tells of the 403
 
 
-@pytest.mark.parametrize("view", ["login", "", "settings", "events", "device"])
+@pytest.mark.parametrize("view", ["login", "", "settings", "events", "device", "compare", "model"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_nothing_seriously_keeps_anyone_out(world: World, page: webdriver.Chrome, view: str, theme: str) -> None:
     """axe-core finds no serious or critical violation of WCAG 2.2 AA."""
@@ -153,15 +153,17 @@ def test_nothing_seriously_keeps_anyone_out(world: World, page: webdriver.Chrome
         pytest.skip(f"{AXE} is missing: run `make {AXE.name}`, which needs npm")
     use_theme(page, theme)
     world.announce(device=DEVICE, name="Porch")
-    world.announce(device="0123456789ab", name="Away", state="offline")
+    world.announce(device="0123456789ac", name="Away", state="offline")
     world.complain(device=DEVICE, capture="zeros")
     world.speak(30, device=DEVICE)
     if view == "login":
         page.delete_all_cookies()
-    places = {"login": "/login", "device": f"/#/device/{MAC}"}
+    places = {"login": "/login", "device": f"/#/device/{MAC}", "compare": f"/#/compare?devices={MAC},{OTHER}"}
     page.get("about:blank")
     page.get(world.url + places.get(view, f"/#/{view}"))
-    shows(page, "main", {"login": "Token", "settings": "Theme", "events": "", "": "Porch"}.get(view, "Porch"))
+    shows(
+        page, "main", {"login": "Token", "settings": "Theme", "events": "", "model": "ang-hap-neu-9"}.get(view, "Porch")
+    )
     if view != "login":
         shows(page, ".pill", "live")
     page.execute_script(AXE.read_text())

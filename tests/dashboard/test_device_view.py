@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
+from pages import keep_picture
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -184,15 +185,25 @@ def test_every_view_fits_its_screen(page: Page, theme: str, size: tuple[int, int
     """On phone, tablet and laptop, light and dark, nothing reaches beyond the screen, and charts are drawn."""
     page.run("localStorage.setItem('moodwire.theme', arguments[0])", theme)
     page.resize(*size)
-    for hash_, words in [
-        (f"{KITCHEN}?range=24h", "What was heard"),
-        (f"#/compare?devices={MAC},{OTHER_MAC}&range=24h", "Share of each emotion"),
-        ("#/events", "What happened"),
-        ("#/model", "ang-hap-neu-9"),
+    for name, hash_, words in [
+        ("overview", "#/", "Kitchen"),
+        ("device", f"{KITCHEN}?range=24h", "What was heard"),
+        ("compare", f"#/compare?devices={MAC},{OTHER_MAC}&range=24h", "720"),
+        ("events", "#/events", "What happened"),
+        ("model", "#/model", "ang-hap-neu-9"),
+        ("settings", "#/settings", "Time zone"),
+        ("wall", "?kiosk#/", "Kitchen"),
+        ("login", "login", "Token or key"),
     ]:
+        if name == "login":
+            page.browser.delete_all_cookies()
         page.open(hash_)
         page.reads("main", words)
-        wait_until(lambda: page.run("return document.documentElement.scrollWidth <= innerWidth"), f"{hash_} fits")
+        drawn = "return !document.querySelector('main .skeleton') && !document.querySelector('.pill:not(.live)')"
+        wait_until(lambda drawn=drawn: page.run(drawn), f"{name} is drawn")
+        wait_until(lambda: page.run("return document.documentElement.scrollWidth <= innerWidth"), f"{name} fits")
+        keep_picture(page.browser, f"{name}-{size[0]}-{theme}")
+    page.log_in()
     page.open(f"{KITCHEN}?range=24h")
     page.reads(".timeline figcaption", "readings")
     colours = (

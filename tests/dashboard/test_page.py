@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 import requests
 from brokers import DEVICE as CONNECTED
-from pages import World, device_online, keep_picture, resize, shows, text, use_theme
+from pages import World, device_online, resize, shows, text, use_theme
 from records import DEVICE, reading
 from rooms import VIEWER
 from selenium import webdriver
@@ -140,7 +140,6 @@ def test_cards_stay_inside_their_list_and_the_page(
       return [cards.every(card => inside(card, list)), parts, list.right <= innerWidth,
               document.documentElement.scrollWidth <= innerWidth];
     """
-    keep_picture(page, f"overview-{width}-{theme}")
     assert page.execute_script(script) == [True, True, True, True]
 
 

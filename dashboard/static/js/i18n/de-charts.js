@@ -99,6 +99,7 @@ export default {
   "complete.gaps": "{n} Lücken",
   "complete.gaps.one": "eine Lücke",
   "complete.none": "keine Lücken",
+  "complete.soon": "der Rest ist unterwegs",
   "complete.dropped": "{n} wegen vollen Postausgangs",
   "complete.paused": "{n} angehalten",
   "complete.waiting": "{n} noch im Postausgang",

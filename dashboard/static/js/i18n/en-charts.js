@@ -99,6 +99,7 @@ export default {
   "complete.gaps": "{n} gaps",
   "complete.gaps.one": "one gap",
   "complete.none": "no gaps",
+  "complete.soon": "the rest is on its way",
   "complete.dropped": "{n} dropped by its full outbox",
   "complete.paused": "{n} paused",
   "complete.waiting": "{n} still in its outbox",

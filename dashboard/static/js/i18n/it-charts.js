@@ -99,6 +99,7 @@ export default {
   "complete.gaps": "{n} lacune",
   "complete.gaps.one": "una lacuna",
   "complete.none": "nessuna lacuna",
+  "complete.soon": "il resto è in arrivo",
   "complete.dropped": "{n} perse dalla coda piena",
   "complete.paused": "{n} in pausa",
   "complete.waiting": "{n} ancora in coda",

@@ -386,7 +386,7 @@ class DeviceView {
     const words = [t("complete.part", { part: (100 * told.ratio).toLocaleString(clock.language, digits) })];
     const causes = Object.entries(told.causes).filter(([cause]) => cause !== "not_yet");
     const gaps = causes.reduce((sum, [, found]) => sum + found.gaps, 0);
-    words.push(gaps ? t("complete.gaps", { n: gaps }) : t("complete.none"));
+    words.push(gaps ? t("complete.gaps", { n: gaps }) : t(told.ratio < 1 ? "complete.soon" : "complete.none"));
     if (gaps) words.push(causes.map(([cause, { gaps: n }]) => t(`complete.${cause}`, { n })).join(", "));
     setText(this.completeness, `${words.slice(0, 2).join("; ")}${words[2] ? `: ${words[2]}` : ""}`);
   }

@@ -68,7 +68,7 @@ function strangers({ t }, devices) {
  */
 function panel(ctx, model, devices) {
   const { t, clock } = ctx;
-  const percent = (/** @type {number} */ part) => `${(100 * part).toLocaleString(clock.language, { maximumFractionDigits: 1 })} %`;
+  const percent = (/** @type {number} */ part) => `${(100 * part).toLocaleString(clock.language, { minimumFractionDigits: 1, maximumFractionDigits: 1 })} %`;
   const labels = model.labels.map((/** @type {string} */ label) => nameOf(label, t));
   const runs = devices.length ? t("model.runs", { n: devices.length, names: devices.slice(0, 5).map((device) => device.name).join(", ") }) : t("model.runs.none");
   return h(
@@ -165,7 +165,7 @@ function confusion({ t }, model) {
   return h(
     "table",
     { class: "confusion" },
-    h("thead", {}, h("tr", {}, h("th", {}, h("span", { class: "hidden" }, t("model.portrayed"))), model.labels.map((/** @type {string} */ label) => h("th", { scope: "col" }, nameOf(label, t).slice(0, 3))))),
+    h("thead", {}, h("tr", {}, h("th", {}, h("span", { class: "hidden" }, t("model.portrayed"))), model.labels.map((/** @type {string} */ label) => h("th", { scope: "col" }, model.labels.length > 4 ? nameOf(label, t).slice(0, 3) : nameOf(label, t))))),
     h(
       "tbody",
       {},
@@ -208,7 +208,7 @@ function corpora({ t, clock }, model, percent) {
           h("th", { scope: "row" }, corpus.corpus),
           number(corpus.speakers),
           number(corpus.clips.toLocaleString(clock.language)),
-          number([h("b", {}, percent(corpus.uar)), ` (${percent(corpus.uar_interval[0])}–${percent(corpus.uar_interval[1])})`]),
+          number([h("b", {}, percent(corpus.uar)), ` (${percent(corpus.uar_interval[0]).slice(0, -2)}–${percent(corpus.uar_interval[1])})`]),
           number(corpus.ece.toLocaleString(clock.language, { maximumFractionDigits: 3 })),
           number(percent(corpus.answered)),
           number(percent(corpus.answered_right)),

@@ -6,7 +6,7 @@ import { MINUTES, Strips, drawStrip } from "../strips.js";
 
 /** @typedef {import("../fleet.js").Device} Device */
 /** @typedef {{element: HTMLAnchorElement, device: Device, state: HTMLElement, name: HTMLElement, now: HTMLElement,
- *   line: HTMLElement, canvas: HTMLCanvasElement, isVisible: boolean}} Card */
+ *   line: HTMLElement, canvas: HTMLCanvasElement, silent: HTMLElement, isVisible: boolean}} Card */
 
 const FILTERS = ["listening", "paused", "offline", "attention"];
 const SORTS = ["attention", "name", "heard", "speech"];
@@ -211,15 +211,17 @@ class Overview {
     const name = h("strong", { class: "name" });
     const line = h("span", { class: "line" });
     const canvas = h("canvas", { class: "strip", role: "img" });
+    const silent = h("span", { class: "silent", hidden: true, "aria-hidden": "true" }, this.ctx.t("strip.silent"));
     const element = h(
       "a",
       { class: "card", href: `#/device/${device.mac_address}`, dataset: { mac: device.mac_address } },
       h("span", { class: "head" }, name, now),
       h("span", { class: "facts" }, state, line),
       canvas,
+      silent,
     );
     this.observer.observe(element);
-    return { element, device, state, name, now, line, canvas, isVisible: false };
+    return { element, device, state, name, now, line, canvas, silent, isVisible: false };
   }
 
   /** @param {IntersectionObserverEntry[]} entries */
@@ -265,7 +267,7 @@ class Overview {
    * @param {Card} card
    * @param {boolean} withStrip
    */
-  #drawCard({ device, state, name, now, line, canvas }, withStrip) {
+  #drawCard({ device, state, name, now, line, canvas, silent }, withStrip) {
     const { ctx } = this;
     setText(name, device.name || device.mac_address);
     setAttribute(name, "title", device.name);
@@ -277,7 +279,9 @@ class Overview {
     if (!withStrip) return;
     const strip = this.strips.of(device.mac_address);
     drawStrip(canvas, strip, this.strips.minute, ctx.theme);
-    setAttribute(canvas, "aria-label", ctx.t("strip.said", { n: strip.readings.reduce((sum, count) => sum + count, 0) }));
+    const count = strip.readings.reduce((sum, each) => sum + each, 0);
+    silent.hidden = !this.strips.isLoaded || count > 0 || strip.off.length > 0 || hasFault(device);
+    setAttribute(canvas, "aria-label", ctx.t("strip.said", { n: count }));
   }
 
   #count() {
