@@ -241,7 +241,7 @@ class LiveState(msgspec.Struct, frozen=True, kw_only=True):
     v: Literal[1] = 1
     at: UnixMs
     """End of the latest window."""
-    state: Literal["speech", "uncertain", "silent", "paused"]
+    state: Literal["speech", "uncertain", "noise", "silent", "paused"]
     top: Label | None
     """Emotion with the highest smoothed probability; None unless `state` is `speech`."""
     scores: dict[Label, Probability]

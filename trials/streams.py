@@ -1,15 +1,20 @@
-"""A model on continuous sound: `python -m trials.streams BUNDLE`.
+"""A model on continuous sound: `python -m trials.streams BUNDLE [--corpus NAME] [--speakers N]`.
 
-One stream for each speaker that the model never heard (its manifest names them): clips with pauses between, in noise
-that goes on through the pauses, so there is no digital silence anywhere. The stream goes through the device's pipeline:
-speech gate, log-mel, int8 model, smoothing, `uncertain`. The label of a window is that of the clip of which it holds
-most, if that is at least a second; windows with a second of two clips with different labels are left out. False alarms
-are windows that the device publishes though nobody speaks in them, per hour of such windows; the certain ones are not
-`uncertain`.
+One stream for each speaker: clips with pauses between, in noise that goes on through the pauses, so there is no digital
+silence anywhere. The stream goes through the device's pipeline: speech gate, voice detector, log-mel, int8 model,
+smoothing, `uncertain`. The label of a window is that of the clip of which it holds most, if that is at least a second;
+windows with a second of two clips with different labels are left out. False alarms are windows that the device
+publishes though nobody speaks in them, per hour of such windows; the certain ones are not `uncertain`. In babble the
+background speaks, so its false alarms are windows of other people's voices.
+
+The speakers are those of CREMA-D that the model never heard, as its manifest names them; a release has heard them all,
+and gets block 4 with a title that says so. Those of any other corpus are strangers. The lines of less level are the
+same streams as at 30 dB, all of it softer; the band is that of a telephone, for voice and noise.
 """
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,16 +24,20 @@ import models.bundle
 from device.audio.source import SAMPLE_RATE_HZ, Block
 from device.inference.pipeline import windows
 from device.settings import DeviceSettings
-from models.bundle import Bundle, Manifest
+from models.bundle import Bundle, BundleError, Manifest
 from models.frontend import Samples
 from models.runtime import Classifier
-from training import backgrounds, corpora, evaluate, score, splits
+from training import backgrounds, catalogue, corpora, evaluate, score, splits
 from training.backgrounds import Noise
 from training.corpora import Clip
 
-SNRS_DB = (30, 20, 10, 5, 0)
-"""How far the noise is below the mean power of the clips."""
-NOISES = {"pink noise": backgrounds.pink, "many voices": backgrounds.voices}
+BLOCK_OF_RELEASE = 4
+"""CREMA-D's block of speakers that stands for all in the streams of a release."""
+BABBLERS = 16
+"""Speakers, none of them scored, of whom some make babble."""
+BABBLED_CLIPS = 20
+"""Clips that each of them says again and again."""
+TELEPHONE_HZ = (300, 3_400)
 PAUSE_S = (1.0, 8.0)
 """Shortest and longest pause between two clips."""
 REST_S = 60
@@ -40,6 +49,20 @@ NOISE_SAMPLES = 1 << 20
 NOBODY, UNCLEAR = -1, -2
 BLOCK = 1_600
 """Samples in a block; the pipeline's output does not depend on it."""
+PUBLISHED = ("speech", "uncertain")
+
+Make = Callable[..., Noise]
+Change = Callable[[np.ndarray], np.ndarray]
+
+
+class Case(NamedTuple):
+    """A background, and what becomes of voice and background together."""
+
+    title: str
+    make: Make
+    snr_db: float
+    """How far the noise is below the mean power of the clips."""
+    change: Change = np.asarray
 
 
 class Stream(NamedTuple):
@@ -57,34 +80,67 @@ class Classified(NamedTuple):
     """Class of the clip that fills at least a second; else `NOBODY` or `UNCLEAR`."""
     state: np.ndarray
     scores: np.ndarray
-    """Of the window alone, shape (windows, labels); NaN when silent."""
+    """Of the window alone, shape (windows, labels); NaN without speech."""
     smoothed: np.ndarray
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m trials.streams")
-    parser.add_argument("bundle", help="folder of a fold's bundle; the shipped ones were trained on all speakers")
+    parser.add_argument("bundle", help="name of a shipped bundle, or folder of one, such as that of a fold")
+    parser.add_argument("--corpus", choices=catalogue.CORPORA, default=catalogue.TAUGHT_BY)
+    parser.add_argument("--speakers", type=int, help="how many of them; all by default")
+    parser.add_argument("--case", help="only cases whose title and SNR begin so: `music 10`")
     parser.add_argument("--recordings-dir", type=Path, default=Path("../shared/data"))
     asked = parser.parse_args()
     made = models.bundle.load(models.bundle.find(asked.bundle))
-    test = score.unheard(corpora.read_clips(asked.recordings_dir, made.manifest.labels), made)
-    speakers = splits.speakers(test)
-    print(f"{made.manifest.name}, {len(speakers)} speakers it never heard, {len(test)} clips")
+    clips = catalogue.CORPORA[asked.corpus].read(asked.recordings_dir, made.manifest.labels)
+    test, whom = strangers(clips, made) if asked.corpus == catalogue.TAUGHT_BY else (clips, "it never heard")
+    speakers = splits.speakers(test)[: asked.speakers]
+    others = [speaker for speaker in splits.speakers(clips) if speaker not in speakers][:BABBLERS]
+    test = [clip for clip in test if clip.speaker in speakers]
+    print(f"{made.manifest.name}, {asked.corpus}: {len(speakers)} speakers {whom}, {len(test)} clips")
     print(
-        "noise           SNR  windows   heard            UAR  UAR smoothed  ECE    coverage  UAR without uncertain  "
-        "false alarms an hour  certain"
+        "noise                 SNR  windows   heard            UAR  UAR smoothed  ECE    coverage  "
+        "UAR without uncertain  false alarms an hour  certain"
     )
-    for name, make in NOISES.items():
-        for snr_db in SNRS_DB if name == "pink noise" else SNRS_DB[1:]:
-            streams = (
-                stream([clip for clip in test if clip.speaker == speaker], made.manifest, make, snr_db)
-                for speaker in speakers
-            )
-            print(f"{name:<14} {snr_db:>3} dB  {line(classify(streams, made), made.manifest)}", flush=True)
+    babble = partial(backgrounds.babble, voices=[talk(clips, speaker) for speaker in others])
+    for case in cases(babble):
+        if f"{case.title} {case.snr_db}".startswith(asked.case or ""):
+            streams = (stream([clip for clip in test if clip.speaker == one], made.manifest, case) for one in speakers)
+            told = line(classify(streams, made), made.manifest)
+            print(f"{case.title:<20} {case.snr_db:>3} dB  {told}", flush=True)
 
 
-def stream(clips: Sequence[Clip], manifest: Manifest, make: Callable[..., Noise], snr_db: float) -> Stream:
+def cases(babble: Make) -> list[Case]:
+    """Return all cases, in the order in which they are printed."""
+    pink, shaped, music = backgrounds.pink, backgrounds.speech_shaped, backgrounds.music
+    return [
+        *(Case("pink noise", pink, snr_db) for snr_db in (30, 20, 10, 0)),
+        *(Case("speech-shaped noise", shaped, snr_db) for snr_db in (20, 10)),
+        *(Case("babble", babble, snr_db) for snr_db in (20, 10)),
+        *(Case("music", music, snr_db) for snr_db in (20, 10)),
+        *(Case(f"{quieter_db} dB quieter", pink, 30, partial(_softer, db=quieter_db)) for quieter_db in (20, 30)),
+        Case("300 to 3,400 Hz", pink, 30, _telephone),
+    ]
+
+
+def strangers(clips: Sequence[Clip], made: Bundle) -> tuple[list[Clip], str]:
+    """Return the clips of speakers whom a model never heard, or of block 4 for a release; and what to call them."""
+    try:
+        return score.unheard(clips, made), "it never heard"
+    except BundleError:
+        block = splits.BLOCKS[BLOCK_OF_RELEASE]
+        return [clip for clip in clips if clip.speaker in block], "who trained it"
+
+
+def talk(clips: Sequence[Clip], speaker: int) -> Samples:
+    """Return some clips of a speaker one after the other."""
+    own = [clip for clip in clips if clip.speaker == speaker][:BABBLED_CLIPS]
+    return np.concatenate([corpora.read_audio(clip, SAMPLE_RATE_HZ) for clip in own])
+
+
+def stream(clips: Sequence[Clip], manifest: Manifest, case: Case) -> Stream:
     """Return a speaker's clips in random order, with pauses, in noise; the same each time."""
     rng = np.random.default_rng(clips[0].speaker)
     parts, truth = [], []
@@ -99,8 +155,8 @@ def stream(clips: Sequence[Clip], manifest: Manifest, make: Callable[..., Noise]
     rest = REST_S * SAMPLE_RATE_HZ
     clean = np.concatenate([*parts, np.zeros(rest, np.int16)])
     classes = np.concatenate([*truth, np.full(rest, NOBODY, np.int8)])
-    noise = np.resize(make(clean[classes >= 0], NOISE_SAMPLES, rng, snr_db), len(clean))
-    return Stream(np.rint(clean + noise).clip(-32_768, 32_767).astype(np.int16), classes)
+    noise = np.resize(case.make(clean[classes >= 0], NOISE_SAMPLES, rng, case.snr_db), len(clean))
+    return Stream(np.rint(case.change(clean + noise)).clip(-32_768, 32_767).astype(np.int16), classes)
 
 
 def classify(streams: Iterable[Stream], made: Bundle) -> Classified:
@@ -121,7 +177,7 @@ def classify(streams: Iterable[Stream], made: Bundle) -> Classified:
 def line(found: Classified, manifest: Manifest) -> str:
     """Return the figures of one line."""
     speech = found.truth >= 0
-    published = found.state != "silent"
+    published = np.isin(found.state, PUBLISHED)
     scored = speech & published
     truth, scores, smoothed = found.truth[scored], found.scores[scored], found.smoothed[scored]
     certain = found.state[scored] == "speech"
@@ -133,6 +189,21 @@ def line(found: Classified, manifest: Manifest) -> str:
         f"{certain.mean():>8.1%}  {evaluate.uar(smoothed[certain].argmax(axis=1), truth[certain]):>21.1%}  "
         f"{(idle & published).sum() / hours:>20.0f}  {(idle & (found.state == 'speech')).sum() / hours:>7.0f}"
     )
+
+
+def _softer(sound: np.ndarray, db: float) -> np.ndarray:
+    """Return sound that is so much softer, as a microphone with less gain hears it."""
+    quieter: np.ndarray = sound * 10 ** (-db / 20)
+    return quieter
+
+
+def _telephone(sound: np.ndarray) -> np.ndarray:
+    """Return only what a telephone lets pass."""
+    size = 1 << len(sound).bit_length()  # an FFT of any other length may take ten times as long
+    spectrum = np.fft.rfft(sound, size)
+    hertz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)
+    spectrum[(hertz < TELEPHONE_HZ[0]) | (hertz > TELEPHONE_HZ[1])] = 0
+    return np.fft.irfft(spectrum, size)[: len(sound)]
 
 
 def _blocks(samples: Samples) -> Iterator[Block]:

@@ -176,7 +176,7 @@ def _sensors(device: str, status: Status) -> dict[str, dict[str, Any]]:
             **live,
             "name": "Emotion",
             "device_class": "enum",
-            "options": [*status.labels, "uncertain", "silent", "paused"],
+            "options": [*status.labels, "uncertain", "noise", "silent", "paused"],
             "value_template": "{{ value_json.top if value_json.state == 'speech' else value_json.state }}",
         },
         **{

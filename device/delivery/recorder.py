@@ -10,6 +10,8 @@ from device.inference.pipeline import Window
 from models.bundle import Manifest
 
 HEARD_MS = 60_000
+NOBODY = ("silent", "noise")
+"""States of windows in which nobody spoke; a `heard` record counts both as silent."""
 
 
 @dataclass
@@ -32,7 +34,7 @@ class _Minute:
     def count(self, window: Window) -> None:
         """Count one window."""
         self.windows += 1
-        self.silent += window.state == "silent"
+        self.silent += window.state in NOBODY
         self.speech += window.state == "speech"
         self.uncertain += window.state == "uncertain"
         self.level_sum_db += window.level_dbfs
@@ -115,7 +117,8 @@ class Recorder:
         self._outbox.put(Row.of(heard, stamp))
 
     def _reading(self, window: Window) -> Reading | None:
-        if window.state == "silent" or window.scores is None:
+        state = window.state
+        if state == "silent" or state == "noise" or window.scores is None:  # noqa: PLR1714 - mypy follows only these
             return None
         stamp = self._outbox.timestamps.stamp(window.end_ms)
         reading = Reading(
@@ -124,7 +127,7 @@ class Recorder:
             gen=self._outbox.generation,
             at=stamp.at_ms,
             span_ms=self._manifest.window_ms,
-            state=window.state,
+            state=state,
             scores={
                 label: round(float(score), 4) for label, score in zip(self._manifest.labels, window.scores, strict=True)
             },

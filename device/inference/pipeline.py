@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from device.audio.level import count_clipped, level_dbfs
 from device.audio.source import SAMPLE_RATE_HZ, Block
+from device.inference import voice_detector
 from device.inference.baseline import Adjusted
 from device.inference.noise_floor import FRAME_MS, FRAME_SAMPLES, NoiseFloor
 from device.inference.speech_gate import SpeechGate
@@ -18,14 +19,15 @@ from models.bundle import Manifest
 from models.frontend import Frames, LogMelStream, Samples
 from models.runtime import Scores
 
-WindowState = Literal["silent", "speech", "uncertain"]
+WindowState = Literal["silent", "noise", "speech", "uncertain"]
+"""Only `speech` and `uncertain` windows have scores; in `noise` the gate was open, but nobody spoke."""
 
+LEAST_SPEECH_MS = 150
+"""A window in which the speech gate let less pass is silent: not even one word was said."""
 MIN_SPEECH_MS = 600
-"""A window with less speech than this is silent: it holds too little to classify."""
-MIN_SPEECH_IN_NOISE_MS = 150
-"""The same where the noise hides what is soft in speech, so that only vowels stand above it."""
+"""So much must pass where there is no voice detector, since WebRTC's goes on for a while after a voice."""
 NOISE_SNR_DB = 20.0
-"""Speech that stands less far above the noise floor is heard in noise."""
+"""Speech that stands less far above the noise floor is heard in noise, which hides all but its vowels."""
 SMOOTHING = 0.5
 """Weight of the newest window in the exponential mean of the scores (first-order low pass)."""
 
@@ -41,23 +43,23 @@ class Window(NamedTuple):
     """When it ends, by the clock of its blocks."""
     state: WindowState
     scores: Scores | None
-    """Calibrated probabilities of this window alone, after the baseline, shape (labels,); None when silent."""
+    """Calibrated probabilities of this window alone, after the baseline, shape (labels,); None without speech."""
     smoothed: Scores | None
-    """Exponential mean with the scores of the windows before; None when silent."""
+    """Exponential mean with the scores of the windows before; None without speech."""
     top: str | None
-    """Label with the highest smoothed probability; None when silent."""
+    """Label with the highest smoothed probability; None without speech."""
     level_dbfs: float
     """Of the whole window."""
     clipping: float
     """Share of samples at full scale in the newest hop."""
     snr_db: float | None
-    """How far its speech frames stand above the noise floor, 0 to 120; None when silent."""
+    """How far its speech frames stand above the noise floor, 0 to 120; None without speech."""
     baseline: float | None = None
-    """How strongly the baseline was in force, 0 to 1; None without one and when silent."""
+    """How strongly the baseline was in force, 0 to 1; None without one, and without speech."""
 
 
 class Smoother:
-    """Exponential mean of the scores of consecutive windows; silence restarts it."""
+    """Exponential mean of the scores of consecutive windows; one without speech restarts it."""
 
     def __init__(self) -> None:
         self._mean: Scores | None = None
@@ -127,6 +129,7 @@ class _Stretch:
         self._noise_floor = noise_floor
         self._hops = _HopCutter(manifest.hop_samples)
         self._gate = SpeechGate(gate_dbfs, noise_floor)
+        self._voice = voice_detector.create(manifest.window_samples)
         self._log_mel = LogMelStream(manifest.front_end)
         self._smoother = Smoother()
         self._samples = SlidingBuffer(manifest.window_samples)
@@ -140,6 +143,8 @@ class _Stretch:
             self._samples.push(hop.samples)
             self._log_mel_frames.push(self._log_mel.push(hop.samples))
             gated = self._gate.push(hop.samples)
+            if self._voice:
+                self._voice.push(hop.samples)
             self._speech.push(gated.speech)
             self._powers.push(gated.powers)
             if len(self._samples.values) == self._manifest.window_samples:
@@ -148,8 +153,8 @@ class _Stretch:
     def _window(self, hop: Block) -> Window:
         speech = self._speech.values
         scores = smoothed = top = snr_db = strength = None
-        state: WindowState = "silent"
-        if not self._is_enough(speech):
+        state = self._heard(speech)
+        if state != "speech":
             self._smoother.reset()
         else:
             scores = self._classify(self._log_mel_frames.values)
@@ -172,12 +177,17 @@ class _Stretch:
             baseline=strength,
         )
 
-    def _is_enough(self, speech: NDArray[np.bool_]) -> bool:
-        """Return whether these frames of speech are enough to classify the window."""
-        spoken_ms = int(speech.sum()) * FRAME_MS
-        if not MIN_SPEECH_IN_NOISE_MS <= spoken_ms < MIN_SPEECH_MS:
-            return spoken_ms >= MIN_SPEECH_MS
-        return self._noise_floor.snr_db(self._powers.values[speech]) < NOISE_SNR_DB
+    def _heard(self, speech: NDArray[np.bool_]) -> WindowState:
+        """Return whether a window holds speech, by the frames that the speech gate has let pass; else what."""
+        passed_ms = int(speech.sum()) * FRAME_MS
+        if passed_ms < LEAST_SPEECH_MS:
+            return "silent"
+        is_much = passed_ms >= MIN_SPEECH_MS or self._noise_floor.snr_db(self._powers.values[speech]) < NOISE_SNR_DB
+        if self._voice is None:
+            return "speech" if is_much else "silent"
+        if self._voice.hears_voice(speech):
+            return "speech"
+        return "noise" if is_much else "silent"
 
 
 class _HopCutter:

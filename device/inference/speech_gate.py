@@ -41,7 +41,8 @@ class SpeechGate:
     """A level gate with hysteresis and WebRTC's voice activity detector; a frame is speech if both say so.
 
     The level follows the noise floor, so a microphone's gain does not matter and steady noise does not open the gate.
-    It keeps out silence, hiss and rumble. It lets music and television pass, which WebRTC's detector takes for a voice.
+    It keeps out silence, hiss and rumble. It lets music pass, which WebRTC's detector takes for a voice and the voice
+    detector does not.
 
     Args:
         open_dbfs: Level that opens the gate; None: one that follows the noise floor.

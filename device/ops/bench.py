@@ -17,18 +17,21 @@ import models.bundle
 from device.audio.clip_player import Clips
 from device.audio.source import Block
 from device.errors import UNUSABLE
-from device.inference.noise_floor import NoiseFloor
+from device.inference import voice_detector
+from device.inference.noise_floor import FRAME_SAMPLES, NoiseFloor
 from device.inference.pipeline import windows
 from device.inference.speech_gate import SpeechGate
 from device.settings import DeviceSettings
 from device.system import resources
 from models.bundle import Bundle, Manifest
-from models.frontend import LogMelStream, Samples
-from models.runtime import Classifier, load_verified, synthetic_clip
+from models.frontend import Frames, LogMelStream, Samples
+from models.runtime import Classifier, Scores, load_verified, synthetic_clip
 
 WARM_UP_WINDOWS = 50
 """Run first and not counted, until caches, the processor's clock and lazy initialisation have settled."""
 COUNTED_WINDOWS = 500
+QUIET_DEVIATION = 18.0
+"""Of the hiss of a quiet room: -65 dBFS."""
 _BOARD = Path("/proc/device-tree/model")
 _PROCESSOR = Path("/proc/cpuinfo")
 
@@ -86,6 +89,7 @@ def bench(settings: BenchSettings) -> int:
         ("resident memory when ready", f"{ready_bytes / 1e6:.0f} MB"),
         *_time_windows(bundle, classifier, sound, settings.gate_dbfs),
         *_time_stages(bundle.manifest, sound, settings.gate_dbfs),
+        _quiet_room(bundle.manifest),
         ("resident memory at the end", f"{resources.rss_bytes() / 1e6:.0f} MB"),
     ]
     print(_markdown(rows) if settings.markdown else _text(rows))
@@ -144,13 +148,36 @@ def _time_windows(bundle: Bundle, classifier: Classifier, sound: Samples, gate_d
 
 
 def _time_stages(manifest: Manifest, sound: Samples, gate_dbfs: float | None) -> list[Row]:
-    """Time each stage before the model alone, on the same sound."""
-    front_end, gate = _Stopwatch(), _Stopwatch()
+    """Time each stage before the model alone, on the same sound; the voice detector as if all of it were loud."""
+    front_end, gate, voice = _Stopwatch(), _Stopwatch(), _Stopwatch()
     log_mel, speech = LogMelStream(manifest.front_end), SpeechGate(gate_dbfs, NoiseFloor())
+    detector = voice_detector.create(manifest.window_samples)
+    loud = np.ones(manifest.window_samples // FRAME_SAMPLES, np.bool_)
     for hop in _hops(sound, manifest):
         front_end.time(log_mel.push, hop.samples)
         gate.time(speech.push, hop.samples)
-    return [("- front end, alone", str(front_end)), ("- speech gate, alone", str(gate))]
+        if detector:
+            detector.push(hop.samples)
+            voice.time(detector.hears_voice, loud)
+    told = str(voice) if detector else "pymicro-vad is not installed: music may be taken for speech"
+    return [("- front end, alone", str(front_end)), ("- speech gate, alone", str(gate)), ("- voice detector", told)]
+
+
+def _quiet_room(manifest: Manifest) -> Row:
+    """Measure what listening costs while nobody speaks."""
+    hiss = np.rint(np.random.default_rng(1).normal(0, QUIET_DEVIATION, 160_000)).astype(np.int16)
+    heard = windows(_hops(hiss, manifest), manifest, _no_speech, None)
+    for _ in range(WARM_UP_WINDOWS):
+        next(heard)
+    cpu_s = time.process_time()
+    for _ in range(COUNTED_WINDOWS):
+        next(heard)
+    cpu_ms = (time.process_time() - cpu_s) * 1000 / COUNTED_WINDOWS
+    return "in a quiet room", f"{cpu_ms:.2f} ms a window, {cpu_ms / manifest.hop_ms:.2%} of a core"
+
+
+def _no_speech(_frames: Frames) -> Scores:
+    raise AssertionError("hiss was taken for speech")
 
 
 def _hops(sound: Samples, manifest: Manifest) -> Iterator[Block]:

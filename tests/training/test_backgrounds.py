@@ -63,13 +63,36 @@ def test_noises_have_the_snr_of_their_name(name: str) -> None:
     assert 20 * np.log10(CLIP.std() / noise.std()) == pytest.approx(int(name.split("-")[1]), abs=0.1)
 
 
-def test_noise_like_voices_has_the_colour_of_the_clip() -> None:
+def test_speech_shaped_noise_has_the_colour_of_the_clip() -> None:
     """Its octaves are to each other as the clip's are."""
-    noise = backgrounds.voices(CLIP, len(CLIP), rng())
+    noise = backgrounds.speech_shaped(CLIP, len(CLIP), rng())
 
     for low_hz in (200, 800):
         ratio = octave_power(noise, low_hz) / octave_power(noise, 2 * low_hz)
         assert ratio == pytest.approx(octave_power(CLIP, low_hz) / octave_power(CLIP, 2 * low_hz), rel=0.3)
+
+
+def test_babble_is_several_voices_at_the_stated_level() -> None:
+    """Between four and eight of the voices are in it, each sample as they are, and as loud as asked together."""
+    rng_of_voices = np.random.default_rng(5)
+    voices = [np.rint(rng_of_voices.normal(0, 500 * (1 + number), 40_000)).astype(np.int16) for number in range(10)]
+
+    sound = backgrounds.babble(CLIP, 40_000, rng(), 10, voices)
+
+    assert 20 * np.log10(CLIP.std() / sound.std()) == pytest.approx(10, abs=0.1)
+    spectrum = np.fft.rfft(sound)
+    like = [np.abs(np.fft.irfft(spectrum * np.fft.rfft(voice).conj())).max() / voice.std() for voice in voices]
+    assert 4 <= sum(value > 0.5 * max(like) for value in like) <= 8
+
+
+def test_music_has_tones_and_the_stated_level() -> None:
+    """Its power lies in few frequencies, as that of no noise does, and each piece is another."""
+    sound = backgrounds.music(CLIP, 320_000, rng(), 10)
+
+    assert 20 * np.log10(CLIP.std() / sound.std()) == pytest.approx(10, abs=0.1)
+    power = np.sort(np.abs(np.fft.rfft(sound[:160_000])) ** 2)[::-1]
+    assert power[: len(power) // 50].sum() > 0.8 * power.sum()
+    assert np.abs(np.corrcoef(sound[:160_000], sound[160_000:])[0, 1]) < 0.2
 
 
 def test_echo_sounds_on_after_the_clip_falls_silent() -> None:

@@ -59,7 +59,7 @@ def test_the_announcement_has_every_entity(announced: dict[str, Any]) -> None:
         "emotion", "ang", "hap", "neu", "level", "cpu", "temperature", "outbox", "inference", "capture", "baseline",
         "switch-listening", "number-gate", "select-model", "button-forget", "button-rollback",
     }  # fmt: skip
-    assert entities["emotion"]["options"] == ["ANG", "HAP", "NEU", "uncertain", "silent", "paused"]
+    assert entities["emotion"]["options"] == ["ANG", "HAP", "NEU", "uncertain", "noise", "silent", "paused"]
     assert announced["device"]["name"] == STATUS.name
 
 

@@ -36,6 +36,8 @@ def test_each_stage_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
     assert times[TIMED[0]][0] > times[TIMED[1]][0] > 0
     assert rows["windows"] == "50, 50 with speech; 50 to warm up"
     assert re.fullmatch(r"\d+\.\d\d ms a window, \d+\.\d\d% of a core at a hop of 1000 ms", rows["processor time"])
+    assert re.fullmatch(r"\d+\.\d\d ms a window, \d+\.\d\d% of a core", rows["in a quiet room"])
+    assert float(rows["in a quiet room"].split()[0]) < float(rows["processor time"].split()[0])
     assert rows["machine"].partition(", ")[0]
 
 
