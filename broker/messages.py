@@ -164,13 +164,14 @@ class DroppedSpan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BaselineHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a device has learned what is usual where it stands, and how strongly that is in force."""
+    """How far a device has learned what is usual, how strongly that is in force, and the label that took over."""
 
     strength: Probability
     heard: Count
     """Windows of speech that it is worth, at most `wanted`, from which it counts as learned: since `learned_at`."""
     wanted: Count
     learned_at: UnixMs | None = None
+    taken_over: Label | None = None
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ import msgspec
 from broker.messages import BaselineHealth
 from common import files
 from common.decoding import JSON_ERRORS
+from device.inference.takeover import Takeover
 from models.baseline import LEARNED, NEUTRAL, Heard, Reference, shifted
 from models.bundle import Manifest
 from models.runtime import Scores
@@ -80,6 +81,7 @@ class Baseline:
         self._half_life = 0.0
         self._heard = Heard()
         self._learned_at: int | None = None
+        self._takeover: Takeover | None = None
         self._saved_s = time.monotonic()
         self._unsaved = False
 
@@ -92,8 +94,11 @@ class Baseline:
                 kept = self._load(origin, len(manifest.labels))
                 self._heard, self._learned_at = (kept.heard, kept.learned_at) if kept else (Heard(), None)
                 self._unsaved = False
+                self._takeover = None
             self._origin = origin
             self._reference = _assumed(manifest, self._neutral_share)
+            if self._reference and not self._takeover:
+                self._takeover = Takeover(manifest.labels, self._reference)
             self._half_life = self._half_life_min * 60_000 / manifest.hop_ms
 
     def adjust(self, scores: Scores) -> Adjusted | None:
@@ -103,9 +108,10 @@ class Baseline:
             scores: calibrated probabilities of a window with speech, shape (labels,).
         """
         with self._lock:
-            if self._reference is None:
+            if self._reference is None or self._takeover is None:
                 return None
             before = self._heard
+            self._takeover.push(scores, before, time.monotonic())
             self._heard = before.add(scores, self._half_life)
             self._unsaved = True
             if before.weight < LEARNED <= self._heard.weight and self._learned_at is None:
@@ -128,6 +134,8 @@ class Baseline:
         """
         with self._lock:
             self._heard, self._learned_at, self._unsaved = Heard(), None, False
+            if self._takeover:
+                self._takeover.forget()
             if self._origin:
                 self._origin = msgspec.structs.replace(self._origin, generation=generation)
             self._delete()
@@ -135,7 +143,10 @@ class Baseline:
     def health(self) -> BaselineHealth | None:
         """Return how far it has been learned; None without one."""
         with self._lock:
-            return None if self._reference is None else health_of(self._heard, self._learned_at)
+            if self._reference is None or self._takeover is None:
+                return None
+            told = health_of(self._heard, self._learned_at)
+            return msgspec.structs.replace(told, taken_over=self._takeover.label(time.monotonic()))
 
     def _load(self, origin: Origin, labels: int) -> Kept | None:
         """Return what is kept of this origin; what is kept of another is deleted."""

@@ -16,6 +16,7 @@ ConcernKind = Literal[
     "clock",
     "hot",
     "disk_low",
+    "taken_over",
     "baseline",
 ]
 NOTES = frozenset(["baseline", "clock"])
@@ -59,6 +60,7 @@ def concerns(device: Device) -> list[Concern]:
     ]
     if isinstance(baseline, dict):
         heard, wanted = _count(baseline, "heard"), _count(baseline, "wanted")
+        found.append(("taken_over", bool(baseline.get("taken_over")), None))
         found.append(("baseline", heard < wanted, 100 * heard // max(1, wanted)))
     return [Concern(kind, kind not in NOTES, amount) for kind, applies, amount in found if applies]
 

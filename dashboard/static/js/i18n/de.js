@@ -42,6 +42,7 @@ export default {
   "concern.disk_low": "Nur {n} MB sind auf der Karte frei",
   "concern.hot": "Es ist heiß: {n} °C",
   "concern.clock": "Die Uhr geht nicht nach dem Netz",
+  "concern.taken_over": "Seit einer Stunde überwiegt eine Emotion",
   "concern.baseline": "lernt, was hier üblich ist, {n} %",
   "concern.baseline.zero": "noch keine Grundlinie",
   "baseline.learning": "Lernt, was hier üblich ist: {n} von {wanted} Fenstern Sprache gehört, {part} % der Verschiebung gelten",

@@ -42,6 +42,7 @@ export default {
   "concern.disk_low": "Only {n} MB are free on its disk",
   "concern.hot": "It is hot: {n} °C",
   "concern.clock": "Its clock is not synchronised",
+  "concern.taken_over": "One emotion has taken over for an hour",
   "concern.baseline": "learning what is usual here, {n} %",
   "concern.baseline.zero": "no baseline yet",
   "baseline.learning": "Learns what is usual here: {n} of {wanted} windows of speech heard, {part} % of the shift in force",

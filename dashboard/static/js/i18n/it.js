@@ -42,6 +42,7 @@ export default {
   "concern.disk_low": "Restano solo {n} MB sul disco",
   "concern.hot": "È caldo: {n} °C",
   "concern.clock": "L’orologio non è sincronizzato",
+  "concern.taken_over": "Da un’ora prevale una sola emozione",
   "concern.baseline": "impara che cosa è normale qui, {n} %",
   "concern.baseline.zero": "ancora nessuna base",
   "baseline.learning": "Impara che cosa è normale qui: {n} di {wanted} finestre di voce sentite, {part} % dello spostamento in vigore",
