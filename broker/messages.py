@@ -20,8 +20,7 @@ MAX_BATCH = 100
 """Records in one array; devices send a backlog in arrays."""
 MAX_SEQ = 2**26 - 1
 """At one record a second a boot lasts two years; the store's bitmap of one boot stays under 8 MiB."""
-MOST_DROPPED_SPANS = 16
-"""In one health message; an outage makes one for each boot."""
+MOST_DROPPED_SPANS = 16  # in one health message; an outage makes one for each boot
 
 Boot = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
 """64 random bits, made at each start of the device process."""
