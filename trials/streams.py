@@ -130,7 +130,7 @@ def strangers(clips: Sequence[Clip], made: Bundle) -> tuple[list[Clip], str]:
     try:
         return score.unheard(clips, made), "it never heard"
     except BundleError:
-        block = splits.BLOCKS[BLOCK_OF_RELEASE]
+        block = splits.blocks_of(clips)[BLOCK_OF_RELEASE]
         return [clip for clip in clips if clip.speaker in block], "who trained it"
 
 
