@@ -105,6 +105,20 @@ def test_the_baseline_is_told_and_forgotten(world: World, page: webdriver.Chrome
     assert not page.find_element(By.CSS_SELECTOR, "[data-action=forget]").is_displayed()
 
 
+def test_a_command_waits_for_a_device_that_is_offline(world: World, page: webdriver.Chrome) -> None:
+    """The page says until when; once the device is back it has it, and the page says that it is done."""
+    world.announce(device=DEVICE, name="Porch", state="offline")
+    page.get(f"{world.url}/#/device/{MAC}")
+    press(page, "gate")
+    field = page.switch_to.active_element
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys("-30", Keys.ENTER)
+    shows(page, ".outcome", "The device is offline: it gets this when it is back")
+    with obeying(world) as told:
+        shows(page, ".outcome.good", "Done")
+    assert decode(told[0][1], SetCommand).gate_dbfs == -30
+
+
 def test_erasing_asks_for_the_name_and_shows_the_receipt(world: World, page: webdriver.Chrome) -> None:
     """Without the name nothing is erased; with it, all is, and the list no longer has the device."""
     world.announce(device=DEVICE, name="Porch")
@@ -175,6 +189,16 @@ def test_nothing_seriously_keeps_anyone_out(world: World, page: webdriver.Chrome
         if each["impact"] in {"serious", "critical"}
     ]
     assert worst == []
+
+
+def test_the_page_can_be_installed(world: World, page: webdriver.Chrome) -> None:
+    """Chromium finds nothing that keeps it from being installed as an app."""
+    page.get(world.url)
+    shows(page, ".pill", "live")
+    manifest = page.execute_cdp_cmd("Page.getAppManifest", {})
+    assert (manifest["url"], manifest["errors"]) == (f"{world.url}/manifest.webmanifest", [])
+    found = page.execute_cdp_cmd("Page.getInstallabilityErrors", {})["installabilityErrors"]
+    assert [each["errorId"] for each in found if each["errorId"] != "in-incognito"] == []
 
 
 def test_the_printed_link_opens_the_page(world: World, browser: webdriver.Chrome) -> None:

@@ -10,10 +10,12 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from services import wait_until
-from watched import HOUR_MS, MAC, OTHER_MAC, Page, Watched, watched
+from watched import HOUR_MS, MAC, OTHER, OTHER_MAC, Page, Watched, watched
 
 RANGES = {"5m": 300, "1h": 3600, "24h": 86_400, "7d": 7 * 86_400, "30d": 30 * 86_400}
 KITCHEN = f"#/device/{MAC}"
+BACK_MS = 1_792_890_000_000
+"""2026-10-25T01:00:00Z, when clocks in Rome go back from 3:00 to 2:00."""
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +93,78 @@ def test_a_zoom_asks_for_finer_steps_and_the_link_restores_it(page: Page) -> Non
     assert page.attribute("[data-mode=lines]", "aria-pressed") == "true"
     page.browser.back()
     page.browser.back()
+
+
+def test_any_time_can_be_reached(page: Page) -> None:
+    """By arrows, by standing still and going on, and by a start and an end in the viewer's zone."""
+    page.run("localStorage.setItem('moodwire.zone', 'Europe/Rome')")
+    page.open(f"{KITCHEN}?range=1h")
+    page.reads(".week-panel", "Europe/Rome")
+    start, _ = page.axis()
+    page.click("[aria-label='Earlier']")
+    wait_until(lambda: abs(page.axis()[1] - start) < HOUR_MS / 10, "it is an hour earlier")
+    assert abs(page.axis()[1] - page.axis()[0] - HOUR_MS) < 10
+    page.click("[aria-label='Later']")
+    wait_until(lambda: abs(page.axis()[0] - start) < HOUR_MS / 10, "it is an hour later")
+    page.click(".live-toggle")
+    wait_until(lambda: "range=1h" in page.browser.current_url, "it goes on with the present")
+    page.click(".live-toggle")
+    wait_until(lambda: "start=" in page.browser.current_url, "it stands still")
+
+    page.click(".ranges .segments button:last-child")
+    fill = (
+        "const fields = document.querySelectorAll('dialog input');"
+        "[fields[0].value, fields[1].value] = arguments; document.querySelector('dialog .primary').click();"
+    )
+    page.run(fill, "2026-10-24T12:00", "2026-10-24T11:00")
+    page.reads("dialog [role=alert]", "")
+    page.run(fill, "2026-10-24T12:00", "2026-10-25T12:00")
+    day = [int(datetime.fromisoformat(f"2026-10-{text}+00:00").timestamp() * 1000) for text in ("24T10:00", "25T11:00")]
+    wait_until(lambda: list(page.axis()) == day, "the day with 25 hours is shown")
+
+
+def test_the_night_when_clocks_go_back_is_drawn_in_order(system: Watched, page: Page) -> None:
+    """A reading of each of the two half past twos has its own place and its own time, an hour apart."""
+    first, second = BACK_MS - HOUR_MS // 2, BACK_MS + HOUR_MS // 2
+    system.tell(OTHER, first, second)
+    page.run("localStorage.setItem('moodwire.zone', 'Europe/Rome')")
+    page.open(f"#/device/{OTHER_MAC}?start=2026-10-24T23:00:00Z&end=2026-10-25T03:00:00Z")
+    page.reads(".timeline figcaption", "2 readings")
+    page.browser.find_element(By.CSS_SELECTOR, ".timeline details summary").click()
+    rows = "return [...document.querySelectorAll('.timeline tbody tr')].map(row => row.firstElementChild.innerText)"
+    said = page.run(rows)
+    assert len(said) == len(set(said)) == 2
+    assert all("02:30" in each for each in said)
+    plot = page.browser.find_element(By.CSS_SELECTOR, ".plot")
+    found = []
+    for key in (Keys.END, Keys.ARROW_LEFT):
+        plot.send_keys(key)
+        wait_until(lambda: page.attribute(".plot", "aria-valuenow") not in {"", *(at for at, _ in found)}, "it moves")
+        found.append((page.attribute(".plot", "aria-valuenow"), page.attribute(".plot", "aria-valuetext")))
+    assert found[0][1] != found[1][1]
+
+
+def test_what_is_shown_can_be_taken_along(page: Page) -> None:
+    """CSV has the readings of the range, PNG is a picture of it, and the copied link is its address."""
+    page.browser.execute_cdp_cmd(
+        "Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+    )
+    page.open(f"{KITCHEN}?range=24h")
+    page.reads(".timeline figcaption", "readings")
+    fetched = """
+      const [name, done] = arguments;
+      fetch(document.querySelector(`[data-link=${name}]`).href).then(async answer => done(
+        [answer.status, answer.headers.get('content-type'),
+         name === 'csv' ? (await answer.text()).split('\\n') : (await createImageBitmap(await answer.blob())).width]));
+    """
+    status, kind, lines = page.browser.execute_async_script(fetched, "csv")
+    assert (status, kind.split(";")[0], lines[0].startswith("time,")) == (200, "text/csv", True)
+    assert len(lines) > 2
+    assert page.browser.execute_async_script(fetched, "png") == [200, "image/png", 1600]
+    page.click(".links button")
+    page.reads(".said-list", "copied")
+    copied = page.browser.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
+    assert copied == page.browser.current_url
 
 
 @pytest.mark.slow

@@ -94,6 +94,25 @@ export function replace(element, ...children) {
 }
 
 /**
+ * Let a list have these items in this order; those that it has stay as they are, since someone may be about to click one.
+ * @param {Element} list
+ * @param {{key: string, make: () => HTMLElement}[]} items Two with one key are the same.
+ */
+export function arrange(list, items) {
+  const known = new Map([...list.children].map((child) => [/** @type {HTMLElement} */ (child).dataset.key ?? "", child]));
+  const wanted = [...new Map(items.map((item) => [item.key, item])).values()].map(({ key, make }) => {
+    const element = known.get(key) ?? make();
+    /** @type {HTMLElement} */ (element).dataset.key = key;
+    return element;
+  });
+  const kept = new Set(wanted);
+  for (const child of known.values()) if (!kept.has(child)) child.remove();
+  wanted.forEach((element, i) => {
+    if (list.children[i] !== element) list.insertBefore(element, list.children[i] ?? null);
+  });
+}
+
+/**
  * Return a function that runs another at most once per animation frame, and not more often than every so many ms.
  * @param {() => void} run
  * @param {number} [leastMs]

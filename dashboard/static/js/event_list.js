@@ -1,7 +1,7 @@
 /** Events as a list: when, what, of which device; each links to its moment. */
 
 import { makeState, updateState } from "./device_facts.js";
-import { h, replace } from "./dom.js";
+import { arrange, h, replace } from "./dom.js";
 import { rangeQuery } from "./ranges.js";
 
 /** How much of the time around an event its link shows, ms. */
@@ -26,7 +26,16 @@ export function momentLink(mac, at) {
 export function drawEvents(place, ctx, events, { withDevice }) {
   const { t } = ctx;
   if (!events.length) return replace(place, h("p", { class: "small quiet" }, t("events.none")));
-  replace(place, h("ol", { class: withDevice ? "events wide" : "events" }, events.map((event) => item(ctx, event, withDevice))));
+  let list = place.querySelector("ol.events");
+  if (!list) replace(place, (list = h("ol", { class: withDevice ? "events wide" : "events" })));
+  const when = (/** @type {any} */ event) => ctx.clock.brief(Date.parse(event.at), ctx.live.now());
+  arrange(
+    /** @type {Element} */ (list),
+    events.map((event) => ({
+      key: JSON.stringify([event.mac_address, event.at, event.kind, event.name, event.model, when(event)]),
+      make: () => item(ctx, event, withDevice),
+    })),
+  );
 }
 
 /**
@@ -41,7 +50,7 @@ function item(ctx, event, withDevice) {
   const state = event.kind === "model" || event.kind === "erased" ? "unknown" : event.kind;
   updateState(badge, /** @type {any} */ ({ state, concerns: [] }), t);
   badge.lastChild?.remove();
-  const words = event.kind === "model" || event.kind === "erased" ? t(`event.${event.kind}`) : t(`event.${event.kind}`);
+  const words = t(`event.${event.kind}`);
   const model = event.previous_model ? t("event.from", { from: event.previous_model, to: event.model ?? "" }) : "";
   return h(
     "li",

@@ -1,7 +1,7 @@
 /** Events and alerts of all devices: what is raised now, what happened, each with a link to its moment. */
 
 import { nameOf } from "../device_facts.js";
-import { coalesce, h, replace, setAttribute } from "../dom.js";
+import { arrange, coalesce, h, replace, setAttribute } from "../dom.js";
 import { drawEvents, momentLink } from "../event_list.js";
 
 const PAGE = 60;
@@ -42,6 +42,7 @@ class EventsView {
     this.devices = h("select", { "aria-label": t("events.device"), onchange: () => this.#go({ mac: this.devices.value }) });
     this.list = h("div", {}, h("div", { class: "skeleton block" }));
     this.more = h("button", { hidden: true, onclick: () => this.#read(false) }, t("events.more"));
+    this.raised = h("ol");
     this.alerts = h("div", { class: "live-data" }, h("div", { class: "skeleton block short" }));
     replace(
       root,
@@ -82,11 +83,9 @@ class EventsView {
 
   #drawDevices() {
     const devices = [...this.ctx.fleet.devices.values()].sort((one, other) => one.name.localeCompare(other.name));
-    replace(
-      this.devices,
-      h("option", { value: "" }, this.ctx.t("events.device")),
-      devices.map((device) => h("option", { value: device.mac_address }, device.name || device.mac_address)),
-    );
+    const named = [["", this.ctx.t("events.device")], ...devices.map(({ mac_address: mac, name }) => [mac, name || mac])];
+    const options = named.map(([value, name]) => ({ key: `${value} ${name}`, make: () => h("option", { value }, name) }));
+    arrange(this.devices, options);
     this.devices.value = this.mac;
   }
 
@@ -137,7 +136,7 @@ class EventsView {
     const items = alerts.map((/** @type {any} */ alert) => {
       const at = Date.parse(alert.changed_at ?? alert.raised_at);
       const mean = alert.mean === null ? "" : `${nameOf(labels.get(alert.rule) ?? "", t)} ${Math.round(100 * alert.mean)} %`;
-      return h(
+      const make = () => h(
         "li",
         { class: alert.raised ? "raised" : "" },
         h(
@@ -149,13 +148,19 @@ class EventsView {
           h("span", { class: "what" }, t(alert.raised ? "alert.raised" : "alert.cleared", { rule: alert.rule }), mean ? h("small", { class: "quiet" }, ` ${mean}`) : null),
         ),
       );
+      return { key: JSON.stringify([alert, clock.brief(at, now)]), make };
     });
+    const key = JSON.stringify([running, rules, items.length > 0]);
+    if (this.alerts.dataset.key === key) return items.length ? arrange(this.raised, items) : undefined;
+    this.alerts.dataset.key = key;
+    this.raised = h("ol", { class: "events wide" });
+    arrange(this.raised, items);
     const said = rules.map((/** @type {any} */ rule) =>
       h("li", {}, h("b", {}, rule.name), " ", t("alert.rule", { emotion: nameOf(rule.label, t), above: Math.round(100 * rule.above), below: Math.round(100 * rule.below), n: rule.over_minutes, least: rule.least_readings, device: rule.device })),
     );
     replace(
       this.alerts,
-      items.length ? h("ol", { class: "events wide" }, items) : h("p", { class: "small quiet" }, t(running ? "alerts.none" : "alerts.off")),
+      items.length ? this.raised : h("p", { class: "small quiet" }, t(running ? "alerts.none" : "alerts.off")),
       said.length ? h("details", { class: "rules small" }, h("summary", {}, t("alerts.rules", { n: said.length })), h("ul", {}, said)) : null,
       items.length && !running ? h("p", { class: "small quiet" }, t("alerts.off")) : null,
     );
