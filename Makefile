@@ -101,6 +101,7 @@ lock: .venv-test/ready
 	$(call compile,dev)
 	$(call compile,demo,-c locks/dev.txt)
 	$(call compile,device,-c locks/dev.txt)
+	$(call compile,export,-c locks/dev.txt)
 	$(call compile,teacher,-c locks/dev.txt --no-deps)
 
 define compile

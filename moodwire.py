@@ -144,6 +144,9 @@ COMMANDS = {
     "bundle pack": Command(
         "bundle", "models.commands:BundleSettings", "models.commands:pack", "sign a model and pack it for devices"
     ),
+    "bundle export": Command(
+        "bundle", "training.targets:ExportSettings", "training.targets:export", "write a model for another runtime"
+    ),
     "train": Command(
         "train", "training.settings:TrainSettings", "training.commands:train", "make a model and measure it honestly"
     ),

@@ -102,7 +102,7 @@ def _assemble(settings: DeviceSettings) -> _Device:
         OSError: the state folder cannot be read.
     """
     overrides = Overrides.load(settings.state_dir)
-    model = load_first_usable((overrides.model, overrides.previous_model), settings.model)
+    model = load_first_usable((overrides.model, overrides.previous_model), settings.model, settings.runtime)
     commands = Commands(settings, overrides, model.bundle.folder)
     source = None if commands.desired.paused else open_source(settings)
     device_id = identity.device_id(settings.identity, settings.state_dir, outbox=owner_of(settings.state_dir))
@@ -126,6 +126,7 @@ def _assemble(settings: DeviceSettings) -> _Device:
         timings=timings,
         baseline=baseline,
         publish_live=session.publish_live if settings.home_assistant else None,
+        runtime=settings.runtime,
     )
     health_reporter = HealthReporter(
         outbox,

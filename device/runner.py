@@ -45,6 +45,8 @@ class Runner:
     baseline: Baseline
     publish_live: Callable[[LiveState], None] | None
     """Takes what each window holds, for home automation; None if nobody wants it."""
+    runtime: str = "litert"
+    """What runs the models that commands ask for, as the settings name it."""
 
     def __post_init__(self) -> None:
         """Start the counts at 0."""
@@ -118,7 +120,7 @@ class Runner:
     def _adopt(self, desired: Desired, model: VerifiedModel) -> VerifiedModel:
         """Switch to the desired model and publish what has changed; return the model in force."""
         if desired.bundle != model.bundle.folder:
-            model = load_verified(desired.bundle)
+            model = load_verified(desired.bundle, self.runtime)
             self.recorder.use(model.bundle.manifest)
         manifest = model.bundle.manifest
         self.session.set_status(

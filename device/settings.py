@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -46,7 +47,15 @@ _RANGES = {
     "outbox_max_mb": (1, 1_000_000),
     "outbox_max_age_days": (0.01, 3_650),
 }
-_CHOICES = {"mqtt_version": ("3.1.1", "5"), "confirm": ("server", "broker")}
+_CHOICES = {
+    "mqtt_version": ("3.1.1", "5"),
+    "confirm": ("server", "broker"),
+    "runtime": ("litert", "onnx", "openvino"),
+}
+
+
+def _or(words: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 @ts.settings(frozen=True)
@@ -70,6 +79,11 @@ class DeviceSettings:
     clips: str = ts.option(default="", help="play this audio file or folder in real time instead of listening")
     loop: bool = ts.option(default=False, help="restart the clips after the last one")
     model: str = ts.option(default="ang-hap-neu", help="name of a shipped bundle, or the folder of one")
+    runtime: str = ts.option(
+        default="litert",
+        help="what runs the model: `litert`; or, where it is installed, `onnx` or `openvino`, which run the file that "
+        "`moodwire bundle export` wrote into the model's folder",
+    )
     gate_dbfs: float | None = ts.option(
         default=None,
         help="level that opens the speech gate, dB relative to full scale, -100 to 0; unset: it follows the noise",
@@ -146,7 +160,7 @@ class DeviceSettings:
         for name, allowed in _CHOICES.items():
             value = getattr(self, name)
             if value not in allowed:
-                raise ValueError(f"{name} is {value!r}; use {' or '.join(allowed)}")
+                raise ValueError(f"{name} is {value!r}; use {_or(allowed)}")
         channels.parse(self.channel)
         if bool(self.mqtt_cert_file) != bool(self.mqtt_key_file):
             raise ValueError("only one of mqtt_cert_file and mqtt_key_file is set; set both or neither")

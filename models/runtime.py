@@ -1,16 +1,15 @@
-"""Runtime: runs a bundle's model with LiteRT, the same for training, tests and device."""
+"""Runtime: from the log-mel frames of a window to its scores, the same for training, tests and device."""
 
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from models import tflite
 from models.bundle import Bundle, BundleError, load
+from models.engines import RUNTIMES
 from models.frontend import SAMPLE_RATE_HZ, Frames, Samples, normalise
 
 Scores = NDArray[np.float64]
@@ -20,6 +19,8 @@ FEATURE_TOLERANCE_DB = 1e-3
 """Largest difference of a log-mel feature from the golden one."""
 GOLDEN_TOLERANCE = 0.02
 """Largest difference of a score from the golden one. int8 kernels round differently from CPU to CPU."""
+EXPORT_TOLERANCE = 0.1
+"""The same for another runtime than LiteRT, whose kernels round each layer differently."""
 
 
 class VerifiedModel(NamedTuple):
@@ -29,15 +30,20 @@ class VerifiedModel(NamedTuple):
     classifier: "Classifier"
 
 
-def load_verified(folder: Path) -> VerifiedModel:
+def load_verified(folder: Path, runtime: str = "litert") -> VerifiedModel:
     """Load the bundle of a folder and run its golden test: what passes can be used on this machine.
 
+    Args:
+        folder: The bundle.
+        runtime: A key of `RUNTIMES`.
+
     Raises:
-        BundleError: the bundle is incomplete or malformed, or gives other scores on this machine.
+        BundleError: the bundle is incomplete or malformed, or gives other scores on this machine; or the runtime is
+            not installed, or has no file in this folder.
     """
     bundle = load(folder)
-    classifier = Classifier(bundle)
-    _verify(bundle, classifier)
+    classifier = Classifier(bundle, runtime)
+    _verify(bundle, classifier, GOLDEN_TOLERANCE if runtime == "litert" else EXPORT_TOLERANCE)
     return VerifiedModel(bundle, classifier)
 
 
@@ -45,46 +51,37 @@ class Classifier:
     """Gives the calibrated probabilities of one window.
 
     Raises:
-        BundleError: the file is no TFLite model, or its input or output does not fit the manifest.
+        BundleError: the runtime cannot run the bundle's file, or its input or output does not fit the manifest.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
+    def __init__(self, bundle: Bundle, runtime: str = "litert") -> None:
         manifest = bundle.manifest
-        path = bundle.folder / "model.tflite"
-        try:
-            Interpreter(model_content=bundle.model)  # refuses what is no model, before it is unpacked
-            self._interpreter = Interpreter(model_content=tflite.unpacked(bundle.model), num_threads=1)
-            self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise BundleError(f"{path} is not a model LiteRT can run: {error}") from error
-        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise BundleError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs; export it with one each")
-        (self._input,), (self._output,) = inputs, outputs
+        self._temperature = manifest.temperature
+        self._engine = engine = RUNTIMES[runtime](bundle)
         wanted = (1, manifest.window_frames, manifest.front_end.n_mels, 1)
-        taken = tuple(self._input["shape"].tolist())
-        if taken != wanted:
+        if engine.takes != wanted:
             raise BundleError(
-                f"{path} takes {taken}, but its manifest describes {wanted}; export model and manifest together"
+                f"{engine.path} takes {engine.takes}, but its manifest describes {wanted}; "
+                "export model and manifest together"
             )
-        given = tuple(self._output["shape"].tolist())
-        if given != (1, len(manifest.labels)):
+        if engine.gives != (1, len(manifest.labels)):
             raise BundleError(
-                f"{path} gives {given}, but its manifest names {len(manifest.labels)} labels; "
+                f"{engine.path} gives {engine.gives}, but its manifest names {len(manifest.labels)} labels; "
                 "export model and manifest together"
             )
 
+    @property
+    def path(self) -> Path:
+        """The file that runs."""
+        return self._engine.path
+
     def scores(self, frames: Frames) -> Scores:
         """Return the probabilities of one window of log-mel frames, shape (window_frames, n_mels), dB."""
-        return softmax(self.logits(frames) / self._bundle.manifest.temperature)
+        return softmax(self.logits(frames) / self._temperature)
 
     def logits(self, frames: Frames) -> NDArray[np.float64]:
         """Return the model's raw outputs for one window, shape (labels,)."""
-        window = normalise(frames)[None, :, :, None]
-        self._interpreter.set_tensor(self._input["index"], _quantise(window, self._input))
-        self._interpreter.invoke()
-        return _dequantise(self._interpreter.get_tensor(self._output["index"])[0], self._output)
+        return self._engine.run(normalise(frames)[None, :, :, None])
 
 
 _MOST_GOLDEN_BYTES = 16 * 1024 * 1024
@@ -113,7 +110,7 @@ def _read_golden(path: Path) -> _Golden:
     return found
 
 
-def _verify(bundle: Bundle, classifier: Classifier) -> None:
+def _verify(bundle: Bundle, classifier: Classifier, tolerance: float) -> None:
     """Run the bundle's golden clip through front end and model.
 
     Raises:
@@ -137,12 +134,12 @@ def _verify(bundle: Bundle, classifier: Classifier) -> None:
     try:
         scores = classifier.scores(frames)
     except (ValueError, RuntimeError) as error:
-        raise BundleError(f"{bundle.folder / 'model.tflite'} cannot be run: {error}; export it again") from error
+        raise BundleError(f"{classifier.path} cannot be run: {error}; export it again") from error
     difference = float(np.abs(scores - golden.scores).max())
-    if not difference <= GOLDEN_TOLERANCE:
+    if not difference <= tolerance:
         raise BundleError(
             f"{path}: this machine's scores differ by {difference:.3f} from those that training recorded; "
-            f"{GOLDEN_TOLERANCE} is allowed, so train the model for this runtime"
+            f"{tolerance} is allowed, so train the model for this runtime"
         )
 
 
@@ -166,20 +163,3 @@ def synthetic_clip(samples: int) -> Samples:
     noise = np.random.default_rng(7).uniform(-1.0, 1.0, samples)
     clip: Samples = np.rint(6_000 * syllables * voice + 20 * noise).astype(np.int16)
     return clip
-
-
-def _quantise(values: NDArray[np.float32], tensor: dict[str, Any]) -> NDArray[Any]:
-    if tensor["dtype"] == np.float32:
-        return values
-    scale, zero_point = tensor["quantization"]
-    limits = np.iinfo(tensor["dtype"])
-    quantised: NDArray[Any] = np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max)
-    return quantised.astype(tensor["dtype"])
-
-
-def _dequantise(values: NDArray[Any], tensor: dict[str, Any]) -> NDArray[np.float64]:
-    if tensor["dtype"] == np.float32:
-        return values.astype(np.float64)
-    scale, zero_point = tensor["quantization"]
-    real: NDArray[np.float64] = (values.astype(np.float64) - zero_point) * scale
-    return real

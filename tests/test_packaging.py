@@ -20,11 +20,13 @@ def locked(name: str) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("lock", ["device", "demo"])
 def test_a_small_lock_has_no_heavy_package(lock: str) -> None:
-    """Neither a Pi nor the demo installs TensorFlow, librosa, SciPy or numba."""
-    assert not locked(lock).keys() & {"tensorflow", "tf-keras", "keras", "librosa", "scipy", "numba", "scikit-learn"}
+    """Neither a Pi nor the demo installs TensorFlow, librosa, SciPy or numba, nor what exports need."""
+    heavy = {"tensorflow", "tf-keras", "keras", "librosa", "scipy", "numba", "scikit-learn"}
+    assert not locked(lock).keys() & heavy
+    assert not locked(lock).keys() & {"onnx", "onnxruntime", "openvino", "tf2onnx", "tflite-micro", "emx-onnx-cgen"}
 
 
-@pytest.mark.parametrize("lock", ["device", "demo"])
+@pytest.mark.parametrize("lock", ["device", "demo", "export"])
 def test_small_locks_are_subsets_of_the_large_one(lock: str) -> None:
     """Everyone runs the versions that the tests ran."""
     everything = locked("dev")
@@ -33,7 +35,7 @@ def test_small_locks_are_subsets_of_the_large_one(lock: str) -> None:
         assert versions <= everything[package], package
 
 
-@pytest.mark.parametrize("extra", ["device", "demo", "dev"])
+@pytest.mark.parametrize("extra", ["device", "demo", "export", "dev"])
 def test_every_direct_dependency_is_locked(extra: str) -> None:
     """What the project file asks for is in the lock of that extra."""
     wanted = {
@@ -45,7 +47,7 @@ def test_every_direct_dependency_is_locked(extra: str) -> None:
     assert missing == set()
 
 
-@pytest.mark.parametrize("lock", ["device", "demo", "dev"])
+@pytest.mark.parametrize("lock", ["device", "demo", "export", "dev"])
 def test_every_locked_package_has_hashes_and_no_address(lock: str) -> None:
     """Installation checks what it gets, from wherever the user's pip gets it."""
     text = (ROOT / "locks" / f"{lock}.txt").read_text()

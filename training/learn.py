@@ -101,7 +101,7 @@ def _reuse(folder: Path, recipe: Recipe, data_sha256: str, others: Sequence[Path
 
 def _trained_alike(config: Path, recipe: Recipe, data_sha256: str) -> bool:
     try:
-        other, other_data_sha256 = _read_config(config)
+        other, other_data_sha256 = read_config(config)
     except (OSError, RecipeError):  # nothing to reuse
         return False
     return other_data_sha256 == data_sha256 and other.training == recipe.training
@@ -128,7 +128,7 @@ def prepare(folder: Path, recipe: Recipe, data_sha256: str) -> None:
     config = folder / CONFIG
     checkpoint, weights = folder / fit.CHECKPOINT, folder / fit.WEIGHTS
     if config.is_file():
-        before, before_sha256 = _read_config(config)
+        before, before_sha256 = read_config(config)
         if before.sha256 != recipe.sha256:
             raise RecipeError(
                 f"{folder} is the run folder of another recipe than {recipe.name}: move it away, or give another "
@@ -143,7 +143,7 @@ def prepare(folder: Path, recipe: Recipe, data_sha256: str) -> None:
     files.replace(config, msgspec.json.format(content, indent=2))
 
 
-def _read_config(config: Path) -> tuple[Recipe, str]:
+def read_config(config: Path) -> tuple[Recipe, str]:
     """Return the recipe of a run folder, and the hash of its recordings.
 
     Raises:

@@ -226,11 +226,13 @@ class Commands:
             has = ", ".join(self.desired.models)
             raise ValueError(f"this device has no bundle {command.bundle!r}; give one of {has}, or send one as source")
         if command.source:
-            install = partial(model_update.install, command.source, self._settings.model_key, self._models_dir)
+            key, runtime = self._settings.model_key, self._settings.runtime
+            install = partial(model_update.install, command.source, key, self._models_dir, runtime)
         elif command.bundle:
-            install = partial(model_update.check, str(self._bundles[command.bundle]))
+            install = partial(model_update.check, str(self._bundles[command.bundle]), self._settings.runtime)
         else:
-            install = partial(model_update.check, self._overrides.previous_model or self._settings.model)
+            before = self._overrides.previous_model or self._settings.model
+            install = partial(model_update.check, before, self._settings.runtime)
         self._installing = command.transaction
         run = partial(self._install, install, command.transaction, sent=bool(command.source))
         threading.Thread(target=run, name="model", daemon=True).start()

@@ -25,7 +25,7 @@ FETCH_S = 120.0
 _CHUNK = 64 * 1024
 
 
-def install(source: str, key: str, folder: Path) -> Path:
+def install(source: str, key: str, folder: Path, runtime: str = "litert") -> Path:
     """Fetch a packed bundle, check it, write it into a folder of its own under `folder`, and return that.
 
     What does not pass leaves nothing behind.
@@ -34,6 +34,7 @@ def install(source: str, key: str, folder: Path) -> Path:
         source: https:// or http:// URL, or absolute path on this device.
         key: Public key of who may send bundles, 64 hex digits.
         folder: Where the bundles that were sent to this device lie.
+        runtime: What runs it on this device.
 
     Raises:
         BundleError: it cannot be fetched, another key signed it, or it does not pass `load_verified`.
@@ -50,20 +51,20 @@ def install(source: str, key: str, folder: Path) -> Path:
     try:
         for name, content in contents.items():
             files.write(fresh / name, content)
-        name = load_verified(fresh).bundle.manifest.name
-        return _adopt(fresh, folder / f"{name}-{sha256(packed).hexdigest()[:8]}")
+        name = load_verified(fresh, runtime).bundle.manifest.name
+        return _adopt(fresh, folder / f"{name}-{sha256(packed).hexdigest()[:8]}", runtime)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def check(model: str) -> Path:
-    """Return the folder of a bundle, by path or shipped name, after checking that it can be used.
+def check(model: str, runtime: str = "litert") -> Path:
+    """Return the folder of a bundle, by path or shipped name, after checking that a runtime can use it.
 
     Raises:
         BundleError: it cannot.
     """
     folder = models.bundle.find(model)
-    load_verified(folder)
+    load_verified(folder, runtime)
     return folder
 
 
@@ -154,11 +155,11 @@ def _download(url: str) -> bytes:
     return bytes(content)
 
 
-def _adopt(fresh: Path, place: Path) -> Path:
+def _adopt(fresh: Path, place: Path, runtime: str) -> Path:
     """Move a new bundle to its place, unless the same one was installed there before and is still whole."""
     if place.exists():
         try:
-            load_verified(place)
+            load_verified(place, runtime)
         except BundleError:
             shutil.rmtree(place)
         else:

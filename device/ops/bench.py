@@ -47,6 +47,14 @@ class BenchSettings(DeviceSettings):
     markdown: bool = ts.option(default=False, help="print the table as Markdown")
 
 
+_RUNTIMES = {
+    "litert": ("LiteRT", "ai-edge-litert"),
+    "onnx": ("ONNX Runtime", "onnxruntime"),
+    "openvino": ("OpenVINO", "openvino"),
+}
+"""Name and package of each value of the setting `runtime`."""
+
+
 class _Stopwatch:
     """Durations of one stage, including the warm-up."""
 
@@ -74,7 +82,7 @@ def bench(settings: BenchSettings) -> int:
     The sound is that of the setting `clips`, or synthetic without it, repeated until there are enough windows.
     """
     try:
-        bundle, classifier = load_verified(models.bundle.find(settings.model))
+        bundle, classifier = load_verified(models.bundle.find(settings.model), settings.runtime)
         sound = _clips(settings, bundle.manifest) if settings.clips else synthetic_clip(160_000)
     except UNUSABLE as error:
         print(error, file=sys.stderr)
@@ -82,7 +90,7 @@ def bench(settings: BenchSettings) -> int:
     ready_s, ready_bytes = resources.process_age_s(), resources.rss_bytes()
     rows = [
         ("machine", machine()),
-        ("software", f"Python {platform.python_version()}, LiteRT {version('ai-edge-litert')}, NumPy {np.__version__}"),
+        ("software", f"Python {platform.python_version()}, {_runtime(settings.runtime)}, NumPy {np.__version__}"),
         ("model", f"{bundle.manifest.name}, {len(bundle.model)} bytes, one thread"),
         ("ready after process start", f"{ready_s:.2f} s" if ready_s is not None else "unknown (no /proc)"),
         ("first reading after that", f"{bundle.manifest.window_ms / 1000:.0f} s of sound later"),
@@ -94,6 +102,11 @@ def bench(settings: BenchSettings) -> int:
     ]
     print(_markdown(rows) if settings.markdown else _text(rows))
     return 0
+
+
+def _runtime(name: str) -> str:
+    title, package = _RUNTIMES[name]
+    return f"{title} {version(package)}"
 
 
 def _clips(settings: BenchSettings, manifest: Manifest) -> Samples:

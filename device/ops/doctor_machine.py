@@ -64,7 +64,7 @@ def identity(settings: DeviceSettings) -> tuple[str | None, Finding]:
 def model(settings: DeviceSettings) -> Finding:
     """Check that the model loads and passes its golden test."""
     try:
-        manifest = load_verified(models.bundle.find(settings.model)).bundle.manifest
+        manifest = load_verified(models.bundle.find(settings.model), settings.runtime).bundle.manifest
     except BundleError as error:
         todo = "install moodwire again, set model to another bundle, or delete kept.json in the state folder"
         return Finding("model", "fail", str(error), todo)
