@@ -121,7 +121,7 @@ def cases(babble: Make) -> list[Case]:
         *(Case("babble", babble, snr_db) for snr_db in (20, 10)),
         *(Case("music", music, snr_db) for snr_db in (20, 10)),
         *(Case(f"{quieter_db} dB quieter", pink, 30, partial(_softer, db=quieter_db)) for quieter_db in (20, 30)),
-        Case("300 to 3,400 Hz", pink, 30, _telephone),
+        Case("300 to 3,400 Hz", pink, 30, telephone),
     ]
 
 
@@ -168,7 +168,7 @@ def classify(streams: Iterable[Stream], made: Bundle) -> Classified:
     for stream in streams:
         for window in windows(_blocks(stream.samples), manifest, classifier.scores, DeviceSettings().gate_dbfs):
             end = window.end_ms * SAMPLE_RATE_HZ // 1000
-            truth = _class(stream.truth[end - manifest.window_samples : end], len(manifest.labels))
+            truth = truth_of(stream.truth[end - manifest.window_samples : end], len(manifest.labels))
             scores = (window.scores, window.smoothed) if window.scores is not None else (silent, silent)
             rows.append((truth, window.state, *scores))
     return Classified(*(np.array(column) for column in zip(*rows, strict=True)))
@@ -197,7 +197,7 @@ def _softer(sound: np.ndarray, db: float) -> np.ndarray:
     return quieter
 
 
-def _telephone(sound: np.ndarray) -> np.ndarray:
+def telephone(sound: np.ndarray) -> np.ndarray:
     """Return only what a telephone lets pass."""
     size = 1 << len(sound).bit_length()  # an FFT of any other length may take ten times as long
     spectrum = np.fft.rfft(sound, size)
@@ -211,7 +211,7 @@ def _blocks(samples: Samples) -> Iterator[Block]:
         yield Block(samples[begin : begin + BLOCK], (begin + BLOCK) * 1000 // SAMPLE_RATE_HZ)
 
 
-def _class(truth: np.ndarray, labels: int) -> int:
+def truth_of(truth: np.ndarray, labels: int) -> int:
     """Return the class of a window, `NOBODY` where nobody speaks, `UNCLEAR` where it has none or two."""
     if (truth < 0).all():
         return NOBODY
