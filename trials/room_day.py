@@ -1,7 +1,7 @@
 """A day in one room, hour by hour: `python -m trials.room_day [BUNDLE] [--minutes 3]`.
 
 Three actors of RAVDESS, who are strangers to the model, talk with pauses, 70 % of it neutral; there are silence, music,
-talk over music, a quarrel, and another microphone from 15 o'clock on. Of each hour only the first minutes are played, and
+talk over music, a quarrel, and another microphone from 15 o'clock on. Of each hour the first minutes are played, and
 the clock jumps over the rest. The device's pipeline, baseline, recorder, outbox and session are real, and so are
 Mosquitto, ingest, the store and REST behind them, from which the counts, the shares and the state of the baseline are
 read back. UAR is over the windows that hold a second of one clip: of the model's own scores, and after the baseline.

@@ -107,6 +107,11 @@ class VoiceDetector:
         return steps
 
 
+def is_installed() -> bool:
+    """Return whether the network is there; that it is not is logged once."""
+    return _network() is not None
+
+
 def create(window_samples: int) -> VoiceDetector | None:
     """Return a detector; None where pymicro-vad is not installed, which is logged once."""
     vad = _network()

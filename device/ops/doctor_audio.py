@@ -9,6 +9,7 @@ from common.channels import ChannelMeter
 from common.report import Finding
 from device.audio.open_source import open_source
 from device.audio.source import SourceError
+from device.inference import voice_detector
 from device.inference.speech_gate import HYSTERESIS_DB
 from device.ops.listen import SoundStats, listen, measure
 from device.settings import DeviceSettings
@@ -57,7 +58,7 @@ def check(settings: DeviceSettings, seconds: float) -> list[Finding]:
         todo = "switch it on, unmute it with alsamixer (F4), or set mic to another one of `moodwire device mics`"
         return [Finding("microphone", "fail", seen, todo), *_skipped("there is only digital silence")]
     found = Finding("microphone", "ok", f"{name!r} delivered {sound.seconds:.1f} s of sound")
-    return [found, _level(sound, meter), _gate(sound, settings.gate_dbfs)]
+    return [found, _level(sound, meter), _with_detector(_gate(sound, settings.gate_dbfs))]
 
 
 def find_holders(folder: Path = SOUND_DEVICES) -> Iterator[Holder]:
@@ -104,6 +105,14 @@ def _level(sound: SoundStats, meter: ChannelMeter) -> Finding:
     if sound.median_dbfs < FAINT_DBFS:
         return Finding("level", "warn", seen, "turn the microphone's gain up with alsamixer (F4)")
     return Finding("level", "ok", seen)
+
+
+def _with_detector(gate: Finding) -> Finding:
+    """Add to a finding without a fault that nothing tells voices from music, where that is so."""
+    if gate.result != "ok" or voice_detector.is_installed():
+        return gate
+    seen = f"{gate.seen}; but pymicro-vad is not installed, so music may be taken for speech"
+    return Finding(gate.name, "warn", seen, "run `make device` again; pymicro-vad has wheels for Linux on 64 bits")
 
 
 def _gate(sound: SoundStats, gate_dbfs: float | None) -> Finding:

@@ -10,6 +10,7 @@ import soundfile
 from diagnoses import SAMPLES, examine, noise
 from services import wait_until
 
+from device.inference import voice_detector
 from device.ops.doctor_audio import Holder, find_holders
 from models.frontend import Samples
 from models.runtime import synthetic_clip
@@ -39,6 +40,20 @@ def test_a_fault_of_the_sound_is_reported(
 
     assert found.results[check] == result, found.told
     assert told in found.told[check]
+
+
+def test_a_device_without_a_voice_detector_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where pymicro-vad is missing the doctor warns of music."""
+    soundfile.write(tmp_path / "room.wav", noise(-60), 16_000)
+    assert examine(capsys).results["speech_gate"] == "ok"
+
+    monkeypatch.setattr(voice_detector, "_network", lambda: None)
+    found = examine(capsys)
+
+    assert found.results["speech_gate"] == "warn"
+    assert "music may be taken for speech" in found.told["speech_gate"]
 
 
 def test_a_loud_background_is_a_fault_of_a_fixed_gate_only(
