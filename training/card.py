@@ -148,6 +148,7 @@ The model was trained amid noise made in another way, none of it hum."""
 def _groups(measured: dict[str, Any]) -> str:
     """Return a row for each way in which clips were told apart."""
     titles = {
+        "uar_by_corpus": "corpus",
         "uar_by_sex": "sex of the speaker",
         "uar_by_age": "age of the speaker",
         "uar_by_intensity": "intensity that was asked for (XX: none was named)",

@@ -51,7 +51,8 @@ def learn(cache: FrameCache, recipe: Recipe, split: Split, fold: Fold, runs_dir:
         clips = cache.indices(split.train)
         heard = _heard(split.train, recipe, runs_dir)
         soft_targets = teach.soft_targets(teachers, heard, banks, clips, recipe)
-        training_set = TrainingSet(clips, _targets(split.train, recipe), soft_targets)
+        rows = _epoch(split.train, recipe)
+        training_set = TrainingSet(clips[rows], _targets(split.train, recipe)[rows], soft_targets[:, rows])
         begin = _begin(recipe, teachers, fold.seed, banks[0], clips)
         fit.fit(Batches(banks, training_set, recipe, fold.seed), recipe, fold.seed, folder, begin)
     return folder
@@ -105,6 +106,11 @@ def _trained_alike(config: Path, recipe: Recipe, data_sha256: str) -> bool:
     except (OSError, RecipeError):  # nothing to reuse
         return False
     return other_data_sha256 == data_sha256 and other.training == recipe.training
+
+
+def _epoch(clips: Sequence[Clip], recipe: Recipe) -> NDArray[np.intp]:
+    """Return the indices of the clips that an epoch has, each as often as the recipe repeats its corpus."""
+    return np.repeat(np.arange(len(clips)), [recipe.repeats.get(clip.corpus, 1) for clip in clips])
 
 
 def _targets(clips: Sequence[Clip], recipe: Recipe) -> Targets:

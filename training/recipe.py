@@ -160,6 +160,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Further labels that the network is trained on; the finished model has no outputs for them."""
     corpora: Annotated[tuple[str, ...], Meta(min_length=1)] = ("crema-d",)
     """What it learns from: keys of `catalogue.CORPORA`, folders or tables of one's own; several together."""
+    repeats: dict[str, Positive] = {}
+    """How often an epoch has each clip of a corpus, once unless it is named here: a small corpus counts for more."""
     merged: dict[str, str] = {}
     """Labels of the corpora that count as another one: CAL = "NEU"."""
     by_sex: bool = False
@@ -202,6 +204,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         samples, step = self.hop_ms * self.front_end.sample_rate_hz // 1000, self.front_end.hop_length
         if samples % step:
             raise ValueError(f"hop_ms {self.hop_ms} is {samples} samples: make it a multiple of hop_length {step}")
+        if unknown := sorted(set(self.repeats) - set(self.corpora)):
+            raise ValueError(f"repeats names {unknown[0]!r}, which is none of corpora: {', '.join(self.corpora)}")
         if self.start and self.teaching and self.teaching.starts:
             raise ValueError("start and teaching.starts both give the first weights: leave one of them out")
 
@@ -260,6 +264,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             (document["augment"], "style_share"),
             (document["augment"], "floor_share"),
             (document["augment"], "cut_share"),
+            (document, "repeats"),
             (document, "merged"),
             (document, "by_sex"),
             (document, "start"),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.bundle import Bundle, BundleError
 from models.frontend import Frames
 from models.runtime import Classifier, Scores, softmax
-from training import corpora, evaluate, features, splits
+from training import catalogue, corpora, evaluate, features, splits
 from training.backgrounds import BACKGROUNDS, NOISES, Background
 from training.corpora import Clip
 from training.evaluate import Logits, Truth
@@ -158,6 +158,7 @@ def describe(predicted: Predictions, labels: tuple[str, ...]) -> dict[str, Any]:
         **msgspec.to_builtins(evaluate.metrics(scores, truth, labels)),
         "uar_interval": evaluate.uar_interval(classes, truth, predicted.speakers) if known else None,
         "uar_by_background": _uar_by(predicted.backgrounds, classes, truth),
+        **_by_corpus(predicted.speakers, classes, truth),
         "uar_by_sex": _uar_by(predicted.sexes, classes, truth),
         "uar_by_age": _uar_by(predicted.ages, classes, truth),
         "uar_by_intensity": _uar_by(predicted.intensities, classes, truth),
@@ -190,6 +191,15 @@ def sure(predicted: Predictions, uncertain_below: float) -> dict[str, float | No
     certain = predicted.scores.max(axis=1) >= uncertain_below
     correct = (predicted.scores.argmax(axis=1) == predicted.truth)[certain]
     return {"share": float(certain.mean()), "accuracy": float(correct.mean()) if correct.size else None}
+
+
+def _by_corpus(speakers: NDArray[np.intp], classes: NDArray[np.intp], truth: Truth) -> dict[str, Any]:
+    """Return the UAR within each corpus if the speakers are of several."""
+    voices = {speaker: catalogue.voice_of(speaker) for speaker in np.unique(speakers).tolist()}
+    titles = {speaker: catalogue.CORPORA[voice.corpus].title if voice else "own" for speaker, voice in voices.items()}
+    if len(set(titles.values())) < 2:
+        return {}
+    return {"uar_by_corpus": _uar_by(np.array([titles[speaker] for speaker in speakers.tolist()]), classes, truth)}
 
 
 def _uar_by(groups: NDArray[np.str_], classes: NDArray[np.intp], truth: Truth) -> dict[str, float]:

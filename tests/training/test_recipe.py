@@ -35,6 +35,11 @@ def test_shipped_recipe_is_valid(path: Path) -> None:
             "front_end.hop_length = 512",
             "hop_ms 1000 is 16000 samples: make it a multiple",
         ),
+        (
+            "epochs = 2",
+            "epochs = 2\nrepeats = { emodb = 3 }",
+            "repeats names 'emodb', which is none of corpora: crema-d",
+        ),
         ("epochs = 2", "epochs =", "Invalid value"),
     ],
 )
