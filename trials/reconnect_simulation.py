@@ -1,6 +1,6 @@
 """A large fleet loses its broker at once, simulated: `python -m trials.reconnect_simulation [devices] [a second]`.
 
-Each waits between its tries as `device/delivery/connection.py` does (full jitter, 1 s doubling up to 60 s). The broker
+Each waits between its tries as `device/delivery/connection.py` does (full jitter, 5 s doubling up to 60 s). The broker
 serves so many connections a second, one after the other, by default 1,000 of 10,000 devices. A device gives up after a
 while, as paho does, and the broker has then worked in vain: a herd that comes too fast keeps itself out.
 """
@@ -12,9 +12,9 @@ from collections import Counter
 from typing import NamedTuple
 
 from common.backoff import Backoff
-from device.delivery.connection import FIRST_RECONNECT_S, LONGEST_RECONNECT_S
+from device.delivery.connection import CONNECT_TIMEOUT_S, FIRST_RECONNECT_S, LONGEST_RECONNECT_S
 
-PATIENCE_S, TLS_PATIENCE_S = 60.0, 5.0
+PATIENCE_S, TLS_PATIENCE_S = 60.0, CONNECT_TIMEOUT_S
 """How long paho waits for CONNACK, its keepalive; and for each step of a TLS handshake."""
 AWAY_S = (0, 1, 5, 30, 120, 600)
 """How long the broker is away."""

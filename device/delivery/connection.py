@@ -17,7 +17,11 @@ from device.settings import DeviceSettings
 
 log = logging.getLogger(__name__)
 
-FIRST_RECONNECT_S, LONGEST_RECONNECT_S = 1.0, 60.0
+FIRST_RECONNECT_S, LONGEST_RECONNECT_S = 5.0, 60.0
+"""The first span is wide, because a fleet loses its broker together."""
+CONNECT_TIMEOUT_S = 20.0
+"""For each step until the connection stands, a TLS handshake above all. Of 10,000 devices that come at once, the last
+waits so long for a broker that does 500 handshakes a second; whoever gives up sooner lets it work in vain."""
 
 
 class Events(Protocol):
@@ -66,6 +70,7 @@ class Connection:
         self._client = mqtt.client(
             username, settings.mqtt_password, tls, client_id=client_id, clean_session=clean, protocol=version
         )
+        self._client.connect_timeout = CONNECT_TIMEOUT_S
         self._client.on_pre_connect = self._on_pre_connect
         self._client.on_socket_open = _disable_nagle
         self._client.on_connect = self._on_connect
