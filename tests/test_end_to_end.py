@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from brokers import ACCOUNTS, DEVICE, free_port, running_broker
+from patience import CHILD_S
 from rooms import CREMA_D, OPERATOR, ROOT, VIEWER, Rest, Room
 from services import running_store, wait_until
 
@@ -71,7 +72,7 @@ def test_every_reading_is_found_once_though_ingest_is_killed(
             _wait_for_readings(rest, 3, device)
             ingest.kill()
             ingest.start()
-            assert device.process.wait(120) == 0, device.log
+            assert device.process.wait(CHILD_S) == 0, device.log
         with (
             Room(tmp_path, "server", "ingest", **services, **login),
             Room(tmp_path, "server", "run", **services, **tokens, api_port=port),

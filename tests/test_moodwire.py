@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import pytest
 import typed_settings
+from patience import CHILD_S
 
 import moodwire
 from device.settings import DeviceSettings
@@ -98,7 +99,7 @@ def run_homeless(*words: str, **environment: str) -> subprocess.CompletedProcess
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(moodwire.__file__).parent)} | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=CHILD_S,
         check=False,
     )
 
@@ -134,7 +135,7 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=CHILD_S,
         check=False,
     )
 

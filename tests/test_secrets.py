@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import attrs
 import pytest
 from brokers import free_port
+from patience import CHILD_S
 from services import running_store
 from webhooks import Webhook
 
@@ -264,7 +265,7 @@ def test_no_command_tells_a_secret_of_its_settings(name: str, tmp_path: Path) ->
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=CHILD_S,
         check=False,
     )
 
@@ -288,7 +289,7 @@ def test_a_password_that_the_store_refuses_is_not_told(words: list[str], tmp_pat
                 env=os.environ | fault_free(tmp_path) | {"MOODWIRE_REDIS_URL": f"redis://{login}@127.0.0.1:{port}/0"},
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=CHILD_S,
                 check=False,
             )
             assert f"127.0.0.1:{port}" in done.stdout + done.stderr

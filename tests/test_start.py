@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from brokers import ACCOUNTS, free_port
+from patience import CHILD_S
 from services import wait_until
 
 from broker import embedded
@@ -35,7 +36,7 @@ def run(start: list[str], words: tuple[str, ...], folder: Path, *python_path: Pa
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "MOODWIRE_STATE_DIR": str(folder / "state")}
     environment["PYTHONPATH"] = os.pathsep.join(map(str, [*python_path, ROOT]))
     return subprocess.run(
-        [*start, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        [*start, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=CHILD_S, check=False
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 import pytest
 from brokers import ACCOUNTS, DEVICE, OTHER_DEVICE, RunningBroker
+from patience import REPLY_S
 from services import wait_until
 
 from broker import embedded, topics
@@ -45,12 +46,12 @@ def test_home_automation_reads_what_is_for_it_and_the_server_clears_it(any_broke
         _subscribe(home, "homeassistant/#")
         _subscribe(home, "moodwire/v1/+/state")
         for topic in own:
-            device.publish(topic, b"here", qos=1, retain=True).wait_for_publish(10)
+            device.publish(topic, b"here", qos=1, retain=True).wait_for_publish(REPLY_S)
         wait_until(lambda: len(at_home) == 2, "both are heard")
         for topic in own:
-            server.publish(topic, b"", qos=1, retain=True).wait_for_publish(10)
+            server.publish(topic, b"", qos=1, retain=True).wait_for_publish(REPLY_S)
         wait_until(lambda: len(at_home) == 4, "both are cleared")
-        device.publish(topics.home_assistant(OTHER_DEVICE), b"foreign", qos=1).wait_for_publish(10)
+        device.publish(topics.home_assistant(OTHER_DEVICE), b"foreign", qos=1).wait_for_publish(REPLY_S)
         server.publish(topics.topic(DEVICE, "state"), b"last", qos=1)
         wait_until(lambda: at_home[-1][1] == b"last", "nothing else comes")
 
@@ -82,7 +83,7 @@ def test_home_automation_commands_devices_and_does_nothing_else(any_broker: Runn
         for topic in (*FORBIDDEN, *COMMANDS):
             # One connection each: Mosquitto 2.0.11 ends it after a denied publish.
             with any_broker.client("homeassistant") as home:
-                home.publish(topic, b"from home", qos=1).wait_for_publish(10)
+                home.publish(topic, b"from home", qos=1).wait_for_publish(REPLY_S)
         wait_until(lambda: len(at_device) == len(COMMANDS), "the device hears the commands")
         server.publish(topics.SERVER_STATUS, b"last", qos=1)
         wait_until(lambda: (topics.SERVER_STATUS, b"last") in at_server, "nothing else comes")

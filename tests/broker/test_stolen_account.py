@@ -9,6 +9,7 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 import rooms
 from brokers import ACCOUNTS, DEVICE, OTHER_DEVICE, RunningBroker
+from patience import REPLY_S
 from records import reading
 from services import RunningStore, wait_until
 
@@ -99,7 +100,7 @@ def test_an_account_retains_messages_on_its_own_few_topics_only(any_broker: Runn
         for number in range(40):
             stolen.publish(real.replace("pause", f"{number}"), bytes(65_000), qos=0, retain=True)
     with any_broker.client(OTHER_DEVICE) as stolen:
-        stolen.publish(real, b"kept", qos=1, retain=True).wait_for_publish(10)
+        stolen.publish(real, b"kept", qos=1, retain=True).wait_for_publish(REPLY_S)
     with any_broker.client("server", seen.__setitem__) as server:
         server.subscribe(f"{topics.ROOT}/+/cmd/+/response", 1)
         wait_until(lambda: real in seen, "what is retained comes")
@@ -147,7 +148,7 @@ def test_a_stranger_does_not_touch_the_session_of_another(any_broker: RunningBro
             with contextlib.suppress(OSError):
                 stranger.reconnect()
                 wait_until(lambda client=stranger: client.loop(0.1) != mqtt.MQTT_ERR_SUCCESS, "it is refused")
-        device.publish(topics.topic(DEVICE, "reading"), b"own", qos=1).wait_for_publish(10)
+        device.publish(topics.topic(DEVICE, "reading"), b"own", qos=1).wait_for_publish(REPLY_S)
         wait_until(lambda: heard, "the device still speaks")
         assert lost == []
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+from patience import REPLY_S
 
 from common import listening
 
@@ -32,7 +33,7 @@ def served(host: str, app: Callable[..., Iterable[bytes]] = app) -> Iterator[str
         yield listening.url(server, host)
     finally:
         server.close()
-        thread.join(10)
+        thread.join(REPLY_S)
 
 
 def test_strangers_that_only_connect_keep_nobody_out() -> None:
@@ -44,7 +45,7 @@ def test_strangers_that_only_connect_keep_nobody_out() -> None:
             stranger.sendall(b"GET /livez HT")
 
         with requests.Session() as session:
-            assert [session.get(url, timeout=30).text for _ in range(3)] == ["here"] * 3
+            assert [session.get(url, timeout=REPLY_S).text for _ in range(3)] == ["here"] * 3
 
 
 def test_slow_requests_do_not_keep_the_health_waiting() -> None:
@@ -55,16 +56,18 @@ def test_slow_requests_do_not_keep_the_health_waiting() -> None:
     def slow(environment: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         if environment["PATH_INFO"] not in listening.HEALTH:
             busy.release()
-            finish.wait(60)
+            finish.wait(REPLY_S)
         return app(environment, start)
 
     with served("127.0.0.1", slow) as url, ThreadPoolExecutor(2 * THREADS) as pool:
         try:
-            waiting = [pool.submit(lambda: requests.get(f"{url}/slow", timeout=60).text) for _ in range(2 * THREADS)]
+            waiting = [
+                pool.submit(lambda: requests.get(f"{url}/slow", timeout=REPLY_S).text) for _ in range(2 * THREADS)
+            ]
             for _ in range(THREADS):
-                assert busy.acquire(timeout=30)
+                assert busy.acquire(timeout=REPLY_S)
             for path in listening.HEALTH:
-                assert requests.get(f"{url}{path}", timeout=30).text == "here"
+                assert requests.get(f"{url}{path}", timeout=REPLY_S).text == "here"
             assert not any(one.done() for one in waiting)
         finally:
             finish.set()
@@ -76,7 +79,7 @@ def test_a_large_body_is_not_taken() -> None:
     with served("127.0.0.1") as url:
         port = int(url.rpartition(":")[2])
         for head in (b"Content-Length: 600000000\r\n", b"Transfer-Encoding: chunked\r\n"):
-            with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+            with socket.create_connection(("127.0.0.1", port), timeout=REPLY_S) as client:
                 client.sendall(b"POST / HTTP/1.1\r\nHost: here\r\n" + head + b"\r\n")
                 with contextlib.suppress(OSError):  # the server closes the connection
                     for _ in range(600):
@@ -88,7 +91,7 @@ def test_an_ipv6_address_is_served_and_told_in_brackets() -> None:
     """What the log tells can be pasted into a browser."""
     with served("::1") as url:
         assert url.startswith("http://[::1]:")
-        assert requests.get(url, timeout=5).text == "here"
+        assert requests.get(url, timeout=REPLY_S).text == "here"
 
 
 def test_a_name_with_several_addresses_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +107,7 @@ def test_a_name_with_several_addresses_is_served(monkeypatch: pytest.MonkeyPatch
 
     with served("localhost") as url:
         port = int(url.rpartition(":")[2])
-        assert requests.get(f"http://127.0.0.1:{port}", timeout=5).text == "here"
+        assert requests.get(f"http://127.0.0.1:{port}", timeout=REPLY_S).text == "here"
 
 
 @pytest.mark.parametrize("port", [-1, 65_536, 99_999])

@@ -10,6 +10,7 @@ from queue import Queue
 
 import pytest
 from certificates import Authority
+from patience import REPLY_S
 
 from common.mqtt import client, parse_url, tls_context
 
@@ -105,7 +106,7 @@ def listening() -> Iterator[tuple[int, "Queue[bytes]"]]:
         thread = threading.Thread(target=accept)
         thread.start()
         yield server.getsockname()[1], packets
-        thread.join(10)
+        thread.join(REPLY_S)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_a_client_shows_its_credentials(username: str, password: str, sent: byte
     with listening() as (port, packets):
         made = client(username, password, None, client_id="me")
         made.connect("127.0.0.1", port)
-        packet = packets.get(timeout=10)
+        packet = packets.get(timeout=REPLY_S)
 
     assert packet[4:8] == b"MQTT"
     assert packet[9] == flags
@@ -131,7 +132,7 @@ def test_a_client_with_tls_sends_no_password_in_the_clear() -> None:
         made = client("kitchen", "secret", tls_context(""), client_id="me")
         with pytest.raises(OSError):  # noqa: PT011 - nobody answers; paho leaves the socket for Python to close
             made.connect("127.0.0.1", port)
-        packet = packets.get(timeout=10)
+        packet = packets.get(timeout=REPLY_S)
 
     assert packet[0] == 0x16, "a handshake record (RFC 8446, 5.1)"
     assert b"secret" not in packet

@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from patience import REPLY_S
 
 from common import own_services
 
@@ -55,7 +56,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
     """A machine in a company has a proxy, which cannot reach the machine's own loopback."""
     monkeypatch.setenv(name, "http://127.0.0.1:9")
 
-    assert own_services.get(service.url, "secret", timeout=5).ok
+    assert own_services.get(service.url, "secret", timeout=REPLY_S).ok
     assert service.shown == "Bearer secret"
 
 
@@ -67,7 +68,7 @@ def test_a_login_in_netrc_does_not_replace_the_token(
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
 
-    own_services.get(service.url, "secret", timeout=5)
+    own_services.get(service.url, "secret", timeout=REPLY_S)
 
     assert service.shown == "Bearer secret"
 
@@ -75,6 +76,6 @@ def test_a_login_in_netrc_does_not_replace_the_token(
 @pytest.mark.parametrize("token", ["mw_viewer_…", "ключ", " secret\n"])
 def test_a_token_that_is_none_reaches_the_service(service: Service, token: str) -> None:
     """The service then refuses it with a sentence; a blank around it is no part of it."""
-    assert own_services.get(service.url, token, timeout=5).ok
+    assert own_services.get(service.url, token, timeout=REPLY_S).ok
     assert service.shown is not None
     assert service.shown.encode("latin-1").decode() == f"Bearer {token.strip()}"

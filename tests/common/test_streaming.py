@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+from patience import REPLY_S
 from services import wait_until
 
 from common import streaming
@@ -36,14 +37,18 @@ def served(app: Any) -> Iterator[int]:
 def test_an_address_of_either_kind_is_listened_on(host: str, family: socket.AddressFamily) -> None:
     """A machine without IPv4 serves too."""
     (listening,) = streaming.listen(host, 0)
-    with listening, closing(socket.create_connection(listening.getsockname()[:2], timeout=5)) as client:
+    with listening, closing(socket.create_connection(listening.getsockname()[:2], timeout=REPLY_S)) as client:
         assert client.family == family
 
 
 def test_a_body_does_not_wait_until_its_headers_are_acknowledged() -> None:
     """Connections send at once (TCP_NODELAY): the other side may take 40 ms to acknowledge what came before."""
     (listening,) = streaming.listen("127.0.0.1", 0)
-    with listening, socket.create_connection(listening.getsockname(), timeout=5), listening.accept()[0] as accepted:
+    with (
+        listening,
+        socket.create_connection(listening.getsockname(), timeout=REPLY_S),
+        listening.accept()[0] as accepted,
+    ):
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
@@ -83,7 +88,7 @@ def test_a_thousand_streams_are_held_at_once() -> None:
     with served(app) as port, ExitStack() as stack:
         stack.callback(end.set)
         for _ in range(1000):
-            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=REPLY_S))
             client.sendall(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
         wait_until(lambda: len(opened) == 1000, "all are open", 120)
 
@@ -109,7 +114,7 @@ def test_strangers_that_only_connect_are_let_go(sent: bytes) -> None:
             stranger.sendall(sent)
             first += [stranger] if number < 10 else []
 
-        assert requests.get(f"http://127.0.0.1:{port}", timeout=30).text == "here"
+        assert requests.get(f"http://127.0.0.1:{port}", timeout=REPLY_S).text == "here"
         for stranger in first:
             stranger.settimeout(30)
             with contextlib.suppress(ConnectionResetError):

@@ -10,6 +10,7 @@ import pytest
 import requests
 from brokers import DEVICE as CONNECTED
 from pages import World, device_online, resize, shows, text, use_theme
+from patience import REPLY_S
 from records import DEVICE, reading
 from rooms import VIEWER
 from selenium import webdriver
@@ -370,8 +371,8 @@ def test_a_session_that_ends_elsewhere_asks_to_log_in_again(world: World, page: 
     """The header links to the log-in, which leads back."""
     shows(page, PILL, "live")
     cookies = {cookie["name"]: cookie["value"] for cookie in page.get_cookies()}
-    csrf = requests.get(f"{world.url}/session", cookies=cookies, timeout=10).json()["csrf"]
-    requests.post(f"{world.url}/logout", cookies=cookies, headers={"X-CSRF-Token": csrf}, timeout=10)
+    csrf = requests.get(f"{world.url}/session", cookies=cookies, timeout=REPLY_S).json()["csrf"]
+    requests.post(f"{world.url}/logout", cookies=cookies, headers={"X-CSRF-Token": csrf}, timeout=REPLY_S)
 
     shows(page, PILL, "log in again")
     page.find_element(By.CSS_SELECTOR, PILL).click()

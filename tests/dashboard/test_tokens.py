@@ -2,6 +2,7 @@
 
 import requests
 from pages import World, keep_picture, shows, text
+from patience import REPLY_S
 from rooms import VIEWER
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -21,7 +22,7 @@ def log_in(world: World, token: str) -> requests.Session:
     """Return a browser that is logged in with a token."""
     browser = requests.Session()
     wait_until(
-        lambda: browser.post(f"{world.url}/login", data={"token": token}, timeout=20).url == f"{world.url}/",
+        lambda: browser.post(f"{world.url}/login", data={"token": token}, timeout=REPLY_S).url == f"{world.url}/",
         "the token is accepted",
     )
     return browser
@@ -47,15 +48,15 @@ def test_a_token_is_made_shown_once_and_revoked(world: World, page: webdriver.Ch
     assert page.execute_script("return JSON.stringify(localStorage) + document.cookie").count(secret) == 0
 
     wall = log_in(world, secret)
-    assert wall.get(f"{world.url}/session", timeout=20).json()["role"] == "viewer"
-    with wall.get(f"{world.url}/live", stream=True, timeout=60) as stream:
+    assert wall.get(f"{world.url}/session", timeout=REPLY_S).json()["role"] == "viewer"
+    with wall.get(f"{world.url}/live", stream=True, timeout=REPLY_S) as stream:
         assert next(stream.iter_content(None))
         press(page, "[data-name=wall-2] button")
         press(page, "dialog .danger")
         shows(page, ".said-list", "wall-2 is accepted no more")
         wait_until(lambda: "wall-2" not in text(page, ".tokens"), "it is listed no more")
         api = f"{world.url}/api/v1/devices"
-        wait_until(lambda: wall.get(api, timeout=20).status_code == 401, "its session has ended", 30)
+        wait_until(lambda: wall.get(api, timeout=REPLY_S).status_code == 401, "its session has ended", 30)
         for _ in stream.iter_content(None):  # ends by itself
             pass
 
@@ -70,4 +71,4 @@ def test_a_viewer_is_offered_no_tokens(world: World, page: webdriver.Chrome) -> 
     shows(page, ".role", "viewer")
     assert text(page, ".tokens-panel") == ""
     viewer = log_in(world, VIEWER)
-    assert viewer.get(f"{world.url}/api/v1/tokens", timeout=20).status_code == 403
+    assert viewer.get(f"{world.url}/api/v1/tokens", timeout=REPLY_S).status_code == 403

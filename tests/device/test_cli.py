@@ -13,6 +13,7 @@ import pytest
 import requests
 from brokers import ACCOUNTS, DEVICE, RunningBroker, free_port, running_broker
 from outboxes import open_outbox, put
+from patience import REPLY_S
 from rooms import OPERATOR, ROOT, VIEWER, Rest, Room
 from services import running_store, wait_until
 
@@ -79,7 +80,7 @@ class World:
     def facts(self) -> dict[str, Any]:
         """Return what REST tells of the device; nothing before it is known."""
         headers = {"Authorization": f"Bearer {VIEWER}"}
-        answer = requests.get(f"{self.rest.url}/api/v1/devices/{DEVICE}", headers=headers, timeout=10)
+        answer = requests.get(f"{self.rest.url}/api/v1/devices/{DEVICE}", headers=headers, timeout=REPLY_S)
         found: dict[str, Any] = answer.json() if answer.ok else {}
         return found
 
@@ -90,7 +91,7 @@ class World:
             facts = self.facts()
             return facts if facts and condition(facts) else None
 
-        facts: dict[str, Any] = wait_until(found, f"{what}; REST says {self.facts()}", timeout_s=GRACE_S)
+        facts: dict[str, Any] = wait_until(found, f"{what}; REST says {self.facts()}", bound_s=GRACE_S)
         return facts
 
     def _hear(self, _topic: str, payload: bytes) -> None:

@@ -52,7 +52,7 @@ def assistant(broker: RunningBroker, tmp_path: Path) -> Iterator[Assistant]:
 
 def until(assistant: Assistant, entity_id: str, state: str) -> None:
     """Wait until Home Assistant shows a state."""
-    wait_until(lambda: assistant.state(entity_id) == state, f"{entity_id} is {state}", timeout_s=20)
+    wait_until(lambda: assistant.state(entity_id) == state, f"{entity_id} is {state}", bound_s=60)
 
 
 def test_what_people_choose_in_home_assistant_is_done(assistant: Assistant) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from brokers import ACCOUNTS, DEVICE, RunningBroker
+from patience import CHILD_S
 from pulse import MICROPHONE, sound_server
 from services import wait_until
 from syscalls import GivenAway, SoundSearch, contents, read_trace, start_traced, untraceable
@@ -83,7 +84,7 @@ def test_a_program_that_gives_away_a_thousandth_of_a_second_is_caught(how: str, 
     (tmp_path / "sound").write_bytes(SOUND.tobytes())
     argv = [sys.executable, "-c", LEAK, how, str(tmp_path / "sound"), str(tmp_path / "out")]
 
-    assert start_traced(argv, tmp_path / "trace", os.environ).wait(60) == 0
+    assert start_traced(argv, tmp_path / "trace", os.environ).wait(CHILD_S) == 0
 
     found = read_trace(tmp_path / "trace")
     assert _leaks(found) or found.unseen == {"memfd_create"}
@@ -108,7 +109,7 @@ def test_a_device_that_listens_gives_no_sound_away(tmp_path: Path, broker: Runni
             files = contents(read_trace(tmp_path / "trace").mapped)
         finally:
             os.kill(_child(traced.pid), signal.SIGTERM)
-            assert traced.wait(30) == 0, log.read_text()
+            assert traced.wait(CHILD_S) == 0, log.read_text()
 
     found = read_trace(tmp_path / "trace")
     readings = [decode(payload, Reading) for payload in payloads]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from brokers import DEVICE, free_port
+from patience import CHILD_S
 from rooms import ROOT
 
 RUN = """
@@ -46,7 +47,7 @@ def test_a_dead_thread_ends_the_device(tmp_path: Path, thread: str) -> None:
     """Whichever thread dies, the process says which and of what, without a traceback, and ends with code 1."""
     nobody = f"mqtt://127.0.0.1:{free_port()}"
     argv = [sys.executable, "-c", RUN, thread, str(ROOT / "samples"), DEVICE, nobody, str(tmp_path)]
-    ended = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=CHILD_S, check=False)
 
     assert ended.returncode == 1, ended.stderr
     assert f"thread {thread}" in ended.stderr

@@ -11,6 +11,7 @@ from typing import Any
 import requests
 from brokers import DEVICE, free_port
 from clients import OPERATOR, VIEWER
+from patience import REPLY_S
 from records import DAY_MS, reading
 from rooms import bearer
 from services import RunningStore, wait_until
@@ -31,7 +32,7 @@ class LiveClient:
 
     def __init__(self, url: str, **headers: str) -> None:
         named = bearer(VIEWER) | {name.replace("_", "-"): value for name, value in headers.items()}
-        self.response = requests.get(url, headers=named, stream=True, timeout=30)
+        self.response = requests.get(url, headers=named, stream=True, timeout=REPLY_S)
         assert self.response.status_code == 200, self.response.text
         self._socket = self.response.raw._fp.fp.raw._sock
         self.text = ""
@@ -106,7 +107,7 @@ class LiveServer:
 
     def get(self, path: str, **headers: str) -> requests.Response:
         """Return the answer to a request with a viewer's token."""
-        return requests.get(self.url + path, headers=bearer(VIEWER) | headers, timeout=20)
+        return requests.get(self.url + path, headers=bearer(VIEWER) | headers, timeout=REPLY_S)
 
     def subscribers(self) -> int:
         """Return the number of subscribers."""

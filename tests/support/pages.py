@@ -9,6 +9,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 import requests
 from brokers import ACCOUNTS, RunningBroker, free_port
+from patience import REPLY_S
 from records import DAY_MS, DEVICE, health, reading, status
 from rooms import OPERATOR, ROOT, VIEWER, Rest, Room, ingest
 from selenium import webdriver
@@ -132,7 +133,7 @@ def device_online(world: World, device: str, **changes: object) -> Iterator[Any]
     client.loop_start()
     try:
         wait_until(client.is_connected, "the device is connected")
-        client.publish(place, encode(status(**changes)), qos=1, retain=True).wait_for_publish(30)
+        client.publish(place, encode(status(**changes)), qos=1, retain=True).wait_for_publish(REPLY_S)
         yield client
     finally:
         client.loop_stop()
@@ -141,6 +142,6 @@ def device_online(world: World, device: str, **changes: object) -> Iterator[Any]
 
 def _answers(url: str) -> bool:
     try:
-        return requests.get(url, timeout=5).ok
+        return requests.get(url, timeout=REPLY_S).ok
     except requests.RequestException:
         return False

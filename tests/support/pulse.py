@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from patience import CHILD_S
 from services import wait_until
 
 from models.frontend import Samples
@@ -82,7 +83,9 @@ class SoundServer:
 
     def _answers(self) -> bool:
         assert self._process.poll() is None, self._log.read_text()
-        found = subprocess.run(["pactl", "info"], env=self.environment, capture_output=True, timeout=10, check=False)
+        found = subprocess.run(
+            ["pactl", "info"], env=self.environment, capture_output=True, timeout=CHILD_S, check=False
+        )
         return found.returncode == 0
 
 

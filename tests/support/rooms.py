@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import requests
 from brokers import ACCOUNTS, RunningBroker
+from patience import CHILD_S, REPLY_S
 from services import RunningStore, wait_until
 
 from broker import embedded
@@ -45,7 +46,7 @@ class Room:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End the process with a signal and return its exit code."""
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(CHILD_S)
 
     @property
     def log(self) -> str:
@@ -67,7 +68,7 @@ class Room:
         """End the process if it still runs."""
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(30)
+            self.process.wait(CHILD_S)
 
 
 def ingest(folder: Path, broker: RunningBroker, store: RunningStore, number: int = 1, **settings: object) -> Room:
@@ -86,19 +87,19 @@ class Rest:
     def ready(self) -> bool:
         """Return whether REST, store and ingest are ready."""
         try:
-            return requests.get(f"{self.url}/readyz", timeout=5).ok
+            return requests.get(f"{self.url}/readyz", timeout=REPLY_S).ok
         except requests.RequestException:
             return False
 
     def get(self, path: str, **query: object) -> Any:
         """Return the JSON answer to a viewer."""
-        answer = requests.get(f"{self.url}/api/v1{path}", params=query, headers=bearer(VIEWER), timeout=10)
+        answer = requests.get(f"{self.url}/api/v1{path}", params=query, headers=bearer(VIEWER), timeout=REPLY_S)
         assert answer.ok, answer.text
         return answer.json()
 
     def readings(self, mac: str) -> int:
         """Return the number of stored readings of a device; 0 for an unknown one."""
-        answer = requests.get(f"{self.url}/api/v1/devices/{mac}", headers=bearer(VIEWER), timeout=10)
+        answer = requests.get(f"{self.url}/api/v1/devices/{mac}", headers=bearer(VIEWER), timeout=REPLY_S)
         return int(answer.json()["readings"]) if answer.ok else 0
 
 

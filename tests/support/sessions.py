@@ -7,6 +7,7 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 from brokers import ACCOUNTS, DEVICE, RunningBroker
+from patience import REPLY_S
 from records import reading
 from services import wait_until
 
@@ -40,7 +41,7 @@ class Server:
 
     def publish(self, topic: str, message: Message, *, retain: bool = False) -> None:
         """Publish a message."""
-        self.client.publish(topic, encode(message), qos=1, retain=retain).wait_for_publish(10)
+        self.client.publish(topic, encode(message), qos=1, retain=retain).wait_for_publish(REPLY_S)
 
     def online(self, state: str = "online") -> None:
         """Publish the server's status."""

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from patience import REPLY_S
+
 
 class Site:
     """A web server with one page; `?to=…` redirects there."""
@@ -24,7 +26,7 @@ class Site:
                 elif content is None:
                     self.send_error(404)
                 else:
-                    site.go.wait(30)
+                    site.go.wait(REPLY_S)
                     self.send_response(200)
                     self.end_headers()
                     site.send(self, content, slowly=slowly)

@@ -7,6 +7,7 @@ from typing import Any
 
 import requests
 from brokers import free_port
+from patience import REPLY_S
 from records import DAY_MS, DEVICE, heard, reading, status
 from rooms import OPERATOR, VIEWER, Room
 from selenium import webdriver
@@ -87,7 +88,7 @@ def watched(folder: Path) -> Iterator[Watched]:
 
 def _answers(url: str) -> bool:
     try:
-        return requests.get(url, timeout=5).ok
+        return requests.get(url, timeout=REPLY_S).ok
     except requests.RequestException:
         return False
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 from brokers import free_port
+from patience import CHILD_S, REPLY_S
 from rooms import Room, bearer
 from services import wait_until
 
@@ -33,12 +34,12 @@ class Demo(Room):
     def device(self) -> dict[str, object]:
         """Return the demo's device as REST tells it."""
         token = (self.data / "secrets" / "viewer-token").read_text().strip()
-        answer = requests.get(f"{self.api}/api/v1/devices", headers=bearer(token), timeout=10)
+        answer = requests.get(f"{self.api}/api/v1/devices", headers=bearer(token), timeout=REPLY_S)
         devices: list[dict[str, object]] = answer.json()["devices"]
         if not devices:
             return {"readings": 0, "state": "unknown"}
         return requests.get(
-            f"{self.api}/api/v1/devices/{devices[0]['mac_address']}", headers=bearer(token), timeout=10
+            f"{self.api}/api/v1/devices/{devices[0]['mac_address']}", headers=bearer(token), timeout=REPLY_S
         ).json()
 
     def process_of(self, child: str) -> int:
@@ -51,9 +52,9 @@ class Demo(Room):
 def test_a_timed_demo_reads_back_what_it_stored_and_the_next_one_still_has_it(tmp_path: Path) -> None:
     """Exit code 0 means that readings went the whole way; they outlive the demo."""
     with Demo(tmp_path, for_s=8) as first:
-        assert first.process.wait(120) == 0, first.log
+        assert first.process.wait(CHILD_S) == 0, first.log
     with Demo(tmp_path, for_s=8) as second:
-        assert second.process.wait(120) == 0, second.log
+        assert second.process.wait(CHILD_S) == 0, second.log
 
     counts = re.findall(r"(\d+) readings of \S+ stored in this run and read back over REST; 0 missing", second.log)
     (_, kept) = re.findall(r"(\d+) readings of it are kept in all", second.log)
@@ -74,7 +75,7 @@ def test_the_demo_survives_the_death_of_each_of_its_parts(tmp_path: Path) -> Non
             wait_until(
                 lambda before=before: _readings(demo) >= before + 2, f"readings go on without {child}: {demo.log}"
             )
-        wait_until(lambda: requests.get(f"{demo.dashboard}/livez", timeout=5).ok, "the page is back")
+        wait_until(lambda: requests.get(f"{demo.dashboard}/livez", timeout=REPLY_S).ok, "the page is back")
         device = demo.device()
         assert demo.stop(signal.SIGINT) == 0, demo.log
 
@@ -93,7 +94,7 @@ def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
 
         with Demo(tmp_path, api_port=port) as demo:
-            assert demo.process.wait(30) == 2
+            assert demo.process.wait(CHILD_S) == 2
 
     assert re.search(rf"port {port} is taken \(.+\); choose another: API_PORT=", demo.log)
     assert "started" not in demo.log
@@ -102,7 +103,7 @@ def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
 def test_without_a_microphone_the_demo_says_so_and_ends(tmp_path: Path) -> None:
     """MIC=1 on a machine that has none ends with a sentence in make's words, before anything starts."""
     with Demo(tmp_path, mic="true") as demo:
-        code = demo.process.wait(60)
+        code = demo.process.wait(CHILD_S)
 
     if "moodwire is ready" in demo.log:
         pytest.skip("this machine has a microphone")
@@ -130,7 +131,7 @@ def test_files_where_the_demo_is_started_are_not_taken_for_ours(tmp_path: Path) 
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=CHILD_S,
         check=False,
     )
 
@@ -146,7 +147,9 @@ def test_what_the_demo_prints_to_try_works(tmp_path: Path) -> None:
         exports = [line for line in lines if line.startswith("export ")]
         curls = [line for line in lines if line.startswith("curl ") and " -N " not in line]
         scripts = ["; ".join([*exports, f"{line} -fsS"]) for line in curls]
-        ended = [subprocess.run(["sh", "-c", one], capture_output=True, timeout=60, check=False) for one in scripts]
+        ended = [
+            subprocess.run(["sh", "-c", one], capture_output=True, timeout=CHILD_S, check=False) for one in scripts
+        ]
 
     assert len(curls) == 2
     assert all(one.returncode == 0 and b"mac_address" in one.stdout for one in ended), ended
@@ -155,11 +158,11 @@ def test_what_the_demo_prints_to_try_works(tmp_path: Path) -> None:
 def test_secrets_are_made_once_and_kept_from_others(tmp_path: Path) -> None:
     """No secret is readable by other users, and none changes at the next start."""
     with Demo(tmp_path, for_s=1) as first:
-        first.process.wait(60)
+        first.process.wait(CHILD_S)
     secrets = {path.name: path.read_text() for path in (first.data / "secrets").iterdir()}
 
     with Demo(tmp_path, for_s=1) as second:
-        second.process.wait(60)
+        second.process.wait(CHILD_S)
 
     assert {path.name: path.read_text() for path in (second.data / "secrets").iterdir()} == secrets
     for path in (first.data / "secrets").iterdir():

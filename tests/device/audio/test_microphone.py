@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soxr
+from patience import CHILD_S
 
 from models.frontend import Samples
 from models.runtime import synthetic_clip
@@ -87,7 +88,7 @@ def listen(
         cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=CHILD_S,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr

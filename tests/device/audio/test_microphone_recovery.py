@@ -4,7 +4,6 @@ import ctypes.util
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import CHILD_S, Patience
 from pulse import MICROPHONE, SoundServer, sound_server
 
 from device.audio.level import level_dbfs
@@ -27,7 +27,7 @@ pytestmark = [
 VOICE = synthetic_clip(16_000)
 VOICE_DBFS = level_dbfs(VOICE)
 LONG_VOICE = np.tile(VOICE, 120)
-TIMEOUT_S = 90.0
+BOUND_S = 90.0
 
 # PortAudio finds ALSA's configuration by the environment of its process, so each test listens in one of its own.
 LISTEN = """
@@ -81,12 +81,12 @@ class Listener:
         """Return the first that it tells of which the condition is true."""
         assert self.process.stdout is not None
         seen = None
-        deadline_s = time.monotonic() + TIMEOUT_S
+        patience = Patience(BOUND_S)
         for line in self.process.stdout:
             seen = json.loads(line)
             if condition(seen):
                 return dict(seen)
-            if time.monotonic() > deadline_s:
+            if not patience.is_left:
                 break
         raise AssertionError(f"in vain, or the listener ended; last told: {seen}; log: {self.log}")
 
@@ -165,7 +165,7 @@ def test_a_hung_sound_server_is_reported_and_recovered_from_or_given_up(tmp_path
         ended = impatient.until(lambda told: told["ended"] is not None)
         assert "restart the device" in ended["ended"]
         impatient.close()
-        assert impatient.process.wait(20) == 0, "a process can end although PortAudio hangs"
+        assert impatient.process.wait(CHILD_S) == 0, "a process can end although PortAudio hangs"
 
         server.thaw()
         back = patient.until(lambda told: told["capture"] == "ok" and told["reopened"] > 0)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from brokers import DEVICE, RunningBroker
 from msgspec.structs import replace
+from patience import REPLY_S
 from records import heard
 from services import wait_until
 from sessions import STATUS, put, running_session, serving
@@ -153,10 +154,10 @@ def test_without_a_server_the_broker_confirms(broker: RunningBroker, outbox: Out
     """With `confirm = "broker"` rows go out with no server there, and leave the outbox once the broker has them."""
     put(outbox, *range(250))
     with serving(broker) as server, running_session(broker, outbox, confirm="broker", mqtt_version=version) as session:
-        assert session.drain(20) == 0
+        assert session.drain(REPLY_S) == 0
         put(outbox, 250)
         session.notify()
-        assert session.drain(20) == 0
+        assert session.drain(REPLY_S) == 0
         wait_until(lambda: sorted(server.numbers()) == list(range(251)), "all have arrived, once")
 
 
@@ -169,7 +170,7 @@ def test_unconfirmed_rows_stay_without_a_broker(broker: RunningBroker, outbox: O
         session.notify()
         assert session.drain(0.3) == 1
         broker.start()
-        assert session.drain(20) == 0
+        assert session.drain(REPLY_S) == 0
 
 
 def test_a_refused_row_is_not_confirmed(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from brokers import DEVICE, RunningBroker
+from patience import REPLY_S
 from services import wait_until
 from sessions import STATUS, put, running_session, serving
 
@@ -16,6 +17,19 @@ from device.delivery.outbox import Outbox
 MALFORMED = [b"nonsense", b"[]", b'{"v":2,"state":"online"}', b'{"v":1,"state":"busy"}']
 
 
+def spy(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that grows whenever a session has reason to say what it sees of the server."""
+    looked: list[str] = []
+    real = module.Session._log_server
+
+    def note(session: module.Session, reason: str = "") -> None:
+        looked.append(reason)
+        real(session, reason)
+
+    monkeypatch.setattr(module.Session, "_log_server", note)
+    return looked
+
+
 @pytest.mark.parametrize("payload", MALFORMED)
 def test_a_device_says_that_the_status_of_the_server_is_malformed(
     broker: RunningBroker, outbox: Outbox, payload: bytes, caplog: pytest.LogCaptureFixture
@@ -23,10 +37,10 @@ def test_a_device_says_that_the_status_of_the_server_is_malformed(
     """In its log once and in its health, and it sends as soon as a good one comes."""
     put(outbox, 0)
     with serving(broker) as server:
-        server.client.publish(topics.SERVER_STATUS, payload, qos=1, retain=True).wait_for_publish(10)
+        server.client.publish(topics.SERVER_STATUS, payload, qos=1, retain=True).wait_for_publish(REPLY_S)
         with running_session(broker, outbox) as session:
             wait_until(lambda: session.server == "malformed", "the device has seen it")
-            server.client.publish(topics.SERVER_STATUS, payload, qos=1, retain=True).wait_for_publish(10)
+            server.client.publish(topics.SERVER_STATUS, payload, qos=1, retain=True).wait_for_publish(REPLY_S)
             assert server.numbers() == []
             server.online()
             wait_until(lambda: server.numbers() == [0], "the record arrives")
@@ -57,6 +71,7 @@ def test_a_broker_that_withholds_the_status_is_named_once(
     """An account that may not read it cannot tell that from no server; the log says both, and the health `missing`."""
     monkeypatch.setattr(module, "SILENCE_S", 0.2)
     monkeypatch.setattr(module, "CHECK_S", 0.05)
+    looked = spy(monkeypatch)
     broker.stop()
     rules = tmp_path / "broker" / "acl"
     rules.write_text(rules.read_text().replace("pattern read moodwire/v1/server/status\n", ""))
@@ -69,7 +84,8 @@ def test_a_broker_that_withholds_the_status_is_named_once(
         broker.start()
         with serving(broker) as later:
             wait_until(lambda: later.states()[-1:] > [("online", 1)], "it is connected again")
-            time.sleep(0.4)  # for longer than it waits before it says so
+            before = len(looked)
+            wait_until(lambda: len(looked) > before + 1, "it has been silent for so long that the device would say so")
 
     assert caplog.text.count("let this device read moodwire/v1/server/status") == 1
 
@@ -79,10 +95,10 @@ def test_a_device_that_needs_no_server_has_no_view_of_it(
 ) -> None:
     """With `confirm = "broker"` it neither waits for a server nor speaks of one."""
     with serving(broker) as server:
-        server.client.publish(topics.SERVER_STATUS, b"nonsense", qos=1, retain=True).wait_for_publish(10)
+        server.client.publish(topics.SERVER_STATUS, b"nonsense", qos=1, retain=True).wait_for_publish(REPLY_S)
         with running_session(broker, outbox, confirm="broker") as session:
             put(outbox, 0)
-            assert session.drain(20) == 0
+            assert session.drain(REPLY_S) == 0
             assert session.server is None
 
     assert "no status of a server" not in caplog.text
@@ -141,7 +157,7 @@ def test_a_malformed_generation_changes_nothing(broker: RunningBroker, outbox: O
     put(outbox, 0)
     with serving(broker) as server:
         topic = topics.topic(DEVICE, "generation")
-        server.client.publish(topic, payload, qos=1, retain=True).wait_for_publish(10)
+        server.client.publish(topic, payload, qos=1, retain=True).wait_for_publish(REPLY_S)
         with running_session(broker, outbox):
             server.online()
             wait_until(lambda: server.numbers() == [0], "the record arrives")

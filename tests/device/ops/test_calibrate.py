@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from diagnoses import noise
+from patience import CHILD_S
 
 import moodwire
 from device.control.overrides import Overrides
@@ -145,7 +146,7 @@ def test_a_microphone_is_calibrated(tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=CHILD_S,
         check=False,
     )
 

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from brokers import ACCOUNTS, DEVICE
 from diagnoses import NAMES, Hospital, examine, noise
+from patience import CHILD_S
 from rooms import ROOT, Room
 from services import wait_until
 
@@ -84,7 +85,7 @@ def test_a_machine_without_a_microphone_is_told_what_to_do(tmp_path: Path) -> No
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=CHILD_S,
         check=False,
     )
 
@@ -112,7 +113,7 @@ def test_a_microphone_that_hangs_does_not_block_the_doctor(tmp_path: Path) -> No
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=CHILD_S,
         check=False,
     )
 

@@ -3,9 +3,11 @@
 import socket
 from pathlib import Path
 
+import paho.mqtt.client as mqtt
 import pytest
 from brokers import ACCOUNTS, DEVICE, OTHER_DEVICE, running_broker
 from diagnoses import Hospital, examine
+from patience import REPLY_S
 
 from broker import topics
 from broker.messages import Heard, Stored, decode, encode
@@ -41,6 +43,11 @@ def test_faults_of_the_broker_are_told_apart(
         assert words[name] in diagnosis.told["broker"]
 
 
+def say(server: mqtt.Client, status: bytes) -> None:
+    """Publish a status of the server, and wait until the broker has it."""
+    server.publish(topics.SERVER_STATUS, status, qos=1, retain=True).wait_for_publish(REPLY_S)
+
+
 def test_a_server_that_is_away_is_told_from_one_that_never_was(
     tmp_path: Path, impatient: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -49,9 +56,13 @@ def test_a_server_that_is_away_is_told_from_one_that_never_was(
         never = examine(capsys, "--mqtt-url", broker.url)
         nobody = examine(capsys, "--mqtt-url", broker.url, "--confirm", "broker")
         with broker.client("server") as server:
-            server.publish(topics.SERVER_STATUS, b'{"v":1,"state":"offline"}', qos=1, retain=True).wait_for_publish(5)
+            server.publish(topics.SERVER_STATUS, b'{"v":1,"state":"offline"}', qos=1, retain=True).wait_for_publish(
+                REPLY_S
+            )
             away = examine(capsys, "--mqtt-url", broker.url)
-            server.publish(topics.SERVER_STATUS, b'{"v":1,"state":"online"}', qos=1, retain=True).wait_for_publish(5)
+            server.publish(topics.SERVER_STATUS, b'{"v":1,"state":"online"}', qos=1, retain=True).wait_for_publish(
+                REPLY_S
+            )
             mute = examine(capsys, "--mqtt-url", broker.url)
 
     assert [found.results["server"] for found in (never, nobody, away, mute)] == ["fail", "skip", "fail", "fail"]
@@ -66,7 +77,7 @@ def test_a_malformed_status_of_the_server_is_told(
 ) -> None:
     """What is retained in its place, and that records wait for it."""
     with running_broker(tmp_path / "broker") as broker, broker.client("server") as server:
-        server.publish(topics.SERVER_STATUS, payload, qos=1, retain=True).wait_for_publish(5)
+        server.publish(topics.SERVER_STATUS, payload, qos=1, retain=True).wait_for_publish(REPLY_S)
         found = examine(capsys, "--mqtt-url", broker.url)
 
     assert found.results["server"] == "fail"
@@ -89,7 +100,9 @@ def test_a_status_that_the_broker_withholds_is_told_from_no_server(
             server.publish(topics.topic(DEVICE, "stored"), encode(Stored(boot=record.boot, expired=((0, 0),))))
 
         with broker.client("server", answer) as server:
-            server.publish(topics.SERVER_STATUS, b'{"v":1,"state":"online"}', qos=1, retain=True).wait_for_publish(5)
+            server.publish(topics.SERVER_STATUS, b'{"v":1,"state":"online"}', qos=1, retain=True).wait_for_publish(
+                REPLY_S
+            )
             server.subscribe(topics.topic(DEVICE, "heard"), 1)
             found = examine(capsys, "--mqtt-url", broker.url)
 

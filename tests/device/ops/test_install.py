@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from brokers import ACCOUNTS, DEVICE, RunningBroker
+from patience import CHILD_S
 from rooms import ROOT
 from services import wait_until
 
@@ -44,7 +45,7 @@ def unit_of(root: Path) -> Path:
 
 def output_of(*argv: str | Path) -> str:
     """Return what a program prints; fail with it when the program does."""
-    ended = subprocess.run([*argv], capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run([*argv], capture_output=True, text=True, timeout=CHILD_S, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout + ended.stderr
 
@@ -73,7 +74,13 @@ def test_a_user_who_is_not_root_is_told_how_to_run_commands(written: Path) -> No
     nobody = 65_534 if os.geteuid() == 0 else None
 
     ended = subprocess.run(
-        ["sh", "-s", "mics", "--json"], input=text, user=nobody, capture_output=True, text=True, timeout=60, check=False
+        ["sh", "-s", "mics", "--json"],
+        input=text,
+        user=nobody,
+        capture_output=True,
+        text=True,
+        timeout=CHILD_S,
+        check=False,
     )
 
     assert ended.returncode == 2
@@ -127,7 +134,7 @@ def test_the_device_makes_only_system_calls_that_the_unit_allows(tmp_path: Path,
         server.subscribe(topics.topic(DEVICE, "reading"), 1)
         wait_until(lambda: came, "a reading comes")
         device.terminate()
-        code = device.wait(30)
+        code = device.wait(CHILD_S)
     made = set(re.findall(r"^\d+ +(\w+)\(", trace.read_text(), re.MULTILINE))
     if os.geteuid() == 0:
         made.discard("fchown")  # SQLite gives its files to their folder's owner, but only as root

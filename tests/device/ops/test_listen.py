@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from diagnoses import noise
+from patience import REPLY_S
 
 from device.audio.source import Block
 from device.ops.listen import listen, measure
@@ -26,7 +27,7 @@ class Blocks:
         """Return the next block; None after `close`."""
         block = next(self._blocks, None)
         if block is None:
-            assert self.closed.wait(30)
+            assert self.closed.wait(REPLY_S)
         return block
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from brokers import free_port
+from patience import REPLY_S
 from services import wait_until
 from webhooks import Webhook
 
@@ -23,7 +24,7 @@ def test_a_failed_delivery_is_retried_and_given_up(webhook: Webhook, caplog: pyt
         clock_s[0] = now_s
         webhooks.deliver()
     assert len(webhook.asked) == 3
-    assert webhook.posts.get(timeout=10) == {}
+    assert webhook.posts.get(timeout=REPLY_S) == {}
     webhooks.post("http://127.0.0.1:1/secret", b"{}")
     for _ in range(20):
         clock_s[0] += 1000

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from brokers import ACCOUNTS, RunningBroker
+from patience import REPLY_S
 from records import DAY_MS, DEVICE, reading, status
 from rooms import Room
 from services import RunningStore, wait_until
@@ -39,14 +40,14 @@ def test_a_webhook_is_notified_of_raise_and_clear(store: RedisStore, webhook: We
     for _ in range(3):
         evaluator.evaluate_all()
         evaluator.webhooks.deliver()
-    raised = webhook.posts.get(timeout=10)
+    raised = webhook.posts.get(timeout=REPLY_S)
     assert (raised["rule"], raised["state"], raised["mac_address"]) == ("anger", "raised", "01:23:45:67:89:ab")
     assert (raised["name"], raised["label"], raised["mean"], raised["readings"]) == ("Kitchen", "ANG", 0.9, 5)
     say(store, 5, 0.1, count=15)
     for _ in range(3):
         evaluator.evaluate_all()
         evaluator.webhooks.deliver()
-    cleared = webhook.posts.get(timeout=10)
+    cleared = webhook.posts.get(timeout=REPLY_S)
     assert (cleared["state"], cleared["mean"], cleared["readings"]) == ("cleared", 0.3, 20)
     assert webhook.posts.empty()
 
@@ -64,7 +65,7 @@ def test_only_the_rules_minutes_labels_and_devices_count(store: RedisStore, webh
     evaluator = Evaluator(store, rules, Webhooks(), None)
     evaluator.evaluate_all()
     evaluator.webhooks.deliver()
-    assert webhook.posts.get(timeout=10)["rule"] == "hour"
+    assert webhook.posts.get(timeout=REPLY_S)["rule"] == "hour"
     assert webhook.posts.empty()
 
 

@@ -10,6 +10,7 @@ import pytest
 import rooms
 from brokers import DEVICE, RunningBroker, Tls, running_broker
 from certificates import Authority
+from patience import CHILD_S
 from records import DAY_MS, reading, status
 from rooms import Room
 from services import RunningStore, wait_until
@@ -143,7 +144,7 @@ def test_versions_and_shares_that_cannot_work_end_with_code_2(
 ) -> None:
     """A version that does not exist, and a share without MQTT 5, with a level or easy to guess are told."""
     with Room(tmp_path, "server", "ingest", **settings) as room:
-        assert room.process.wait(30) == 2
+        assert room.process.wait(CHILD_S) == 2
         assert sentence in room.log
         assert "Traceback" not in room.log
 

@@ -10,6 +10,7 @@ import pytest
 import rooms
 from brokers import ACCOUNTS, DEVICE, RunningBroker
 from outboxes import open_outbox
+from patience import REPLY_S, Patience
 from rooms import Room
 from services import RunningStore, wait_until
 from sessions import put, running_session
@@ -35,7 +36,7 @@ def listening(broker: RunningBroker) -> Iterator[list[bytes]]:
 def write(broker: RunningBroker, payload: bytes, *, retain: bool = True) -> None:
     """Publish something as the server's status."""
     with broker.client("server") as client:
-        client.publish(topics.SERVER_STATUS, payload, qos=1, retain=retain).wait_for_publish(10)
+        client.publish(topics.SERVER_STATUS, payload, qos=1, retain=retain).wait_for_publish(REPLY_S)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def test_a_broker_that_lost_its_database_is_told_again(
         put(outbox, 0)
         broker.start()
         session.notify()
-        assert session.drain(60) == 0
+        assert session.drain(REPLY_S) == 0
 
 
 @pytest.fixture
@@ -114,10 +115,10 @@ def connection(broker: RunningBroker, ingest_settings: dict[str, str]) -> Iterat
     made.stop()
 
 
-def turned(connection: Connection, seconds: float, heard: list[bytes], count: int) -> None:
-    """Turn the connection as the worker does, until so many messages are heard or the time is over."""
-    deadline_s = time.monotonic() + seconds
-    while len(heard) < count and time.monotonic() < deadline_s:
+def turned(connection: Connection, heard: list[bytes], count: int) -> None:
+    """Turn the connection as the worker does, until so many messages are heard or the patience ends."""
+    patience = Patience()
+    while len(heard) < count and patience.is_left:
         connection.turn(0.02)
         connection.announce("online")
 
@@ -128,13 +129,13 @@ def test_whoever_answers_each_contradiction_is_answered_seldom(
     """Another program that insists on something else makes no storm."""
     monkeypatch.setattr(module, "_INSIST_S", 1.0)
     with listening(broker) as heard, broker.client("server", lambda *_: None) as rival:
-        turned(connection, 20, heard, 1)
+        turned(connection, heard, 1)
         rival.publish(topics.SERVER_STATUS, b"x", qos=1, retain=True)
-        turned(connection, 20, heard, 3)
+        turned(connection, heard, 3)
         assert heard == [ONLINE, b"x", ONLINE]
         start_s = time.monotonic()
         rival.publish(topics.SERVER_STATUS, b"x", qos=1, retain=True)
-        turned(connection, 20, heard, 5)
+        turned(connection, heard, 5)
         assert heard[3:] == [b"x", ONLINE]
         assert time.monotonic() - start_s > 0.5
 
@@ -145,5 +146,5 @@ def test_online_is_said_again_now_and_then(
     """A broker that drops what is retained without telling anybody keeps devices waiting only so long."""
     monkeypatch.setattr(module, "_REPEAT_S", 0.2)
     with listening(broker) as heard:
-        turned(connection, 20, heard, 3)
+        turned(connection, heard, 3)
         assert heard == [ONLINE] * 3

@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any, cast
 
 import pytest
+from patience import REPLY_S
 from records import DEVICE, reading, status
 from services import wait_until
 
@@ -136,4 +137,4 @@ def test_other_work_waits_for_the_batches_before_it(store: Store, writer: StoreW
     done = writer.run(lambda: isinstance(reading(0, 0), Record))
     assert not done.done()
     store.answer(Outcome("stored"))
-    assert done.result(10)
+    assert done.result(REPLY_S)

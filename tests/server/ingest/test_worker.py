@@ -14,6 +14,7 @@ import paho.mqtt.client as mqtt
 import pytest
 import rooms
 from brokers import DEVICE, OTHER_DEVICE, RunningBroker
+from patience import CHILD_S, REPLY_S
 from records import BOOT, DAY_MS, OTHER_BOOT, reading, status
 from rooms import Room
 from services import RunningStore, running_store, wait_until
@@ -161,7 +162,7 @@ def test_a_delete_reaches_the_device_and_the_broker(
         broker.client(embedded.SERVER_ACCOUNT, retained.__setitem__) as server,
         broker.client(embedded.HOME_ASSISTANT_ACCOUNT, retained.__setitem__) as home,
     ):
-        home.publish(topics.HOME_ASSISTANT_STATUS, b"online", qos=1, retain=True).wait_for_publish(10)
+        home.publish(topics.HOME_ASSISTANT_STATUS, b"online", qos=1, retain=True).wait_for_publish(REPLY_S)
         home.subscribe("homeassistant/#", qos=1)
         server.subscribe(f"{topics.ROOT}/#", qos=1)
         wanted = {topics.topic(DEVICE, "generation"), topics.HOME_ASSISTANT_STATUS}
@@ -215,7 +216,7 @@ def test_ingest_says_offline_when_it_goes_and_when_it_dies(
             ingest = rooms.ingest(tmp_path, broker, redis_store)
             wait_until(lambda: heard and b"online" in heard[-1], "the server is online")
             ingest.process.send_signal(end)
-            ingest.process.wait(20)
+            ingest.process.wait(CHILD_S)
             wait_until(lambda: b"offline" in heard[-1], f"the server is offline after {end.name}")
 
 
@@ -261,7 +262,7 @@ def test_settings_that_cannot_work_end_with_code_2(name: str, value: str, senten
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=CHILD_S,
         )
         assert done.returncode == 2
         assert sentence in done.stderr

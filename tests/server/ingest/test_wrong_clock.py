@@ -10,6 +10,7 @@ import pytest
 import rooms
 from brokers import DEVICE, RunningBroker
 from outboxes import open_outbox
+from patience import REPLY_S
 from records import DAY_MS
 from services import RunningStore, running_store, wait_until
 from sessions import put, running_session
@@ -83,7 +84,7 @@ def test_a_store_with_a_wrong_clock_costs_no_reading(
         room.says("the server is online")
         put(outbox, *range(20))
         session.notify()
-        assert session.drain(60) == 0
+        assert session.drain(REPLY_S) == 0
         store.move_s(wrong_s)
         for seq in range(20, 120):
             put(outbox, seq)
@@ -92,7 +93,7 @@ def test_a_store_with_a_wrong_clock_costs_no_reading(
         wait_until(lambda: (state := reader.ingest_state()) and state.doubt, "ingest tells REST")
         store.move_s(0)
         room.says("the store is back")
-        assert session.drain(120) == 0
+        assert session.drain(REPLY_S) == 0
     assert outbox.refused() == []
     assert [(boot.records, boot.missing) for boot in reader.boots(DEVICE)] == [(120, 0)]
     assert sum(len(table.at) for table in reader.readings(DEVICE, 0, reader.now() + 1)) == 120

@@ -7,6 +7,7 @@ import pytest
 import requests
 from clients import OPERATOR, VIEWER
 from live_events import ALL, LiveServer, connected
+from patience import REPLY_S
 from rooms import bearer
 from services import RunningStore, wait_until
 
@@ -30,13 +31,13 @@ def test_other_origins_are_refused_by_default(server: LiveServer) -> None:
     assert not [name for name in headers if name.startswith("Access-Control")]
     assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
     asked = {"Origin": PAGE, "Access-Control-Request-Method": "GET"}
-    assert requests.options(server.url + ALL, headers=bearer(VIEWER) | asked, timeout=10).status_code == 405
+    assert requests.options(server.url + ALL, headers=bearer(VIEWER) | asked, timeout=REPLY_S).status_code == 405
 
 
 def test_origins_of_the_setting_may_subscribe(open_server: LiveServer) -> None:
     """A named origin gets its preflight without a token, may resume, and reads problems too."""
     asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization,last-event-id"}
-    preflight = requests.options(open_server.url + ALL, headers=asked | {"Origin": PAGE}, timeout=10)
+    preflight = requests.options(open_server.url + ALL, headers=asked | {"Origin": PAGE}, timeout=REPLY_S)
     assert preflight.status_code == 200
     assert {"Authorization", "Last-Event-ID"} < set(preflight.headers["Access-Control-Allow-Headers"].split(", "))
     with connected(open_server, ALL, origin=PAGE) as client:
@@ -55,7 +56,7 @@ def test_the_rate_limit_counts_each_token_alone(open_server: LiveServer) -> None
     assert refused.headers["Content-Type"] == "application/problem+json"
     assert "more than 12 requests a minute" in refused.json()["detail"]
     assert 1 <= int(refused.headers["Retry-After"]) <= 5
-    assert requests.get(f"{open_server.url}/metrics", headers=bearer(OPERATOR), timeout=10).ok
+    assert requests.get(f"{open_server.url}/metrics", headers=bearer(OPERATOR), timeout=REPLY_S).ok
     assert open_server.get("/metrics", Host="x/livez?").status_code == 429
 
 
@@ -63,7 +64,7 @@ def test_health_is_told_in_a_flood(open_server: LiveServer) -> None:
     """Whoever asks whether the process lives and is ready is not counted."""
     for path, word in (("/livez", "alive"), ("/readyz", "ready")):
         assert [open_server.get(path).json() for _ in range(9)] == [{"status": word}] * 9
-        assert requests.head(f"{open_server.url}{path}", timeout=10).ok
+        assert requests.head(f"{open_server.url}{path}", timeout=REPLY_S).ok
 
 
 def test_an_unknown_token_is_told_to_wait_after_ten(server: LiveServer) -> None:
@@ -96,7 +97,7 @@ def test_a_body_is_not_read(server: LiveServer, head: str) -> None:
     """Whoever sends one is told so and cut off, with a token or without."""
     host, port = server.url.removeprefix("http://").split(":")
     for token in (VIEWER, "wrong"):
-        with socket.create_connection((host, int(port)), timeout=30) as client:
+        with socket.create_connection((host, int(port)), timeout=REPLY_S) as client:
             request = f"GET {ALL} HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {token}\r\n{head}\r\n\r\n"
             client.sendall(request.encode())
             answer = b"".join(iter(lambda: client.recv(65_536), b""))
@@ -107,7 +108,7 @@ def test_a_body_is_not_read(server: LiveServer, head: str) -> None:
 def test_only_get_is_allowed(server: LiveServer) -> None:
     """Another method, HEAD too, is 405 and told to use GET."""
     for ask in (requests.post, requests.head):
-        refused = ask(server.url + ALL, headers=bearer(VIEWER), timeout=10)
+        refused = ask(server.url + ALL, headers=bearer(VIEWER), timeout=REPLY_S)
         assert (refused.status_code, refused.headers["Allow"]) == (405, "GET")
 
 

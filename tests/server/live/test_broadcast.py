@@ -7,6 +7,7 @@ import requests
 from brokers import DEVICE, OTHER_DEVICE
 from clients import VIEWER
 from live_events import ALL, ONE, LiveServer, connected
+from patience import REPLY_S
 from records import reading, status
 from services import RunningStore, wait_until
 
@@ -124,9 +125,9 @@ def test_subscribers_stay_while_the_store_is_away(server: LiveServer, redis_stor
     """The process lives and is not ready; when the store is back, events come again."""
     with connected(server, ALL) as client:
         redis_store.kill()
-        wait_until(lambda: requests.get(f"{server.url}/readyz", timeout=20).status_code == 503, "it is not ready")
-        assert requests.get(f"{server.url}/livez", timeout=10).ok
+        wait_until(lambda: requests.get(f"{server.url}/readyz", timeout=REPLY_S).status_code == 503, "it is not ready")
+        assert requests.get(f"{server.url}/livez", timeout=REPLY_S).ok
         redis_store.start()
-        wait_until(lambda: requests.get(f"{server.url}/readyz", timeout=20).ok, "it is ready")
+        wait_until(lambda: requests.get(f"{server.url}/readyz", timeout=REPLY_S).ok, "it is ready")
         server.send(DEVICE, status())
         assert client.wait(1)[0][1] == "status"

@@ -7,6 +7,7 @@ import requests
 from brokers import DEVICE
 from clients import OPERATOR, VIEWER
 from live_events import ALL, ONE, LiveServer, connected
+from patience import REPLY_S
 from prometheus_client.parser import text_string_to_metric_families
 from records import status
 from rooms import bearer
@@ -34,7 +35,7 @@ def test_subscribers_and_events_are_counted(server: LiveServer) -> None:
         wait_until(lambda: server.subscribers() == 2, "both listen")
         server.readings(0, 3)
         client.wait(3)
-        requests.get(f"{server.url}/no/such/page", headers=bearer(VIEWER), timeout=10)
+        requests.get(f"{server.url}/no/such/page", headers=bearer(VIEWER), timeout=REPLY_S)
         wait_until(lambda: samples(server)["moodwire_live_events_total",] == 4, "all events are counted")
         found = samples(server)
     assert found["moodwire_live_listeners",] == 2
@@ -53,7 +54,7 @@ def test_subscribers_and_events_are_counted(server: LiveServer) -> None:
 
 def test_metrics_need_a_token(server: LiveServer) -> None:
     """Who may not listen may not read how many do."""
-    assert requests.get(f"{server.url}/metrics", timeout=10).status_code == 401
+    assert requests.get(f"{server.url}/metrics", timeout=REPLY_S).status_code == 401
 
 
 def test_the_reason_why_a_subscriber_ended_is_counted(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:

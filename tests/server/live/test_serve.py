@@ -9,6 +9,7 @@ import pytest
 from brokers import ACCOUNTS, DEVICE, free_port, running_broker
 from clients import VIEWER
 from live_events import ALL, LiveClient, LiveServer
+from patience import REPLY_S
 from records import reading, status
 from rooms import Rest, Room
 from services import RunningStore, wait_until
@@ -49,7 +50,7 @@ def test_what_a_device_publishes_reaches_subscribers_once(redis_store: RunningSt
 def test_an_ipv6_address_is_listened_on() -> None:
     """A machine without IPv4 serves live events too."""
     (listening,) = serve.listen(ServerSettings(live_host="::1", live_port=0))
-    with listening, socket.create_connection(listening.getsockname()[:2], timeout=5) as client:
+    with listening, socket.create_connection(listening.getsockname()[:2], timeout=REPLY_S) as client:
         assert client.getpeername()[0] == "::1"
 
 

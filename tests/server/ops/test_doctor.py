@@ -12,6 +12,7 @@ import pytest
 import redis
 from brokers import ACCOUNTS, RunningBroker, free_port, running_broker
 from clusters import running_cluster
+from patience import REPLY_S
 from records import DAY_MS
 from rooms import OPERATOR, VIEWER, Rest, Room
 from services import RunningStore, wait_until
@@ -225,7 +226,7 @@ def test_what_devices_are_told_of_the_server_is_read(
 ) -> None:
     """Whatever stands in its place, the doctor says so: all devices wait until it is `online`."""
     with mosquitto.client("server") as client:
-        client.publish("moodwire/v1/server/status", payload, qos=1, retain=True).wait_for_publish(10)
+        client.publish("moodwire/v1/server/status", payload, qos=1, retain=True).wait_for_publish(REPLY_S)
     found = doctor.findings()["server_status"]
     assert found["result"] == result
     assert sentence in found["seen"]

@@ -12,6 +12,7 @@ from brokers import ACCOUNTS, free_port, running_broker
 from brokers import DEVICE as REAL
 from clients import MAC, OPERATOR, URL, VIEWER, Client
 from msgspec.structs import replace
+from patience import REPLY_S
 from records import BOOT, DEVICE, OTHER_BOOT, status
 from rooms import ROOT, Rest, Room, bearer
 from services import running_store, wait_until
@@ -210,7 +211,7 @@ class World:
     def ask(self, **body: Any) -> str:
         """Give a command and return its transaction."""
         url = f"{self.rest.url}/api/v1/devices/{REAL}/commands"
-        answer = requests.post(url, json=body, headers=bearer(rooms.OPERATOR), timeout=10)
+        answer = requests.post(url, json=body, headers=bearer(rooms.OPERATOR), timeout=REPLY_S)
         assert answer.status_code == 202, answer.text
         return str(answer.json()["transaction"])
 

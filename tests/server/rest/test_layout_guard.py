@@ -6,6 +6,7 @@ import pytest
 import requests
 from brokers import free_port
 from clients import URL, Client
+from patience import CHILD_S, REPLY_S
 from rooms import VIEWER, Rest, Room, bearer
 from services import RunningStore, running_store, wait_until
 
@@ -24,7 +25,7 @@ def test_the_server_ends_when_the_store_has_another_layout(
         redis_store.client.set(keys.LAYOUT, found)
         ports = {"api_port": free_port(), "live_port": free_port()}
         with Room(tmp_path, "server", command, redis_url=redis_store.url, **ports) as room:
-            assert room.process.wait(30) == 2
+            assert room.process.wait(CHILD_S) == 2
             assert f"the store holds data in layout {found}, and this version reads layout 3" in room.log
             assert "Traceback" not in room.log
         assert redis_store.client.keys() == [keys.LAYOUT.encode()]
@@ -42,15 +43,15 @@ def test_a_store_that_comes_later_with_another_layout_is_not_read(tmp_path: Path
             store.start()
             room.says("layout 99")
             for path in ("/api/v1/devices", "/readyz"):
-                answer = requests.get(f"{rest.url}{path}", headers=bearer(VIEWER), timeout=10)
+                answer = requests.get(f"{rest.url}{path}", headers=bearer(VIEWER), timeout=REPLY_S)
                 assert answer.status_code == 503
                 assert "layout 99" in answer.json()["detail"]
-            assert requests.get(f"{rest.url}/livez", timeout=10).ok
+            assert requests.get(f"{rest.url}/livez", timeout=REPLY_S).ok
             assert store.client.keys() == [keys.LAYOUT.encode()], "no token is made in a store that is not ours"
             store.client.set(keys.LAYOUT, keys.LAYOUT_VERSION)
             room.says("operator token")
             devices = f"{rest.url}/api/v1/devices"
-            wait_until(lambda: requests.get(devices, headers=bearer(VIEWER), timeout=10).ok, "it answers")
+            wait_until(lambda: requests.get(devices, headers=bearer(VIEWER), timeout=REPLY_S).ok, "it answers")
 
 
 def test_a_store_that_is_exchanged_under_a_running_server_is_not_read(

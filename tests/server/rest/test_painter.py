@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 import requests
 from clients import OPERATOR, URL, VIEWER, Client
+from patience import REPLY_S
 from services import wait_until
 
 from common import listening
@@ -38,7 +39,7 @@ def served(client: Client) -> Iterator[str]:
         yield listening.url(server, "127.0.0.1")
     finally:
         server.close()
-        thread.join(10)
+        thread.join(REPLY_S)
 
 
 def test_plots_in_parallel_keep_no_other_request_waiting(
@@ -46,10 +47,10 @@ def test_plots_in_parallel_keep_no_other_request_waiting(
 ) -> None:
     """While no plot gets finished, the rest is answered; of too many plots each token gets some, the others 503."""
     finish = threading.Event()
-    monkeypatch.setattr(plots, "render", lambda _figure, _form: finish.wait(120) and NO_PLOT)
+    monkeypatch.setattr(plots, "render", lambda _figure, _form: finish.wait(REPLY_S) and NO_PLOT)
 
     def ask(place: str, path: str, token: str = VIEWER) -> Answer:
-        with requests.get(f"{place}{path}", headers={"Authorization": f"Bearer {token}"}, timeout=60) as response:
+        with requests.get(f"{place}{path}", headers={"Authorization": f"Bearer {token}"}, timeout=REPLY_S) as response:
             return Answer(response.status_code, response.content, response.headers)
 
     with (

@@ -8,6 +8,7 @@ import sys
 from contextlib import ExitStack
 
 import requests
+from patience import CHILD_S, REPLY_S
 from services import RunningStore, wait_until
 
 
@@ -17,7 +18,7 @@ def test_a_taken_port_is_one_sentence_and_code_2(redis_store: RunningStore) -> N
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         done = _run_server(redis_store, taken.getsockname()[1])
-        assert done.wait(60) == 2
+        assert done.wait(REPLY_S) == 2
         _, errors = done.communicate()
         assert "free port" in errors
         assert "Traceback" not in errors
@@ -26,7 +27,7 @@ def test_a_taken_port_is_one_sentence_and_code_2(redis_store: RunningStore) -> N
 def test_a_port_that_is_none_is_one_sentence_and_code_2(redis_store: RunningStore) -> None:
     """The system would take its last 16 bits, and REST would listen where nobody looks."""
     done = _run_server(redis_store, 99_999)
-    assert done.wait(60) == 2
+    assert done.wait(REPLY_S) == 2
     _, errors = done.communicate()
     assert "api_port 99999 cannot be listened on (port 99999 is none; use 1 to 65535)" in errors
 
@@ -42,7 +43,7 @@ def test_more_idle_connections_than_a_hundred_keep_nobody_out(redis_store: Runni
         with ExitStack() as idle:
             for _ in range(150):
                 idle.enter_context(socket.create_connection(("127.0.0.1", port)))
-            assert requests.get(f"http://127.0.0.1:{port}/livez", timeout=10).ok
+            assert requests.get(f"http://127.0.0.1:{port}/livez", timeout=REPLY_S).ok
     finally:
         process.terminate()
         process.communicate()
@@ -57,7 +58,7 @@ def test_server_run_serves_and_ends_on_sigterm(redis_store: RunningStore) -> Non
 
     wait_until(lambda: _connects(port), "REST answers")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(CHILD_S) == 0
     process.communicate()
 
 

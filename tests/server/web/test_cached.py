@@ -3,6 +3,8 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+from patience import REPLY_S
+
 from server.web.cached import Cached
 
 
@@ -14,14 +16,14 @@ def test_many_who_ask_at_once_share_one_value() -> None:
 
     def make() -> int:
         begun.set()
-        assert finish.wait(30)
+        assert finish.wait(REPLY_S)
         made.append(len(made))
         return made[-1]
 
     value = Cached(make, 1.0, lambda: now_s[0])
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(value) for _ in range(8)]
-        assert begun.wait(30)
+        assert begun.wait(REPLY_S)
         finish.set()
         assert [one.result() for one in asked] == [0] * 8
     now_s[0] = 1.0

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import CHILD_S
 
 from trials.chaos import results
 from trials.chaos.command import KEPT
@@ -31,7 +32,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "moodwire", "chaos", *words],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=CHILD_S,
         check=False,
         env=os.environ | {"XDG_CONFIG_HOME": "/nonexistent"},
         cwd=ROOT,
