@@ -231,3 +231,21 @@ def _scatter(axes: Any, places: dict[str, tuple[float, float]]) -> None:
             annotation_clip=False,
         )
     axes.margins(x=0.08, y=0.12)
+
+
+def confusion(name: str, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Any:
+    """Draw what is taken for what, as shares of each row, printed where they reach 5 %."""
+    with plt.rc_context(_STYLE):
+        shares = [[count / max(1, sum(row)) for count in row] for row in counts]
+        size = 2.2 + 0.42 * len(labels)
+        figure, axes = plt.subplots(figsize=(size, size))
+        axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+        for place, row in enumerate(shares):
+            for heard, share in enumerate(row):
+                if share >= 0.05:
+                    ink = "white" if share > 0.5 else INK
+                    axes.text(heard, place, f"{share:.0%}", ha="center", va="center", fontsize=7, color=ink)
+        axes.set_xticks(range(len(labels)), labels, rotation=90)
+        axes.set_yticks(range(len(labels)), labels)
+        axes.set(title=f"{name}: speakers apart", xlabel="heard as", ylabel="portrayed")
+        return figure

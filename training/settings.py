@@ -130,6 +130,9 @@ class ReportSettings:
         default=Path("training/results"), help="folder of the small files that keep what the trainings were worth"
     )
     out: Path = ts.option(default=Path("training/RESULTS.md"), help="page to write")
+    published: Path = ts.option(
+        default=Path("docs/published.md"), help="page of published systems, written if one of them is measured"
+    )
 
 
 @ts.settings(frozen=True)
