@@ -34,6 +34,8 @@ OFTEN_REFUSED = 0.12
 
 Most speech has up to 0.1 there, music from 0.15 on.
 """
+MOSTLY_REFUSED = 0.55
+"""The same share, however seldom the gate opens: faint music rises above the noise only now and then."""
 LOUD_HALF_LIFE, TIME_HALF_LIFE = 6_000, 500
 """Steps after which one counts half in these shares: one minute of what is loud and voiced, and 5 s."""
 PRIOR_STEPS = 100
@@ -98,7 +100,8 @@ class VoiceDetector:
         self._refused = self._refused * kept + refused
         kept = 0.5 ** (steps / TIME_HALF_LIFE)
         self._often = self._often * kept + refused / max(1, steps) * (1 - kept)
-        return self._refused >= MUCH_REFUSED * (self._loud + PRIOR_STEPS) and self._often >= OFTEN_REFUSED
+        share = self._refused / (self._loud + PRIOR_STEPS)
+        return share >= MOSTLY_REFUSED or (share >= MUCH_REFUSED and self._often >= OFTEN_REFUSED)
 
     def _steps(self) -> Samples:
         """Take what is not judged yet, shape (steps, samples)."""

@@ -57,6 +57,14 @@ def test_music_is_given_no_emotion() -> None:
     assert {window.top for window in found if window.state == "noise"} == {None}
 
 
+def test_faint_music_is_given_no_emotion_either() -> None:
+    """Music that rises above the noise only now and then is known for what it is by what is refused of it."""
+    music = at(backgrounds.music(synthetic_clip(48_000), 120 * 16_000, np.random.default_rng(21)), -50)
+    hiss = at(np.random.default_rng(22).normal(size=len(music)), -66)
+
+    assert published(hear(music + hiss)) < 0.12
+
+
 @pytest.mark.parametrize("dbfs", [-15, -30, -45])
 def test_steady_noise_is_given_no_emotion_at_a_fixed_gate(dbfs: float) -> None:
     """Pink noise above the gate, of which WebRTC's detector says what it likes, is never speech."""
