@@ -44,7 +44,7 @@ export class Fleet extends EventTarget {
     this.readAt = 0;
     live.addEventListener("reading", (event) => this.#takeReading(/** @type {CustomEvent} */ (event).detail));
     live.addEventListener("status", (event) => this.#takeStatus(/** @type {CustomEvent} */ (event).detail));
-    live.addEventListener("missed", () => this.refresh());
+    for (const kind of ["missed", "opened"]) live.addEventListener(kind, () => this.refresh());
   }
 
   start() {

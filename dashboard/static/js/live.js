@@ -21,8 +21,8 @@ const LATE_MS = 4_000;
 
 export class Live extends EventTarget {
   /**
-   * Dispatches `reading`, `status` (their `detail` is the event's data, see docs/api.md), `missed` (ask REST anew),
-   * and `state` when `state`, `behindS` or `pulse` has changed.
+   * Dispatches `reading`, `status` (their `detail` is the event's data, see docs/api.md), `opened` (what was read before
+   * the stream began may lack what happened until then), `missed` (ask REST anew), and `state` when `state`, `behindS` or `pulse` has changed.
    */
   constructor() {
     super();
@@ -119,7 +119,9 @@ export class Live extends EventTarget {
     if (!data) return;
     const detail = JSON.parse(data);
     if (kind === "pulse") {
+      const hasBegun = detail.live === "ok" && this.pulse?.live !== "ok";
       this.pulse = detail;
+      if (hasBegun) this.dispatchEvent(new CustomEvent("opened"));
       this.clockMs = detail.at - Date.now();
       this.dispatchEvent(new CustomEvent("pulse", { detail }));
       return;

@@ -36,14 +36,15 @@ export class Strips extends EventTarget {
     this.minute = Math.floor(live.now() / MINUTE_MS);
     /** @type {Map<string, Strip>} By MAC address. */
     this.strips = new Map();
-    /** @type {any[] | null} Live events while REST is asked; what it answers may lack them. */
+    /** @type {any[] | null} Live states while REST is asked; what it answers may lack them. */
     this.waiting = null;
+    this.isWanted = false;
     this.isLoaded = false;
     this.readAt = 0;
     const options = { signal };
     live.addEventListener("reading", (event) => this.#take(/** @type {CustomEvent} */ (event).detail), options);
     live.addEventListener("status", (event) => this.#switch(/** @type {CustomEvent} */ (event).detail), options);
-    live.addEventListener("missed", () => this.read(), options);
+    for (const kind of ["missed", "opened"]) live.addEventListener(kind, () => this.read(), options);
     const timer = setInterval(() => this.#tick(), 1_000);
     signal.addEventListener("abort", () => clearInterval(timer));
     this.read();
@@ -51,7 +52,9 @@ export class Strips extends EventTarget {
 
   /** Ask for all strips. */
   async read() {
-    if (this.waiting || this.live.isStopped) return;
+    if (this.live.isStopped) return;
+    this.isWanted = Boolean(this.waiting); // what is on its way may be older than what was just heard of
+    if (this.waiting) return;
     this.readAt = performance.now();
     this.waiting = [];
     const minute = Math.floor(this.live.now() / MINUTE_MS);
@@ -68,11 +71,15 @@ export class Strips extends EventTarget {
       this.minute = minute;
       this.isLoaded = true;
       this.#turn();
+      const meanwhile = this.waiting;
+      this.waiting = null;
+      for (const event of meanwhile) this.#switch(event);
       this.dispatchEvent(new CustomEvent("all"));
     } catch {
       // The header says what is away; the next tick tries again.
     }
     this.waiting = null;
+    if (this.isWanted) this.read();
   }
 
   #tick() {
@@ -117,6 +124,7 @@ export class Strips extends EventTarget {
 
   /** @param {any} event */
   #switch(event) {
+    this.waiting?.push(event);
     const strip = this.of(event.mac_address);
     const now = this.live.now();
     const last = strip.off.at(-1);
