@@ -28,6 +28,7 @@ def test_devices_lists_each_device(client: Client, now: int) -> None:
             "scores": {"ANG": 0.4, "HAP": 0.3, "NEU": 0.3},
             "level_dbfs": -23.0,
         },
+        "baseline": None,
         "concerns": [],
     }
 
