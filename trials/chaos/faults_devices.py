@@ -242,13 +242,15 @@ def _clone(strike: Strike, name: str, machine: frozenset[str]) -> None:
     """Start a copy of a device's card beside it, and end it."""
     device, services, world = strike.device, strike.services, strike.world
     check = len(world.everyone()) + 1 if name != device.name else device.check
-    folder = services.folder / "devices" / f"clone-{name}-{len(world.extra)}"
+    number = len(world.extra) + 1
+    folder = services.folder / "devices" / f"clone-{name}-{number}"
     with device.network.being("cut"):
         time.sleep(strike.for_s / 2)  # so that the card has a backlog
         with device.halted():
-            twin = device.clone(name, check, folder, services.broker_port, machine=machine)
-    world.extra.append(twin)
+            twin = device.clone(name, check, folder, services.broker_port, number)
+    twin.machine = machine
     twin.start()
+    world.extra.append(twin)
     strike.last()
 
 

@@ -21,6 +21,7 @@ from trials.chaos.device_process import Spec, live
 from trials.relay import Relay
 
 RECORDS_PER_RUN = 100_000
+RUNS_PER_CARD = 100
 """More than one run of a device process makes."""
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["trials.chaos.device_process"])
@@ -181,12 +182,11 @@ class Device:
         """Note that a fault has destroyed what lies in the outbox: all that no server has confirmed."""
         self._forfeit(cause, self.runs, lambda _run, _seq: True)
 
-    def clone(self, name: str, check: int, folder: Path, broker_port: int, *, machine: frozenset[str]) -> "Device":
-        """Return a device with a copy of this one's card, not started."""
+    def clone(self, name: str, check: int, folder: Path, broker_port: int, number: int) -> "Device":
+        """Return a device with a copy of this one's card, not started; `number` tells the copies of a card apart."""
         shutil.copytree(self.folder, folder)
         twin = Device(name, check, folder, broker_port, self.per_s)
-        twin.machine = machine
-        twin._first = RECORDS_PER_RUN * 500
+        twin._first = RECORDS_PER_RUN * RUNS_PER_CARD * number
         return twin
 
     def end(self, timeout_s: float = 30.0) -> None:
