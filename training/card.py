@@ -112,7 +112,8 @@ def _sentence(words: str) -> str:
 
 
 def _results(manifest: Manifest, measured: dict[str, Any]) -> str:
-    low, high = measured["uar_interval"]
+    interval = measured["uar_interval"]
+    over_speakers = " (95 % interval {:.1%} to {:.1%}, over speakers)".format(*interval) if interval else ""
     by_background = measured["uar_by_background"]
     worst = min(by_background, key=by_background.get)
     backgrounds = "\n".join(f"| {BACKGROUNDS[name].title} | {value:.1%} |" for name, value in by_background.items())
@@ -126,7 +127,7 @@ def _results(manifest: Manifest, measured: dict[str, Any]) -> str:
 
 | | |
 |---|---|
-| unweighted average recall (UAR) | **{measured["uar"]:.1%}** (95 % interval {low:.1%} to {high:.1%}, over speakers) |
+| unweighted average recall (UAR) | **{measured["uar"]:.1%}**{over_speakers} |
 | the worst background | {by_background[worst]:.1%}, {BACKGROUNDS[worst].title} |
 | the same before quantisation | {measured["float_uar"]:.1%} |
 | accuracy | {measured["accuracy"]:.1%} |

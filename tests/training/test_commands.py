@@ -9,8 +9,9 @@ import msgspec
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 
-from models import bundle
+from models import bundle, tflite
 from models.runtime import Classifier, load_verified, synthetic_clip
 from training import commands, corpora, fit, learn, recipe, score
 from training import evaluate as evaluation
@@ -116,9 +117,10 @@ def test_model_is_integer_only(settings: TrainSettings, tmp_path: Path) -> None:
 
     assert train(fold) == 0
 
-    classifier = Classifier(bundle.load(tmp_path / "one"))
-    assert classifier._input["dtype"] is classifier._output["dtype"] is np.int8
-    assert tuple(classifier._input["shape"]) == (1, 147, 64, 1)
+    interpreter = Interpreter(model_content=tflite.unpacked(bundle.load(tmp_path / "one").model))
+    (into,), (out_of,) = interpreter.get_input_details(), interpreter.get_output_details()
+    assert into["dtype"] is out_of["dtype"] is np.int8
+    assert tuple(into["shape"]) == (1, 147, 64, 1)
 
 
 def test_a_leaky_split_measures_and_ships_nothing(
