@@ -19,10 +19,14 @@ import moodwire
 from broker import messages, topics
 from broker.messages import Heard, Reading, WireError
 from common import wav_header
+from common.decoding import JSON_ERRORS
 from device.control.overrides import Overrides
 from device.settings import DeviceSettings
 from models.bundle import BundleError
 from server.ingest.decode import decode
+from server.ops.backup_archive import restore
+from server.ops.backup_check import Checker, LineError
+from server.ops.backup_format import AnyLine, DeviceLine
 from server.settings import ServerSettings
 from server.store import codec
 from trials.processes import running_store
@@ -219,6 +223,60 @@ def clips() -> Iterator[Target]:
         os.close(descriptor)
 
 
+class _NoStore:
+    """Takes what a restore writes."""
+
+    retention_ms = rollup_retention_ms = 10**11
+
+    def execute(self, name: str, *words: Any) -> Any:
+        """Answer as the store does, and take what it takes."""
+        for word in words:
+            if not isinstance(word, int | str | bytes):
+                raise TypeError(f"{name} gets a {type(word).__name__}")
+            if isinstance(word, str):
+                word.encode()
+            if isinstance(word, bytes) and len(word) > 9_000_000:
+                raise AssertionError(f"{name} gets {len(word)} bytes")
+        return 0 if words and "events" in str(words[0]) else [1, 0, 0]
+
+
+def backups() -> Iterator[Target]:
+    """Lines of a backup, and Python's half of their restoring."""
+    about = '"device":"0123456789ab","generation":1'
+    kind = '"kind":{"model":"m-1","span_ms":3000,"labels":["ANG","HAP"]}'
+    seen = '"erased_at":0,"first_seen":1,"last_seen":2'
+    times = '"first_at":1,"last_at":2,"first_arrival":1,"last_arrival":2'
+    sums = ",".join(["1"] * 50)
+    lines = (
+        '{"type":"moodwire-backup","format":1,"made":"2026-01-01T00:00:00Z","version":"1"}',
+        f'{{"type":"device",{about},{seen},"name":"K","state":"online","labels":"ANG","model":"m","version":"1"}}',
+        f'{{"type":"boot",{about},{times},"boot":"00000000000000aa","seen":[[0,7],[9,9]]}}',
+        f'{{"type":"readings",{about},{kind},"rows":[[1760000000000,"speech",-20.5,true,[0.5,0.5]]]}}',
+        f'{{"type":"heard",{about},"rows":[[1760000000000,60000,60,40,15,5,0,-50.5,0.0]]}}',
+        f'{{"type":"events",{about},"rows":[["1-0","online","m"]]}}',
+        f'{{"type":"rollups",{about},{kind},"level":"h","group":3,"rows":[[0,[{sums}]]]}}',
+        '{"type":"end","devices":1,"readings":1}',
+    )
+    decoder = msgspec.json.Decoder(AnyLine)
+    head, device = (decoder.decode(line) for line in lines[:2])
+    store: Any = _NoStore()
+
+    def take(text: bytes) -> bool:
+        checker = Checker(1_800_000_000_000, lambda _device: 1)
+        checker.check(head)
+        try:
+            line = decoder.decode(text)
+            if not isinstance(line, DeviceLine):
+                checker.check(device)
+            checker.check(line)
+        except (*JSON_ERRORS, LineError):
+            return False
+        restore(store, line)
+        return True
+
+    yield Target([line.encode() for line in lines], take)
+
+
 def _filled(rule: str) -> bytes:
     """Return the path of a route with a value in each place."""
     values = {"mac": MAC, "plot": "timeline", "form": "svg"}
@@ -275,5 +333,6 @@ TARGETS: dict[str, Callable[[], Iterator[Target]]] = {
     "manifests": manifests,
     "settings": settings,
     "clips": clips,
+    "backups": backups,
     "rest": rest,
 }

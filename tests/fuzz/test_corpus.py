@@ -9,7 +9,7 @@ from trials.fuzz import run
 from trials.fuzz_targets import TARGETS
 
 CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())
-QUICK = {"wire": 3_000, "manifests": 1_000, "settings": 100, "clips": 3_000, "rest": 100}
+QUICK = {"wire": 3_000, "manifests": 1_000, "settings": 100, "clips": 3_000, "backups": 2_000, "rest": 100}
 
 
 @pytest.mark.parametrize("file", CORPUS, ids=[file.name for file in CORPUS])
