@@ -13,6 +13,7 @@ import msgspec
 import typed_settings as ts
 from typed_settings import cls_utils
 from typed_settings.loaders import Loader
+from werkzeug.test import EnvironBuilder
 
 import models.bundle
 import moodwire
@@ -316,10 +317,14 @@ def rest() -> Iterator[Target]:
             token = {"Authorization": f"Bearer {'o' * 20}"}
 
             def take(request: bytes) -> bool:
-                path, _, body = request.partition(b"\n")
-                target = "/" + path.decode("latin-1").lstrip("/")
+                target, _, body = request.partition(b"\n")
+                path, _, query = target.decode("latin-1").partition("?")
                 method, kind = ("POST", "application/json") if body else ("GET", None)
-                answer = client.open(target, method=method, headers=token, data=body or None, content_type=kind)
+                builder = EnvironBuilder(
+                    method=method, headers=list(token.items()), data=body or None, content_type=kind
+                )
+                environ = builder.get_environ() | {"PATH_INFO": "/" + path.lstrip("/"), "QUERY_STRING": query}
+                answer = client.open(environ)
                 if answer.status_code >= 500 and answer.status_code != 503:
                     raise AssertionError(f"{answer.status_code}: {answer.text[:200]}")
                 answer.get_data()

@@ -55,11 +55,13 @@ def test_server_run_serves_and_ends_on_sigterm(redis_store: RunningStore) -> Non
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = _run_server(redis_store, port)
-
-    wait_until(lambda: _connects(port), "REST answers")
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(CHILD_S) == 0
-    process.communicate()
+    try:
+        wait_until(lambda: _connects(port), "REST answers")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(CHILD_S) == 0
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def _connects(port: int) -> bool:
