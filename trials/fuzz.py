@@ -107,8 +107,9 @@ def _print_table() -> None:
     for name in TARGETS:
         if name in counts:
             one = counts[name]
+            messages = one.get("messages", one["inputs"])
             print(
-                f"{name:<12}{one['inputs']:>13,}{one.get('messages', one['inputs']):>13,}{one['accepted']:>12,}{one['failures']:>10}"
+                f"{name:<12}{one['inputs']:>13,}{messages:>13,}{one['accepted']:>12,}{one['failures']:>10}"
                 f"{one['slowest_ms']:>9,.0f} ms{one['memory_mb']:>7} MB"
             )
 
