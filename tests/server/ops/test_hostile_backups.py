@@ -5,6 +5,7 @@ import io
 import json
 import re
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,12 @@ def test_a_line_that_swells_is_given_up(
         for _ in range(64):
             out.write(b" " * 2**20)
     assert file.stat().st_size < 100_000
-    assert moodwire.main(["server", "restore", "--file", str(file), "--redis-url", redis_store.url]) == 2
+    tracemalloc.start()
+    try:
+        assert moodwire.main(["server", "restore", "--file", str(file), "--redis-url", redis_store.url]) == 2
+        assert tracemalloc.get_traced_memory()[1] < 32 * 2**20
+    finally:
+        tracemalloc.stop()
     assert "line 1 is longer than 1048576 bytes" in capsys.readouterr().err
 
 
