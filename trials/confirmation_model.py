@@ -62,6 +62,11 @@ class OutboxModel:
         for key in self._named(boot, ranges):
             self.marked[key] = self.rows.pop(key)
 
+    def expire(self, boot: str, first: int, last: int) -> int:
+        """Mark rows as deleted; the clocks of these devices are always set."""
+        self.confirm(boot, [(first, last)])
+        return 0
+
     def refuse(self, boot: str, first: int, last: int, why: str) -> None:
         """Set rows aside."""
         for key in self._named(boot, [(first, last)]):

@@ -318,6 +318,8 @@ def rest() -> Iterator[Target]:
 
             def take(request: bytes) -> bool:
                 target, _, body = request.partition(b"\n")
+                if re.search(rb"[\x00-\x20\x7f]", target):
+                    return False  # no request line has these: waitress refuses them
                 path, _, query = target.decode("latin-1").partition("?")
                 method, kind = ("POST", "application/json") if body else ("GET", None)
                 builder = EnvironBuilder(
