@@ -89,7 +89,7 @@ def render(found: Sequence[Result], kept: Mapping[str, Mapping[str, Elsewhere]],
         pictures: path of the folder of pictures, from the page.
     """
     named = {result.name: result for result in found}
-    parts = [INTRODUCTION]
+    parts, shown = [INTRODUCTION], set[str]()
     for system in SYSTEMS:
         there, ours = _there(system, named)
         missing = [name for name in system.recipes if name not in named]
@@ -98,7 +98,9 @@ def render(found: Sequence[Result], kept: Mapping[str, Mapping[str, Elsewhere]],
             parts.append(table(rows))
         if missing:
             parts.append(f"Not run yet: {', '.join(f'`{name}`' for name in missing)}.\n")
-        if best := _best([*there, *ours]):
+        best = _best([*there, *ours])
+        if best and best.name not in shown:
+            shown.add(best.name)
             parts += [f"### What {best.name} hears of strangers\n", table(_classes(best))]
             parts.append(f"![What {best.name} takes for what]({pictures}/{best.name}-confusion.png)\n")
     parts += _elsewhere(kept)
