@@ -39,7 +39,7 @@ class Row(NamedTuple):
 
     def restamped(self, stamp: Stamp) -> "Row":
         """Return the row with its final stamp, also in the payload."""
-        if stamp[:2] == self.stamp[:2]:
+        if (stamp.at_ms, stamp.synced) == (self.stamp.at_ms, self.stamp.synced):
             return self._replace(stamp=stamp)
         if self.kind == "reading":
             payload = encode(replace(decode(self.payload, Reading), at=stamp.at_ms, clock_synced=stamp.synced))
