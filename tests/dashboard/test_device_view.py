@@ -130,11 +130,12 @@ def test_the_night_when_clocks_go_back_is_drawn_in_order(system: Watched, page: 
     page.run("localStorage.setItem('moodwire.zone', 'Europe/Rome')")
     page.open(f"#/device/{OTHER_MAC}?start=2026-10-24T23:00:00Z&end=2026-10-25T03:00:00Z")
     page.reads(".timeline figcaption", "2 readings")
-    page.browser.find_element(By.CSS_SELECTOR, ".timeline details summary").click()
+    page.browser.find_element(By.CSS_SELECTOR, ".timeline details summary").send_keys(Keys.ENTER)
     rows = "return [...document.querySelectorAll('.timeline tbody tr')].map(row => row.firstElementChild.innerText)"
-    said = page.run(rows)
+    said = wait_until(lambda: page.run(rows), "the table has its rows")
     assert len(said) == len(set(said)) == 2
     assert all("02:30" in each for each in said)
+    assert page.run("return document.activeElement.tagName") == "SUMMARY", "the table is opened below, focus stays"
     plot = page.browser.find_element(By.CSS_SELECTOR, ".plot")
     found = []
     for key in (Keys.END, Keys.ARROW_LEFT):

@@ -51,7 +51,8 @@ export class Timeline {
       this.above,
     );
     this.caption = h("figcaption", { class: "small quiet" });
-    this.table = h("details", { class: "as-table small", ontoggle: () => this.#drawTable() }, h("summary", {}, ctx.t("chart.table")));
+    this.rows = h("div", { class: "scroll", tabindex: "0" });
+    this.table = h("details", { class: "as-table small", ontoggle: () => this.#drawTable() }, h("summary", {}, ctx.t("chart.table")), this.rows);
     const box = h("div", { class: "plot-box" }, this.plot, this.blank, this.readout);
     this.element = h("figure", { class: "timeline" }, box, this.caption, this.table);
     this.draw = coalesce(() => this.#draw(), DRAW_MS);
@@ -428,10 +429,9 @@ export class Timeline {
     );
   }
 
-  /** Show the steps as a table while it is open, for those who do not see the chart. */
+  /** Show the steps as a table while it is open, for those who do not see the chart; focus and scroll position stay. */
   #drawTable() {
     const { t } = this.ctx;
-    const summary = h("summary", {}, t("chart.table"));
     if (!this.table.open) return;
     const { labels, stepMs } = this.series;
     const head = [t("chart.table.time"), ...labels.map((label) => nameOf(label, t)), t("compare.readings"), t("compare.uncertain")];
@@ -451,7 +451,7 @@ export class Timeline {
       h("thead", {}, h("tr", {}, head.map((words) => h("th", { scope: "col" }, words)))),
       h("tbody", {}, rows),
     );
-    replace(this.table, summary, h("div", { class: "scroll", tabindex: "0" }, table));
+    replace(this.rows, table);
   }
 
   #drawAbove() {
