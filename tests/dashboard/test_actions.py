@@ -50,18 +50,22 @@ def press(page: webdriver.Chrome, action: str) -> None:
 
 
 def test_commands_are_pending_and_then_done(world: World, page: webdriver.Chrome) -> None:
-    """Pause and rename reach the device; the page says that it has done them, and shows the device's answer if not."""
+    """Pause, resume and rename reach the device; the page says that it is done, or shows the answer of the device."""
     with obeying(world) as told:
         page.get(f"{world.url}/#/device/{MAC}")
         press(page, "pause")
         shows(page, ".outcome", "It is paused")
+        world.announce(device=DEVICE, name="Porch", state="paused")
+        press(page, "resume")
+        shows(page, ".outcome", "It listens again")
+        world.announce(device=DEVICE, name="Porch")
         press(page, "rename")
         field = page.switch_to.active_element
         field.clear()
         field.send_keys("Loft", Keys.ENTER)
         shows(page, ".outcome", "Done")
-    assert [name for name, _ in told] == ["pause", "set"]
-    assert decode(told[1][1], SetCommand).name == "Loft"
+    assert [name for name, _ in told] == ["pause", "resume", "set"]
+    assert decode(told[2][1], SetCommand).name == "Loft"
 
     with obeying(world, status="error", error="there is no model before this one"):
         press(page, "rollback")
