@@ -9,20 +9,18 @@ import sys
 if __name__ == "__main__" and not sys.flags.safe_path:
     del sys.path[0]  # `python -m moodwire` looks into the current folder first, where a `redis.py` is not meant
 
-import argparse
 import difflib
 import importlib
 import logging
 import os
-import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import version
 from itertools import groupby, takewhile
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import attrs
 import typed_settings as ts
@@ -46,7 +44,7 @@ class _Rooms:
 
 sys.meta_path.insert(0, _Rooms)
 
-from common import urls  # noqa: E402 - rooms are found beside this file from here on
+from common import files, help_format, log_lines  # noqa: E402 - rooms are found beside this file from here on
 
 
 class Command(NamedTuple):
@@ -199,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name is None:
         return _explain(words)
     command = COMMANDS[name]
-    logging.basicConfig(level=logging.INFO, handlers=[log_handler()])
+    logging.basicConfig(level=logging.INFO, handlers=[log_lines.handler()])
     logging.getLogger("typed_settings").setLevel(logging.CRITICAL)  # the errors that it logs, it also raises
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # so do its, with the whole URL, in which a token may be
     try:
@@ -259,7 +257,7 @@ def read_settings(name: str, section: str, settings_class: type[Any], flags: Seq
         description=f"{COMMANDS[name].help[0].upper()}{COMMANDS[name].help[1:]}.",
         epilog=f"Each setting is also a name in [{section}] of the TOML file ~/.config/moodwire.toml, or of the file "
         f"that {PREFIX}CONFIG names, and an environment variable: {PREFIX} and the name in capitals.",
-        formatter_class=partial(_HelpFormatter, section=section, own=_own_options(settings_class)),
+        formatter_class=partial(help_format.HelpFormatter, section=section, own=_own_options(settings_class)),
         allow_abbrev=False,
     )
     found, unknown = parser.parse_known_args(list(flags))
@@ -268,90 +266,6 @@ def read_settings(name: str, section: str, settings_class: type[Any], flags: Seq
         names = [word.partition("=")[0] for word in unknown if word.startswith("--")]
         parser.error(f"there is no option {', '.join(names)}" if names else "a word stands without an option before it")
     return namespace2settings(settings_class, found, merged_settings=merged)
-
-
-_YES = {"True": "yes", "False": "no"}
-
-
-def log_handler() -> logging.StreamHandler[TextIO]:
-    """Return what writes the log, each message on one line."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_OneLineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    return handler
-
-
-class _OneLineFormatter(logging.Formatter):
-    """Writes each message on one line: what a device or a client sends cannot begin a line of its own."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name in logging
-        """Escape what is not printable in the message."""
-        if not record.message.isprintable():
-            record.message = "".join(
-                char if char.isprintable() else char.encode("unicode_escape").decode() for char in record.message
-            )
-        return super().formatMessage(record)
-
-
-class _HelpFormatter(argparse.HelpFormatter):
-    """Writes the help of a command for people who use it, without names of the code.
-
-    Args:
-        prog: The command.
-        section: Section of the TOML file.
-        own: Settings that this command has beyond those of its section; they come first.
-    """
-
-    def __init__(self, prog: str, section: str, own: frozenset[str]) -> None:
-        super().__init__(prog, max_help_position=30)
-        self._section = section
-        self._own = own
-
-    def add_usage(
-        self, usage: str | None, actions: Iterable[argparse.Action], groups: Any, prefix: str | None = None
-    ) -> None:
-        del usage  # argparse would list every option
-        positional = [f"[{action.dest}]" for action in actions if not action.option_strings]
-        super().add_usage(" ".join(["%(prog)s", *positional, "[options]"]), (), groups, prefix)
-
-    def start_section(self, heading: str | None) -> None:
-        if heading and heading.endswith("Settings"):
-            heading = "options of this command" if self._own else f"settings in [{self._section}]"
-        super().start_section(heading)
-
-    def add_text(self, text: str | None) -> None:
-        if text and not text.endswith("Settings options"):
-            super().add_text(text)
-
-    def add_arguments(self, actions: Iterable[argparse.Action]) -> None:
-        actions = list(actions)
-        own = [action for action in actions if action.dest in self._own]
-        if own:
-            super().add_arguments(own)
-            self.end_section()
-            super().start_section(f"settings in [{self._section}]")
-        super().add_arguments(action for action in actions if action not in own)
-
-    def _get_help_string(self, action: argparse.Action) -> str:
-        text = re.sub(r" \[default: (\(\*+\))?\]$", "", action.help or "")
-        return re.sub(
-            r"\[default: (.*)\]$", lambda found: f"[default: {_default(action.dest, found[1])}]", text, flags=re.DOTALL
-        )
-
-    def _metavar_formatter(self, action: argparse.Action, default_metavar: str) -> Any:
-        if action.metavar in {"INT", "FLOAT"}:
-            action.metavar = "NUMBER"
-        return super()._metavar_formatter(action, default_metavar)
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        if len(action.option_strings) == 2 and action.option_strings[1].startswith("--no-"):
-            return f"--[no-]{action.option_strings[0].removeprefix('--')}"
-        return super()._format_action_invocation(action)
-
-
-def _default(name: str, value: str) -> str:
-    """Return a setting's value as help shows it, in which `%` stands for itself; the value may be the user's own."""
-    is_url = name.endswith("_url") or name == "source"
-    return _YES.get(value, urls.readable(value) if is_url else value).replace("%", "%%")
 
 
 def _own_options(settings_class: type[Any]) -> frozenset[str]:
@@ -369,7 +283,7 @@ class _Toml:
     def __call__(self, path: Path, settings_cls: SettingsClass, options: OptionList) -> dict[str, Any]:
         del settings_cls, options
         try:
-            text = _text(path)
+            text = files.read_text(path)
         except FileNotFoundError as error:
             raise ts.exceptions.ConfigFileNotFoundError(str(error)) from error
         try:
@@ -377,19 +291,6 @@ class _Toml:
         except (tomllib.TOMLDecodeError, RecursionError) as error:  # the latter of thousands of brackets
             raise ts.exceptions.ConfigFileLoadError(f"{path}: {error}") from error
         return section
-
-
-def _text(path: Path) -> str:
-    """Return what a person wrote into a file: UTF-8, with or without the byte order mark of some editors.
-
-    Raises:
-        ValueError: it is not UTF-8.
-        OSError: it cannot be read.
-    """
-    try:
-        return path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
 
 
 class _SecretFileLoader:
@@ -412,7 +313,7 @@ def _read_secret(name: str, path: str) -> str:
         ValueError: it cannot be read, or is not UTF-8.
     """
     try:
-        return _text(Path(path)).strip()
+        return files.read_text(Path(path)).strip()
     except OSError as error:
         # What is no path may be the secret itself.
         is_path = path.startswith("/") or ("/" in path and Path(path).parent.is_dir())

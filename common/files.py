@@ -1,9 +1,22 @@
-"""Files written whole, and files that only their owner reads."""
+"""Files that a person wrote, files written whole, and files that only their owner reads."""
 
 import errno
 import os
 import shutil
 from pathlib import Path
+
+
+def read_text(path: Path) -> str:
+    """Return what a person wrote into a file: UTF-8, with or without the byte order mark of some editors.
+
+    Raises:
+        ValueError: it is not UTF-8.
+        OSError: it cannot be read.
+    """
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
 
 
 def replace(path: Path, content: bytes) -> None:

@@ -208,8 +208,7 @@ def test_no_module_is_two_rooms() -> None:
     """No file is longer than about 400 lines, because then it has become two."""
     long = {
         str(path.relative_to(ROOT)): lines
-        for room in [*MAY_IMPORT, "tests"]
-        for path in files(room)
+        for path in [ROOT / "moodwire.py", *(path for room in [*MAY_IMPORT, "tests"] for path in files(room))]
         if (lines := len(path.read_text().splitlines())) > 420
     }
 

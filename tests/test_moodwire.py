@@ -1,7 +1,6 @@
 """The command line: commands, their help, settings and what is said of those that cannot be used."""
 
 import importlib
-import logging
 import subprocess
 import sys
 import tempfile
@@ -261,17 +260,6 @@ def test_every_command_exists_and_each_setting_has_help(name: str) -> None:
         assert field.metadata["typed-settings"]["help"], field.name
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         setattr(settings_class(), attrs.fields(settings_class)[0].name, "other")
-
-
-def test_a_log_line_cannot_begin_another_one(capsys: pytest.CaptureFixture[str]) -> None:
-    """What a device or a client sends is logged on one line, its control characters as escapes."""
-    handler = moodwire.log_handler()
-    handler.setStream(sys.stderr)
-    given = "K\u00fcche\n2026-01-01 INFO moodwire.audit: erased \u202e\x1b[2J"
-    handler.handle(logging.LogRecord("moodwire", logging.INFO, "", 0, "device %s", (given,), None))
-
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("INFO moodwire: device K\u00fcche\\n2026-01-01 INFO moodwire.audit: erased \\u202e\\x1b[2J")
 
 
 def test_starting_a_device_loads_no_heavy_package() -> None:

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from broker import topics
 from broker.messages import Label, Probability, ShortText
-from common import urls
+from common import files, urls
 from server.errors import UnusableError
 from server.store.alert_states import AlertState, ShownRule
 from server.store.types import Device
@@ -90,11 +90,13 @@ def load(path: Path) -> list[Rule]:
         UnusableError: the file cannot be read, or a rule in it is invalid.
     """
     try:
-        rules = msgspec.toml.decode(path.read_text("utf-8-sig"), type=_File).rule
+        rules = msgspec.toml.decode(files.read_text(path), type=_File).rule
     except OSError as error:
         raise UnusableError(f"cannot read the rules in {path}: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         raise UnusableError(f"cannot use the rules in {path}: {error}") from error
+    except ValueError as error:  # not UTF-8
+        raise UnusableError(f"cannot use the rules: {error}") from error
     names = [rule.name for rule in rules]
     for rule in rules:
         problem = "another rule has this name; rename one" if names.count(rule.name) > 1 else _problem(rule)

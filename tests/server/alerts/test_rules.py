@@ -92,6 +92,16 @@ def test_an_invalid_rule_is_one_sentence(text: str, sentence: str, tmp_path: Pat
         load(file)
 
 
+def test_rules_in_another_encoding_are_named(tmp_path: Path) -> None:
+    """The sentence says which file it is, and what to do."""
+    file = tmp_path / "alerts.toml"
+    file.write_bytes('[[rule]]\nname = "Küche"\n'.encode("latin-1"))
+    with pytest.raises(
+        UnusableError, match=rf"^cannot use the rules: {file} is not in UTF-8 \(.*\); save it as UTF-8$"
+    ):
+        load(file)
+
+
 def test_the_rules_of_the_guide_are_right(tmp_path: Path) -> None:
     """The example in docs/operations.md can be used as it stands."""
     guide = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
