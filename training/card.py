@@ -21,7 +21,7 @@ def render(manifest: Manifest) -> str:
         _use(),
         _data(manifest, measured),
         _results(manifest, measured),
-        _elsewhere(measured["elsewhere"]) if "elsewhere" in measured else "",
+        _elsewhere(manifest),
         hardship(measured) if "uar_in_noise" in measured else "",
         _folds(measured["cross_validation"]) if "cross_validation" in measured else "",
         _limits(manifest),
@@ -226,8 +226,10 @@ def _best_and_worst(by_speaker: dict[str, float]) -> str:
     )
 
 
-def _elsewhere(kept: dict[str, Any]) -> str:
-    rows = [elsewhere.row(name, msgspec.convert(found, Elsewhere)) for name, found in kept.items()]
+def _elsewhere(manifest: Manifest) -> str:
+    rows = [elsewhere.row(name, found) for name, found in _others(manifest).items()]
+    if not rows:
+        return ""
     return f"""## Voices and rooms it was not made with
 
 Recordings that had no part in its training, and to which nothing was tuned; those of emotions that it has no label for
@@ -237,6 +239,12 @@ are left out. Expect such figures from people and rooms of your own, not those o
 *Answered* is the share of windows that are not `uncertain`, *right of these* the accuracy of these. The columns after
 a baseline say what a device makes of them that has heard 100 windows of the same voice, 70 % of them neutral; *its
 worst mix* is that of 50 to 90 %. `moodwire evaluate` repeats the measurement, also on recordings of your own."""
+
+
+def _others(manifest: Manifest) -> dict[str, Elsewhere]:
+    """Return what the model is worth on corpora that had no part in its training."""
+    kept = msgspec.convert(manifest.measured.get("elsewhere", {}), dict[str, Elsewhere])
+    return elsewhere.others(kept, manifest)
 
 
 def _listeners(listeners: dict[str, Any] | None) -> str:
@@ -279,7 +287,7 @@ def _limits(manifest: Manifest) -> str:
 
 - {_taught(manifest)}{agreement}
 - {_heard_only(manifest)}
-{_strange_rooms(measured)}\
+{_strange_rooms(manifest)}\
 - It has no class for anything but the labels above: noise, music and other emotions get one of them too.
 - A clear voice near the microphone is assumed: what louder noise and echoes cost stands above, far speech was not
   measured.
@@ -304,15 +312,16 @@ def _heard_only(manifest: Manifest) -> str:
     return _sentence(f"{spoken}the voices, sentences and rooms of these recordings")
 
 
-def _strange_rooms(measured: dict[str, Any]) -> str:
+def _strange_rooms(manifest: Manifest) -> str:
     """Return what other voices, rooms and microphones do to neutral speech."""
-    kept = measured.get("elsewhere", {})
-    found = [f"{row['recall']['NEU']:.0%}" for row in kept.values() if "NEU" in row["recall"]]
+    found = [row.recall["NEU"] for row in _others(manifest).values() if "NEU" in row.recall]
     if not found:
         return ""
+    mostly = "mostly" if max(found) < 0.5 else "often"
+    parts = " and ".join(f"{part:.0%}" for part in found)
     return (
-        f"- Other voices, rooms and microphones. Neutral speech is found in {' and '.join(found)} of its clips there: "
-        "an even\n  voice is mostly given another emotion.\n"
+        f"- Other voices, rooms and microphones. Neutral speech is found in {parts} of its clips there: an even\n"
+        f"  voice is {mostly} given another emotion.\n"
     )
 
 

@@ -12,7 +12,7 @@ from training import corpora, emodb, ravdess
 from training.corpora import EMOTIONS, Clip
 
 TAUGHT_BY = "crema-d"
-"""The corpus that teaches the shipped models."""
+"""The corpus that taught a model whose manifest names none."""
 OWN = 10_000
 """Speakers of recordings of one's own have greater numbers."""
 
@@ -150,6 +150,28 @@ def taught(manifest: Manifest) -> tuple[str, ...]:
     """Return the corpora that trained a model: keys of `CORPORA`, and names of recordings of one's own."""
     told = manifest.measured.get("corpora")
     return tuple(told) if told else (TAUGHT_BY,)
+
+
+def is_own(corpus: str, manifest: Manifest) -> bool:
+    """Return whether a corpus taught a model, or another one did in which the same speakers are heard.
+
+    Args:
+        corpus: a key of `CORPORA`.
+        manifest: of the model.
+    """
+    return _whose(corpus) in map(_whose, taught(manifest))
+
+
+def titles(manifest: Manifest) -> str:
+    """Return the names of the corpora that taught a model, for people."""
+    told = manifest.measured.get("corpora", {})
+    names = [told[name]["title"] if name in told else CORPORA[name].title for name in taught(manifest)]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _whose(corpus: str) -> str:
+    """Return the corpus whose speakers these are."""
+    return (CORPORA[corpus].voices or corpus) if corpus in CORPORA else corpus
 
 
 def taught_by(manifest: Manifest) -> set[Voice] | None:

@@ -56,17 +56,18 @@ def train(settings: TrainSettings) -> int:
 def evaluate(settings: EvaluateSettings) -> int:
     """Score a bundle on recordings, and print the scores; return the exit code, 2 for bad input.
 
-    On its own corpus it prints the card with the scores of the speakers that it never heard; on others, a page each.
+    On its own corpus it prints the card with the scores of the speakers that it never heard; on others, and on each of
+    several that taught it, a page.
     """
     try:
         made = bundle.load(bundle.find(settings.bundle))
-        kept = _kept(settings, made) if settings.write else {}
+        kept = elsewhere.own(made.manifest, settings.recordings_dir) if settings.write else {}
         for found in _asked(settings, made):
             for sentence in found.passed_over:
                 print(f"moodwire evaluate: {sentence}", file=sys.stderr)
             raw = score.predict(made, found.clips, score.windows(found.clips, made.manifest))
             scores = score.measure(made, found.clips, score.calibrated(raw, made.manifest.temperature))
-            if found.corpus in catalogue.taught(made.manifest):
+            if catalogue.taught(made.manifest) == (found.corpus,):
                 measured = {**made.manifest.measured, **scores}
                 print(card.render(msgspec.structs.replace(made.manifest, measured=measured)), end="")
             else:
@@ -75,7 +76,7 @@ def evaluate(settings: EvaluateSettings) -> int:
                 calibrated = score.calibrated(raw, made.manifest.temperature)
                 scores["after_baseline"] = rooms.after_baseline(calibrated, made.manifest)
                 print(page.render(made, found, scores), flush=True)
-                if found.corpus in catalogue.CORPORA and settings.write:
+                if settings.write and _may_be_kept(found, made):
                     kept[found.corpus] = elsewhere.measure(found.clips, scores)
         if kept:
             _write(settings, made, kept)
@@ -91,24 +92,19 @@ def _asked(settings: EvaluateSettings, made: Bundle) -> Iterator[Recordings]:
     return iter([strangers.read(settings.recordings_dir, settings.corpus, made)])
 
 
-def _kept(settings: EvaluateSettings, made: Bundle) -> dict[str, Elsewhere]:
-    """Return what is known of a bundle's own corpus from its cross-validation, if that is CREMA-D."""
-    if catalogue.taught(made.manifest) != (catalogue.TAUGHT_BY,):
-        return {}
-    clips = corpora.read_clips(settings.recordings_dir, made.manifest.labels)
-    own = elsewhere.own(made.manifest, clips)
-    return {catalogue.TAUGHT_BY: own} if own else {}
+def _may_be_kept(found: Recordings, made: Bundle) -> bool:
+    """Return whether figures tell what a model is worth elsewhere: those of known corpora that did not teach it."""
+    return found.corpus in catalogue.CORPORA and not catalogue.is_own(found.corpus, made.manifest)
 
 
 def _write(settings: EvaluateSettings, made: Bundle, kept: dict[str, Elsewhere]) -> None:
     """Keep figures in the file of results, and add those of other corpora to manifest and card."""
     results.write_elsewhere(settings.results_dir, made.manifest.name, kept)
     found = results.read_elsewhere(settings.results_dir)[made.manifest.name]
-    others = {name: msgspec.to_builtins(found[name]) for name in catalogue.CORPORA if name in found}
-    others.pop(catalogue.TAUGHT_BY, None)
+    others = elsewhere.others(found, made.manifest)
     manifest = msgspec.structs.replace(
         made.manifest,
-        measured={**made.manifest.measured, "elsewhere": others},
+        measured={**made.manifest.measured, "elsewhere": msgspec.to_builtins(others)},
         baseline=made.manifest.baseline or _reference(settings, made),
     )
     bundle.write_manifest(made.folder, manifest)
@@ -116,7 +112,7 @@ def _write(settings: EvaluateSettings, made: Bundle, kept: dict[str, Elsewhere])
 
 
 def _reference(settings: EvaluateSettings, made: Bundle) -> Reference:
-    """Return the baseline's reference of a bundle from before there was one: from its own corpus, which taught it."""
+    """Return the baseline's reference of a bundle that is older than baselines: from CREMA-D, which taught those."""
     from training import calibrate  # noqa: PLC0415
 
     clips = corpora.read_clips(settings.recordings_dir, made.manifest.labels)

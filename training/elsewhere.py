@@ -1,8 +1,10 @@
-"""What a model is worth on corpora that it was not made with, beside what it is worth on its own."""
+"""What a model is worth on corpora that it was not made with, beside what it is worth on those that taught it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from models.bundle import Bundle, Manifest
@@ -11,6 +13,7 @@ from training import catalogue, corpora, evaluate, score
 from training.backgrounds import BACKGROUNDS, FLOORS
 from training.corpora import Clip
 from training.results import Elsewhere, InFloor, Level
+from training.score import Predictions
 from training.splits import RELEASE
 from training.tables import Row
 
@@ -36,23 +39,65 @@ def measure(test: Sequence[Clip], scores: Mapping[str, Any]) -> Elsewhere:
     )
 
 
-def own(manifest: Manifest, clips: Sequence[Clip]) -> Elsewhere | None:
-    """Return what the cross-validation found on the model's own corpus; None if there was none.
+def own(manifest: Manifest, recordings_dir: Path) -> dict[str, Elsewhere]:
+    """Return what the cross-validation found on each known corpus that taught a model; nothing if there was none.
 
     Args:
         manifest: of the model.
-        clips: of its own corpus, for their levels; none if they are not there.
+        recordings_dir: holds the recordings, for their levels.
+
+    Raises:
+        CorpusError: recordings are missing.
     """
     measured = manifest.measured
     if measured.get("split") != RELEASE:
-        return None
-    windows = len(BACKGROUNDS) * len(measured["cross_validation"]["folds"][0]["uar_of_seeds"])
-    return Elsewhere(
-        clips=int(np.sum(measured["confusion"])) // windows,
-        speakers=len(measured["speakers"]["train"]),
-        **{name: measured[name] for name in SCORES},
-        levels=levels(clips),
-    )
+        return {}
+    told = msgspec.convert(measured.get("of_corpora", {}), dict[str, Elsewhere])
+    taught = catalogue.taught(manifest)
+    if len(taught) == 1 and taught[0] in catalogue.CORPORA:
+        windows = len(BACKGROUNDS) * len(measured["cross_validation"]["folds"][0]["uar_of_seeds"])
+        scores = {name: measured[name] for name in SCORES}
+        clips, speakers = int(np.sum(measured["confusion"])) // windows, len(measured["speakers"]["train"])
+        told = {taught[0]: Elsewhere(own=True, clips=clips, speakers=speakers, **scores)}
+    return {
+        name: msgspec.structs.replace(found, levels=levels(catalogue.read(name, recordings_dir, manifest.labels)))
+        for name, found in told.items()
+    }
+
+
+def of_folds(
+    predicted: Predictions, labels: tuple[str, ...], uncertain_below: float, seeds: int
+) -> dict[str, Elsewhere]:
+    """Return what the folds of a model of several corpora found on each known one, all answers counted together.
+
+    Args:
+        predicted: the calibrated predictions of all folds, for speakers that they never heard.
+        labels: of the model.
+        uncertain_below: its threshold.
+        seeds: how many models heard each clip.
+    """
+    voices = {speaker: catalogue.voice_of(speaker) for speaker in np.unique(predicted.speakers).tolist()}
+    corpus = np.array([voice.corpus if (voice := voices[each]) else "" for each in predicted.speakers.tolist()])
+    found = {}
+    for name in sorted(set(corpus) - {""}, key=list(catalogue.CORPORA).index):
+        rows = Predictions(*(column[corpus == name] for column in predicted))
+        scores = {**score.describe(rows, labels), "sure": score.sure(rows, uncertain_below)}
+        found[name] = Elsewhere(
+            own=True,
+            clips=len(rows.truth) // (len(BACKGROUNDS) * seeds),
+            speakers=len(scores["uar_by_speaker"]),
+            **{key: scores[key] for key in SCORES},
+        )
+    return found
+
+
+def others(found: Mapping[str, Elsewhere], manifest: Manifest) -> dict[str, Elsewhere]:
+    """Return those of these corpora, by their key, that had no part in a model's training, in the catalogue's order."""
+    return {
+        name: found[name]
+        for name in catalogue.CORPORA
+        if name in found and not found[name].own and not catalogue.is_own(name, manifest)
+    }
 
 
 def in_floors(made: Bundle, test: Sequence[Clip]) -> dict[str, InFloor]:
@@ -97,7 +142,7 @@ def row(name: str, found: Elsewhere) -> Row:
     share, accuracy = found.sure["share"], found.sure["accuracy"]
     warm = found.after_baseline
     return {
-        "recordings": corpus.title + (" (its own)" if name == catalogue.TAUGHT_BY else ""),
+        "recordings": corpus.title + (" (its own)" if found.own else ""),
         "language": corpus.language,
         "speakers": str(found.speakers),
         "clips": f"{found.clips:,}",

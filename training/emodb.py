@@ -1,7 +1,4 @@
-"""Reads EmoDB (Burkhardt et al. 2005): ten German sentences spoken by ten actors, as its archive unpacks.
-
-No shipped model has heard it in training.
-"""
+"""Reads EmoDB (Burkhardt et al. 2005): ten German sentences spoken by ten actors, as its archive unpacks."""
 
 import re
 from pathlib import Path

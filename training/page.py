@@ -1,9 +1,9 @@
-"""The page that `moodwire evaluate` prints of recordings that no bundle was made with."""
+"""The page that `moodwire evaluate` prints of recordings of which the bundle has no card."""
 
 from typing import Any
 
 from models.bundle import Bundle
-from training import card, elsewhere, strangers
+from training import card, catalogue, elsewhere, strangers
 from training.backgrounds import FLOORS
 from training.catalogue import CORPORA
 from training.results import AfterBaseline, InFloor, Level
@@ -37,12 +37,15 @@ def _about(made: Bundle, found: Recordings) -> str:
     corpus = CORPORA.get(found.corpus)
     sentences = [strangers.who(found, made)]
     if corpus:
-        sentences += [f"{corpus.language}. Left out: {corpus.left_out}, for which no model has a label."]
+        left_out = f" Left out: {corpus.left_out}, for which no model has a label." if corpus.left_out else ""
+        sentences += [f"{corpus.language}.{left_out}"]
     if found.passed_over:
         sentences += [f"Passed over: {len(found.passed_over)} of the files."]
-    sentences += [
-        "Nothing is tuned to these recordings. Each clip is heard in the middle of a window, once amid each background."
-    ]
+    if corpus and catalogue.is_own(found.corpus, made.manifest):
+        tuned = "Other speakers of the same recordings trained this model."
+    else:
+        tuned = "Nothing is tuned to these recordings."
+    sentences += [f"{tuned} Each clip is heard in the middle of a window, once amid each background."]
     return "\n".join(sentences)
 
 

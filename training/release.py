@@ -9,12 +9,13 @@ import numpy as np
 
 from models.bundle import Bundle, Manifest
 from models.runtime import Classifier
-from training import calibrate, evaluate, export, fit, score, splits
+from training import calibrate, elsewhere, evaluate, export, fit, score, splits
 from training.backgrounds import BACKGROUNDS, NOISES
 from training.corpora import Clip
 from training.features import FrameCache
 from training.learn import learn
 from training.recipe import Recipe
+from training.score import Predictions
 from training.splits import Fold
 
 PROTOCOL = (
@@ -44,14 +45,19 @@ def train(cache: FrameCache, recipe: Recipe, done: Mapping[Fold, Manifest], runs
     model = fit.load(recipe, learn(cache, recipe, split, fold, runs_dir), recipe.labels)
     made = export.quantised(model, recipe, split.train, fold, runs_dir)
     clips = split.train
+    pooled = _pooled(done, runs_dir / recipe.folder)
+    uncertain_below = _mean(manifest.uncertain_below for manifest in done.values())
+    seeds = len({fold.seed for fold in done})
+    apart = elsewhere.of_folds(pooled, recipe.labels, uncertain_below, seeds) if len(recipe.corpora) > 1 else {}
     manifest = msgspec.structs.replace(
         made.manifest,
         temperature=_mean(manifest.temperature for manifest in done.values()),
-        uncertain_below=_mean(manifest.uncertain_below for manifest in done.values()),
-        baseline=calibrate.reference(_pooled(done, runs_dir / recipe.folder), recipe.labels),
+        uncertain_below=uncertain_below,
+        baseline=calibrate.reference(pooled, recipe.labels),
         measured={
             **made.manifest.measured,
-            **_measured(clips, recipe, done, runs_dir / recipe.folder),
+            **_measured(clips, recipe, done, pooled),
+            **({"of_corpora": msgspec.to_builtins(apart)} if apart else {}),
             "uar_of_training_clips": _training_uar(made, clips),
         },
     )
@@ -83,12 +89,14 @@ def cross_validation(done: Mapping[Fold, Manifest], recipe: Recipe) -> dict[str,
     }
 
 
-def _measured(clips: Sequence[Clip], recipe: Recipe, done: Mapping[Fold, Manifest], runs: Path) -> dict[str, Any]:
+def _measured(
+    clips: Sequence[Clip], recipe: Recipe, done: Mapping[Fold, Manifest], pooled: Predictions
+) -> dict[str, Any]:
     folds = [manifest.measured for manifest in done.values()]
     accuracies = [fold["sure"]["accuracy"] for fold in folds if fold["sure"]["accuracy"] is not None]
     validated = cross_validation(done, recipe)
     return {
-        **score.describe(_pooled(done, runs), recipe.labels),
+        **score.describe(pooled, recipe.labels),
         **{name: validated[name] for name in ("uar", "float_uar", "accuracy")},
         "uar_in_noise": {name: _mean(fold["uar_in_noise"][name] for fold in folds) for name in NOISES},
         "sure": {
@@ -104,7 +112,7 @@ def _measured(clips: Sequence[Clip], recipe: Recipe, done: Mapping[Fold, Manifes
     }
 
 
-def _pooled(done: Mapping[Fold, Manifest], runs: Path) -> score.Predictions:
+def _pooled(done: Mapping[Fold, Manifest], runs: Path) -> Predictions:
     """Return the calibrated predictions of all folds together."""
     return score.pool(
         [score.calibrated(score.load(runs / fold.folder), manifest.temperature) for fold, manifest in done.items()]

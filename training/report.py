@@ -42,9 +42,10 @@ ELSEWHERE = """## Voices and rooms it was not made with
 
 The shipped models on corpora that had no part in their training and to which nothing was tuned: `moodwire evaluate
 --write` measures them. Each clip is heard in the middle of a window, once amid each of the six backgrounds. Only clips
-with a label of the model count: calm and surprised of RAVDESS and boredom of EmoDB are left out. The row of CREMA-D is
-that of the cross-validation, since all its speakers trained the shipped model. The interval is a bootstrap over the
-speakers; *answered* is the share of windows at or above the model's threshold, *right of these* their accuracy.
+with a label of the model count: calm and surprised of RAVDESS and boredom of EmoDB are left out. The rows of *its own*
+corpora are those of the cross-validation, since all their speakers trained the shipped model. The interval is a
+bootstrap over the speakers; *answered* is the share of windows at or above the model's threshold, *right of these*
+their accuracy.
 """
 LEVELS = """Medians over the clips, dBFS: *speech* is the RMS of the louder half of a clip's frames, *background*
 that of the quietest tenth.
@@ -84,7 +85,7 @@ def report(settings: ReportSettings) -> int:
 
 
 def _elsewhere(kept: dict[str, dict[str, Elsewhere]]) -> list[str]:
-    """Return the part of the page about other corpora than the one that trained the models."""
+    """Return the part of the page about other corpora than those that trained the models."""
     if not kept:
         return []
     rows = [

@@ -71,8 +71,10 @@ class AfterBaseline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model is worth on one corpus, to which nothing was tuned; on its own, by cross-validation."""
+    """What a model is worth on one corpus, to which nothing was tuned; on one that taught it, by cross-validation."""
 
+    own: bool = False
+    """Whether it taught the model."""
     clips: int
     speakers: int
     uar: float

@@ -27,7 +27,11 @@ COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 
 
 def unheard(clips: Sequence[Clip], made: Bundle) -> list[Clip]:
-    """Return those of these clips whose speakers a bundle was not trained on, as its manifest says.
+    """Return those of these clips whose speakers were held out from a bundle's training, as its manifest says.
+
+    Args:
+        clips: of a corpus that taught it, their speakers with numbers that no other corpus uses.
+        made: the bundle.
 
     Raises:
         BundleError: it was trained on all of them, or its manifest does not say.
@@ -42,11 +46,17 @@ def unheard(clips: Sequence[Clip], made: Bundle) -> list[Clip]:
         raise BundleError(f"{made.folder} was made with a leaky split: there is no speaker that it never heard")
     if measured["split"] == splits.RELEASE:
         raise BundleError(
-            f"{made.folder} was trained on all speakers of CREMA-D: there is none that it never heard. Give another "
-            "corpus with --corpus, or the bundle of a fold, such as runs/<recipe>/block-4-seed-1; the figures of the "
-            "cross-validation are on its card"
+            f"{made.folder} was trained on all speakers of {catalogue.titles(made.manifest)}: there is none that it "
+            "never heard. Give another corpus with --corpus, or the bundle of a fold, such as "
+            "runs/<recipe>/block-4-seed-1; the figures of the cross-validation are on its card"
         )
-    return [clip for clip in clips if clip.speaker in measured["speakers"]["test"]]
+    found = [clip for clip in clips if clip.speaker in measured["speakers"]["test"]]
+    if not found:
+        raise BundleError(
+            f"none of these speakers was held out when {made.folder} was trained: give the bundle of another fold, "
+            "such as runs/<recipe>/block-1-seed-1"
+        )
+    return found
 
 
 def windows(

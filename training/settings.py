@@ -81,8 +81,8 @@ class EvaluateSettings:
     )
     corpus: str | None = ts.option(
         default=None,
-        help="what to measure on: `crema-d`, the speakers it never heard; `ravdess`; `emodb`; or a folder with one "
-        "folder for each label; else each of the three that is there",
+        help="what to measure on: `crema-d`, `ravdess` or `emodb` (of one that taught it, the speakers that it never "
+        "heard), or a folder with one folder for each label; else each of the three that is there",
     )
     write: bool = ts.option(
         default=False,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from models.bundle import Bundle, BundleError
 from training import catalogue, folders, score
-from training.catalogue import CORPORA, TAUGHT_BY, Voice
+from training.catalogue import CORPORA, Voice
 from training.corpora import UNKNOWN, Clip, CorpusError
 
 
@@ -33,7 +33,7 @@ class Recordings(NamedTuple):
 
 
 def read(recordings_dir: Path, corpus: str, made: Bundle) -> Recordings:
-    """Return recordings with a bundle's labels; of its own corpus, those of speakers that it never heard.
+    """Return recordings with a bundle's labels; of a corpus that taught it, those of speakers that it never heard.
 
     Args:
         recordings_dir: holds the known corpora.
@@ -48,10 +48,11 @@ def read(recordings_dir: Path, corpus: str, made: Bundle) -> Recordings:
     if corpus not in CORPORA:
         found = folders.read(Path(corpus), labels)
         return Recordings(corpus, found.clips, dict(enumerate(found.speakers, 1)), found.passed_over)
-    clips = CORPORA[corpus].read(recordings_dir, labels)
-    if corpus == TAUGHT_BY:
+    clips = catalogue.read(corpus, recordings_dir, labels)
+    if catalogue.is_own(corpus, made.manifest):
         clips = score.unheard(clips, made)
-    return Recordings(corpus, clips, {clip.speaker: Voice(corpus, clip.speaker) for clip in clips}, [])
+    voices = {clip.speaker: catalogue.voice_of(clip.speaker) for clip in clips}
+    return Recordings(corpus, clips, {speaker: voice for speaker, voice in voices.items() if voice}, [])
 
 
 def all_there(recordings_dir: Path, made: Bundle) -> Iterator[Recordings]:
@@ -59,7 +60,7 @@ def all_there(recordings_dir: Path, made: Bundle) -> Iterator[Recordings]:
 
     Raises:
         CorpusError: none is there, or one is not complete.
-        BundleError: its own corpus alone is there, and it has heard all of its speakers.
+        BundleError: nothing is there but corpora that taught it, and it has heard all of their speakers.
     """
     there = [name for name in CORPORA if (recordings_dir / name).is_dir()]
     if not there:
@@ -67,12 +68,14 @@ def all_there(recordings_dir: Path, made: Bundle) -> Iterator[Recordings]:
             f"{recordings_dir} holds no recordings to measure on: fetch some with `moodwire data fetch emodb`, name "
             "the folder that holds them with --recordings-dir, or give recordings of your own with --corpus FOLDER"
         )
+    refused = []
     for name in there:
         try:
             yield read(recordings_dir, name, made)
-        except BundleError:
-            if there == [TAUGHT_BY]:
-                raise
+        except BundleError as error:
+            refused.append(error)
+    if len(refused) == len(there):
+        raise refused[0]
 
 
 def who(found: Recordings, made: Bundle) -> str:

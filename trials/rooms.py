@@ -3,8 +3,8 @@
 A room is a corpus: its voices, its microphone, its language. In a room of one speaker a device hears windows of this
 speaker in random order, with a share of neutral ones that it does not know; what it then answers is scored on clips of
 the same speaker that it has not heard. In a room of all speakers everybody of the corpus is heard and scored. Figures
-are unweighted average recalls over all rooms of a corpus. The model's own corpus counts as unknown only for the bundle
-of a fold, which has unheard speakers; of a release the figures for it are those of clips that trained it.
+are unweighted average recalls over all rooms of a corpus. A corpus that taught the model has strangers only for the
+bundle of a fold, which has unheard speakers; of a release its figures are those of clips that trained it.
 
 In the table of other voices, *another* is the next speaker of the corpus, of whom nothing was heard before, then a
 minute and ten minutes; *television* is an hour of voices of the next corpus, a third of it neutral, after which the
@@ -49,7 +49,8 @@ def main() -> None:
     known = made.manifest.baseline
     if known is None:
         raise SystemExit(f"{made.folder} has no baseline in its manifest: train it with this version")
-    corpora = [answers(made, known, name, asked.recordings_dir) for name in catalogue.CORPORA]
+    spoken = [name for name, corpus in catalogue.CORPORA.items() if not corpus.voices]  # the same people also sing
+    corpora = [answers(made, known, name, asked.recordings_dir) for name in spoken]
     print(f"{made.manifest.name}; assumed shares {dict(zip(made.manifest.labels, known.mix, strict=True))}\n")
     print(mixes(corpora))
     print(voices(corpora))
@@ -60,13 +61,7 @@ def main() -> None:
 def answers(made: Bundle, known: Reference, name: str, recordings_dir: Path) -> Corpus:
     """Return a model's answers to one window of each clip, amid noise like the clip's own background."""
     manifest = made.manifest
-    clips: Sequence[Clip] = catalogue.CORPORA[name].read(recordings_dir, manifest.labels)
-    title = catalogue.CORPORA[name].title
-    if name == catalogue.TAUGHT_BY:
-        try:
-            clips, title = score.unheard(clips, made), f"{title}, unheard"
-        except BundleError:
-            title = f"{title}, which trained it"
+    clips, title = strangers(name, catalogue.read(name, recordings_dir, manifest.labels), made)
     own = {"own": BACKGROUNDS["own"]}
     logits = evaluate.logits(Classifier(made), score.windows(clips, manifest, own))
     speakers = np.array([clip.speaker for clip in clips])
@@ -78,6 +73,17 @@ def answers(made: Bundle, known: Reference, name: str, recordings_dir: Path) -> 
         known,
         manifest.labels.index(NEUTRAL),
     )
+
+
+def strangers(name: str, clips: Sequence[Clip], made: Bundle) -> tuple[Sequence[Clip], str]:
+    """Return the clips of speakers whom a model never heard, or all if it heard all, with a title that says so."""
+    title = catalogue.CORPORA[name].title
+    if not catalogue.is_own(name, made.manifest):
+        return clips, title
+    try:
+        return score.unheard(clips, made), f"{title}, unheard"
+    except BundleError:
+        return clips, f"{title}, which trained it"
 
 
 class Case(NamedTuple):

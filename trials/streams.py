@@ -7,9 +7,10 @@ windows with a second of two clips with different labels are left out. False ala
 publishes though nobody speaks in them, per hour of such windows; the certain ones are not `uncertain`. In babble the
 background speaks, so its false alarms are windows of other people's voices.
 
-The speakers are those of CREMA-D that the model never heard, as its manifest names them; a release has heard them all,
-and gets block 4 with a title that says so. Those of any other corpus are strangers. The lines of less level are the
-same streams as at 30 dB, all of it softer; the band is that of a telephone, for voice and noise.
+Of a corpus that taught the model the speakers are those whom it never heard, as its manifest names them; a release has
+heard them all, and gets those of the last block with a title that says so. Those of any other corpus are strangers. The
+lines of less level are the same streams as at 30 dB, all of it softer; the band is that of a telephone, for voice and
+noise.
 """
 
 import argparse
@@ -31,8 +32,6 @@ from training import backgrounds, catalogue, corpora, evaluate, score, splits
 from training.backgrounds import Noise
 from training.corpora import Clip
 
-BLOCK_OF_RELEASE = 4
-"""CREMA-D's block of speakers that stands for all in the streams of a release."""
 BABBLERS = 16
 """Speakers, none of them scored, of whom some make babble."""
 BABBLED_CLIPS = 20
@@ -94,8 +93,8 @@ def main() -> None:
     parser.add_argument("--recordings-dir", type=Path, default=Path("../shared/data"))
     asked = parser.parse_args()
     made = models.bundle.load(models.bundle.find(asked.bundle))
-    clips = catalogue.CORPORA[asked.corpus].read(asked.recordings_dir, made.manifest.labels)
-    test, whom = strangers(clips, made) if asked.corpus == catalogue.TAUGHT_BY else (clips, "it never heard")
+    clips = catalogue.read(asked.corpus, asked.recordings_dir, made.manifest.labels)
+    test, whom = strangers(asked.corpus, clips, made)
     speakers = splits.speakers(test)[: asked.speakers]
     others = [speaker for speaker in splits.speakers(clips) if speaker not in speakers][:BABBLERS]
     test = [clip for clip in test if clip.speaker in speakers]
@@ -125,13 +124,15 @@ def cases(babble: Make) -> list[Case]:
     ]
 
 
-def strangers(clips: Sequence[Clip], made: Bundle) -> tuple[list[Clip], str]:
-    """Return the clips of speakers whom a model never heard, or of block 4 for a release; and what to call them."""
+def strangers(corpus: str, clips: Sequence[Clip], made: Bundle) -> tuple[Sequence[Clip], str]:
+    """Return the clips of speakers whom a model never heard, or of the last block if it heard all; and a title."""
+    if not catalogue.is_own(corpus, made.manifest):
+        return clips, "it never heard"
     try:
         return score.unheard(clips, made), "it never heard"
     except BundleError:
-        block = splits.blocks_of(clips)[BLOCK_OF_RELEASE]
-        return [clip for clip in clips if clip.speaker in block], "who trained it"
+        blocks = splits.blocks_of(clips)
+        return [clip for clip in clips if clip.speaker in blocks[max(blocks)]], "who trained it"
 
 
 def talk(clips: Sequence[Clip], speaker: int) -> Samples:
@@ -142,7 +143,9 @@ def talk(clips: Sequence[Clip], speaker: int) -> Samples:
 
 def stream(clips: Sequence[Clip], manifest: Manifest, case: Case) -> Stream:
     """Return a speaker's clips in random order, with pauses, in noise; the same each time."""
-    rng = np.random.default_rng(clips[0].speaker)
+    voice = catalogue.voice_of(clips[0].speaker)
+    assert voice is not None  # the clips are those of a known corpus
+    rng = np.random.default_rng(voice.speaker)
     parts, truth = [], []
     for number in rng.permutation(len(clips)):
         pause = int(rng.uniform(*PAUSE_S) * SAMPLE_RATE_HZ)

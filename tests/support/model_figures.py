@@ -4,36 +4,40 @@ import json
 from pathlib import Path
 from typing import Any
 
+from models import bundle
+from models.bundle import Manifest
+from training import catalogue, results
+from training.results import Elsewhere
+
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "server" / "rest" / "model_figures.json"
-CORPORA = {"crema-d": ("CREMA-D", "en"), "ravdess": ("RAVDESS", "en"), "emodb": ("EmoDB", "de")}
-TAUGHT_BY = "CREMA-D: acted English sentences of 72 speakers"
+LANGUAGES = {"English": "en", "German": "de"}
 
 
 def figures() -> str:
     """Return the file's text as it should be."""
-    results = ROOT / "training" / "results"
-    elsewhere = json.loads((results / "elsewhere.json").read_text())
+    folder = ROOT / "training" / "results"
+    elsewhere = results.read_elsewhere(folder)
     models = []
-    for path in sorted((ROOT / "models" / "bundles").glob("*/manifest.json")):
-        manifest = json.loads(path.read_text())
-        (file,) = results.glob(f"{manifest['name']}-????????.json")
-        models.append(_model(manifest, json.loads(file.read_text()), elsewhere[manifest["name"]]))
+    for path in sorted(place for place in bundle.SHIPPED.iterdir() if place.is_dir()):
+        manifest = bundle.load(path).manifest
+        (file,) = folder.glob(f"{manifest.name}-????????.json")
+        models.append(_model(manifest, json.loads(file.read_text()), elsewhere[manifest.name]))
     return json.dumps(models, indent=1) + "\n"
 
 
-def _model(manifest: dict[str, Any], result: dict[str, Any], elsewhere: dict[str, Any]) -> dict[str, Any]:
+def _model(manifest: Manifest, result: dict[str, Any], elsewhere: dict[str, Elsewhere]) -> dict[str, Any]:
     score = result["scores"]["speakers"]
     listeners = [training["listeners"]["uar"] for training in score["trainings"] if training["listeners"]]
     return {
-        "name": manifest["name"],
-        "labels": manifest["labels"],
-        "taught_by": TAUGHT_BY,
-        "uncertain_below": manifest["uncertain_below"],
+        "name": manifest.name,
+        "labels": manifest.labels,
+        "taught_by": taught_by(manifest),
+        "uncertain_below": manifest.uncertain_below,
         "parameters": result["parameters"],
         "bytes": result["bytes"],
-        "chance": round(1 / len(manifest["labels"]), 4),
-        "corpora": [_corpus(corpus, found) for corpus, found in elsewhere.items()],
+        "chance": round(1 / len(manifest.labels), 4),
+        "corpora": [corpus(name, elsewhere[name]) for name in catalogue.CORPORA if name in elsewhere],
         "calibration": {
             "confidence": [confidence for confidence, _, _ in score["reliability"]],
             "accuracy": [accuracy for _, accuracy, _ in score["reliability"]],
@@ -43,15 +47,23 @@ def _model(manifest: dict[str, Any], result: dict[str, Any], elsewhere: dict[str
     }
 
 
-def _corpus(corpus: str, found: dict[str, Any]) -> dict[str, Any]:
-    name, language = CORPORA[corpus]
+def taught_by(manifest: Manifest) -> str:
+    """Return in words which recordings a model learned from."""
+    languages = dict.fromkeys(catalogue.CORPORA[name].language for name in catalogue.taught(manifest))
+    speakers = len(manifest.measured["speakers"]["train"])
+    return f"{catalogue.titles(manifest)}: acted {' and '.join(languages)} sentences of {speakers} speakers"
+
+
+def corpus(name: str, found: Elsewhere) -> dict[str, Any]:
+    """Return what the page is told of a corpus."""
+    known = catalogue.CORPORA[name]
     return {
-        "corpus": name,
-        "language": language,
-        "own": corpus == "crema-d",
-        **{key: found[key] for key in ("clips", "speakers", "uar", "uar_interval", "recall", "ece")},
-        "answered": found["sure"]["share"],
-        "answered_right": found["sure"]["accuracy"],
+        "corpus": known.title,
+        "language": LANGUAGES[known.language],
+        "own": found.own,
+        **{key: getattr(found, key) for key in ("clips", "speakers", "uar", "uar_interval", "recall", "ece")},
+        "answered": found.sure["share"],
+        "answered_right": found.sure["accuracy"],
     }
 
 

@@ -7,16 +7,21 @@ import msgspec
 import numpy as np
 import pytest
 import soundfile
+from training_results import result
 
 from models import bundle
+from models.bundle import Manifest
 from models.runtime import load_verified, synthetic_clip
-from training import card, elsewhere, emodb, ravdess, results
+from training import card, catalogue, elsewhere, emodb, ravdess, results
 from training.commands import evaluate
 from training.corpora import Clip
+from training.report import report
 from training.results import Elsewhere
-from training.settings import EvaluateSettings
+from training.settings import EvaluateSettings, ReportSettings
 
 SHIPPED = bundle.find(bundle.DEFAULT)
+SURE = {"share": 1.0, "accuracy": 1.0}
+FOUND = Elsewhere(clips=1, speakers=2, uar=2 / 3, uar_interval=(0, 1), recall={"NEU": 1}, ece=0.1, sure=SURE)
 
 
 @pytest.fixture
@@ -57,6 +62,68 @@ def test_figures_are_kept_for_page_and_card(small: Path, tmp_path: Path, capsys:
     assert text == card.render(after)
     assert "## Voices and rooms it was not made with" in text
     assert f"| EmoDB | German | 2 | 12 | {kept['emodb'].uar:.1%} |" in text
+
+
+def of_two(manifest: Manifest, **measured: object) -> Manifest:
+    """Return a release's manifest as if CREMA-D and EmoDB had taught it."""
+    corpora = {name: {"title": catalogue.CORPORA[name].title, "licence": "CC0", "commercial": True} for name in OWN}
+    train = [*range(1001, 1073), 203, *range(208, 217)]
+    told = {"corpora": corpora, "speakers": {"train": train, "test": []}, **measured}
+    return msgspec.structs.replace(manifest, measured={**manifest.measured, **told})
+
+
+OWN = ("crema-d", "emodb")
+
+
+def test_each_of_several_corpora_that_taught_a_model_is_its_own(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second corpus is never one that the model was not made with: for `evaluate`, manifest, card and page.
+
+    What the cross-validation found on it is told as its own, even where a model of that name was a stranger there.
+    """
+    stale = {name: msgspec.to_builtins(FOUND) for name in ("emodb", "ravdess")}
+    made = of_two(bundle.load(SHIPPED).manifest, elsewhere=stale)
+    shutil.copytree(SHIPPED, tmp_path / "two")
+    bundle.write_manifest(tmp_path / "two", made)
+
+    text = card.render(made)
+    assert "| RAVDESS | English |" in text
+    assert "| EmoDB | German |" not in text
+    for corpus in (None, *OWN):
+        assert evaluate(EvaluateSettings(str(tmp_path / "two"), small, corpus)) == 2
+        assert "was trained on all speakers of CREMA-D and EmoDB" in capsys.readouterr().err
+
+    own = {
+        "crema-d": msgspec.structs.replace(FOUND, own=True),
+        "emodb": msgspec.structs.replace(FOUND, own=True, uar=0.625),
+    }
+    found = elsewhere.own(of_two(made, of_corpora=msgspec.to_builtins(own)), small)
+    assert {name: (row.own, row.uar) for name, row in found.items()} == {
+        "crema-d": (True, 2 / 3),
+        "emodb": (True, 0.625),
+    }
+    assert list(elsewhere.others({**own, "ravdess": FOUND}, made)) == ["ravdess"]
+    results.write(tmp_path / "results", "two", result("two"))
+    results.write_elsewhere(tmp_path / "results", "two", {**own, "ravdess": FOUND})
+    page = tmp_path / "RESULTS.md"
+    assert report(ReportSettings(tmp_path / "runs", tmp_path / "results", page)) == 0
+    rows = page.read_text().splitlines()
+    for title, uar in (
+        ("CREMA-D (its own) | English", "66.7%"),
+        ("EmoDB (its own) | German", "62.5%"),
+        ("RAVDESS | English", "66.7%"),
+    ):
+        assert any(row.startswith(f"| two | {title} | 2 | 1 | {uar}") for row in rows), title
+
+
+def test_a_voice_of_song_is_that_of_speech() -> None:
+    """Who taught a model by speaking is no stranger when singing."""
+    manifest = bundle.load(SHIPPED).manifest
+    spoken = msgspec.structs.replace(manifest, measured={**manifest.measured, "corpora": {"ravdess": {}}})
+
+    assert catalogue.is_own("ravdess-song", spoken)
+    assert not catalogue.is_own("crema-d", spoken)
 
 
 def test_own_corpus_alone_is_refused_for_a_shipped_model(
@@ -106,12 +173,10 @@ def test_levels_are_those_of_voice_and_background(tmp_path: Path) -> None:
 
 def test_what_is_kept_of_other_models_and_corpora_stays(tmp_path: Path) -> None:
     """Measuring one corpus again replaces its row alone."""
-    sure = {"share": 1.0, "accuracy": 1.0}
-    found = Elsewhere(clips=1, speakers=2, uar=2 / 3, uar_interval=(0, 1), recall={"ANG": 1}, ece=0.1, sure=sure)
-    results.write_elsewhere(tmp_path, "a", {"emodb": found, "ravdess": found})
-    results.write_elsewhere(tmp_path, "b", {"emodb": found})
+    results.write_elsewhere(tmp_path, "a", {"emodb": FOUND, "ravdess": FOUND})
+    results.write_elsewhere(tmp_path, "b", {"emodb": FOUND})
 
-    results.write_elsewhere(tmp_path, "a", {"emodb": msgspec.structs.replace(found, uar=0.5)})
+    results.write_elsewhere(tmp_path, "a", {"emodb": msgspec.structs.replace(FOUND, uar=0.5)})
 
     kept = results.read_elsewhere(tmp_path)
     assert {model: {name: row.uar for name, row in rows.items()} for model, rows in kept.items()} == {
