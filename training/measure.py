@@ -181,14 +181,7 @@ def _network(
     train, dev, test = parts
     tf_keras.utils.set_random_seed(fold.seed)
     values = cache.of(train)
-    body = peers.build(recipe.network, cache.heard.shape, len(recipe.labels))
-    model = body
-    if cache.heard.standardised:
-        axis = -1 if len(cache.heard.shape) < 3 else None
-        standardised = layers.Normalization(axis=axis)
-        standardised.adapt(values)
-        inputs = layers.Input(cache.heard.shape)
-        model = tf_keras.Model(inputs, body(standardised(inputs)))
+    model, parameters = untrained(recipe, values)
     model.compile(
         tf_keras.optimizers.Adam(recipe.learning_rate),
         tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -210,7 +203,23 @@ def _network(
     scores = softmax(model.predict(cache.of(test), verbose=0).astype(np.float64))
     content = quantise.to_float32(model)
     (folder / "model.tflite").write_bytes(content)
-    return scores, {"parameters": body.count_params(), "bytes": len(content)}
+    return scores, {"parameters": parameters, "bytes": len(content)}
+
+
+def untrained(recipe: PeerRecipe, values: Values) -> tuple[Any, int]:
+    """Return a recipe's Keras model before training, which standardises as these features are, and its parameters.
+
+    The mean and the deviation of the features are not counted.
+    """
+    heard = recipe.features
+    assert heard is not None  # else the recipe is trained as ours are
+    body = peers.build(recipe.network, heard.shape, len(recipe.labels))
+    if not heard.standardised:
+        return body, body.count_params()
+    standardised = layers.Normalization(axis=-1 if len(heard.shape) < 3 else None)
+    standardised.adapt(values)
+    inputs = layers.Input(heard.shape)
+    return tf_keras.Model(inputs, body(standardised(inputs))), body.count_params()
 
 
 class _Curves(tf_keras.callbacks.Callback):

@@ -1,7 +1,7 @@
 """The plots of the page of results, for screen and print: named where they are drawn, and readable without colours."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +233,7 @@ def _scatter(axes: Any, places: dict[str, tuple[float, float]]) -> None:
     axes.margins(x=0.08, y=0.12)
 
 
-def confusion(name: str, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Any:
+def confusion(title: str, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Any:
     """Draw what is taken for what, as shares of each row, printed where they reach 5 %."""
     with plt.rc_context(_STYLE):
         shares = [[count / max(1, sum(row)) for count in row] for row in counts]
@@ -247,5 +247,34 @@ def confusion(name: str, labels: Sequence[str], counts: Sequence[Sequence[int]])
                     axes.text(heard, place, f"{share:.0%}", ha="center", va="center", fontsize=7, color=ink)
         axes.set_xticks(range(len(labels)), labels, rotation=90)
         axes.set_yticks(range(len(labels)), labels)
-        axes.set(title=f"{name}: speakers apart", xlabel="heard as", ylabel="portrayed")
+        axes.set(title=title, xlabel="heard as", ylabel="portrayed")
         return figure
+
+
+def curves(name: str, of_splits: Mapping[str, Mapping[str, Sequence[float]]]) -> Any:
+    """Draw loss and accuracy after each epoch, a row for each split by its title.
+
+    Clips that the network trains on are drawn in grey dashes, those that it does not in colour; the scale of each
+    measure is the same in all rows.
+    """
+    with plt.rc_context(_STYLE):
+        figure, rows = plt.subplots(
+            len(of_splits), 2, figsize=(7, 0.4 + 2.3 * len(of_splits)), sharex=True, sharey="col", squeeze=False
+        )
+        for (title, found), row in zip(of_splits.items(), rows, strict=True):
+            for measure, axes in zip(("loss", "accuracy"), row, strict=True):
+                for key, words in ((measure, "trained on"), (f"val_{measure}", "not trained on")):
+                    if values := found.get(key):
+                        epochs = range(1, len(values) + 1)
+                        ink, dashes = (OTHER, DASHES[1]) if key == measure else (ACCENT, DASHES[0])
+                        axes.plot(epochs, values, color=ink, linestyle=dashes, linewidth=1.6, label=words)
+                axes.set(title=f"{measure}, {title}", xlim=(1, None))
+                axes.grid(axis="y")
+                axes.set_ylim(bottom=0)
+            _as_percent(row[1].yaxis)
+        for axes in rows[-1]:
+            axes.set_xlabel("epoch")
+        handles, words = rows[0, 0].get_legend_handles_labels()
+        figure.legend(handles, [f"clips {each}" for each in words], loc="outside upper right", ncols=len(words))
+        figure.suptitle(name, x=0.01, ha="left", fontsize=10)
+    return figure

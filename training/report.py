@@ -11,7 +11,7 @@ import numpy as np
 
 from common import files
 from models.bundle import BundleError
-from training import elsewhere, plots, published, results
+from training import elsewhere, plots, published, published_systems, results
 from training.backgrounds import FLOORS, NOISES
 from training.catalogue import CORPORA
 from training.results import COMMON, Elsewhere, Latency, Result, ResultsError, Score
@@ -67,13 +67,12 @@ def report(settings: ReportSettings) -> int:
         print(f"moodwire report: {error}", file=sys.stderr)
         return 2
     parts = [INTRODUCTION, *_elsewhere(kept)]
-    if any(result.name in published.LISTED for result in found):
+    if any(result.name in published_systems.LISTED for result in found):
         pictures = os.path.relpath(settings.results_dir, settings.published.parent)
-        files.replace(settings.published, published.render(found, kept, pictures).encode())
-        for result in published.pictured(found):
-            figure = plots.confusion(result.name, result.labels, result.scores["speakers"].pooled["confusion"])
-            plots.save(figure, settings.results_dir / f"{result.name}-confusion.png")
-    found = [result for result in found if result.name not in published.LISTED]
+        files.replace(settings.published, published.render(found, kept, latencies, pictures).encode())
+        for name, figure in published.pictures(found).items():
+            plots.save(figure, settings.results_dir / f"{name}.png")
+    found = [result for result in found if result.name not in published_systems.LISTED]
     for labels in sorted({result.labels for result in found}, key=len):
         systems = sorted((result for result in found if result.labels == labels), key=_uar, reverse=True)
         parts += _systems(labels, systems, latencies)

@@ -4,7 +4,9 @@ It holds the recipe, the scores of each training, and metrics over all of them t
 `moodwire report` brings the files up to date from the run folders and makes its page of them alone.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +30,10 @@ MEASURED = "measured.json"
 COMMON = 4
 """The block of speakers that every recipe has held out, so that all can be compared on it."""
 COVERAGES = np.linspace(0.2, 1, 17)
+CURVES = ("loss", "val_loss", "accuracy", "val_accuracy")
+"""What a training may measure after each epoch; `val_`: on clips that it does not train on."""
+_NUMBERS = re.compile(rb"\[[-0-9.,e\s]+\]")
+"""A list of numbers, which is written in one line."""
 
 
 class ResultsError(Exception):
@@ -106,6 +112,8 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     uar_in_noise: dict[str, float] = {}
     listeners: dict[str, Any] | None = None
     """Scores of the people who heard the same clips, as `evaluate.listeners` returns them."""
+    confusion: tuple[tuple[int, ...], ...] | None = None
+    """Rows are the truth, columns the predictions: so that labels can be merged, and spread over the blocks."""
 
 
 class Score(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,12 +125,18 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     reliability: tuple[evaluate.Bin, ...]
     uar_by_coverage: tuple[tuple[float, float], ...]
     """Share of the windows classified, the most confident first, and their UAR."""
+    curves: dict[str, tuple[float, ...]] = {}
+    """By what was measured after each epoch (loss, accuracy, …): its mean over the trainings."""
 
     @property
     def uars(self) -> list[float]:
         """UAR of each block, seeds averaged first."""
-        blocks = sorted({training.block for training in self.trainings})
-        return [float(np.mean([one.uar for one in self.trainings if one.block == block])) for block in blocks]
+        return [float(np.mean([one.uar for one in self.trainings if one.block == block])) for block in self.blocks]
+
+    @property
+    def blocks(self) -> list[int]:
+        """What was held out."""
+        return sorted({training.block for training in self.trainings})
 
     @property
     def uar(self) -> float:
@@ -188,6 +202,8 @@ class Run(NamedTuple):
     model: bytes | None
     """The file that a device runs; None if none can."""
     recipe: dict[str, Any]
+    curves: list[dict[str, float]]
+    """What was measured after each epoch."""
 
 
 def read(folder: Path) -> dict[str, Result]:
@@ -236,7 +252,8 @@ def write_elsewhere(folder: Path, model: str, found: dict[str, Elsewhere]) -> No
 def write(folder: Path, stem: str, result: Result) -> None:
     """Write a result to its file, numbers with five decimals."""
     rounded = {**_rounded(msgspec.to_builtins(result)), "told": result.recipe}
-    files.replace(folder / f"{stem}.json", msgspec.json.format(msgspec.json.encode(rounded), indent=1) + b"\n")
+    content = msgspec.json.format(msgspec.json.encode(rounded), indent=1)
+    files.replace(folder / f"{stem}.json", _NUMBERS.sub(lambda row: b"".join(row[0].split()), content) + b"\n")
 
 
 def read_runs(folder: Path) -> Result | None:
@@ -276,7 +293,19 @@ def _mean_size(runs: Sequence[Run], name: str) -> int | None:
 
 def _score(runs: Sequence[Run]) -> Score:
     labels = runs[0].manifest.labels
-    return summary([run.training for run in runs], [run.predictions for run in runs], labels)
+    found = summary([run.training for run in runs], [run.predictions for run in runs], labels)
+    return msgspec.structs.replace(found, curves=_mean_curves([run.curves for run in runs]))
+
+
+def _mean_curves(of_runs: Sequence[list[dict[str, float]]]) -> dict[str, tuple[float, ...]]:
+    """Return the mean of each measure after each epoch, over the trainings that got so far."""
+    found: dict[str, tuple[float, ...]] = {}
+    for name in CURVES:
+        told = [[epoch[name] for epoch in run if name in epoch] for run in of_runs]
+        epochs = zip_longest(*told)
+        if means := tuple(float(np.mean([value for value in epoch if value is not None])) for epoch in epochs):
+            found[name] = means
+    return found
 
 
 def summary(trainings: Sequence[Training], predictions: Sequence[Predictions], labels: tuple[str, ...]) -> Score:
@@ -318,27 +347,35 @@ def _runs(folder: Path, split: str) -> Iterator[Run]:
         made = bundle.load(place) if is_bundle else None
         manifest = made.manifest if made else _decode(place / MEASURED, Measured)
         measured = manifest.measured
+        curves = _curves(place / "curves.jsonl")
         training = Training(
             block=int(block),
             seed=int(seed),
             uar=measured["uar"],
             accuracy=measured["accuracy"],
             speakers=len(measured["speakers"]["train"]),
-            minutes=measured.get("minutes", _minutes(place / "curves.jsonl")),
+            minutes=measured.get("minutes", _minutes(curves)),
             float_uar=measured.get("float_uar"),
             uar_in_noise=measured.get("uar_in_noise", {}),
             listeners=measured.get("listeners"),
+            confusion=measured["confusion"],
         )
         predictions = score.calibrated(score.load(place), made.manifest.temperature if made else 1.0)
         model = made.model if made else None
-        yield Run(training, predictions, manifest, model, _read_recipe(place / "config.json"))
+        yield Run(training, predictions, manifest, model, _read_recipe(place / "config.json"), curves)
 
 
-def _minutes(curves: Path) -> float | None:
+def _curves(file: Path) -> list[dict[str, float]]:
+    """Return what a training measured after each epoch; nothing where its curves are missing."""
+    if not file.is_file():
+        return []
+    epochs = [msgspec.json.decode(line, type=dict[str, float]) for line in file.read_bytes().splitlines()]
+    return list({epoch["epoch"]: epoch for epoch in epochs}.values())  # a training that went on repeats an epoch
+
+
+def _minutes(curves: Sequence[dict[str, float]]) -> float | None:
     """Return how long a training took; None where its curves are missing."""
-    if not curves.is_file():
-        return None
-    return sum(float(msgspec.json.decode(line)["seconds"]) for line in curves.read_bytes().splitlines()) / 60
+    return sum(epoch["seconds"] for epoch in curves) / 60 if curves else None
 
 
 def _read_recipe(config: Path) -> dict[str, Any]:

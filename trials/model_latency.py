@@ -6,6 +6,9 @@ front end: `librosa.feature.melspectrogram` and `power_to_db`, 40 bands, without
 LiteRT, on one thread of one process, and take turns window by window, in random order, so that whatever else the
 machine does, and what the one before leaves in its caches, slows both alike. Weights do not matter for the time: the
 peer is untrained, and so is any recipe named on the command line, which is measured with our front end at its settings.
+A published system that hears something else is measured with its own features in librosa, from the 16 kHz of a
+microphone: an untrained network in LiteRT, or a model of scikit-learn, fitted to noise of as many rows as RAVDESS gives
+it, since nearest neighbours and support vectors cost by the row.
 Each recipe takes turns with the peer alone, for a stretch of windows, then the next recipe does: in a round of all,
 recipes with the same front end would find it in the caches, and the peer would not.
 
@@ -31,14 +34,17 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
 
 import models.bundle
 from common import files
 from models.bundle import Bundle, Manifest
 from models.frontend import Samples
 from models.runtime import Classifier, synthetic_clip
-from training import fit, quantise, recipe, results
-from training.recipe import Recipe
+from training import classical, fit, quantise, recipe, results
+from training import measure as measuring
+from training.architectures import Classical
+from training.recipe import PeerRecipe, Recipe
 from training.results import LATENCY, Latency
 from trials.librosa_front_end import log_mel
 from trials.usage import processor
@@ -50,6 +56,9 @@ WARM_UP = 10
 """Windows before each stretch that are not counted."""
 REPRESENTATIVE_WINDOWS = 20
 """Windows from which the quantiser of an untrained network takes the range of activations."""
+
+ROWS = 960
+"""Clips of RAVDESS that train while four of the twenty actors are held out."""
 
 Classify = Callable[[Samples], object]
 """Takes one window of int16 samples."""
@@ -67,7 +76,7 @@ def main() -> None:
     shipped = models.bundle.load(models.bundle.find(models.bundle.DEFAULT))
     sides = {shipped.manifest.name: ours(shipped)}
     for plan in map(recipe.load, asked.recipes):
-        sides[plan.name] = ours(untrained(plan))
+        sides[plan.name] = ours(untrained(plan)) if plan.on_device else published(plan)
     taken = measure(sides, with_librosa(recipe.load(PEER)), asked.rounds, shipped.manifest.window_samples)
     found = {name: _latency(pairs) for name, pairs in taken.items()}
     _print(found, statistics.median(peer for pairs in taken.values() for _, peer in pairs), asked.rounds)
@@ -85,18 +94,36 @@ def ours(made: Bundle) -> Classify:
 
 def with_librosa(plan: Recipe) -> Classify:
     """Return a peer's untrained network with librosa."""
-    interpreter = Interpreter(model_content=untrained(plan).model, num_threads=1)
+    run, front_end = _litert(untrained(plan).model), plan.front_end
+    return lambda samples: run(log_mel(samples, front_end).T[..., None])
+
+
+def published(plan: Recipe) -> Classify:
+    """Return a published system with the features that it hears."""
+    assert isinstance(plan, PeerRecipe)  # only these hear what no device computes
+    assert plan.features is not None
+    heard, rng = plan.features, np.random.default_rng(1)
+    if isinstance(plan.network, Classical):
+        noise = rng.random((ROWS * (1 + len(plan.renderings)), *heard.shape), np.float32)
+        model = classical.fit(plan.network, noise, rng.integers(0, len(plan.labels), len(noise)), seed=1)
+        return lambda samples: classical.probabilities(model, heard.of(heard.load(samples))[None], len(plan.labels))
+    network, _ = measuring.untrained(plan, rng.random((REPRESENTATIVE_WINDOWS, *heard.shape), np.float32))
+    run = _litert(quantise.to_float32(network))
+    return lambda samples: run(heard.of(heard.load(samples)))
+
+
+def _litert(content: bytes) -> Callable[[NDArray[np.float32]], object]:
+    """Return what gives one input to a network on one thread."""
+    interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
     into, out_of = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-    front_end = plan.front_end
 
-    def classify(samples: Samples) -> object:
-        decibel = log_mel(samples, front_end)
-        interpreter.set_tensor(into, decibel.T[None, :, :, None].astype(np.float32))
+    def run(values: NDArray[np.float32]) -> object:
+        interpreter.set_tensor(into, values[None].astype(np.float32))
         interpreter.invoke()
         return interpreter.get_tensor(out_of)
 
-    return classify
+    return run
 
 
 def untrained(plan: Recipe) -> Bundle:
