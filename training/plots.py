@@ -24,7 +24,7 @@ MARKERS = "os^DvPX*"
 """Curves differ by dashes and marks too, as in print."""
 _Z = 1.96
 """Standard deviations on either side of a 95 % interval."""
-_STYLE: Any = {
+STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
@@ -55,7 +55,7 @@ def save(figure: Any, file: Path) -> None:
 
 def reliability(name: str, found: Score) -> Any:
     """Draw a reliability diagram: accuracy against confidence, with 95 % intervals (Wilson)."""
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(4.6, 4.6))
         low = math.floor(10 * min(min(bin_.confidence, bin_.accuracy) for bin_ in found.reliability)) / 10
         axes.plot([low, 1], [low, 1], color=QUIET, linestyle=(0, (4, 3)), linewidth=1)
@@ -96,7 +96,7 @@ def _wilson(share: float, count: int) -> tuple[float, float]:
 
 def risk_coverage(results: Sequence[Result]) -> Any:
     """Draw the risk when only the most confident windows are classified; the first system is the shipped one."""
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(7, 3.9))
         ends = []
         for place, result in enumerate(results[:MOST]):
@@ -157,7 +157,7 @@ def groups(name: str, found: Score, titles: dict[str, str]) -> Any:
     """Draw the UAR of groups of clips as points beside that of all, for each key of `titles` that was measured."""
     shown = [key for key in titles if found.pooled.get(key)]
     sizes = [len(found.pooled[key]) for key in shown]
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, all_axes = plt.subplots(1, len(shown), figsize=(7, 0.8 + 0.22 * max(sizes)), sharex=True, squeeze=False)
         values = [value for key in shown for value in found.pooled[key].values()]
         for key, axes in zip(shown, all_axes[0], strict=True):
@@ -183,7 +183,7 @@ def _place(group: str) -> tuple[int, str]:
 
 def front(results: Sequence[Result], latencies: dict[str, Latency]) -> Any:
     """Draw accuracy against size and against time; what nothing smaller or faster beats is a bold square."""
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, (by_size, by_time) = plt.subplots(2, 1, figsize=(7, 6.4))
         uars = {result.name: result.scores["speakers"].of_block(COMMON) for result in results}
         known = {name: uar for name, uar in uars.items() if uar is not None}
@@ -235,7 +235,7 @@ def _scatter(axes: Any, places: dict[str, tuple[float, float]]) -> None:
 
 def confusion(title: str, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Any:
     """Draw what is taken for what, as shares of each row, printed where they reach 5 %."""
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         shares = [[count / max(1, sum(row)) for count in row] for row in counts]
         size = 2.2 + 0.42 * len(labels)
         figure, axes = plt.subplots(figsize=(size, size))

@@ -53,6 +53,12 @@ class Room(NamedTuple):
     """What its answers are scored on."""
 
 
+def voices_of(corpus: Corpus) -> Indices:
+    """Return the speakers of a corpus who have a room of their own."""
+    every = np.unique(corpus.speakers)
+    return every[:: -(-len(every) // MOST_ROOMS)]
+
+
 def rooms(corpus: Corpus, rng: np.random.Generator, *, apart: bool) -> Iterator[Room]:
     """Yield rooms: half of the clips of each label are heard, the others scored, and the other way round.
 
@@ -61,9 +67,7 @@ def rooms(corpus: Corpus, rng: np.random.Generator, *, apart: bool) -> Iterator[
         rng: the random generator.
         apart: whether each speaker has a room; else all speakers are in one.
     """
-    chosen = np.unique(corpus.speakers)
-    chosen = chosen[:: -(-len(chosen) // MOST_ROOMS)]
-    everyone = [np.flatnonzero(corpus.speakers == speaker) for speaker in chosen]
+    everyone = [np.flatnonzero(corpus.speakers == speaker) for speaker in voices_of(corpus)]
     for _ in range(REPEATS if apart else 5 * REPEATS):
         for members in everyone if apart else [np.arange(len(corpus.truth))]:
             parts: tuple[list[Indices], list[Indices]] = ([], [])

@@ -6,28 +6,32 @@ the same speaker that it has not heard. In a room of all speakers everybody of t
 are unweighted average recalls over all rooms of a corpus. A corpus that taught the model has strangers only for the
 bundle of a fold, which has unheard speakers; of a release its figures are those of clips that trained it.
 
-In the table of other voices, *another* is the next speaker of the corpus, of whom nothing was heard before, then a
-minute and ten minutes; *television* is an hour of voices of the next corpus, a third of it neutral, after which the
-first speaker is scored again; *three people* are heard in turn. `cold` is without a baseline; the assumed mix is the
-bundle's, whatever was heard.
+It prints two tables in Markdown: of the assumed mix, which is the bundle's whatever was really heard, and of other
+voices. In the second *another* is the next speaker of the corpus, of whom nothing was heard before, then a minute and
+ten minutes; *television* is an hour of voices of the next corpus, a third of it neutral, after which the first is
+scored again; *three people* are heard in turn. `cold` is without a baseline.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 import models.bundle
 from models.baseline import NEUTRAL, Heard, Reference
 from models.bundle import Bundle, BundleError
 from models.runtime import Classifier, softmax
-from training import catalogue, evaluate, score
+from training import catalogue, evaluate, plots, score
 from training.backgrounds import BACKGROUNDS
 from training.corpora import Clip
-from training.rooms import HALF_LIFE, LIKELY, MOST_ROOMS, WINDOWS, Corpus, Found, after, hear, rooms
+from training.rooms import HALF_LIFE, LIKELY, MOST_ROOMS, USUAL, WINDOWS, Corpus, Found, after, hear, rooms, voices_of
+from training.tables import table
+from trials import pictures
+from trials.pictures import End
 
 SHARES = (0.0, 0.33, 0.5, 0.7, 0.9, 1.0)
 """Of neutral windows in what is heard; the others are alike."""
@@ -35,7 +39,8 @@ COUNTS = (0, 5, 10, 20, 50, 100, 200, 400, 1_000)
 HOUR = 3_600
 TELEVISION = 1 / 3
 """Share of neutral windows on television, in voices of another corpus."""
-COLOURS = ("#9b2226", "#ca6702", "#e9a23b", "#0a9396", "#005f73", "#001219")
+COLOURS = ("#b3261e", "#c05a00", "#8a6d00", "#0f6675", "#27579f", "#5b2a86")
+"""Of the shares, red for none to violet for all; each 4.5:1 on white."""
 
 
 def main() -> None:
@@ -50,12 +55,13 @@ def main() -> None:
     if known is None:
         raise SystemExit(f"{made.folder} has no baseline in its manifest: train it with this version")
     spoken = [name for name, corpus in catalogue.CORPORA.items() if not corpus.voices]  # the same people also sing
+    spoken.sort(key=lambda name: catalogue.is_own(name, made.manifest))  # strangers first
     corpora = [answers(made, known, name, asked.recordings_dir) for name in spoken]
     print(f"{made.manifest.name}; assumed shares {dict(zip(made.manifest.labels, known.mix, strict=True))}\n")
     print(mixes(corpora))
     print(voices(corpora))
     if asked.plot:
-        draw(corpora, asked.plot)
+        pictures.save(draw(made.manifest.name, corpora), asked.plot)
 
 
 def answers(made: Bundle, known: Reference, name: str, recordings_dir: Path) -> Corpus:
@@ -96,41 +102,39 @@ class Case(NamedTuple):
 
 LEARNED = ("one", 0.7, 1_000)
 CASES = {
-    "learned": Case((LEARNED,)),
-    "another": Case((LEARNED,), "two"),
-    "+ 1 min": Case((LEARNED, ("two", 0.7, 60)), "two"),
-    "+ 10 min": Case((LEARNED, ("two", 0.7, 600)), "two"),
-    "television": Case((LEARNED, ("television", TELEVISION, HOUR))),
-    "tv + 10 min": Case((LEARNED, ("television", TELEVISION, HOUR), ("one", 0.7, 600))),
+    "learned (1,000 windows)": Case((LEARNED,)),
+    "another speaks": Case((LEARNED,), "two"),
+    "a minute later": Case((LEARNED, ("two", 0.7, 60)), "two"),
+    "ten minutes later": Case((LEARNED, ("two", 0.7, 600)), "two"),
+    "an hour of television": Case((LEARNED, ("television", TELEVISION, HOUR))),
+    "ten minutes after it": Case((LEARNED, ("television", TELEVISION, HOUR), ("one", 0.7, 600))),
     "three people": Case(tuple((who, 0.7, 10) for _ in range(35) for who in ("one", "two", "three"))),
 }
 
 
 def mixes(corpora: Sequence[Corpus]) -> str:
     """Return the table of corpora and mixes after 100 heard windows."""
-    lines = [
-        f"After {WINDOWS} heard windows, by the share of neutral ones among them; ECE before and after (70 %)",
-        f"{'room':<42} cold  " + "".join(f"{share:>6.0%}" for share in SHARES) + "  worst of 50 to 90 %     ECE",
-    ]
+    rows = []
     for corpus in corpora:
         for apart in (True, False):
-            (cold,) = after(corpus, 0.7, [0], apart=apart)
+            (cold,) = after(corpus, USUAL, [0], apart=apart)
             warm = {share: after(corpus, share, [WINDOWS], apart=apart)[0] for share in SHARES}
-            name = f"{corpus.title}: {'one speaker' if apart else 'all speakers'}"
-            lines.append(
-                f"{name:<42}{_percent(cold.uar)}  "
-                + "".join(f" {_percent(warm[share].uar)}" for share in SHARES)
-                + f"  {_percent(min(warm[share].uar for share in LIKELY)):>18}     {cold.ece:.3f} {warm[0.7].ece:.3f}"
+            rows.append(
+                {
+                    f"after {WINDOWS} windows, share of neutral ones": f"{corpus.title}, {'one' if apart else 'all'} "
+                    f"speaker{'s' * (not apart)}",
+                    "cold": _percent(cold.uar),
+                    **{f"{share:.0%}": _percent(warm[share].uar) for share in SHARES},
+                    "worst of 50 to 90 %": f"**{_percent(min(warm[share].uar for share in LIKELY))}**",
+                    "ECE cold, then (70 %)": f"{cold.ece:.3f}, {warm[USUAL].ece:.3f}",
+                }
             )
-    return "\n".join(lines) + "\n"
+    return table(rows)
 
 
 def voices(corpora: Sequence[Corpus]) -> str:
-    """Return the table of what disturbs a baseline: other voices in a room of one speaker."""
-    lines = [
-        f"Other voices in a room of one speaker, who is 70 % neutral; half-life {HALF_LIFE / 60:g} min of heard speech",
-        f"{'room':<26}" + "".join(f"{name:>13}" for name in CASES),
-    ]
+    """Return the table of what disturbs a baseline: other voices in a room of one speaker, who is 70 % neutral."""
+    rows = []
     for number, corpus in enumerate(corpora):
         found = [Found() for _ in CASES]
         television = corpora[(number + 1) % len(corpora)]
@@ -148,28 +152,72 @@ def voices(corpora: Sequence[Corpus]) -> str:
                     heard = heard.add(hear(*source, share, count, rng), HALF_LIFE)
                 scored = room.scored if case.scored == "one" else own[(place + 2) % len(own)].scored
                 answered.add(corpus, scored, heard.shift(corpus.known))
-        lines.append(f"{corpus.title:<26}" + "".join(f"{_percent(answered.uar):>13}" for answered in found))
-    return "\n".join(lines) + "\n"
+        uars = {name: _percent(answered.uar) for name, answered in zip(CASES, found, strict=True)}
+        rows.append({"other voices in a room of one speaker": corpus.title, **uars})
+    return table(rows)
 
 
-def draw(corpora: Sequence[Corpus], file: Path) -> None:
-    """Draw the UAR over the number of heard windows, for each corpus and mix."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    panels = figure.subplots(1, len(corpora), sharey=True)
-    for panel, corpus in zip(panels, corpora, strict=True):
-        for share, colour in zip(SHARES, COLOURS, strict=True):
-            found = after(corpus, share, COUNTS, apart=True)
-            line = "-" if share in LIKELY else ":"
-            panel.plot(
-                range(len(COUNTS)), [answered.uar for answered in found], line, color=colour, label=f"{share:.0%}"
-            )
-        panel.set_title(f"{corpus.title} ({len(np.unique(corpus.speakers))} rooms)", fontsize=10)
-        panel.set_xticks(range(len(COUNTS)), map(str, COUNTS))
-        panel.set_xlabel("heard windows")
-        panel.grid(alpha=0.3)
-    panels[0].set_ylabel("unweighted average recall")
-    panels[-1].legend(title="neutral", fontsize=8)
-    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+def draw(name: str, corpora: Sequence[Corpus]) -> Figure:
+    """Draw the UAR over the number of heard windows, for each corpus and mix.
+
+    Args:
+        name: of the model.
+        corpora: its answers.
+    """
+    with pictures.drawn((9, 3.9)) as figure:
+        panels = figure.subplots(1, len(corpora), sharey=True)
+        curves = {
+            (place, share): [answered.uar for answered in after(corpus, share, COUNTS, apart=True)]
+            for place, corpus in enumerate(corpora)
+            for share in SHARES
+        }
+        every = [uar for curve in curves.values() for uar in curve]
+        panels[0].set(ylim=(min(every) - 0.11, max(every) + 0.02), ylabel="unweighted average recall")
+        for place, (panel, corpus) in enumerate(zip(panels, corpora, strict=True)):
+            cold = curves[place, SHARES[0]][0]
+            panel.axhline(cold, color=plots.QUIET, linewidth=0.9, linestyle=(0, (4, 3)))
+            below: Any = {"xytext": (5, -17), "textcoords": "offset points", "va": "top", "fontsize": 8}
+            panel.annotate(f"{cold:.0%} without\na baseline", (0, cold), color=plots.QUIET, **below)
+            for share, colour in zip(SHARES, COLOURS, strict=True):
+                likely = share in LIKELY
+                panel.plot(
+                    COUNTS,
+                    curves[place, share],
+                    color=colour,
+                    linestyle="-" if likely else (0, (5, 2)),
+                    linewidth=2.4 if share == USUAL else 1.5 if likely else 1.1,
+                    zorder=3 if likely else 2,
+                )
+            panel.set_xscale("symlog", linthresh=10, linscale=0.6)
+            panel.set(xlim=(0, COUNTS[-1]), xlabel="windows of speech heard")
+            panel.set_xticks([0, 10, 100, 1_000], ["0", "10", "100", "1,000"])
+            panel.set_title(f"{corpus.title}\n", pad=4)
+            about = f"{len(voices_of(corpus))} speakers, a room for each"
+            panel.text(0, 1.02, about, transform=panel.transAxes, va="bottom", color=plots.QUIET)
+            panel.grid()
+            panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            ends = [
+                End(curves[place, share][-1], f"{share:.0%}", colour, share == USUAL)
+                for share, colour in zip(SHARES, COLOURS, strict=True)
+            ]
+            pictures.name_ends(panel, ends, most=15)
+        figure.suptitle(
+            f"{name}: recall by how much of a voice a device has heard before",
+            x=0.01,
+            ha="left",
+            fontsize=10.5,
+            fontweight="bold",
+            color=plots.INK,
+        )
+        figure.supxlabel(
+            "At the right: the share of neutral speech in what was heard; solid from 50 to 90 %, bold where it is as "
+            "assumed.",
+            x=0.01,
+            ha="left",
+            fontsize=8.5,
+            color=plots.QUIET,
+        )
+    return figure
 
 
 def _percent(value: float) -> str:

@@ -7,9 +7,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 from clients import MAC
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.text import Text
+from drawings import overlapping, text_boxes
 
 from server.query.series import Grid
 from server.query.summary import Summary, Tally
@@ -63,41 +61,8 @@ def test_all_text_is_on_the_plot_and_apart(labels: list[str], plot: str, look: L
         else getattr(plots, plot)(Frame(KITCHEN, inside, UTC, look), summary(labels))
     )
     boxes = text_boxes(figure)
-    for words, (left, bottom, right, top) in boxes.items():
-        assert min(left, bottom) >= 0, words
-        assert right <= figure.bbox.width, words
-        assert top <= figure.bbox.height, words
     if plot != "mean":  # its slanted names have boxes that overlap, and words that do not
         assert overlapping(boxes) == []
-
-
-def text_boxes(figure: Figure) -> dict[str, tuple[float, float, float, float]]:
-    """Return left, bottom, right and top of each visible text that stands for itself, by place and words."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    artists = [figure._suptitle, *figure.legends[:1]]  # type: ignore[attr-defined]
-    for axes in figure.axes:
-        if axes.get_visible():
-            artists += [axes.title, axes.xaxis.label, *axes.texts, *axes.get_xticklabels()]
-            artists += [legend] if (legend := axes.get_legend()) else []
-    found = {}
-    for number, artist in enumerate(artists):
-        if artist is not None and getattr(artist, "get_text", lambda: "legend")():
-            extent = Text.get_window_extent if isinstance(artist, Text) else type(artist).get_window_extent
-            box = extent(artist, canvas.get_renderer())  # type: ignore[no-untyped-call] # without an annotation's arrow
-            found[f"{number} {artist}"] = (box.x0, box.y0, box.x1, box.y1)
-    return found
-
-
-def overlapping(boxes: dict[str, tuple[float, float, float, float]]) -> list[tuple[str, str]]:
-    """Return the pairs of boxes that cover each other."""
-    items = list(boxes.items())
-    return [
-        (one, other)
-        for place, (one, a) in enumerate(items)
-        for other, b in items[place + 1 :]
-        if min(a[2], b[2]) - max(a[0], b[0]) > 1 and min(a[3], b[3]) - max(a[1], b[1]) > 1
-    ]
 
 
 def test_a_line_is_named_with_its_mean_over_readings() -> None:
