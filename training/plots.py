@@ -257,7 +257,7 @@ def curves(name: str, of_splits: Mapping[str, Mapping[str, Sequence[float]]]) ->
     Clips that the network trains on are drawn in grey dashes, those that it does not in colour; the scale of each
     measure is the same in all rows.
     """
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, rows = plt.subplots(
             len(of_splits), 2, figsize=(7, 0.4 + 2.3 * len(of_splits)), sharex=True, sharey="col", squeeze=False
         )
