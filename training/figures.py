@@ -14,8 +14,9 @@ mpl.use("agg")
 from matplotlib import pyplot as plt
 
 from models.frontend import FrontEnd
-from training import corpora
-from training.corpora import EMOTIONS, Clip, CorpusError
+from training import catalogue, corpora
+from training.catalogue import CORPORA, TAUGHT_BY
+from training.corpora import NAMES, SEXES, Clip, CorpusError
 from training.settings import FiguresSettings
 
 RATE_HZ = 16_000
@@ -24,31 +25,40 @@ STEP_S = 0.05
 SHOWN_S = 4.0
 COLOURS = {
     "ANG": "#c12900",
+    "BOR": "#5a3b3a",
+    "CAL": "#15a07a",
     "DIS": "#46794b",
     "FEA": "#9e6fcd",
     "HAP": "#cc7b0f",
     "NEU": "#7c8794",
     "SAD": "#27579f",
+    "SUR": "#860f5b",
 }
 """Those of the server's plots and of the page."""
+DPI = {"lengths": 130, "counts": 130, "amplitude": 130, "amplitude-3d": 110, "examples": 90}
 
 
 def figures(settings: FiguresSettings) -> int:
     """Draw all pictures; return the exit code, 2 where recordings are missing."""
     try:
-        clips = corpora.read_clips(settings.recordings_dir, tuple(EMOTIONS))
-        settings.out.mkdir(parents=True, exist_ok=True)
-        lengths(clips).savefig(settings.out / "lengths.png", dpi=130)
-        counts(clips).savefig(settings.out / "counts.png", dpi=130)
+        clips = catalogue.read(settings.corpus, settings.recordings_dir, CORPORA[settings.corpus].labels)
         levels = amplitudes(clips)
-        amplitude(levels).savefig(settings.out / "amplitude.png", dpi=130)
-        amplitude_3d(levels).savefig(settings.out / "amplitude-3d.png", dpi=110)
-        examples(clips).savefig(settings.out / "examples.png", dpi=90)
-        plt.close("all")
+        drawn = {
+            "lengths": lengths(clips),
+            "counts": counts(clips),
+            "amplitude": amplitude(levels),
+            "amplitude-3d": amplitude_3d(levels),
+            "examples": examples(clips),
+        }
     except CorpusError as error:
         print(f"moodwire data figures: {error}", file=sys.stderr)
         return 2
-    print(f"wrote {len(list(settings.out.glob('*.png')))} pictures into {settings.out}")
+    settings.out.mkdir(parents=True, exist_ok=True)
+    prefix = "" if settings.corpus == TAUGHT_BY else f"{settings.corpus}-"
+    for name, figure in drawn.items():
+        figure.savefig(settings.out / f"{prefix}{name}.png", dpi=DPI[name])
+        plt.close(figure)
+    print(f"wrote {len(drawn)} pictures into {settings.out}")
     return 0
 
 
@@ -56,16 +66,14 @@ def lengths(clips: Sequence[Clip]) -> Any:
     """Draw the lengths of the clips of each emotion."""
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     axes.axvline(3, color="black", linestyle="--")
-    seconds = {
-        label: [(clip.samples or 0) / RATE_HZ for clip in clips if clip.label == label] for label in _labels(clips)
-    }
+    seconds = {label: [_seconds(clip) for clip in clips if clip.label == label] for label in _labels(clips)}
     axes.hist(
         list(seconds.values()),
-        bins=np.arange(1, 5.25, 0.25).tolist(),
+        bins=np.arange(1, max(map(max, seconds.values())) + 0.25, 0.25).tolist(),
         stacked=True,
         color=[COLOURS[label] for label in seconds],
     )
-    axes.legend(["a window", *(EMOTIONS[label] for label in seconds)])
+    axes.legend(["a window", *(NAMES[label] for label in seconds)])
     axes.set(title=f"How long {len(clips):,} clips are", xlabel="seconds", ylabel="clips")
     return figure
 
@@ -73,15 +81,15 @@ def lengths(clips: Sequence[Clip]) -> Any:
 def counts(clips: Sequence[Clip]) -> Any:
     """Draw the number of clips of each emotion, sentence and actor."""
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(10, 6), layout="constrained")
-    sentences = sorted({_sentence(clip) for clip in clips})
+    sentences = sorted({clip.sentence for clip in clips})
     floor = np.zeros(len(sentences))
     for label in _labels(clips):
-        of_label = Counter(_sentence(clip) for clip in clips if clip.label == label)
+        of_label = Counter(clip.sentence for clip in clips if clip.label == label)
         heights = np.array([of_label[sentence] for sentence in sentences])
-        top.bar(sentences, heights, bottom=floor, color=COLOURS[label], label=f"{EMOTIONS[label]}: {heights.sum():,}")
+        top.bar(sentences, heights, bottom=floor, color=COLOURS[label], label=f"{NAMES[label]}: {heights.sum():,}")
         floor += heights
     top.set(title="Clips of each sentence", ylabel="clips")
-    top.legend(ncols=2, fontsize="small")
+    top.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize="small")
     of_actor = Counter(clip.speaker for clip in clips)
     women = {clip.speaker for clip in clips if clip.sex == "Female"}
     actors = sorted(of_actor)
@@ -93,7 +101,8 @@ def counts(clips: Sequence[Clip]) -> Any:
         edgecolor="white",
         linewidth=0,
     )
-    bottom.set_xticks(range(0, len(actors), 6), actors[::6])
+    every = -(-len(actors) // 20)
+    bottom.set_xticks(range(0, len(actors), every), actors[::every])
     bottom.set(
         title=f"Clips of each actor: {len(women)} women (plain), {len(actors) - len(women)} men (hatched)",
         ylabel="clips",
@@ -118,7 +127,7 @@ def amplitude(levels: dict[str, NDArray[np.float64]]) -> Any:
     """Draw the average amplitude over time for each emotion."""
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     for label, level in levels.items():
-        axes.plot(np.arange(len(level)) * STEP_S, level, color=COLOURS[label], label=EMOTIONS[label])
+        axes.plot(np.arange(len(level)) * STEP_S, level, color=COLOURS[label], label=NAMES[label])
     axes.legend()
     axes.set(title="Average amplitude from the beginning of the clip", xlabel="seconds", ylabel="dBFS", ylim=(-70, -10))
     return figure
@@ -138,23 +147,50 @@ def amplitude_3d(levels: dict[str, NDArray[np.float64]]) -> Any:
 
 
 def examples(clips: Sequence[Clip]) -> Any:
-    """Draw a clip of each emotion, of the first actor: its waveform and its log-mel frames."""
-    chosen = list({clip.label: clip for clip in reversed(clips)}.values())[::-1]
-    figure, axes = plt.subplots(2, len(chosen), figsize=(3 * len(chosen), 5), layout="constrained", squeeze=False)
-    for clip, (wave, mel) in zip(chosen, axes.T, strict=True):
-        samples = corpora.read_audio(clip, RATE_HZ)
-        seconds = len(samples) / RATE_HZ
-        wave.plot(np.arange(len(samples)) / RATE_HZ, samples / 32_768, linewidth=0.4, color=COLOURS[clip.label])
-        wave.set(title=f"{clip.path.stem}\n{EMOTIONS[clip.label]}", xlim=(0, seconds), ylim=(-1, 1))
-        frames = FrontEnd().log_mel(samples)
-        mel.imshow(frames.T, origin="lower", aspect="auto", vmin=frames.max() - 80, extent=(0, seconds, 0, 64))
-        mel.set(xlabel="seconds", ylabel="mel band")
+    """Draw a clip of each emotion, of the first woman and of the first man: its waveform and its log-mel frames."""
+    labels, front_end = _labels(clips), FrontEnd()
+    speakers = [min(clip.speaker for clip in clips if clip.sex == sex) for sex in _sexes(clips)]
+    spoken = [{clip.label: clip for clip in reversed(clips) if clip.speaker == speaker} for speaker in speakers]
+    sounds = {clip.path: corpora.read_audio(clip, RATE_HZ) for of_one in spoken for clip in of_one.values()}
+    longest = max(map(len, sounds.values())) / RATE_HZ
+    figure, axes = plt.subplots(
+        2 * len(speakers),
+        len(labels),
+        figsize=(2.2 * len(labels), 3.6 * len(speakers)),
+        layout="constrained",
+        sharex=True,
+        sharey="row",
+        squeeze=False,
+    )
+    for place, of_one in enumerate(spoken):
+        waves, mels = axes[2 * place], axes[2 * place + 1]
+        loudest = max(np.abs(sounds[clip.path]).max() for clip in of_one.values()) / 32_768
+        for label, wave, mel in zip(labels, waves, mels, strict=True):
+            if not (clip := of_one.get(label)):  # not everyone portrays everything
+                wave.set_axis_off()
+                mel.set_axis_off()
+                continue
+            samples = sounds[clip.path]
+            wave.plot(np.arange(len(samples)) / RATE_HZ, samples / 32_768, linewidth=0.4, color=COLOURS[label])
+            wave.set(xlim=(0, longest), ylim=(-1.05 * loudest, 1.05 * loudest))
+            wave.set_title(f"{NAMES[label]}\n{clip.path.stem}" if place == 0 else clip.path.stem, fontsize=8)
+            frames = front_end.log_mel(samples)
+            end = len(samples) / RATE_HZ
+            mel.imshow(frames.T, origin="lower", aspect="auto", vmin=frames.max() - 80, extent=(0, end, 0, 64))
+        waves[0].set_ylabel("woman" if next(iter(of_one.values())).sex == SEXES["F"] else "man")
+        mels[0].set_ylabel("mel band")
+    for axis in axes[-1]:
+        axis.set_xlabel("seconds")
     return figure
 
 
+def _sexes(clips: Sequence[Clip]) -> list[str]:
+    return [sex for sex in SEXES.values() if any(clip.sex == sex for clip in clips)]
+
+
+def _seconds(clip: Clip) -> float:
+    return (clip.samples or len(corpora.read_audio(clip, RATE_HZ))) / RATE_HZ
+
+
 def _labels(clips: Sequence[Clip]) -> list[str]:
-    return [label for label in EMOTIONS if any(clip.label == label for clip in clips)]
-
-
-def _sentence(clip: Clip) -> str:
-    return clip.path.stem.split("_")[1]
+    return [label for label in sorted(COLOURS) if any(clip.label == label for clip in clips)]

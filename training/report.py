@@ -66,7 +66,8 @@ def report(settings: ReportSettings) -> int:
     except (BundleError, ResultsError) as error:
         print(f"moodwire report: {error}", file=sys.stderr)
         return 2
-    parts = [INTRODUCTION, *_elsewhere(kept)]
+    shipped = {name: found for name, found in kept.items() if name not in published_systems.LISTED}
+    parts = [INTRODUCTION, *_elsewhere(shipped)]
     if any(result.name in published_systems.LISTED for result in found):
         pictures = os.path.relpath(settings.results_dir, settings.published.parent)
         files.replace(settings.published, published.render(found, kept, latencies, pictures).encode())

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typed_settings as ts
 
+from training.catalogue import CORPORA
 from training.splits import SPLITS
 
 
@@ -139,5 +140,17 @@ class ReportSettings:
 class FiguresSettings:
     """Settings of `moodwire data figures`."""
 
-    recordings_dir: Path = ts.option(default=Path("../shared/data"), help="folder that holds crema-d/")
+    recordings_dir: Path = ts.option(
+        default=Path("../shared/data"), help="folder that holds crema-d/, ravdess/ or emodb/"
+    )
     out: Path = ts.option(default=Path("training/figures"), help="folder that gets the pictures")
+    corpus: str = ts.option(default="crema-d", help="what to draw: crema-d, ravdess, ravdess-song or emodb")
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse an unknown corpus.
+
+        Raises:
+            ValueError: the text says what to choose.
+        """
+        if self.corpus not in CORPORA:
+            raise ValueError(f"corpus is {self.corpus!r}: choose one of {', '.join(CORPORA)}")

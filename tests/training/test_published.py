@@ -9,7 +9,7 @@ from training_results import predictions, result, training
 
 from training import catalogue, confusions, published, published_systems, recipe, results
 from training.report import report
-from training.results import Latency, Result
+from training.results import AfterBaseline, Elsewhere, Latency, Result
 from training.settings import ReportSettings
 
 SIXTEEN = ("F_ANG", "F_SAD", "M_ANG", "M_SAD")
@@ -105,6 +105,31 @@ def test_ours_is_heard_as_the_peer_hears() -> None:
     # anger 5 of 10, the others 20 of 20
     assert "| ours, ravdess-eight-1, its answers merged | CREMA-D | 2 |  |  |  | 75.0% ± 0.0% |" in page
     assert "| the embedded-compiler demo | none | not told | published-d |  |" in page
+
+
+def test_each_model_is_heard_on_each_corpus(settings: ReportSettings) -> None:
+    """What taught a model stands in its row, from what its manifest told; its own corpora are marked, others follow.
+
+    What only serves this table is on no page of shipped models.
+    """
+    sure = {"share": 1.0, "accuracy": 1.0}
+    told = {"clips": 1, "speakers": 2, "uar_interval": (0, 1), "recall": {"ANG": 1, "HAP": 1}, "ece": 0.1, "sure": sure}
+    warm = AfterBaseline(uar=0.7, worst_uar=0.6, recall={}, ece=0.1, sure=sure)
+    own, other = Elsewhere(uar=0.8, own=True, **told), Elsewhere(uar=0.5, after_baseline=warm, **told)
+    results.write(settings.results_dir, "published-c-tree", result("published-c-tree"))
+    for model, found in {
+        "both-1": {"crema-d": own, "emodb": own, "ravdess": other},
+        "emodb-three-1": {"crema-d": other, "emodb": own},
+    }.items():
+        results.write_elsewhere(settings.results_dir, model, found)
+
+    assert report(settings) == 0
+
+    page = settings.published.read_text()
+    assert "| CREMA-D, EmoDB | both-1 | *80.0%* | 50.0% → 70.0% | *80.0%* |" in page
+    assert "| EmoDB | emodb-three-1 | 50.0% → 70.0% |  | *80.0%* |" in page
+    assert "both-1" in settings.out.read_text()
+    assert "emodb-three-1" not in settings.out.read_text()
 
 
 def test_curves_and_confusions_are_kept_in_short(tmp_path: Path) -> None:
