@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from models.bundle import Manifest
-from training import corpora, emodb, ravdess
+from training import corpora, emodb, prompts, ravdess
 from training.corpora import EMOTIONS, Clip
 
 TAUGHT_BY = "crema-d"
@@ -28,7 +28,7 @@ class Corpus(NamedTuple):
     """Of its files, without their ending; the group `speaker` is the speaker's number."""
     labels: tuple[str, ...]
     blocks: tuple[tuple[int, ...], ...]
-    """Speakers that are held out together."""
+    """Speakers that are held out together; empty: it only trains, and nothing is scored on it."""
     citation: str
     """Authors, title, where it was published."""
     licence: str
@@ -109,9 +109,24 @@ CORPORA = {
         left_out="boredom",
         offset=200,
     ),
+    "prompts": Corpus(
+        "Asterisk's prompts",
+        "English, Spanish, French, Italian and Russian",
+        prompts.read_clips,
+        prompts.NAME,
+        labels=(prompts.LABEL,),
+        blocks=(),
+        citation="announcements of the telephone system Asterisk (asterisk-core-sounds 1.6.1), read by Allison Smith, "
+        "June Wallack, Carlo Flora and Maxim Topal's ivrvoice.ru, and assumed to be neutral",
+        licence="Creative Commons Attribution 3.0 (Italian, Russian) and Attribution-ShareAlike 3.0",
+        commercial=True,
+        offset=300,
+    ),
 }
 """Blocks of CREMA-D are those of EMO-SUPERB, its published speaker-disjoint split. EmoDB's are two of five speakers,
 since some of its speakers lack an emotion."""
+SCORED = {name: corpus for name, corpus in CORPORA.items() if corpus.blocks}
+"""Those whose labels somebody vouches for, so that models are measured on them."""
 
 
 def read(name: str, recordings_dir: Path, labels: tuple[str, ...]) -> list[Clip]:
@@ -142,8 +157,16 @@ def voice_of(speaker: int) -> Voice | None:
     """Return who has a number; None for a speaker of recordings of one's own."""
     if speaker > OWN:
         return None
-    name = TAUGHT_BY if speaker > 1000 else "emodb" if speaker > CORPORA["emodb"].offset else "ravdess"
+    if speaker > 1000:
+        return Voice(TAUGHT_BY, speaker)
+    name = next(name for name in ("prompts", "emodb", "ravdess") if speaker > CORPORA[name].offset)
     return Voice(name, speaker - CORPORA[name].offset)
+
+
+def only_trains(speaker: int) -> bool:
+    """Return whether a speaker is of a corpus on which nothing is scored."""
+    known = voice_of(speaker)
+    return known is not None and known.corpus not in SCORED
 
 
 def taught(manifest: Manifest) -> tuple[str, ...]:

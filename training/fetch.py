@@ -53,9 +53,10 @@ def fetch(settings: FetchSettings) -> int:
     """Carry out `moodwire data fetch`; return the exit code, 2 where a file cannot be downloaded or is another."""
     folder = settings.recordings_dir / settings.corpus
     try:
-        if archive := fetch_archive.ARCHIVES.get(settings.corpus):
-            print(archive.licence)
-            fetch_archive.fetch(archive, folder, settings.source)
+        if archives := fetch_archive.ARCHIVES.get(settings.corpus):
+            for archive in archives:
+                print(archive.licence)
+                fetch_archive.fetch(archive, folder, settings.source)
         else:
             print(LICENCE)
             checksums = _read_checksums(ASSETS / "crema-d.sha256")

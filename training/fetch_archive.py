@@ -1,9 +1,12 @@
-"""Downloads corpora that are one archive: RAVDESS and EmoDB. A download that was stopped is resumed."""
+"""Downloads corpora that are archives: RAVDESS, EmoDB, prompts. A download that was stopped is resumed."""
 
 import hashlib
+import io
 import re
+import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
@@ -11,15 +14,19 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from common import files, urls
-from training import download, emodb, ravdess
+from training import download, emodb, prompts, ravdess
 from training.corpora import CorpusError
 
 CHUNK = 1 << 16
 """Bytes written at once; of a connection that breaks, less than this is lost."""
 
 
+DEBIAN = b"!<arch>\n"
+"""How a package of Debian begins (deb(5)): an archive of ar, whose members have a header of 60 bytes each."""
+
+
 class Archive(NamedTuple):
-    """A corpus as its authors publish it."""
+    """A corpus, or a part of it, as its authors publish it."""
 
     corpus: str
     """For people."""
@@ -30,42 +37,77 @@ class Archive(NamedTuple):
     md5: str
     """As the authors' record states it."""
     licence: str
-    member: re.Pattern[str]
-    """Of the recordings in it; the first group is the path that a recording gets."""
+    path_of: Callable[[str], str | None]
+    """Takes the name of a file in it, returns the path that it gets; None for what is no recording."""
     recordings: Callable[[Path], list[Path]]
     """Takes `recordings_dir`, returns the recordings that are there."""
     files: int
     """How many recordings there are."""
 
 
+def _first_group(pattern: str) -> Callable[[str], str | None]:
+    """Return what gives the first group of a pattern."""
+    compiled = re.compile(pattern)
+
+    def path_of(name: str) -> str | None:
+        found = compiled.fullmatch(name)
+        return found[1] if found else None
+
+    return path_of
+
+
 ARCHIVES = {
-    "ravdess": Archive(
-        corpus="RAVDESS",
-        name="Audio_Speech_Actors_01-24.zip",
-        source="https://zenodo.org/records/1188976/files",
-        md5="bc696df654c87fed845eb13823edef8a",
-        licence="""RAVDESS: Ryerson Audio-Visual Database of Emotional Speech and Song, the speech.
+    "ravdess": (
+        Archive(
+            corpus="RAVDESS",
+            name="Audio_Speech_Actors_01-24.zip",
+            source="https://zenodo.org/records/1188976/files",
+            md5="bc696df654c87fed845eb13823edef8a",
+            licence="""RAVDESS: Ryerson Audio-Visual Database of Emotional Speech and Song, the speech.
 Livingstone and Russo, PLoS ONE 13(5): e0196391, 2018.
 Creative Commons Attribution-NonCommercial-ShareAlike 4.0 (https://creativecommons.org/licenses/by-nc-sa/4.0/): no
 commercial use. Moodwire measures on it; a model trained on it could not be shipped.""",
-        member=re.compile(r"(?:.*/)?(Actor_\d\d/03-01(?:-\d\d){5}\.wav)"),
-        recordings=ravdess.recordings,
-        files=ravdess.FILES,
+            path_of=_first_group(r"(?:.*/)?(Actor_\d\d/03-01(?:-\d\d){5}\.wav)"),
+            recordings=ravdess.recordings,
+            files=ravdess.FILES,
+        ),
     ),
-    "emodb": Archive(
-        corpus="EmoDB",
-        name="emodb.zip",
-        source="https://zenodo.org/records/7447302/files",
-        md5="9d21362dbc5676ef3ab4745d83ced0db",
-        licence="""EmoDB: Berlin Database of Emotional Speech, release 1.3.0.
+    "emodb": (
+        Archive(
+            corpus="EmoDB",
+            name="emodb.zip",
+            source="https://zenodo.org/records/7447302/files",
+            md5="9d21362dbc5676ef3ab4745d83ced0db",
+            licence="""EmoDB: Berlin Database of Emotional Speech, release 1.3.0.
 Burkhardt, Paeschke, Rolfes, Sendlmeier and Weiss, Interspeech 2005.
 Creative Commons CC0 1.0 by its own metadata, Attribution 4.0 by the record that it is downloaded from: name the
-authors. Moodwire measures on it.""",
-        member=re.compile(rf"(?:.*/)?(wav/{emodb.NAME.pattern}\.wav)"),
-        recordings=emodb.recordings,
-        files=emodb.FILES,
+authors.""",
+            path_of=_first_group(rf"(?:.*/)?(wav/{emodb.NAME.pattern}\.wav)"),
+            recordings=emodb.recordings,
+            files=emodb.FILES,
+        ),
+    ),
+    "prompts": tuple(
+        Archive(
+            corpus=f"the prompts in {language}",
+            name=f"asterisk-core-sounds-{language}-wav_1.6.1-1_all.deb",
+            source="https://deb.debian.org/debian/pool/main/a/asterisk-core-sounds",
+            md5=md5,
+            licence=f"asterisk-core-sounds 1.6.1, {language}: read by {reader}. Creative Commons {terms}.",
+            path_of=prompts.path_of,
+            recordings=partial(prompts.recordings, language=language),
+            files=prompts.FILES[language],
+        )
+        for language, md5, reader, terms in (
+            ("en", "2b3de0111251e3ac45be97e1a04b5a8f", "Allison Smith", "Attribution-ShareAlike 3.0"),
+            ("es", "4ba5dadf338ca8edbd2d9f3f7ea4fbbb", "Allison Smith", "Attribution-ShareAlike 3.0"),
+            ("fr", "fa676ae4db9616cf15491d3b33b18a3c", "June Wallack", "Attribution-ShareAlike 3.0"),
+            ("it", "360065b1a67896e915571a5cfe0816c9", "Carlo Flora", "Attribution 3.0"),
+            ("ru", "ab6cde935fa18160b1f72556989a89e3", "Maxim Topal's ivrvoice.ru", "Attribution 3.0"),
+        )
     ),
 }
+"""Each is made of one archive or several."""
 
 
 def fetch(archive: Archive, folder: Path, source: str | None = None) -> None:
@@ -141,7 +183,25 @@ def _receive(url: str, part: Path) -> None:
 
 
 def _unpack(archive: Archive, file: Path, folder: Path) -> None:
-    with zipfile.ZipFile(file) as members:
-        for name in tqdm(members.namelist(), unit="file", disable=None):
-            if found := archive.member.fullmatch(name):
-                files.replace(folder / found[1], members.read(name))
+    for name, read in tqdm(_members(file), unit="file", disable=None):
+        if path := archive.path_of(name):
+            files.replace(folder / path, read())
+
+
+def _members(file: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Yield the name of each file of an archive or a Debian package, and what reads it."""
+    content = file.read_bytes() if file.suffix == ".deb" else b""
+    if not content.startswith(DEBIAN):
+        with zipfile.ZipFile(file) as members:
+            for name in members.namelist():
+                yield name, partial(members.read, name)
+        return
+    begin = len(DEBIAN)
+    while begin < len(content):
+        name, size = content[begin : begin + 16].decode().strip(), int(content[begin + 48 : begin + 58])
+        if name.startswith("data.tar"):
+            with tarfile.open(fileobj=io.BytesIO(content[begin + 60 : begin + 60 + size])) as members:
+                for member in members:
+                    if (sound := members.extractfile(member)) is not None:
+                        yield member.name, sound.read
+        begin += 60 + size + size % 2

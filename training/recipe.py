@@ -396,8 +396,8 @@ def teacher(plan: Recipe) -> Recipe | None:
         plan.outputs,
     ):
         raise RecipeError(f"{plan.name} cannot start as {found.name}: their network, labels and votes must be the same")
-    if found.teaching:
-        raise RecipeError(f"{found.name} cannot teach {plan.name}: it has teachers itself")
+    if found.teaching and found.teaching.recipe:  # Whisper alone may have taught it
+        raise RecipeError(f"{found.name} cannot teach {plan.name}: networks have taught it")
     if unknown := set(found.clip_labels) - set(plan.clip_labels):
         labels = ", ".join(sorted(unknown))
         raise RecipeError(f"{found.name} cannot teach {plan.name}: it is also trained on clips of {labels}")

@@ -100,7 +100,7 @@ class FetchSettings:
     """Settings of `moodwire data fetch`."""
 
     recordings_dir: Path = ts.option(
-        default=Path("../shared/data"), help="folder that gets crema-d/, ravdess/ or emodb/"
+        default=Path("../shared/data"), help="folder that gets crema-d/, ravdess/, emodb/ or prompts/"
     )
     source: str | None = ts.option(
         default=None,
@@ -108,7 +108,7 @@ class FetchSettings:
     )
     corpus: str = ts.option(
         default="crema-d",
-        help="what to fetch: `crema-d`, or `ravdess` or `emodb` to measure on",
+        help="what to fetch: `crema-d`, `emodb` or `prompts`, which teach the shipped models, or `ravdess`",
         argparse={"param_decls": "corpus", "nargs": "?", "metavar": "CORPUS"},
     )
 
@@ -118,8 +118,8 @@ class FetchSettings:
         Raises:
             ValueError: the text says what to choose.
         """
-        if self.corpus not in {"crema-d", "ravdess", "emodb"}:
-            raise ValueError(f"corpus is {self.corpus!r}: choose crema-d, ravdess or emodb")
+        if self.corpus not in {"crema-d", "ravdess", "emodb", "prompts"}:
+            raise ValueError(f"corpus is {self.corpus!r}: choose crema-d, ravdess, emodb or prompts")
 
 
 @ts.settings(frozen=True)

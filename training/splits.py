@@ -76,7 +76,7 @@ class Split(msgspec.Struct, frozen=True):
 def of(clips: Sequence[Clip], fold: Fold, recipe: Recipe) -> Split:
     """Return the training and the test clips of a fold of a recipe; altered copies train and are not scored.
 
-    With the split `copies` they are scored too.
+    With the split `copies` they are scored too. Clips of a corpus on which nothing is scored always train.
 
     Raises:
         CorpusError: there would be none of either, or a recording would be in both.
@@ -91,11 +91,14 @@ def of(clips: Sequence[Clip], fold: Fold, recipe: Recipe) -> Split:
         "order": by_order,
     }
     kinds = recipe.renderings if isinstance(recipe, PeerRecipe) else ()
+    further = [clip for clip in clips if catalogue.only_trains(clip.speaker)]
+    clips = [clip for clip in clips if not catalogue.only_trains(clip.speaker)]
     if fold.split == "copies":
         if not kinds:
             raise CorpusError(f"{recipe.name} makes no altered copies: choose another split than copies")
         clips = copied(clips, kinds)
     split = holding_out[fold.split](clips, fold.block)
+    split = msgspec.structs.replace(split, train=split.train + further)
     if fold.split not in LEAKY:
         _check(split)
     if isinstance(recipe, PeerRecipe) and recipe.balanced:

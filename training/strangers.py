@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from models.bundle import Bundle, BundleError
 from training import catalogue, folders, score
-from training.catalogue import CORPORA, Voice
+from training.catalogue import CORPORA, SCORED, Voice
 from training.corpora import UNKNOWN, Clip, CorpusError
 
 
@@ -48,6 +48,11 @@ def read(recordings_dir: Path, corpus: str, made: Bundle) -> Recordings:
     if corpus not in CORPORA:
         found = folders.read(Path(corpus), labels)
         return Recordings(corpus, found.clips, dict(enumerate(found.speakers, 1)), found.passed_over)
+    if corpus not in SCORED:
+        raise CorpusError(
+            f"nothing can be measured on {CORPORA[corpus].title}, whose labels are assumed: choose one of "
+            f"{', '.join(SCORED)}, or a folder of your own"
+        )
     clips = catalogue.read(corpus, recordings_dir, labels)
     if catalogue.is_own(corpus, made.manifest):
         clips = score.unheard(clips, made)
@@ -62,7 +67,7 @@ def all_there(recordings_dir: Path, made: Bundle) -> Iterator[Recordings]:
         CorpusError: none is there, or one is not complete.
         BundleError: nothing is there but corpora that taught it, and it has heard all of their speakers.
     """
-    there = [name for name in CORPORA if (recordings_dir / name).is_dir()]
+    there = [name for name in SCORED if (recordings_dir / name).is_dir()]
     if not there:
         raise CorpusError(
             f"{recordings_dir} holds no recordings to measure on: fetch some with `moodwire data fetch emodb`, name "

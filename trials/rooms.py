@@ -54,7 +54,7 @@ def main() -> None:
     known = made.manifest.baseline
     if known is None:
         raise SystemExit(f"{made.folder} has no baseline in its manifest: train it with this version")
-    spoken = [name for name, corpus in catalogue.CORPORA.items() if not corpus.voices]  # the same people also sing
+    spoken = [name for name, corpus in catalogue.SCORED.items() if not corpus.voices]  # the same people also sing
     spoken.sort(key=lambda name: catalogue.is_own(name, made.manifest))  # strangers first
     corpora = [answers(made, known, name, asked.recordings_dir) for name in spoken]
     print(f"{made.manifest.name}; assumed shares {dict(zip(made.manifest.labels, known.mix, strict=True))}\n")

@@ -87,7 +87,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m trials.streams")
     parser.add_argument("bundle", help="name of a shipped bundle, or folder of one, such as that of a fold")
-    parser.add_argument("--corpus", choices=catalogue.CORPORA, default=catalogue.TAUGHT_BY)
+    parser.add_argument("--corpus", choices=catalogue.SCORED, default=catalogue.TAUGHT_BY)
     parser.add_argument("--speakers", type=int, help="how many of them; all by default")
     parser.add_argument("--case", help="only cases whose title and SNR begin so: `music 10`")
     parser.add_argument("--recordings-dir", type=Path, default=Path("../shared/data"))

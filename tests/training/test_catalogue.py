@@ -15,6 +15,7 @@ from training.catalogue import Voice
         ("03-02-05-01-02-01-12", Voice("ravdess", 12)),
         ("16b10Wb", Voice("emodb", 16)),
         ("03a01F", Voice("emodb", 3)),
+        ("prompt-2-fr-vm-goodbye", Voice("prompts", 2)),
         ("anna_1", None),
         ("._03a01Fa", None),
         ("1001", None),
@@ -51,3 +52,5 @@ def test_a_number_is_one_speakers() -> None:
     }
     assert catalogue.number(Voice("emodb", 3)) == 203
     assert catalogue.voice_of(10_001) is None
+    assert catalogue.voice_of(catalogue.number(Voice("prompts", 4))) == Voice("prompts", 4)
+    assert [catalogue.only_trains(speaker) for speaker in (1, 203, 1001, 10_001, 304)] == [False] * 4 + [True]

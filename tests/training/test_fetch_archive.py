@@ -1,9 +1,10 @@
-"""RAVDESS and EmoDB are fetched as one archive each over HTTP; a download that was stopped goes on."""
+"""RAVDESS, EmoDB and the prompts are fetched as archives over HTTP; a download that was stopped goes on."""
 
 import hashlib
 import http.server
 import io
 import re
+import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 import soundfile
 
 from models.runtime import synthetic_clip
-from training import catalogue, corpora, emodb, fetch, fetch_archive, ravdess
+from training import catalogue, corpora, emodb, fetch, fetch_archive, prompts, ravdess
 from training.settings import FetchSettings
 
 NAMES = {
@@ -80,9 +81,9 @@ def content(corpus: str, monkeypatch: pytest.MonkeyPatch) -> bytes:
             soundfile.write(sound, np.stack([clip, clip], axis=1) if number == 0 else clip, 48_000, format="WAV")
             members.writestr(f"{corpus}/{name}", sound.getvalue())
     made = archive.getvalue()
-    official = fetch_archive.ARCHIVES[corpus]
+    (official,) = fetch_archive.ARCHIVES[corpus]
     ours = official._replace(md5=hashlib.md5(made).hexdigest(), files=len(NAMES[corpus]))
-    monkeypatch.setitem(fetch_archive.ARCHIVES, corpus, ours)
+    monkeypatch.setitem(fetch_archive.ARCHIVES, corpus, (ours,))
     speech = ravdess.SPEECH._replace(of_actor=len(ravdess.LABELS))
     monkeypatch.setattr(ravdess, "SPEECH", speech)
     monkeypatch.setattr(ravdess.read_clips, "__defaults__", (speech,))
@@ -90,9 +91,32 @@ def content(corpus: str, monkeypatch: pytest.MonkeyPatch) -> bytes:
     return made
 
 
+def package(names: list[str]) -> bytes:
+    """Return a package of Debian with a clip at 8 kHz under each name, as many seconds long as its last digits say."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:xz") as members:
+        for number, name in enumerate(names):
+            sound = io.BytesIO()
+            clip = synthetic_clip(8_000 * int(re.findall(r"\d+", name)[-1]) + number)
+            soundfile.write(sound, clip, 8_000, format="WAV")
+            member = tarfile.TarInfo(f"./usr/share/asterisk/sounds/{name}")
+            member.size = sound.tell()
+            members.addfile(member, io.BytesIO(sound.getvalue()))
+    made = b"!<arch>\n"
+    for name, content in (("debian-binary", b"2.0\n"), ("control.tar.xz", b"odd"), ("data.tar.xz", data.getvalue())):
+        made += f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(content):<10}`\n".encode() + content
+        made += b"\n" * (len(content) % 2)
+    return made
+
+
 @pytest.fixture
 def server(content: bytes) -> Iterator[Server]:
     """Return a server of this archive."""
+    yield from serving(content)
+
+
+def serving(content: bytes) -> Iterator[Server]:
+    """Yield a server of an archive."""
     with Server(("127.0.0.1", 0), Handler) as made:
         made.content, made.asked = content, []
         thread = threading.Thread(target=made.serve_forever)
@@ -162,7 +186,7 @@ def test_a_download_that_was_stopped_goes_on(
 def test_a_download_that_is_whole_is_not_asked_for(server: Server, corpus: str, tmp_path: Path) -> None:
     """Stopped between the last byte and the check, it is checked and unpacked."""
     (tmp_path / corpus).mkdir()
-    (tmp_path / corpus / fetch_archive.ARCHIVES[corpus].name).with_suffix(".part").write_bytes(server.content)
+    (tmp_path / corpus / fetch_archive.ARCHIVES[corpus][0].name).with_suffix(".part").write_bytes(server.content)
 
     assert fetched(tmp_path, server, corpus) == 0
 
@@ -185,8 +209,33 @@ def test_an_archive_without_the_recordings_is_told(
     server: Server, corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Should the official archive ever hold something else, that is a sentence and not a complete corpus."""
-    monkeypatch.setitem(fetch_archive.ARCHIVES, corpus, fetch_archive.ARCHIVES[corpus]._replace(files=1_440))
+    (ours,) = fetch_archive.ARCHIVES[corpus]
+    monkeypatch.setitem(fetch_archive.ARCHIVES, corpus, (ours._replace(files=1_440),))
 
     assert fetched(tmp_path, server, corpus) == 2
 
     assert "does not hold the 1440 recordings" in capsys.readouterr().err
+
+
+def test_prompts_come_from_a_package_of_debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence is not unpacked, names tell speaker and language, and too short or long prompts are not learned from."""
+    names = ["vm-3.wav", "digits/2.wav", "digits/0.wav", "menu-6.wav", "silence/4.wav", "vm-3.gsm"]
+    made = package([f"it_IT_m_Carlo/{name}" for name in names])
+    archives = [archive for archive in fetch_archive.ARCHIVES["prompts"] if "-it-" in archive.name]
+    ours = archives[0]._replace(md5=hashlib.md5(made).hexdigest(), files=4)
+    monkeypatch.setitem(fetch_archive.ARCHIVES, "prompts", (ours,))
+    monkeypatch.setattr(prompts, "FILES", {"it": 4})
+    for server in serving(made):
+        assert fetched(tmp_path, server, "prompts") == 0
+
+    clips = read(tmp_path, "prompts", ("NEU",))
+
+    assert [clip.path.name for clip in clips] == ["prompt-3-it-digits-2.wav", "prompt-3-it-vm-3.wav"]
+    assert {(clip.speaker, clip.sex, clip.label) for clip in clips} == {(3, "Male", "NEU")}
+    assert corpora.read_audio(clips[0], 16_000).shape == (32_002,)
+    assert not read(tmp_path, "prompts", ())
+    with pytest.raises(corpora.CorpusError, match="have no label 'ANG'"):
+        read(tmp_path, "prompts", ("ANG",))
+    clips[0].path.unlink()
+    with pytest.raises(corpora.CorpusError, match="holds 3 of the 4 prompts of Asterisk: fetch them with"):
+        read(tmp_path, "prompts", ("NEU",))

@@ -65,7 +65,7 @@ def test_unknown_recipe_is_answered_with_the_names() -> None:
         ("light-sernet", None, "light-sernet cannot teach pupil: their front_end must be the same"),
         ("taught", {"taught": ["SAD"]}, "taught cannot teach pupil: it is also trained on clips of SAD"),
         ("untaught", {"labels": ["ANG", "HAP"]}, "untaught cannot teach pupil: it has not learned NEU"),
-        ("student", {"teaching": {"recipe": "tiny"}}, "student cannot teach pupil: it has teachers itself"),
+        ("student", {"teaching": {"recipe": "tiny"}}, "student cannot teach pupil: networks have taught it"),
         (
             "narrow",
             {"network": {"dropout": 0.5}},

@@ -3,9 +3,11 @@
 import itertools
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from training import corpora, recipe, splits
+from training import catalogue, corpora, recipe, splits
+from training.catalogue import Voice
 from training.corpora import Clip, CorpusError
 from training.splits import Fold, Split
 
@@ -47,6 +49,24 @@ def test_whoever_is_not_held_out_teaches(recordings_dir: Path) -> None:
 
     assert splits.speakers(split.test) == [1055, 1056]
     assert splits.speakers(split.train) == [1001, 1002, 1019, 1020, 1037, 1038]
+
+
+def test_clips_whose_labels_are_assumed_train_and_are_not_scored(recordings_dir: Path) -> None:
+    """Whatever is held out, speakers of the prompts are among those who teach, and never among those of the score."""
+    clips = corpora.read_clips(recordings_dir, LABELS)
+    reader = catalogue.number(Voice("prompts", 2))
+    clips += [
+        msgspec.structs.replace(clip, speaker=reader, sha256=f"of {place}") for place, clip in enumerate(clips[:4])
+    ]
+    plan = recipe.load("six")
+
+    for split in ("speakers", "leaky"):
+        for block in BLOCKS:
+            found = splits.of(clips, Fold(block, 1, split), plan)
+            assert sum(clip.speaker == reader for clip in found.train) == 4
+            assert found.test
+            assert reader not in splits.speakers(found.test)
+    assert reader in splits.speakers(splits.of(clips, Fold(0, 1, splits.RELEASE), plan).train)
 
 
 def test_missing_block_is_refused(recordings_dir: Path) -> None:

@@ -9,7 +9,7 @@ from models import bundle
 from models.bundle import Bundle
 from training import strangers
 from training.catalogue import Voice
-from training.corpora import UNKNOWN, Clip
+from training.corpora import UNKNOWN, Clip, CorpusError
 from training.strangers import Recordings
 
 TAUGHT, STRANGER = Voice("crema-d", 1001), Voice("ravdess", 3)
@@ -75,3 +75,12 @@ def test_a_manifest_without_speakers_proves_nothing(made: Bundle) -> None:
     silent = msgspec.structs.replace(made, manifest=msgspec.structs.replace(made.manifest, measured={}))
 
     assert "whether this model has heard them before is not known" in strangers.who(recordings([STRANGER]), silent)
+
+
+def test_nothing_is_measured_on_labels_that_are_assumed(made: Bundle, tmp_path: Path) -> None:
+    """The prompts only train: asked for by name they are refused, and beside other corpora they are passed over."""
+    with pytest.raises(CorpusError, match="nothing can be measured on Asterisk's prompts, whose labels are assumed"):
+        strangers.read(tmp_path, "prompts", made)
+    (tmp_path / "prompts").mkdir()
+    with pytest.raises(CorpusError, match="holds no recordings to measure on"):
+        next(strangers.all_there(tmp_path, made))
