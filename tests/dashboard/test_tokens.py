@@ -32,19 +32,21 @@ def test_a_token_is_made_shown_once_and_revoked(world: World, page: webdriver.Ch
     """It logs in, is listed with whoever made it, and is nowhere on the page again; revoked, it ends its session."""
     page.get(f"{world.url}/#/settings")
     press(page, "[data-token=make]")
-    go = page.find_element(By.CSS_SELECTOR, "dialog .primary")
-    page.switch_to.active_element.send_keys("Wall")
+    wait_until(lambda: page.find_elements(By.CSS_SELECTOR, "dialog input"), "it asks for a name")
+    go, field = (page.find_element(By.CSS_SELECTOR, f"dialog {css}") for css in (".primary", "input"))
+    field.send_keys("Wall")
+    wait_until(lambda: field.get_property("value") == "Wall", "a name that is not allowed is there")
     assert not go.is_enabled()
-    page.switch_to.active_element.send_keys(Keys.CONTROL, "a")
-    page.switch_to.active_element.send_keys("wall-2", Keys.ENTER)
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys("wall-2", Keys.ENTER)
     shows(page, "dialog h2", "The token wall-2")
-    secret = page.execute_script(SECRET)
+    secret = wait_until(lambda: page.execute_script(SECRET), "the token is shown")
     assert secret.startswith("mw_viewer_")
     wait_until(lambda: "wall-2" in text(page, ".tokens"), "it is listed")
     keep_picture(page, "settings-token")
     page.find_element(By.CSS_SELECTOR, "dialog .primary").click()
     shows(page, "[data-name=wall-2]", "by operator_token")
-    assert secret not in page.page_source
+    wait_until(lambda: secret not in page.page_source, "the token is shown no more")
     assert page.execute_script("return JSON.stringify(localStorage) + document.cookie").count(secret) == 0
 
     wall = log_in(world, secret)

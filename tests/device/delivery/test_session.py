@@ -115,12 +115,13 @@ def test_an_erasure_purges_what_waits(broker: RunningBroker, outbox: Outbox) -> 
     with serving(broker) as server, running_session(broker, outbox) as session:
         erased: list[int] = []
         session.on_erased = erased.append
-        for _ in range(2):
-            server.publish(topics.topic(DEVICE, "generation"), Generation(gen=4), retain=True)
+        for generation in (4, 4, 5):
+            server.publish(topics.topic(DEVICE, "generation"), Generation(gen=generation), retain=True)
 
-        wait_until(lambda: outbox.waiting()[0] == 0, "the outbox is empty")
-        assert outbox.generation == 4
-        assert erased == [4], "what else holds data is told once"
+        wait_until(lambda: erased[-1:] == [5], "what else holds data is told")
+        assert erased == [4, 5], "once for each"
+        assert outbox.generation == 5
+        assert outbox.waiting()[0] == 0
 
 
 def test_malformed_answers_are_ignored(broker: RunningBroker, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:

@@ -73,9 +73,8 @@ def test_mqtt_5_keeps_what_comes_while_ingest_is_away(
         wait_until(client.publish(topics.topic(DEVICE, "status"), encode(status()), qos=1).is_published, "it is sent")
         five.start()
         wait_until(lambda: confirmed(answers) == set(range(COUNT)), "all are confirmed")
+        found = wait_until(lambda: (one := store.device(DEVICE)) and one.name and one, "the status is stored")
     assert [(boot.records, boot.missing) for boot in store.boots(DEVICE)] == [(COUNT, 0)]
-    found = store.device(DEVICE)
-    assert found is not None
     assert (found.state, found.name) == ("online", status().name)
 
 
