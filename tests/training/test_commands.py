@@ -1,22 +1,21 @@
 """`moodwire train` from clips to a bundle that the device's runtime verifies."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from miniature import CrossValidated
 
 from models import bundle, tflite
 from models.runtime import Classifier, load_verified, synthetic_clip
 from training import commands, corpora, fit, learn, recipe, score
 from training import evaluate as evaluation
 from training.backgrounds import BACKGROUNDS
-from training.batches import Batches
 from training.commands import evaluate, train
 from training.report import report
 from training.settings import EvaluateSettings, ReportSettings, TrainSettings
@@ -26,15 +25,14 @@ pytestmark = pytest.mark.slow
 
 
 def test_training_ends_in_a_verified_bundle(
-    settings: TrainSettings, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    cross_validated: CrossValidated, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """All folds are trained, pruned, quantised and scored, and the bundle passes its own golden test.
 
     Scored once more, the bundle gets the same card. A second call finds the folds, trains nothing, and writes the same
     bundle.
     """
-    assert train(settings) == 0
-
+    settings = cross_validated.settings
     made = load_verified(tmp_path / "tiny").bundle
     measured = made.manifest.measured
     assert made.manifest.labels == ("ANG", "HAP", "NEU")
@@ -84,40 +82,9 @@ def test_training_ends_in_a_verified_bundle(
     assert bundle.load(tmp_path / "tiny").manifest == made.manifest
 
 
-def test_a_stopped_training_goes_on(settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A training that is killed in its second epoch does that epoch again and no other."""
-    plan = TrainSettings(
-        recipe="tiny", recordings_dir=settings.recordings_dir, runs_dir=tmp_path / "runs", bundle_dir=tmp_path / "b"
-    )
-    asked: list[int] = []
-    epoch = Batches.epoch
-
-    def killed_once(self: Batches, number: int) -> Iterator[Any]:
-        asked.append(number)
-        if asked == [0, 1]:
-            raise KeyboardInterrupt
-        return epoch(self, number)
-
-    monkeypatch.setattr(Batches, "epoch", killed_once)
-
-    with pytest.raises(KeyboardInterrupt):
-        train(plan)
-    assert train(plan) == 0
-
-    curves = next((tmp_path / "runs").glob("*/block-4-seed-1")) / "curves.jsonl"
-    assert asked == [0, 1, 1]
-    assert [msgspec.json.decode(line)["epoch"] for line in curves.read_text().splitlines()] == [1, 2]
-
-
-def test_model_is_integer_only(settings: TrainSettings, tmp_path: Path) -> None:
+def test_model_is_integer_only(cross_validated: CrossValidated) -> None:
     """The exported file takes int8 and gives int8, with a batch of 1."""
-    fold = TrainSettings(
-        recipe="tiny", recordings_dir=settings.recordings_dir, runs_dir=settings.runs_dir, bundle_dir=tmp_path / "one"
-    )
-
-    assert train(fold) == 0
-
-    interpreter = Interpreter(model_content=tflite.unpacked(bundle.load(tmp_path / "one").model))
+    interpreter = Interpreter(model_content=tflite.unpacked(bundle.load(cross_validated.alone).model))
     (into,), (out_of,) = interpreter.get_input_details(), interpreter.get_output_details()
     assert into["dtype"] is out_of["dtype"] is np.int8
     assert tuple(into["shape"]) == (1, 147, 64, 1)
@@ -149,7 +116,7 @@ def test_a_leaky_split_measures_and_ships_nothing(
 
 
 def test_what_people_heard_is_learned_beside(
-    settings: TrainSettings, write_recipe: Callable[..., str], tmp_path: Path
+    cross_validated: CrossValidated, write_recipe: Callable[..., str], tmp_path: Path
 ) -> None:
     """A network that also learns votes gives what it was asked for, and is another one than without them.
 
@@ -157,11 +124,9 @@ def test_what_people_heard_is_learned_beside(
     """
     plan = recipe.load("tiny")
     without = write_recipe("without", votes=0.0)
-    made = []
-    for name in ("tiny", without):
-        folder = tmp_path / f"bundle-{len(made)}"
-        assert train(TrainSettings(name, settings.recordings_dir, settings.runs_dir, folder)) == 0
-        made.append(bundle.load(folder))
+    settings, alone = cross_validated
+    assert train(TrainSettings(without, settings.recordings_dir, settings.runs_dir, tmp_path / "without")) == 0
+    made = [bundle.load(alone), bundle.load(tmp_path / "without")]
 
     window = made[0].manifest.front_end.log_mel(synthetic_clip(48_000))
     voted, told = (evaluation.logits(Classifier(one), [window]) for one in made)
@@ -171,7 +136,7 @@ def test_what_people_heard_is_learned_beside(
 
     all_clips, fold = corpora.read_clips(settings.recordings_dir, plan.clip_labels), Fold(4, 1)
     folder = settings.runs_dir / plan.folder / fold.folder
-    assert commands._finished(folder, plan, all_clips, fold) == made[0].manifest
+    assert commands._finished(folder, plan, all_clips, fold) == bundle.load(folder).manifest
     all_clips[0] = msgspec.structs.replace(all_clips[0], votes={"SAD": 9})
     assert commands._finished(folder, plan, all_clips, fold) is None
 

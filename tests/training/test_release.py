@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from miniature import CrossValidated
 
 from models import bundle
 from models.runtime import load_verified
@@ -18,17 +19,18 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_release_is_taught_by_everyone(
-    settings: TrainSettings, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    cross_validated: CrossValidated, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The model that is shipped hears all speakers, and its figures are those of the folds' models, which did not.
 
     A second call trains nothing.
     """
-    release = TrainSettings("tiny", settings.recordings_dir, settings.runs_dir, tmp_path / "tiny", release=True)
+    settings = cross_validated.settings
+    release = TrainSettings("tiny", settings.recordings_dir, settings.runs_dir, tmp_path / "shipped", release=True)
 
     assert train(release) == 0
 
-    made = load_verified(tmp_path / "tiny").bundle
+    made = load_verified(tmp_path / "shipped").bundle
     measured = made.manifest.measured
     runs = next(settings.runs_dir.glob("tiny-0-*"))
     folds = [bundle.load(folder).manifest for folder in sorted(runs.glob("block-*"))]
@@ -45,7 +47,7 @@ def test_a_release_is_taught_by_everyone(
 
     assert train(release) == 0
     assert "epoch" not in capfd.readouterr().out
-    assert bundle.load(tmp_path / "tiny").manifest == made.manifest
+    assert bundle.load(made.folder).manifest == made.manifest
 
 
 def test_a_cross_validation_is_the_mean_over_seeds_then_blocks() -> None:
