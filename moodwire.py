@@ -74,6 +74,9 @@ COMMANDS = {
         "device.ops.bench:bench",
         "measure time and memory of the device on this machine",
     ),
+    "device try": Command(
+        "device", "device.ops.try_file:TrySettings", "device.ops.try_file:try_file", "say what it hears in a recording"
+    ),
     "device doctor": Command(
         "device",
         "device.ops.doctor:DoctorSettings",
