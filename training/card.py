@@ -71,7 +71,7 @@ def _data(manifest: Manifest, measured: dict[str, Any]) -> str:
     votes = " In training it also learned what people heard in the voice alone." if measured.get("votes") else ""
     counted = " and of their votes" if votes else ""
     rows = "\n".join(
-        f"| {title} | {_ranges(speakers[part])} | {len(speakers[part])} | {clips[part]:,} |"
+        f"| {title} | {_numbers_of(speakers[part])} | {len(speakers[part])} | {clips[part]:,} |"
         for title, part in (("trained on", "train"), ("scored on", "test"))
         if clips[part]
     )
@@ -97,7 +97,9 @@ License 1.0, contents under the Database Contents License 1.0. Clips whose audio
     found = []
     for name, terms in told.items():
         cited = f": {catalogue.CORPORA[name].citation}" if name in catalogue.CORPORA else ""
-        found.append(f"{terms['title']}, the clips of {classes}{cited}. {_sentence(terms['licence'])}")
+        found.append(
+            f"{terms['title']}, the clips of {_of(name, manifest, classes)}{cited}. {_sentence(terms['licence'])}"
+        )
     if any(terms["commercial"] is False for terms in told.values()):
         found.append(
             "**This model has learned from recordings whose licence allows no commercial use: use it for none.**"
@@ -107,6 +109,13 @@ License 1.0, contents under the Database Contents License 1.0. Clips whose audio
     return "\n\n".join(found)
 
 
+def _of(name: str, manifest: Manifest, classes: str) -> str:
+    """Return which clips of a corpus these are: where it lacks some of the labels, those that it has."""
+    heard = manifest.measured["heard"]
+    there = [label for label in heard if name in catalogue.CORPORA and label in catalogue.CORPORA[name].labels]
+    return ", ".join(map(corpora.name, there)) if 0 < len(there) < len(heard) else classes
+
+
 def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
 
@@ -114,6 +123,7 @@ def _sentence(words: str) -> str:
 def _results(manifest: Manifest, measured: dict[str, Any]) -> str:
     interval = measured["uar_interval"]
     over_speakers = " (95 % interval {:.1%} to {:.1%}, over speakers)".format(*interval) if interval else ""
+    compared = " on CREMA-D, as all that follows" if "CREMA-D" in measured.get("uar_by_corpus", {}) else ""
     by_background = measured["uar_by_background"]
     worst = min(by_background, key=by_background.get)
     backgrounds = "\n".join(f"| {BACKGROUNDS[name].title} | {value:.1%} |" for name, value in by_background.items())
@@ -127,7 +137,7 @@ def _results(manifest: Manifest, measured: dict[str, Any]) -> str:
 
 | | |
 |---|---|
-| unweighted average recall (UAR) | **{measured["uar"]:.1%}**{over_speakers} |
+| unweighted average recall (UAR){compared} | **{measured["uar"]:.1%}**{over_speakers} |
 | the worst background | {by_background[worst]:.1%}, {BACKGROUNDS[worst].title} |
 | the same before quantisation | {measured["float_uar"]:.1%} |
 | accuracy | {measured["accuracy"]:.1%} |
@@ -307,8 +317,9 @@ def _heard_only(manifest: Manifest) -> str:
             "English only, twelve fixed sentences, adult actors, recordings with about the same background in all of "
             "them."
         )
-    languages = dict.fromkeys(catalogue.CORPORA[name].language for name in taught if name in catalogue.CORPORA)
-    spoken = f"{' and '.join(languages)} only, " if languages else ""
+    told = ", ".join(catalogue.CORPORA[name].language for name in taught if name in catalogue.CORPORA)
+    languages = list(dict.fromkeys(told.replace(" and ", ", ").split(", "))) if told else []
+    spoken = f"{', '.join(languages[:-1])}{' and ' * (len(languages) > 1)}{languages[-1]} only, " if languages else ""
     return _sentence(f"{spoken}the voices, sentences and rooms of these recordings")
 
 
@@ -328,6 +339,18 @@ def _strange_rooms(manifest: Manifest) -> str:
 def _names(labels: tuple[str, ...]) -> str:
     words = [f"{corpora.name(label)} ({label})" for label in labels]
     return ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def _numbers_of(speakers: list[int]) -> str:
+    """Return who these speakers are by their numbers in each corpus: CREMA-D 1001-1018, EmoDB 3, 8-11."""
+    of_corpus: dict[str, list[int]] = {}
+    for speaker in speakers:
+        voice = catalogue.voice_of(speaker)
+        title = catalogue.CORPORA[voice.corpus].title if voice else "own"
+        of_corpus.setdefault(title, []).append(voice.speaker if voice else speaker - catalogue.OWN)
+    if len(of_corpus) == 1:
+        return _ranges(*of_corpus.values())
+    return "; ".join(f"{title} {_ranges(numbers)}" for title, numbers in of_corpus.items())
 
 
 def _ranges(numbers: list[int]) -> str:

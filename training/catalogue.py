@@ -154,8 +154,8 @@ def number(known: Voice) -> int:
 
 
 def voice_of(speaker: int) -> Voice | None:
-    """Return who has a number; None for a speaker of recordings of one's own."""
-    if speaker > OWN:
+    """Return who has a number; None for a speaker of recordings of one's own, or if nobody knows who speaks."""
+    if speaker > OWN or speaker < 1:
         return None
     if speaker > 1000:
         return Voice(TAUGHT_BY, speaker)

@@ -80,7 +80,7 @@ def of_folds(
     corpus = np.array([voice.corpus if (voice := voices[each]) else "" for each in predicted.speakers.tolist()])
     found = {}
     for name in sorted(set(corpus) - {""}, key=list(catalogue.CORPORA).index):
-        rows = Predictions(*(column[corpus == name] for column in predicted))
+        rows = score.of_rows(predicted, corpus == name)
         scores = {**score.describe(rows, labels), "sure": score.sure(rows, uncertain_below)}
         found[name] = Elsewhere(
             own=True,

@@ -122,11 +122,13 @@ def _corpora(recipe: Recipe) -> dict[str, Any]:
 
 
 def _teachers(recipe: Recipe) -> str | None:
-    teacher = recipes.teacher(recipe)
-    if recipe.teaching is None or teacher is None:
+    if recipe.teaching is None:
         return None
     count = recipe.teaching.seeds
-    return f"{count} network{'s' * (count > 1)} of {teacher.name}"
+    found = [recipes.WHISPER] if recipe.teaching.whisper else []
+    if teacher := recipes.teacher(recipe):
+        found.insert(0, f"{count} network{'s' * (count > 1)} of {teacher.name}")
+    return " and ".join(found)
 
 
 def _converted(model: Any, train: Sequence[Clip], recipe: Recipe, seed: int) -> bytes:

@@ -113,6 +113,10 @@ class Rounding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """When rounding begins, as a share of the training."""
 
 
+WHISPER = "Whisper tiny.en (Radford et al. 2023, MIT licence)"
+"""What teaches with `whisper = true`, for cards."""
+
+
 class Teaching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Distillation: networks whose probabilities another one learns (Hinton et al. 2015).
 

@@ -311,10 +311,11 @@ def _mean_curves(of_runs: Sequence[list[dict[str, float]]]) -> dict[str, tuple[f
 def summary(trainings: Sequence[Training], predictions: Sequence[Predictions], labels: tuple[str, ...]) -> Score:
     """Return the scores of all trainings together."""
     pooled = score.pool(predictions)
-    scores, truth = pooled.scores, pooled.truth
+    described = score.describe(pooled, labels)
+    scores, truth = score.compared(pooled)[:2]
     return Score(
         trainings=tuple(trainings),
-        pooled=score.describe(pooled, labels),
+        pooled=described,
         reliability=tuple(evaluate.reliability(scores, truth)),
         uar_by_coverage=tuple(
             (float(share), evaluate.uar_of_surest(scores, truth, float(share))) for share in COVERAGES

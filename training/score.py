@@ -156,11 +156,33 @@ def pool(of_folds: Sequence[Predictions]) -> Predictions:
     return Predictions(*(np.concatenate(arrays) for arrays in zip(*of_folds, strict=True)))
 
 
+def compared(predicted: Predictions) -> Predictions:
+    """Return the predictions on which models are compared: of several corpora, those for speakers of CREMA-D.
+
+    Its clips have listeners, and everybody else's figures are on them; another corpus is told beside it.
+    """
+    return of_rows(predicted, _compared(predicted.speakers))
+
+
+def of_rows(predicted: Predictions, rows: NDArray[np.bool_]) -> Predictions:
+    """Return some of the predictions."""
+    return Predictions(**{name: column[rows] for name, column in predicted._asdict().items()})
+
+
+def _compared(speakers: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return whether the windows of these speakers are among those on which models are compared."""
+    of_corpus = {number: catalogue.voice_of(number) for number in np.unique(speakers).tolist()}
+    chosen = [number for number, voice in of_corpus.items() if voice and voice.corpus == catalogue.TAUGHT_BY]
+    return np.isin(speakers, chosen) if chosen else np.ones(len(speakers), np.bool_)
+
+
 def describe(predicted: Predictions, labels: tuple[str, ...]) -> dict[str, Any]:
-    """Return the metrics of these predictions, over all windows and by group.
+    """Return the metrics of these predictions, over the windows of `compared` and by group.
 
     Without knowing who speaks in each clip there is no interval and no group of speakers.
     """
+    by_corpus = _by_corpus(predicted.speakers, predicted.scores.argmax(axis=1), predicted.truth)
+    predicted = compared(predicted)
     scores, truth = predicted.scores, predicted.truth
     known = corpora.UNKNOWN not in predicted.speakers
     classes = scores.argmax(axis=1)
@@ -168,7 +190,7 @@ def describe(predicted: Predictions, labels: tuple[str, ...]) -> dict[str, Any]:
         **msgspec.to_builtins(evaluate.metrics(scores, truth, labels)),
         "uar_interval": evaluate.uar_interval(classes, truth, predicted.speakers) if known else None,
         "uar_by_background": _uar_by(predicted.backgrounds, classes, truth),
-        **_by_corpus(predicted.speakers, classes, truth),
+        **by_corpus,
         "uar_by_sex": _uar_by(predicted.sexes, classes, truth),
         "uar_by_age": _uar_by(predicted.ages, classes, truth),
         "uar_by_intensity": _uar_by(predicted.intensities, classes, truth),
@@ -187,6 +209,8 @@ def measure(made: Bundle, test: Sequence[Clip], predicted: Predictions) -> dict[
         predicted: its predictions for them, at its temperature.
     """
     labels = made.manifest.labels
+    chosen = _compared(np.array([clip.speaker for clip in test]))
+    test = [clip for clip, is_chosen in zip(test, chosen, strict=True) if is_chosen]
     in_noise = evaluate.logits(Classifier(made), windows(test, made.manifest, NOISES)).argmax(axis=1)
     return {
         **describe(predicted, labels),
@@ -197,7 +221,8 @@ def measure(made: Bundle, test: Sequence[Clip], predicted: Predictions) -> dict[
 
 
 def sure(predicted: Predictions, uncertain_below: float) -> dict[str, float | None]:
-    """Return the share of windows that are not uncertain, and the accuracy of these."""
+    """Return the share of the windows of `compared` that are not uncertain, and the accuracy of these."""
+    predicted = compared(predicted)
     certain = predicted.scores.max(axis=1) >= uncertain_below
     correct = (predicted.scores.argmax(axis=1) == predicted.truth)[certain]
     return {"share": float(certain.mean()), "accuracy": float(correct.mean()) if correct.size else None}

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from models.bundle import Bundle, BundleError
 from training import catalogue, folders, score
-from training.catalogue import CORPORA, SCORED, Voice
+from training.catalogue import CORPORA, OWN, SCORED, Voice
 from training.corpora import UNKNOWN, Clip, CorpusError
 
 
@@ -47,7 +49,11 @@ def read(recordings_dir: Path, corpus: str, made: Bundle) -> Recordings:
     labels = made.manifest.labels
     if corpus not in CORPORA:
         found = folders.read(Path(corpus), labels)
-        return Recordings(corpus, found.clips, dict(enumerate(found.speakers, 1)), found.passed_over)
+        clips = [
+            clip if clip.speaker == UNKNOWN else msgspec.structs.replace(clip, speaker=OWN + clip.speaker)
+            for clip in found.clips
+        ]
+        return Recordings(corpus, clips, dict(enumerate(found.speakers, OWN + 1)), found.passed_over)
     if corpus not in SCORED:
         raise CorpusError(
             f"nothing can be measured on {CORPORA[corpus].title}, whose labels are assumed: choose one of "

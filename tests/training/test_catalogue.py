@@ -5,6 +5,7 @@ import pytest
 from models import bundle
 from training import catalogue
 from training.catalogue import Voice
+from training.corpora import UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -52,5 +53,6 @@ def test_a_number_is_one_speakers() -> None:
     }
     assert catalogue.number(Voice("emodb", 3)) == 203
     assert catalogue.voice_of(10_001) is None
+    assert catalogue.voice_of(UNKNOWN) is None
     assert catalogue.voice_of(catalogue.number(Voice("prompts", 4))) == Voice("prompts", 4)
     assert [catalogue.only_trains(speaker) for speaker in (1, 203, 1001, 10_001, 304)] == [False] * 4 + [True]

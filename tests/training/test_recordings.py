@@ -148,7 +148,10 @@ def test_a_table_names_files_labels_and_speakers(tmp_path: Path) -> None:
     [
         ({"labels": ("ANG", "JOY")}, "no clip of ravdess has the label JOY: their labels are ANG, CAL"),
         ({"labels": ("ANG", "NEU"), "merged": {"CAM": "NEU"}}, "merged names CAM, which is no label of ravdess"),
-        ({"corpora": ("nowhere",)}, "no corpus 'nowhere': give crema-d, ravdess, ravdess-song, emodb, prompts, or a folder"),
+        (
+            {"corpora": ("nowhere",)},
+            "no corpus 'nowhere': give crema-d, ravdess, ravdess-song, emodb, prompts, or a folder",
+        ),
         ({"corpora": ("emodb",)}, "holds 0 of the 535 recordings of EmoDB"),
         ({"corpora": ("ravdess-song",), "labels": ("ANG", "DIS")}, "no clip of ravdess-song has the label DIS"),
     ],

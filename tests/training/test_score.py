@@ -23,7 +23,7 @@ def test_predictions_of_another_version_are_refused(tmp_path: Path) -> None:
 
 
 def test_each_corpus_has_a_score_of_its_own() -> None:
-    """Speakers of two corpora are scored together and apart; those of one corpus only together."""
+    """Of two corpora each is scored; what models are compared by is of CREMA-D alone, which has listeners and peers."""
     truth = np.array([0, 0, 1, 1] * 2)
     answers = np.eye(2)[[0, 0, 1, 1, 0, 1, 1, 0]]
     words = np.full(8, "X")
@@ -32,8 +32,11 @@ def test_each_corpus_has_a_score_of_its_own() -> None:
 
     told = score.describe(predicted, ("ANG", "NEU"))
     alone = score.describe(predicted._replace(speakers=np.full(8, 1001)), ("ANG", "NEU"))
+    others = score.describe(predicted._replace(speakers=np.repeat([1, 203], 4)), ("ANG", "NEU"))
 
-    assert told["uar"] == 0.75
+    assert (told["uar"], told["confusion"], list(told["uar_by_speaker"])) == (1.0, [[2, 0], [0, 2]], ["1001"])
+    assert score.sure(predicted, 0.5) == {"share": 1.0, "accuracy": 1.0}
+    assert (alone["uar"], others["uar"]) == (0.75, 0.75)
     assert told["uar_by_corpus"] == {"CREMA-D": 1.0, "EmoDB": 0.5}
     assert "uar_by_corpus" not in alone
 
