@@ -17,10 +17,16 @@ from training import recipe
 from training.settings import TrainSettings
 
 
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the miniature corpus once; leave it as it is."""
+    return miniature.write_corpus(tmp_path_factory.mktemp("corpus") / "data")
+
+
 @pytest.fixture
-def recordings_dir(tmp_path: Path) -> Path:
+def recordings_dir(corpus: Path, tmp_path: Path) -> Path:
     """Return a folder with a `crema-d` of 33 synthetic clips; the last one repeats another's audio under two labels."""
-    return miniature.write_corpus(tmp_path / "data")
+    return shutil.copytree(corpus, tmp_path / "data")
 
 
 @pytest.fixture(scope="session")

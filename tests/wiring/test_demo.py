@@ -49,18 +49,37 @@ class Demo(Room):
         return int(told[-1])
 
 
-def test_a_timed_demo_reads_back_what_it_stored_and_the_next_one_still_has_it(tmp_path: Path) -> None:
-    """Exit code 0 means that readings went the whole way; they outlive the demo."""
-    with Demo(tmp_path, for_s=8) as first:
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demo, Demo, dict[str, str]]:
+    """Run the demo for some seconds, twice with the same data; return both, and the secrets after the first."""
+    folder = tmp_path_factory.mktemp("demo")
+    with Demo(folder, for_s=8) as first:
         assert first.process.wait(CHILD_S) == 0, first.log
-    with Demo(tmp_path, for_s=8) as second:
+    secrets = _secrets(first)
+    with Demo(folder, for_s=8) as second:
         assert second.process.wait(CHILD_S) == 0, second.log
+    return first, second, secrets
 
+
+def test_a_timed_demo_reads_back_what_it_stored_and_the_next_one_still_has_it(
+    two_runs: tuple[Demo, Demo, dict[str, str]],
+) -> None:
+    """Exit code 0 means that readings went the whole way; they outlive the demo."""
+    _, second, _ = two_runs
     counts = re.findall(r"(\d+) readings of \S+ stored in this run and read back over REST; 0 missing", second.log)
     (_, kept) = re.findall(r"(\d+) readings of it are kept in all", second.log)
     assert len(counts) == 2
     assert min(map(int, counts)) >= 4
     assert int(kept) >= sum(map(int, counts)), "readings of the seconds while the first demo stopped count too"
+
+
+def test_secrets_are_made_once_and_kept_from_others(two_runs: tuple[Demo, Demo, dict[str, str]]) -> None:
+    """No secret is readable by other users, and none changes at the next start."""
+    _, second, secrets = two_runs
+    assert "viewer-token" in secrets
+    assert _secrets(second) == secrets
+    for path in (second.data / "secrets").iterdir():
+        assert path.stat().st_mode & 0o077 == 0, path
 
 
 def test_the_demo_survives_the_death_of_each_of_its_parts(tmp_path: Path) -> None:
@@ -155,18 +174,9 @@ def test_what_the_demo_prints_to_try_works(tmp_path: Path) -> None:
     assert all(one.returncode == 0 and b"mac_address" in one.stdout for one in ended), ended
 
 
-def test_secrets_are_made_once_and_kept_from_others(tmp_path: Path) -> None:
-    """No secret is readable by other users, and none changes at the next start."""
-    with Demo(tmp_path, for_s=1) as first:
-        first.process.wait(CHILD_S)
-    secrets = {path.name: path.read_text() for path in (first.data / "secrets").iterdir()}
-
-    with Demo(tmp_path, for_s=1) as second:
-        second.process.wait(CHILD_S)
-
-    assert {path.name: path.read_text() for path in (second.data / "secrets").iterdir()} == secrets
-    for path in (first.data / "secrets").iterdir():
-        assert path.stat().st_mode & 0o077 == 0, path
+def _secrets(demo: Demo) -> dict[str, str]:
+    """Return the content of each file of a secret."""
+    return {path.name: path.read_text() for path in (demo.data / "secrets").iterdir()}
 
 
 def _readings(demo: Demo) -> int:
