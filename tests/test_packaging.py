@@ -1,12 +1,17 @@
 """The locks and the project file: what is installed where."""
 
+import os
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+POLICIES = Path("/usr/sbin")
+"""While a file policy-rc.d is there, no package's service is started by its installation."""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -55,3 +60,26 @@ def test_every_locked_package_has_hashes_and_no_address(lock: str) -> None:
     for block in re.split(r"^(?=[a-z0-9-]+==)", text, flags=re.MULTILINE)[1:]:
         assert "--hash=sha256:" in block, block.splitlines()[0]
     assert "://" not in text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root installs packages")
+def test_an_apt_that_fails_ends_no_test_run_and_leaves_no_policy(tmp_path: Path) -> None:
+    """Each package that cannot be had is named, and services of other packages start again afterwards."""
+    before = sorted(POLICIES.glob("policy-rc.d*"))
+    for name, does in {"apt-get": "exit 100", "id": "echo 0", "ldconfig": "exit 0"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    for name in ("sh", "grep", "find", "rm", "chmod"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+
+    ended = subprocess.run(
+        ["/bin/sh", ROOT / "tests" / "system-packages.sh"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    assert "apt-get cannot install chromium; the tests skip what needs it" in ended.stdout
+    assert sorted(POLICIES.glob("policy-rc.d*")) == before

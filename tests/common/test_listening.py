@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+from networks import needs_ipv6
 from patience import REPLY_S
 
 from common import listening
@@ -87,6 +88,7 @@ def test_a_large_body_is_not_taken() -> None:
                     pytest.fail("600 MB were taken")
 
 
+@needs_ipv6
 def test_an_ipv6_address_is_served_and_told_in_brackets() -> None:
     """What the log tells can be pasted into a browser."""
     with served("::1") as url:
@@ -94,6 +96,7 @@ def test_an_ipv6_address_is_served_and_told_in_brackets() -> None:
         assert requests.get(url, timeout=REPLY_S).text == "here"
 
 
+@needs_ipv6
 def test_a_name_with_several_addresses_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     """On Debian, localhost is both 127.0.0.1 and ::1."""
     real = socket.getaddrinfo

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+from networks import needs_ipv6
 from patience import REPLY_S
 from services import wait_until
 
@@ -33,7 +34,10 @@ def served(app: Any) -> Iterator[int]:
             one.close()
 
 
-@pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
+@pytest.mark.parametrize(
+    ("host", "family"),
+    [("127.0.0.1", socket.AF_INET), pytest.param("::1", socket.AF_INET6, marks=needs_ipv6)],
+)
 def test_an_address_of_either_kind_is_listened_on(host: str, family: socket.AddressFamily) -> None:
     """A machine without IPv4 serves too."""
     (listening,) = streaming.listen(host, 0)
@@ -52,6 +56,7 @@ def test_a_body_does_not_wait_until_its_headers_are_acknowledged() -> None:
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+@needs_ipv6
 def test_a_name_with_two_addresses_is_listened_on_at_one_port(monkeypatch: pytest.MonkeyPatch) -> None:
     """`localhost` is two addresses on many machines."""
     found = [

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ needs_export = pytest.mark.skipif(
     any(importlib.util.find_spec(package) is None for package in PACKAGES),
     reason="the extra `export` is not installed (pip install -r locks/export.txt)",
 )
+needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler (Debian: apt install gcc)")
 
 
 def export(folder: Path, *targets: str, bundle: str = models.bundle.DEFAULT) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundles import copy_bundle
-from exports import export, needs_export, run_folder
+from exports import export, needs_compiler, needs_export, run_folder
 
 import moodwire
 from models import bundle, engines, packing
@@ -18,7 +18,14 @@ from training.targets import TARGETS, Network
 pytestmark = [pytest.mark.slow, needs_export]
 
 
-@pytest.mark.parametrize("name", [name for name, target in TARGETS.items() if not target.is_float])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=needs_compiler if target.files == c_program.FILES else ())
+        for name, target in TARGETS.items()
+        if not target.is_float
+    ],
+)
 def test_an_int8_export_says_what_the_bundle_says(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,6 +108,7 @@ def test_a_network_of_another_shape_is_exported(name: str, tmp_path: Path) -> No
     assert len(agreement) == len(TARGETS[name].runs)
 
 
+@needs_compiler
 def test_the_example_in_c_runs_the_golden_window(tmp_path: Path) -> None:
     """A network of another shape compiles without a warning, and the program tells whether its logits are LiteRT's."""
     folder = tmp_path / "c"

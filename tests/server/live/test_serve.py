@@ -9,6 +9,7 @@ import pytest
 from brokers import ACCOUNTS, DEVICE, free_port, running_broker
 from clients import VIEWER
 from live_events import ALL, LiveClient, LiveServer
+from networks import needs_ipv6
 from patience import REPLY_S
 from records import reading, status
 from rooms import Rest, Room
@@ -47,6 +48,7 @@ def test_what_a_device_publishes_reaches_subscribers_once(redis_store: RunningSt
     assert "Traceback" not in process.log
 
 
+@needs_ipv6
 def test_an_ipv6_address_is_listened_on() -> None:
     """A machine without IPv4 serves live events too."""
     (listening,) = serve.listen(ServerSettings(live_host="::1", live_port=0))
