@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import paho.mqtt.client as mqtt
+import pytest
 from services import wait_until
 
 from broker import embedded
@@ -61,7 +62,8 @@ class RunningBroker:
         prepare = embedded.prepare if kind == "mosquitto" else embedded.prepare_amqtt
         # With TLS there are two listeners, as broker/README.md shows it; the tests use the second.
         self._start = prepare(folder, "127.0.0.1", free_port() if tls else self.port, ACCOUNTS)
-        assert kind in self._start.name.lower(), f"{kind} is not installed"
+        if kind not in self._start.name.lower():
+            pytest.skip(f"{kind} is not installed (Debian: apt install mosquitto)")
         self._log = folder / "broker.log"
         if tls:
             lines = [

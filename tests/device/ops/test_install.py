@@ -13,6 +13,7 @@ from brokers import ACCOUNTS, DEVICE, RunningBroker
 from patience import CHILD_S
 from rooms import ROOT
 from services import wait_until
+from syscalls import untraceable
 
 import moodwire
 from broker import topics
@@ -106,7 +107,7 @@ def test_a_hang_is_said_before_the_watchdog_ends_the_device() -> None:
 
 
 @needs_systemd
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed (Debian: apt install strace)")
+@pytest.mark.skipif(bool(untraceable()), reason=untraceable())
 def test_the_device_makes_only_system_calls_that_the_unit_allows(tmp_path: Path, broker: RunningBroker) -> None:
     """Start, listening, outbox, sending and a clean end: all of it is in the unit's list."""
     trace = tmp_path / "trace"
