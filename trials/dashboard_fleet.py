@@ -10,13 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from broker.messages import Status
 from server.store.redis_store import RedisStore
 from trials import load
 from trials.processes import free_port, running, running_store, wait_until
-from trials.services import TOKEN, environment
+from trials.services import TOKEN, answers, environment
 
 DAY_MS = 86_400_000
 DAYS = 30
@@ -122,8 +120,8 @@ def services(folder: Path, old: Path | None) -> Iterator[tuple[Fleet, dict[str, 
             _old_page(old, folder / "old.log", shown.get("old", {})),
         ):
             for port in (api, live, *ports.values()):
-                answers = partial(_answers, f"http://127.0.0.1:{port}/livez")
-                wait_until(answers, f"port {port} answers; see {folder}", 0.2)
+                there = partial(answers, f"http://127.0.0.1:{port}/livez")
+                wait_until(there, f"port {port} answers; see {folder}", 0.2)
             addresses = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
             yield fleet, addresses, {"dashboard": page, "live events": telling, "REST": rest}
 
@@ -138,10 +136,3 @@ def _old_page(folder: Path | None, log: Path, settings: dict[str, str]) -> Itera
     started = [str(python) if python.exists() else sys.executable, str(folder / "moodwire.py"), "dashboard"]
     with running(started, log, settings | {"PYTHONPATH": str(folder)}):
         yield
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=5).ok
-    except requests.RequestException:
-        return False

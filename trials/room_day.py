@@ -1,24 +1,33 @@
-"""A day in one room, hour by hour: `python -m trials.room_day [BUNDLE] [--minutes 3]`.
+"""A day in one room, hour by hour: `python -m trials.room_day [BUNDLE] [--picture FILE] [--page FILE]`.
 
 Three actors of RAVDESS, who are strangers to the model, talk with pauses, 70 % of it neutral; there are silence, music,
-talk over music, a quarrel, and another microphone from 15 o'clock on. Of each hour the first minutes are played, and
-the clock jumps over the rest. The device's pipeline, baseline, recorder, outbox and session are real, and so are
-Mosquitto, ingest, the store and REST behind them, from which the counts, the shares and the state of the baseline are
-read back. UAR is over the windows that hold a second of one clip: of the model's own scores, and after the baseline.
+talk over music, a quarrel, and another microphone from 15 o'clock on. Three minutes of sound stand for an hour
+(`--minutes`): the clock runs so much faster. The device's pipeline, baseline, recorder, outbox and session are real, so
+are Mosquitto, ingest, the store and REST, from which counts, shares and the state of the baseline are read back.
+
+The day is that of the last 24 hours, and is printed as a table in Markdown. Shares of emotions are those of readings
+that are not uncertain. UAR is over the windows that hold a second of one clip: of the model's own scores, and after the
+baseline. `--page` adds live events, the dashboard and Chromium, and shows the device's page at the end of the day, by
+the clock of the zone where the day begins at midnight.
 """
 
 import argparse
+import io
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from urllib.parse import urlencode
 
+import msgspec
 import numpy as np
+from PIL import Image
 
 import models.bundle
-from broker.messages import Health, Status
+from broker.messages import BaselineHealth, Health, Status
+from broker.topics import mac_address
 from device.audio.source import SAMPLE_RATE_HZ, Block
 from device.delivery.outbox import Limits, Outbox, Owner
 from device.delivery.recorder import Recorder
@@ -28,97 +37,146 @@ from device.inference.baseline import Adjusted, Baseline, Origin
 from device.inference.pipeline import Window, windows
 from device.settings import DeviceSettings
 from device.system import identity, resources
-from models.frontend import Samples
-from models.runtime import Classifier, Scores, synthetic_clip
-from training import backgrounds, catalogue, corpora, evaluate
-from training.corpora import Clip
+from models.bundle import Manifest
+from models.runtime import Classifier, Scores
+from training import catalogue, evaluate
+from trials import pictures, room_day_picture
+from trials.browser import running_browser
 from trials.device_day import Clock
 from trials.processes import PASSWORD, PATIENCE_S, wait_until
-from trials.services import ROOT, Services, serving
-from trials.streams import BLOCK, NOBODY, telephone, truth_of
+from trials.room_day_picture import Told
+from trials.room_day_sound import DAY, OTHER_MICROPHONE, Sounds
+from trials.services import ROOT, Services, serving, showing
+from trials.streams import BLOCK, NOBODY, truth_of
 
 DEVICE = "020000000001"
+NAME = "Living room"
 HOUR_MS = 3_600_000
-ROOM_DBFS, MUSIC_DBFS = -62.0, -38.0
-SPEECH_DBFS = -30.0
-"""Of all clips of an actor together; angry ones are louder than even ones, as they were recorded."""
-CALM, QUARREL = 0.7, 0.1
-"""Shares of neutral speech; the other labels are alike, in a quarrel all else is anger."""
-
-
-class Hour(NamedTuple):
-    """What happens in an hour."""
-
-    title: str
-    voices: tuple[int, ...] = ()
-    """Which of the actors talk."""
-    music: bool = False
-    neutral: float = CALM
-
-
-DAY = (
-    *(Hour("night") for _ in range(6)),
-    Hour("A", (0,)),
-    Hour("A", (0,)),
-    Hour("A, B", (0, 1)),
-    Hour("nobody"),
-    Hour("music", music=True),
-    Hour("A", (0,)),
-    Hour("A, B, C", (0, 1, 2)),
-    Hour("C", (2,)),
-    Hour("A, B", (0, 1)),
-    Hour("A, other microphone", (0,)),
-    Hour("A, B", (0, 1)),
-    Hour("A over music", (0,), music=True),
-    Hour("A, B, C", (0, 1, 2)),
-    Hour("A quarrels", (0,), neutral=QUARREL),
-    Hour("B", (1,)),
-    Hour("music", music=True),
-    Hour("A", (0,)),
-    Hour("nobody"),
-)
-OTHER_MICROPHONE = 15
-"""Hour from which on another microphone hears."""
+DAY_MS = 24 * HOUR_MS
+WINDOW = 10 * SAMPLE_RATE_HZ
+"""The longest window of any model, samples."""
+PAGE = (1200, 775)
+"""Width and height of the picture of the page."""
+COLOURS = 128
+"""Of that picture; more make a file that is larger and no better to read."""
 
 
 def main() -> None:
-    """Play the day and print a line for each hour."""
+    """Play the day, print a line for each hour, and draw what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m trials.room_day")
     parser.add_argument("bundle", nargs="?", default=models.bundle.DEFAULT)
-    parser.add_argument("--minutes", type=float, default=3.0, help="how much of each hour is played")
+    parser.add_argument("--minutes", type=float, default=3.0, help="minutes of sound that stand for an hour, 1 to 60")
+    parser.add_argument("--picture", type=Path, help="file to draw the day into, such as room-day.svg")
+    parser.add_argument("--page", type=Path, help="PNG file for a picture of the device's page at the end")
     parser.add_argument("--recordings-dir", type=Path, default=ROOT.parent / "shared" / "data")
     asked = parser.parse_args()
+    if not 1 <= asked.minutes <= 60:
+        parser.error(f"--minutes is {asked.minutes:g}: give 1 to 60")
+    start_s = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "services", [DEVICE]) as services:
-        room = _Room(services, Path(folder) / "state", asked.bundle, asked.recordings_dir)
+        room = _Room(services, Path(folder) / "state", asked.bundle, asked.recordings_dir, asked.minutes)
         try:
-            room.print_head()
-            for number, hour in enumerate(DAY):
-                room.play(number, hour, asked.minutes)
+            print(f"{room.head}\n|{' --- |' * room.head.count(' | ')} --- |")
+            day = room.play()
+            room.print_sum()
+            print(f"played in {time.monotonic() - start_s:.0f} s")
+            if asked.page:
+                _show(services, Path(folder), room.start_ms, asked.page)
         finally:
             room.close()
-        room.print_sum()
+    if asked.picture:
+        pictures.save(room_day_picture.draw(room.manifest.name, room.manifest.labels, day), asked.picture)
+
+
+def _show(services: Services, folder: Path, start_ms: int, file: Path) -> None:
+    """Take a picture of the device's page with the day on it and the state of the baseline."""
+    start, end = (datetime.fromtimestamp(ms / 1000, UTC).isoformat() for ms in (start_ms, start_ms + DAY_MS))
+    with showing(folder, services) as login, running_browser(folder / "chromium") as browser:
+        width, height = PAGE
+        browser.tell(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+        browser.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}])
+        browser.tell("Emulation.setTimezoneOverride", timezoneId=zone_of(start_ms))
+        browser.get(login)
+        query = urlencode({"start": start, "end": end})
+        browser.get(f"{login.partition('/login')[0]}/#/device/{mac_address(DEVICE)}?{query}")
+        for place in (".device-head .baseline", ".timeline figcaption", ".winners", ".completeness"):
+            browser.wait(f"return document.querySelector({place!r})?.innerText || ''", f"the page shows {place}")
+        browser.wait("return document.fonts.status === 'loaded'", "the page has its fonts")
+        png = browser.chrome.get_screenshot_as_png()
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
+
+
+def zone_of(start_ms: int) -> str:
+    """Return the time zone in which this full hour is midnight."""
+    east = -(start_ms // HOUR_MS) % 24
+    east -= 24 * (east > 12)
+    return f"Etc/GMT{-east:+d}" if east else "Etc/UTC"  # whose names have the other sign
+
+
+class _Hour:
+    """What the device has heard in the hour that is played."""
+
+    def __init__(self) -> None:
+        self.truth = np.full(WINDOW, NOBODY, np.int8)
+        """Label of each sample, of a window before it too."""
+        self.begin_ms = 0
+        """Since the sound began."""
+        self.states: list[str] = []
+        """Of its windows."""
+        self.strengths: list[tuple[int, float]] = []
+        """Milliseconds since the beginning, and how strongly the baseline was in force."""
+        self.found: list[tuple[int, int, int]] = []
+        """Truth, best label of the model alone, and after the baseline, of each window with speech of one clip."""
+
+    def begin(self, truth: np.ndarray, begin_ms: int, strength: float) -> None:
+        """Begin an hour with this sound."""
+        self.truth = np.concatenate([self.truth[-WINDOW:], truth])
+        self.begin_ms = begin_ms
+        self.states, self.strengths, self.found = [], [(0, strength)], []
+
+    def count(self, window: Window, cold: Scores | None, manifest: Manifest) -> None:
+        """Count a window, whose scores were these before the baseline."""
+        part_ms = window.end_ms - self.begin_ms
+        end = WINDOW + part_ms * SAMPLE_RATE_HZ // 1000
+        label = truth_of(self.truth[end - manifest.window_samples : end], len(manifest.labels))
+        self.states.append(window.state)
+        if window.scores is not None and cold is not None and label >= 0:
+            self.found.append((label, int(cold.argmax()), int(window.scores.argmax())))
+        if window.baseline is not None:
+            self.strengths.append((part_ms, window.baseline))
 
 
 class _Room:
-    """The room, the device in it, and what it has heard so far."""
+    """The room, the device in it, and what it has heard so far.
 
-    def __init__(self, services: Services, state: Path, bundle: str, recordings_dir: Path) -> None:
+    Args:
+        services: what the device talks to.
+        state: its state folder.
+        bundle: name or folder of its model.
+        recordings_dir: holds RAVDESS.
+        minutes: of sound that stand for an hour.
+    """
+
+    def __init__(self, services: Services, state: Path, bundle: str, recordings_dir: Path, minutes: float) -> None:
         self._services = services
         self._bundle = models.bundle.load(models.bundle.find(bundle))
         self._classifier = Classifier(self._bundle)
-        manifest = self._bundle.manifest
-        clips = catalogue.CORPORA["ravdess"].read(recordings_dir, manifest.labels)
-        actors = sorted({clip.speaker for clip in clips})[:3]
-        self._voices = [_Voice([clip for clip in clips if clip.speaker == actor]) for actor in actors]
-        self._rng = np.random.default_rng(7)
-        now_ms = time.time_ns() // 1_000_000
-        self._clock = Clock(now_ms // HOUR_MS * HOUR_MS - len(DAY) * HOUR_MS)
-        self._start_ms = self._clock.now_ms()
+        self.manifest = manifest = self._bundle.manifest
+        if catalogue.is_own("ravdess", manifest):
+            raise SystemExit(f"{manifest.name} was taught by RAVDESS, whose actors talk here: give another bundle")
+        self._haste = 60 / minutes
+        self._sounds = Sounds(recordings_dir, manifest.labels, minutes)
+        # Not midnight: ingest would doubt a clock that is more than a day behind for two minutes.
+        self.start_ms = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS - DAY_MS
+        self._clock = Clock(self.start_ms)
         status = Status(
             state="online",
             boot=identity.new_boot(),
             connection=0,
-            name="Room",
+            name=NAME,
             labels=manifest.labels,
             model=manifest.name,
             version=version("moodwire"),
@@ -128,74 +186,130 @@ class _Room:
         self._outbox = Outbox(state / "outbox.sqlite", owner, limits, Timestamps(0.0, self._clock))
         settings = DeviceSettings(mqtt_url=services.mqtt_url, mqtt_password=PASSWORD, state_dir=state)
         self._session = Session(settings, DEVICE, status, self._outbox, lambda *_: None)
-        self._recorder = Recorder(self._outbox, status.boot, manifest)
+        # A `heard` record lasts from the window before its first to its last, by the clock.
+        hastened = msgspec.structs.replace(manifest)
+        msgspec.structs.force_setattr(hastened, "hop_ms", round(self._haste * manifest.hop_ms))
+        self._recorder = Recorder(self._outbox, status.boot, hastened)
         self._baseline = Baseline(state, on=True, half_life_min=settings.baseline_half_life_min)
         self._session.start()
         self._cold: Scores | None = None
+        self._learned = ""
+        """How many windows the baseline has heard, of how many, as REST tells it."""
+        self._now = _Hour()
         self._found: list[tuple[int, int, int]] = []
-        """Truth, best label of the model alone, and after the baseline, of each window with speech of one clip."""
+        """As of an hour."""
+        self._told: list[Told] = []
 
-    def play(self, number: int, hour: Hour, minutes: float) -> None:
-        """Let the device hear the first minutes of an hour, wait until all is stored, and print what REST says."""
-        manifest = self._bundle.manifest
-        samples, truth = self._sound(number, hour, round(minutes * 60 * SAMPLE_RATE_HZ))
-        source = "room" if number < OTHER_MICROPHONE else "other"
-        origin = Origin(model=manifest.model_sha256, source=source, generation=self._recorder.generation, forgotten=0)
-        self._baseline.use(manifest, origin)
-        begin_ms = self._clock.played_ms = number * HOUR_MS
-        states, found = [], []
-        blocks = self._blocks(samples, begin_ms)
-        window: Window | None = None
-        for window in windows(blocks, manifest, self._classifier.scores, None, self._adjust):
-            self._recorder.add(window, 0)
-            states.append(window.state)
-            end = (window.end_ms - begin_ms) * SAMPLE_RATE_HZ // 1000
-            label = truth_of(truth[end - manifest.window_samples : end], len(manifest.labels))
-            if window.scores is not None and label >= 0 and self._cold is not None:
-                found.append((label, int(self._cold.argmax()), int(window.scores.argmax())))
-        assert window is not None
-        self._recorder.close_minute(window.end_ms, 0)
+    @property
+    def head(self) -> str:
+        """What the columns are."""
+        labels = ", ".join(self.manifest.labels)
+        return (
+            f"| hour | what is heard | spoken: {labels} | silent / noise | readings | uncertain | heard: {labels} | "
+            "baseline | UAR |"
+        )
+
+    def play(self) -> list[Told]:
+        """Let the device hear the day, print each hour once all of it is stored, and return what REST says."""
+        manifest = self.manifest
+        for source, hours in (("room", range(OTHER_MICROPHONE)), ("other", range(OTHER_MICROPHONE, len(DAY)))):
+            generation, sha256 = self._recorder.generation, manifest.model_sha256
+            self._baseline.use(manifest, Origin(model=sha256, source=source, generation=generation, forgotten=0))
+            for window in windows(self._blocks(hours), manifest, self._classifier.scores, None, self._adjust):
+                self._recorder.add(window._replace(end_ms=self._clock.played_ms), 0)
+                self._now.count(window, self._cold, manifest)
+        return self._told
+
+    def _blocks(self, hours: Sequence[int]) -> Iterator[Block]:
+        """Yield the sound of these hours; between two of them the device is asked what it has heard."""
+        played_ms = 0
+        for number in hours:
+            samples, truth = self._sounds.of(number)
+            self._now.begin(truth, played_ms, self._strength)
+            for start in range(0, len(samples) - BLOCK + 1, BLOCK):
+                played_ms += BLOCK * 1000 // SAMPLE_RATE_HZ
+                # a millisecond less, so that the last window is in this hour
+                self._clock.played_ms = number * HOUR_MS + round(self._haste * (played_ms - self._now.begin_ms)) - 1
+                yield Block(samples[start : start + BLOCK], played_ms)
+            self._end(number)
+
+    def _end(self, number: int) -> None:
+        """End an hour: wait until all of it is stored, and print it."""
+        if number in {OTHER_MICROPHONE - 1, len(DAY) - 1}:
+            self._recorder.close_minute(self._clock.played_ms, 0)
         self._session.notify()
         if self._session.drain(PATIENCE_S):
             raise SystemExit(f"the server has not confirmed within {PATIENCE_S:.0f} s")
-        self._session.publish_health(self._health())
-        self._found += found
-        self._print(number, hour, states, found)
+        self._tell_baseline()
+        self._found += self._now.found
+        self._told.append(self._ask(number))
+        self._print(number, self._told[-1])
+
+    @property
+    def _strength(self) -> float:
+        """How strongly the baseline is in force."""
+        known = self._baseline.health()
+        assert known is not None
+        return known.strength
 
     def close(self) -> None:
         """Close the session and the outbox."""
         self._session.stop()
         self._outbox.close()
 
-    def print_head(self) -> None:
-        """Print what the columns are."""
-        labels = "".join(f"{label:>6}" for label in self._bundle.manifest.labels)
-        print(f"{self._bundle.manifest.name}; windows, and of all readings the shares that REST tells")
-        print(f"hour  {'':<22}silent  noise  readings  uncertain{labels}  baseline  UAR cold  after")
-
     def print_sum(self) -> None:
         """Print the UAR of the whole day, and what is stored."""
         records, readings, missing = self._services.kept(DEVICE)
-        print(f"day   UAR {_uar(self._found, 1)} cold, {_uar(self._found, 2)} after the baseline")
-        print(f"store {records} records, of them {readings} readings, {missing} missing")
+        cold, after = (_percent(_uar(self._found, column)) for column in (1, 2))
+        print(f"\n{self.manifest.name}: UAR over the day {cold} cold, {after} after the baseline")
+        print(f"{records} records are stored, of them {readings} readings; {missing} are missing")
         if missing:
             raise SystemExit("the store lacks records")
 
-    def _print(self, number: int, hour: Hour, states: Sequence[str], found: Sequence[tuple[int, int, int]]) -> None:
-        start_s = (self._start_ms + number * HOUR_MS) / 1000
+    def _ask(self, number: int) -> Told:
+        """Return what there was in an hour, and what REST tells of it."""
+        labels, hour, now = self.manifest.labels, DAY[number], self._now
+        start_s = (self.start_ms + number * HOUR_MS) / 1000
         summary = self._services.get(f"/devices/{DEVICE}/summary", start=start_s, end=start_s + HOUR_MS / 1000)
-        told = self._baseline.health()
-        assert told is not None
-        wait_until(lambda: self._heard() == told.heard, "REST tells the baseline")
-        shares = "".join(
-            _share(summary["labels"].get(label, {}).get("share")) for label in self._bundle.manifest.labels
+        truth = now.truth[WINDOW:]
+        found = now.found if hour.voices else []  # else of the end of the hour before
+        counts = np.bincount(truth[truth >= 0], minlength=len(labels))
+        return Told(
+            voices=" ".join(hour.voices),
+            event=hour.event,
+            other_microphone=number >= OTHER_MICROPHONE,
+            spoken=dict(zip(labels, (counts / counts.sum()).tolist(), strict=True)) if counts.any() else {},
+            readings=summary["readings"],
+            uncertain=summary["uncertain"]["share"],
+            shares={label: summary["labels"].get(label, {}).get("share") for label in labels},
+            cold=_uar(found, 1),
+            after=_uar(found, 2),
+            strengths=[(part_ms * self._haste / HOUR_MS, strength) for part_ms, strength in now.strengths],
         )
-        print(
-            f"{number:>2}    {hour.title:<22}{states.count('silent'):>6} {states.count('noise'):>6} "
-            f"{summary['readings']:>9}  {_share(summary['uncertain']['share']):>9}{shares}  "
-            f"{told.heard:>3}/{told.wanted}   {_uar(found, 1):>8} {_uar(found, 2):>6}",
-            flush=True,
+
+    def _print(self, number: int, told: Told) -> None:
+        spoken, heard = (
+            ", ".join(_percent(shares.get(label), 0) for label in self.manifest.labels) if any(shares.values()) else "-"
+            for shares in (told.spoken, told.shares)
         )
+        states = self._now.states
+        title = DAY[number].title + ", another microphone" * (number == OTHER_MICROPHONE)
+        cells = (
+            *(str(number), title, spoken, f"{states.count('silent')} / {states.count('noise')}", str(told.readings)),
+            *(_percent(told.uncertain, 0), heard, self._learned),
+            "-" if told.cold is None else f"{_percent(told.cold)} → {_percent(told.after)}",
+        )
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+    def _tell_baseline(self) -> None:
+        """Let the device tell how far it has learned, if that has changed, and wait until REST says so."""
+        known = self._baseline.health()
+        assert known is not None
+        learned = f"{known.heard}/{known.wanted}"
+        if learned != self._learned:
+            self._session.publish_health(self._health(known))
+            wait_until(lambda: self._heard() == known.heard, "REST tells the baseline")
+        self._learned = learned
 
     def _heard(self) -> int | None:
         baseline = self._services.get(f"/devices/{DEVICE}")["baseline"]
@@ -205,34 +319,7 @@ class _Room:
         self._cold = scores
         return self._baseline.adjust(scores)
 
-    def _blocks(self, samples: Samples, begin_ms: int) -> Iterator[Block]:
-        for start in range(0, len(samples) - BLOCK + 1, BLOCK):
-            end_ms = begin_ms + (start + BLOCK) * 1000 // SAMPLE_RATE_HZ
-            self._clock.played_ms = end_ms
-            yield Block(samples[start : start + BLOCK], end_ms, after_gap=start == 0)
-
-    def _sound(self, number: int, hour: Hour, length: int) -> tuple[Samples, np.ndarray]:
-        """Return the sound of an hour, and the label of each sample."""
-        rng, labels = self._rng, self._bundle.manifest.labels
-        clean, truth, place = np.zeros(length), np.full(length, NOBODY, np.int8), SAMPLE_RATE_HZ
-        while hour.voices:
-            voice = self._voices[hour.voices[int(rng.integers(len(hour.voices)))]]
-            others = ["ANG"] if hour.neutral == QUARREL else [label for label in labels if label != "NEU"]
-            label = "NEU" if rng.random() < hour.neutral else str(rng.choice(others))
-            clip = voice.say(label, rng)
-            if place + len(clip) > length:
-                break
-            clean[place : place + len(clip)] = clip
-            truth[place : place + len(clip)] = labels.index(label)
-            place += len(clip) + int(rng.uniform(0.3, 3.0) * SAMPLE_RATE_HZ)
-        sound = clean + _at(backgrounds.pink(synthetic_clip(SAMPLE_RATE_HZ), length, rng), ROOM_DBFS)
-        if hour.music:
-            sound += _at(backgrounds.music(synthetic_clip(SAMPLE_RATE_HZ), length, rng), MUSIC_DBFS)
-        if number >= OTHER_MICROPHONE:
-            sound = telephone(sound) / 4 + rng.normal(0, 12, length)
-        return np.rint(sound).clip(-32_768, 32_767).astype(np.int16), truth
-
-    def _health(self) -> Health:
+    def _health(self, baseline: BaselineHealth) -> Health:
         return Health(
             boot=self._boot,
             inference_p50_ms=0,
@@ -245,45 +332,19 @@ class _Room:
             dropped=0,
             source="room",
             clock_synced=True,
-            baseline=self._baseline.health(),
+            baseline=baseline,
         )
 
 
-class _Voice:
-    """An actor's clips, all by the same gain.
-
-    Args:
-        clips: of one speaker.
-    """
-
-    def __init__(self, clips: Sequence[Clip]) -> None:
-        read = [(clip.label, corpora.read_audio(clip, SAMPLE_RATE_HZ)) for clip in clips]
-        level = np.concatenate([samples for _, samples in read]).std(dtype=np.float64)
-        gain = 32_768 * 10 ** (SPEECH_DBFS / 20) / level
-        self._by_label: dict[str, list[np.ndarray]] = {}
-        for label, samples in read:
-            self._by_label.setdefault(label, []).append(samples * gain)
-
-    def say(self, label: str, rng: np.random.Generator) -> np.ndarray:
-        """Return one of the clips with a label."""
-        return self._by_label[label][int(rng.integers(len(self._by_label[label])))]
-
-
-def _at(noise: np.ndarray, dbfs: float) -> np.ndarray:
-    """Return noise with this RMS level."""
-    scaled: np.ndarray = noise * (32_768 * 10 ** (dbfs / 20) / noise.std())
-    return scaled
-
-
-def _uar(found: Sequence[tuple[int, int, int]], column: int) -> str:
+def _uar(found: Sequence[tuple[int, int, int]], column: int) -> float | None:
     if not found:
-        return "-"
+        return None
     table = np.array(found)
-    return f"{evaluate.uar(table[:, column], table[:, 0]):.1%}"
+    return evaluate.uar(table[:, column], table[:, 0])
 
 
-def _share(value: float | None) -> str:
-    return f"{'-' if value is None else format(value, '.0%'):>6}"
+def _percent(value: float | None, digits: int = 1) -> str:
+    return "-" if value is None else f"{100 * value:.{digits}f} %"
 
 
 if __name__ == "__main__":

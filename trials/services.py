@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -24,6 +25,7 @@ class Services:
     """What runs, and how to ask it."""
 
     ingest_pid: int
+    redis_url: str
 
     def __init__(self, mqtt_port: int, api_port: int) -> None:
         self.mqtt_port = mqtt_port
@@ -39,10 +41,7 @@ class Services:
 
     def ready(self) -> bool:
         """Return whether store and ingest are both there."""
-        try:
-            return requests.get(f"{self.api}/readyz", timeout=5).ok
-        except requests.RequestException:
-            return False
+        return answers(f"{self.api}/readyz")
 
     def kept(self, device: str) -> tuple[int, int, int]:
         """Return how many records and readings of a device are stored in all its boots, and how many are missing.
@@ -86,9 +85,39 @@ def serving(folder: Path, devices: Sequence[str]) -> Iterator[Services]:
             environment(redis_url=store.url, viewer_token=TOKEN, api_port=services.api.rpartition(":")[2]),
         ),
     ):
-        services.ingest_pid = ingest.pid
+        services.ingest_pid, services.redis_url = ingest.pid, store.url
         wait_until(services.ready, f"store and ingest are ready; their logs are in {folder}")
         yield services
+
+
+@contextmanager
+def showing(folder: Path, services: Services) -> Iterator[str]:
+    """Run live events and the dashboard over these services as long as the context lasts; yield what logs in there."""
+    live, page, key = _free_port(), _free_port(), "key-of-the-trial"
+    places = {"api_url": services.api, "live_url": f"http://127.0.0.1:{live}"}
+    with (
+        running(
+            [sys.executable, "-m", "moodwire", "server", "live"],
+            folder / "live.log",
+            environment(redis_url=services.redis_url, viewer_token=TOKEN, live_port=live),
+        ),
+        running(
+            [sys.executable, "-m", "moodwire", "dashboard"],
+            folder / "dashboard.log",
+            environment(**places, api_token=TOKEN, dashboard_key=key, dashboard_port=page),
+        ),
+    ):
+        for port in (live, page):
+            wait_until(partial(answers, f"http://127.0.0.1:{port}/livez"), f"port {port} answers; see {folder}")
+        yield f"http://127.0.0.1:{page}/login?key={key}"
+
+
+def answers(url: str) -> bool:
+    """Return whether something at a URL answers that all is well."""
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.RequestException:
+        return False
 
 
 def environment(**settings: object) -> dict[str, str]:

@@ -5,7 +5,8 @@ silence anywhere. The stream goes through the device's pipeline: speech gate, vo
 smoothing, `uncertain`. The label of a window is that of the clip of which it holds most, if that is at least a second;
 windows with a second of two clips with different labels are left out. False alarms are windows that the device
 publishes though nobody speaks in them, per hour of such windows; the certain ones are not `uncertain`. In babble the
-background speaks, so its false alarms are windows of other people's voices.
+background speaks, so its false alarms are windows of other people's voices. A clip has a reading if one of its windows
+has; its answer is the mean of their scores, and a clip without one counts as missed in the UAR of clips.
 
 Of a corpus that taught the model the speakers are those whom it never heard, as its manifest names them; a release has
 heard them all, and gets those of the last block with a title that says so. Those of any other corpus are strangers. The
@@ -70,6 +71,8 @@ class Stream(NamedTuple):
     samples: Samples
     truth: np.ndarray
     """Class of each sample, `NOBODY` in pauses, shape (samples,)."""
+    clips: np.ndarray
+    """Number of the clip of each sample, `NOBODY` in pauses, shape (samples,)."""
 
 
 class Classified(NamedTuple):
@@ -81,6 +84,8 @@ class Classified(NamedTuple):
     scores: np.ndarray
     """Of the window alone, shape (windows, labels); NaN without speech."""
     smoothed: np.ndarray
+    clips: np.ndarray
+    """Number of the clip that fills most of the window; no two streams share one."""
 
 
 def main() -> None:
@@ -101,7 +106,7 @@ def main() -> None:
     print(f"{made.manifest.name}, {asked.corpus}: {len(speakers)} speakers {whom}, {len(test)} clips")
     print(
         "noise                 SNR  windows   heard            UAR  UAR smoothed  ECE    coverage  "
-        "UAR without uncertain  false alarms an hour  certain"
+        "UAR without uncertain  false alarms an hour  certain  clips with a reading  UAR of clips"
     )
     babble = partial(backgrounds.babble, voices=[talk(clips, speaker) for speaker in others])
     for case in cases(babble):
@@ -146,7 +151,7 @@ def stream(clips: Sequence[Clip], manifest: Manifest, case: Case) -> Stream:
     voice = catalogue.voice_of(clips[0].speaker)
     assert voice is not None  # the clips are those of a known corpus
     rng = np.random.default_rng(voice.speaker)
-    parts, truth = [], []
+    parts, truth, numbers = [], [], []
     for number in rng.permutation(len(clips)):
         pause = int(rng.uniform(*PAUSE_S) * SAMPLE_RATE_HZ)
         samples = corpora.read_audio(clips[number], SAMPLE_RATE_HZ)
@@ -155,11 +160,13 @@ def stream(clips: Sequence[Clip], manifest: Manifest, case: Case) -> Stream:
             np.full(pause, NOBODY, np.int8),
             np.full(len(samples), manifest.labels.index(clips[number].label), np.int8),
         ]
+        numbers += [np.full(pause, NOBODY), np.full(len(samples), number)]
     rest = REST_S * SAMPLE_RATE_HZ
     clean = np.concatenate([*parts, np.zeros(rest, np.int16)])
     classes = np.concatenate([*truth, np.full(rest, NOBODY, np.int8)])
+    spoken = np.concatenate([*numbers, np.full(rest, NOBODY)])
     noise = np.resize(case.make(clean[classes >= 0], NOISE_SAMPLES, rng, case.snr_db), len(clean))
-    return Stream(np.rint(case.change(clean + noise)).clip(-32_768, 32_767).astype(np.int16), classes)
+    return Stream(np.rint(case.change(clean + noise)).clip(-32_768, 32_767).astype(np.int16), classes, spoken)
 
 
 def classify(streams: Iterable[Stream], made: Bundle) -> Classified:
@@ -168,12 +175,17 @@ def classify(streams: Iterable[Stream], made: Bundle) -> Classified:
     classifier = Classifier(made)
     silent = np.full(len(manifest.labels), np.nan)
     rows = []
+    before = 0
     for stream in streams:
         for window in windows(_blocks(stream.samples), manifest, classifier.scores, DeviceSettings().gate_dbfs):
             end = window.end_ms * SAMPLE_RATE_HZ // 1000
-            truth = truth_of(stream.truth[end - manifest.window_samples : end], len(manifest.labels))
+            heard = slice(end - manifest.window_samples, end)
+            truth = truth_of(stream.truth[heard], len(manifest.labels))
             scores = (window.scores, window.smoothed) if window.scores is not None else (silent, silent)
-            rows.append((truth, window.state, *scores))
+            own = stream.clips[heard][stream.truth[heard] == truth]
+            clip = before + int(np.bincount(own).argmax()) if truth >= 0 else NOBODY
+            rows.append((truth, window.state, *scores, clip))
+        before += int(stream.clips.max()) + 1
     return Classified(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
@@ -190,8 +202,21 @@ def line(found: Classified, manifest: Manifest) -> str:
         f"{len(truth):>7}  {scored.sum() / speech.sum():>6.1%}  {evaluate.uar(scores.argmax(axis=1), truth):>13.1%}  "
         f"{evaluate.uar(smoothed.argmax(axis=1), truth):>12.1%}  {evaluate.calibration_error(scores, truth):.3f}  "
         f"{certain.mean():>8.1%}  {evaluate.uar(smoothed[certain].argmax(axis=1), truth[certain]):>21.1%}  "
-        f"{(idle & published).sum() / hours:>20.0f}  {(idle & (found.state == 'speech')).sum() / hours:>7.0f}"
+        f"{(idle & published).sum() / hours:>20.0f}  {(idle & (found.state == 'speech')).sum() / hours:>7.0f}  "
+        "{:>20.1%}  {:>12.1%}".format(*of_clips(found))
     )
+
+
+def of_clips(found: Classified) -> tuple[float, float]:
+    """Return the share of clips with a reading, and the UAR of all clips, in which those without one are missed."""
+    published = np.isin(found.state, PUBLISHED)
+    truth, answers = [], []
+    for clip in np.unique(found.clips[found.truth >= 0]):
+        own = (found.clips == clip) & (found.truth >= 0)
+        truth.append(found.truth[own][0])
+        read = own & published
+        answers.append(int(found.scores[read].mean(axis=0).argmax()) if read.any() else NOBODY)
+    return float(np.mean(np.array(answers) >= 0)), evaluate.uar(np.array(answers), np.array(truth))
 
 
 def _softer(sound: np.ndarray, db: float) -> np.ndarray:
