@@ -18,8 +18,8 @@ from common import files
 from common.decoding import JSON_ERRORS
 from models.frontend import SAMPLE_RATE_HZ
 from models.runtime import softmax, synthetic_clip
-from training import catalogue, classical, corpora, features, fit, learn, peers, quantise, score, splits
-from training.architectures import Classical
+from training import catalogue, classical, corpora, features, fit, learn, peer_network, peers, quantise, score, splits
+from training.architectures import Classical, Conv1d
 from training.corpora import Clip
 from training.heard import Features, Values, rendered
 from training.recipe import PeerRecipe
@@ -28,6 +28,8 @@ from training.splits import Fold, Split
 
 DEV_SHARE = 0.1
 """Of the training clips, on which the epoch is chosen."""
+REPRESENTATIVE_CLIPS = 50
+"""Training clips from which the quantiser takes the range of activations."""
 PROTOCOLS = {
     "speakers": "Split by speaker: one block of speakers is held out for the score, all others train.",
     "sentences": "Split by speaker and sentence: nobody says what is scored in training.",
@@ -202,7 +204,10 @@ def _network(
     )
     scores = softmax(model.predict(cache.of(test), verbose=0).astype(np.float64))
     content = quantise.to_float32(model)
-    (folder / "model.tflite").write_bytes(content)
+    (folder / peer_network.FLOAT).write_bytes(content)
+    if isinstance(recipe.network, Conv1d):  # small enough for microcontrollers, which take integers only
+        chosen = np.random.default_rng(fold.seed).permutation(len(values))[:REPRESENTATIVE_CLIPS]
+        (folder / peer_network.INT8).write_bytes(quantise.to_int8(model, values[chosen]))
     return scores, {"parameters": parameters, "bytes": len(content)}
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from training import confusions, plots
-from training.catalogue import CORPORA
+from training.catalogue import CORPORA, SCORED
 from training.confusions import Merged
 from training.published_systems import LEAKY, SYSTEMS, System
 from training.results import Elsewhere, Latency, Result, Score
@@ -55,6 +55,7 @@ def render(
     found: Sequence[Result],
     kept: Mapping[str, Mapping[str, Elsewhere]],
     latencies: Mapping[str, Latency],
+    taught: Mapping[str, str],
     pictures: str,
 ) -> str:
     """Return the page.
@@ -63,6 +64,7 @@ def render(
         found: all results.
         kept: what models are worth on each corpus, as `results.read_elsewhere` returns it.
         latencies: by the recipe's name.
+        taught: which corpora taught a model, by the name of each shipped one.
         pictures: path of the folder of pictures, from the page.
     """
     named = {result.name: result for result in found}
@@ -72,7 +74,7 @@ def render(
     for name in dict.fromkeys(system.ours for system in SYSTEMS):
         if name in named and "speakers" in named[name].scores:
             parts += [f"## Ours: {name}\n", *_classes(named[name], None), _picture(pictures, name, "strangers")]
-    parts += _elsewhere(kept)
+    parts += _elsewhere(kept, taught)
     return "\n".join(parts)
 
 
@@ -315,13 +317,14 @@ def _text(words: str) -> str:
     return textwrap.fill(words, WIDTH, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
-def _elsewhere(kept: Mapping[str, Mapping[str, Elsewhere]]) -> list[str]:
+def _elsewhere(kept: Mapping[str, Mapping[str, Elsewhere]], taught: Mapping[str, str]) -> list[str]:
     """Return a table for each set of labels: models trained on one corpus or some, heard on each."""
     labels = {model: tuple(next(iter(found.values())).recall) for model, found in kept.items() if found}
     parts = []
     for known in sorted(set(labels.values()), key=len):
-        rows = [_heard(model, kept[model]) for model in labels if labels[model] == known]
-        parts += [f"### {', '.join(known)}\n", table(sorted(rows, key=_corpus_first))]
+        models = sorted((model for model in labels if labels[model] == known), key=lambda model: _first(kept[model]))
+        rows = [_heard(model, kept[model], taught) for model in models]
+        parts += [f"### {', '.join(known)}\n", table(rows)]
     return ["## From one corpus to another\n", _text(MATRIX), *parts] if parts else []
 
 
@@ -334,21 +337,20 @@ MATRIX = (
 )
 
 
-def _heard(model: str, found: Mapping[str, Elsewhere]) -> Row:
+def _heard(model: str, found: Mapping[str, Elsewhere], taught: Mapping[str, str]) -> Row:
     """Return what a model is worth on each corpus, as a row."""
     cells = {}
-    for name, corpus in CORPORA.items():
+    for name, corpus in SCORED.items():
         if corpus.voices:  # the same speakers as in another corpus
             continue
         row = found.get(name)
         cold = f"{row.uar:.1%}" if row else ""
         warm = f" → {row.after_baseline.uar:.1%}" if row and row.after_baseline else ""
         cells[f"heard on {corpus.title}"] = f"*{cold}*" if row and row.own else cold + warm
-    taught = [CORPORA[name].title for name in CORPORA if name in found and found[name].own]
-    return {"trained on": ", ".join(taught), "model": model, **cells}
+    own = " and ".join(corpus.title for name, corpus in SCORED.items() if name in found and found[name].own)
+    return {"trained on": taught.get(model, own), "model": model, **cells}
 
 
-def _corpus_first(row: Row) -> tuple[list[int], str]:
+def _first(found: Mapping[str, Elsewhere]) -> list[int]:
     """Sort models by what taught them, in the catalogue's order."""
-    titles = [corpus.title for corpus in CORPORA.values()]
-    return [titles.index(title) for title in row["trained on"].split(", ") if title], row["model"]
+    return [place for place, name in enumerate(SCORED) if name in found and found[name].own]

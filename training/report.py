@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 
 from common import files
+from models import bundle
 from models.bundle import BundleError
-from training import elsewhere, plots, published, published_systems, results
+from training import catalogue, elsewhere, plots, published, published_systems, results
 from training.backgrounds import FLOORS, NOISES
 from training.catalogue import CORPORA
 from training.results import COMMON, Elsewhere, Latency, Result, ResultsError, Score
@@ -70,7 +71,7 @@ def report(settings: ReportSettings) -> int:
     parts = [INTRODUCTION, *_elsewhere(shipped)]
     if any(result.name in published_systems.LISTED for result in found):
         pictures = os.path.relpath(settings.results_dir, settings.published.parent)
-        files.replace(settings.published, published.render(found, kept, latencies, pictures).encode())
+        files.replace(settings.published, published.render(found, kept, latencies, _taught(), pictures).encode())
         for name, figure in published.pictures(found).items():
             plots.save(figure, settings.results_dir / f"{name}.png")
     found = [result for result in found if result.name not in published_systems.LISTED]
@@ -82,6 +83,12 @@ def report(settings: ReportSettings) -> int:
     files.replace(settings.out, "\n".join(parts).encode())
     print(f"wrote {settings.out}: {len(found)} systems")
     return 0
+
+
+def _taught() -> dict[str, str]:
+    """Return the corpora that taught each shipped model, as its manifest tells."""
+    manifests = [bundle.load(folder).manifest for folder in sorted(bundle.SHIPPED.iterdir()) if folder.is_dir()]
+    return {manifest.name: catalogue.titles(manifest) for manifest in manifests}
 
 
 def _elsewhere(kept: dict[str, dict[str, Elsewhere]]) -> list[str]:

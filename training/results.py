@@ -286,6 +286,16 @@ def read_runs(folder: Path) -> Result | None:
     )
 
 
+def read_measured(folder: Path) -> Measured:
+    """Return the figures of a system that makes no bundle.
+
+    Raises:
+        ResultsError: the file is not valid.
+    """
+    found: Measured = _decode(folder / MEASURED, Measured)
+    return found
+
+
 def _mean_size(runs: Sequence[Run], name: str) -> int | None:
     mean = _mean(run.manifest.measured.get(name) for run in runs)
     return None if mean is None else round(mean)
@@ -346,7 +356,7 @@ def _runs(folder: Path, split: str) -> Iterator[Run]:
             continue
         _, block, _, seed = place.name.split("-")
         made = bundle.load(place) if is_bundle else None
-        manifest = made.manifest if made else _decode(place / MEASURED, Measured)
+        manifest = made.manifest if made else read_measured(place)
         measured = manifest.measured
         curves = _curves(place / "curves.jsonl")
         training = Training(
@@ -363,7 +373,7 @@ def _runs(folder: Path, split: str) -> Iterator[Run]:
         )
         predictions = score.calibrated(score.load(place), made.manifest.temperature if made else 1.0)
         model = made.model if made else None
-        yield Run(training, predictions, manifest, model, _read_recipe(place / "config.json"), curves)
+        yield Run(training, predictions, manifest, model, read_recipe(place / "config.json"), curves)
 
 
 def _curves(file: Path) -> list[dict[str, float]]:
@@ -379,7 +389,12 @@ def _minutes(curves: Sequence[dict[str, float]]) -> float | None:
     return sum(epoch["seconds"] for epoch in curves) / 60 if curves else None
 
 
-def _read_recipe(config: Path) -> dict[str, Any]:
+def read_recipe(config: Path) -> dict[str, Any]:
+    """Return the recipe in a run folder's configuration.
+
+    Raises:
+        ResultsError: the file holds none.
+    """
     try:
         recipe: dict[str, Any] = msgspec.json.decode(config.read_bytes())["recipe"]
     except (OSError, KeyError, *JSON_ERRORS) as error:

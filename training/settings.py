@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typed_settings as ts
 
-from training.catalogue import CORPORA
+from training.catalogue import SCORED
 from training.splits import SPLITS
 
 
@@ -152,5 +152,5 @@ class FiguresSettings:
         Raises:
             ValueError: the text says what to choose.
         """
-        if self.corpus not in CORPORA:
-            raise ValueError(f"corpus is {self.corpus!r}: choose one of {', '.join(CORPORA)}")
+        if self.corpus not in SCORED:
+            raise ValueError(f"corpus is {self.corpus!r}: choose one of {', '.join(SCORED)}")

@@ -1,13 +1,14 @@
 """A bundle's exports beside LiteRT: `python -m trials.exports [--bundle NAME] [--run FOLDER] [--recordings FOLDER]`.
 
-It exports the bundle to every target, in a temporary folder, and gives each runtime the golden window and 300 of
-CREMA-D, a clip each amid its own background (without the recordings: the artificial voices by which an export is
-checked). LiteRT, ONNX Runtime and OpenVINO have one thread each and take turns window by window, in random order. Times
-are of the processor: on a busy machine OpenVINO's thread waits for its turn, while the others run in the caller's.
-Exports of int8 are compared with the shipped file in LiteRT, those of floats with the floats in LiteRT: of the bundle's
-training with `--run`, else of an untrained network of its recipe, which takes the same time. What is for
-microcontrollers is compared on the first windows, and its instructions are counted by valgrind where it is installed.
-docs/exports.md has the figures.
+It exports the bundle to every target, in a temporary folder, and gives each runtime the golden window and 300 of the
+corpus that taught it, a clip each amid its own background (without the recordings: the artificial voices by which an
+export is checked). LiteRT, ONNX Runtime and OpenVINO have one thread each and take turns window by window, in random
+order. Times are of the processor: on a busy machine OpenVINO's thread waits for its turn, while the others run in the
+caller's. Exports of int8 are compared with the shipped file in LiteRT, those of floats with the floats in LiteRT: of
+the bundle's training with `--run`, else of an untrained network of its recipe, which takes the same time. With the run
+folder of a published system its network takes the bundle's place, on artificial voices. What is for microcontrollers is
+compared on the first windows, and its instructions are counted by valgrind where it is installed. docs/exports.md has
+the figures.
 """
 
 import os
@@ -35,13 +36,14 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
 import models.bundle
-from models import engines
+from models import engines, tflite
 from models.bundle import Bundle
 from models.frontend import normalise
-from training import c_program, corpora, interchange, micro, score, size, targets
+from training import c_program, catalogue, interchange, micro, networks, peer_network, score, size, targets
 from training.backgrounds import BACKGROUNDS
 from training.corpora import CorpusError
-from training.targets import TARGETS, Agreement, Logits, Network
+from training.networks import Logits, Network
+from training.targets import TARGETS, Agreement
 from trials.usage import processor
 
 CLIPS = 300
@@ -74,35 +76,59 @@ def main() -> None:
     parser.add_argument("--run", type=Path)
     parser.add_argument("--recordings", type=Path, default=Path("../shared/data"))
     asked = parser.parse_args()
-    made = models.bundle.load(models.bundle.find(asked.bundle))
-    network = targets.network_of(made)
-    windows, heard = _windows(made, asked.recordings, network.windows)
-    print(f"{made.manifest.name}: {heard}")
-    floats = targets.network_of(made, asked.run, is_float=True) if asked.run else _untrained(made, network.windows)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        for name in SIDES:
-            (folder / name).mkdir()
-            targets.make(TARGETS[name], floats if TARGETS[name].is_float else network, folder / name)
-        engine = engines.litert(made.folder, made.model)
-        shipped = Side(SHIPPED, engine.run, len(made.model), SHIPPED)
-        _beside([shipped, *(_side(name, folder / name) for name in SIDES)], windows, network)
-        _micro(made, network, windows[:MICRO_WINDOWS], folder / "c")
+        if asked.run and peer_network.is_one(asked.run):
+            _published(asked.run, Path(temporary))
+        else:
+            _bundle(asked, Path(temporary))
     used = ("ai-edge-litert", "onnxruntime", "openvino", "tf2onnx", "tflite-micro", "emx-onnx-cgen")
     print(", ".join(f"{name} {version(name)}" for name in used) + f", Python {platform.python_version()}")
     print(f"{processor()}, {os.cpu_count()} cores, one thread each; load {os.getloadavg()[0]:.1f}")
 
 
+def _bundle(asked: argparse.Namespace, folder: Path) -> None:
+    """Measure all exports of a bundle."""
+    made = models.bundle.load(models.bundle.find(asked.bundle))
+    network = networks.network_of(made)
+    windows, heard = _windows(made, asked.recordings, network.windows)
+    print(f"{made.manifest.name}: {heard}")
+    floats = networks.network_of(made, asked.run, is_float=True) if asked.run else _untrained(made, network.windows)
+    for name in SIDES:
+        (folder / name).mkdir()
+        targets.make(TARGETS[name], floats if TARGETS[name].is_float else network, folder / name)
+    engine = engines.litert(made.folder, made.model)
+    shipped = Side(SHIPPED, engine.run, len(made.model), SHIPPED)
+    _beside([shipped, *(_side(name, folder / name) for name in SIDES)], windows, network)
+    _micro(made.model, network, windows[:MICRO_WINDOWS], folder / "c")
+
+
+def _published(run: Path, folder: Path) -> None:
+    """Measure the exports of a published system's network: of floats, and of int8 where the training left that."""
+    floats = peer_network.network_of(run, is_float=True)
+    print(f"{run.parent.name}: {len(floats.windows)} artificial voices")
+    names = [name for name in SIDES if TARGETS[name].is_float]
+    for name in names:
+        (folder / name).mkdir()
+        targets.make(TARGETS[name], floats, folder / name)
+    _beside([_side(name, folder / name) for name in names], floats.windows, floats)
+    if (run / peer_network.INT8).is_file():
+        network = peer_network.network_of(run, is_float=False)
+        _micro(network.content, network, network.windows[:MICRO_WINDOWS], folder / "c")
+
+
 def _windows(made: Bundle, recordings: Path, otherwise: Windows) -> tuple[Windows, str]:
     """Return the golden window and those of recordings, and what they are."""
+    corpus = catalogue.taught(made.manifest)[0]
     try:
-        clips = corpora.read_clips(recordings, made.manifest.labels)
+        clips = catalogue.read(corpus, recordings, made.manifest.labels)
     except CorpusError:
         return otherwise, f"the golden window and {len(otherwise) - 1} of artificial voices, as there are no recordings"
     chosen = np.random.default_rng(1).permutation(len(clips))[:CLIPS]
     frames = score.windows([clips[number] for number in chosen], made.manifest, {"own": BACKGROUNDS["own"]})
     real = np.stack([normalise(window) for window in frames])[..., None].astype(np.float32)
-    return np.concatenate([otherwise[:1], real]), f"the golden window and {len(real)} of CREMA-D"
+    return np.concatenate(
+        [otherwise[:1], real]
+    ), f"the golden window and {len(real)} of {catalogue.CORPORA[corpus].title}"
 
 
 def _untrained(made: Bundle, windows: Windows) -> Network:
@@ -130,7 +156,7 @@ def _side(name: str, folder: Path) -> Side:
 
 
 def _beside(sides: Sequence[Side], windows: Windows, network: Network) -> None:
-    """Print how far each side is from its peer, and how long it takes beside the shipped file."""
+    """Print how far each side is from its peer, and how long it takes beside the first one."""
     found: dict[str, list[Logits]] = {side.name: [] for side in sides}
     taken: dict[str, list[float]] = {side.name: [] for side in sides}
     order = random.Random(0)
@@ -146,7 +172,7 @@ def _beside(sides: Sequence[Side], windows: Windows, network: Network) -> None:
     for side in sides:
         peer = network._replace(logits=np.stack(found[side.peer]))
         agreement = targets.compare(peer, np.stack(found[side.name]))
-        pairs = zip(taken[side.name], taken[SHIPPED], strict=True)
+        pairs = zip(taken[side.name], taken[sides[0].name], strict=True)
         ratio = statistics.median(mine / theirs for mine, theirs in pairs)
         ms = statistics.median(taken[side.name])
         print(f"{side.name:<26} {side.bytes:>8,} {_row(agreement)} {ms:6.2f} {ratio:6.2f}")
@@ -156,14 +182,17 @@ def _row(agreement: Agreement) -> str:
     return f"{agreement.logit:8.2g} {agreement.probability:11.2g} {agreement.same:7.1%}"
 
 
-def _micro(made: Bundle, network: Network, windows: Windows, folder: Path) -> None:
-    """Print what a network takes on a microcontroller, as far as that can be known without one."""
+def _micro(shipped: bytes, network: Network, windows: Windows, folder: Path) -> None:
+    """Print what a network of int8 takes on a microcontroller, as far as that can be known without one."""
     folder.mkdir()
     targets.make(TARGETS["c"], network, folder)
-    array = interchange.named(made.model)
+    array = interchange.named(shipped)
     reference, step = _reference(array, windows)
-    print(f"\nmultiply-adds a window       {size.multiply_adds(made.model):,}")
-    for name, content in (("int8 weights", array), ("four-bit weights, as shipped", made.model)):
+    print(f"\nmultiply-adds a window       {size.multiply_adds(shipped):,}")
+    forms = {"int8 weights": array}
+    if tflite.unpacked(shipped) != shipped:
+        forms["four-bit weights, as shipped"] = shipped
+    for name, content in forms.items():
         start_s = time.perf_counter()
         logits = micro.run(content, windows)
         ms = (time.perf_counter() - start_s) * 1000 / len(windows)

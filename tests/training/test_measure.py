@@ -55,6 +55,7 @@ def test_a_network_is_measured(
         "config.json",
         "curves.jsonl",
         "measured.json",
+        "model-int8.tflite",
         "model.tflite",
     ]
     measured = results._decode(folder / "measured.json", results.Measured).measured

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from training_results import predictions, result, training
 
+from models import bundle
 from training import catalogue, confusions, published, published_systems, recipe, results
 from training.report import report
 from training.results import AfterBaseline, Elsewhere, Latency, Result
@@ -62,7 +63,7 @@ def test_a_row_names_its_folds_if_the_corpus_has_more() -> None:
     some = msgspec.structs.replace(result("published-e", (1, 3), 0.4), recipe=told)
     every = msgspec.structs.replace(result("published-e-baseline", (1, 2, 3, 4, 5), 0.3), recipe=told)
 
-    page = published.render([some, every], {}, {"published-e": Latency(ms=61.23, of_published=30.0)}, ".")
+    page = published.render([some, every], {}, {"published-e": Latency(ms=61.23, of_published=30.0)}, {}, ".")
 
     assert (
         "| published-e | RAVDESS song, RAVDESS | 3 |  |  |  | 40.0% ± 0.0% | 1, 3 of 5 | 40.0% | 1,234 |  | 61.2 |"
@@ -100,7 +101,7 @@ def test_ours_is_heard_as_the_peer_hears() -> None:
     told = {"corpora": ["ravdess"], "merged": {"NEU": "HAP"}}
     peer = msgspec.structs.replace(peer, labels=("ANG", "HAP"), recipe=told, scores={"speakers": score})
 
-    page = published.render([ours, peer], {}, {}, ".")
+    page = published.render([ours, peer], {}, {}, {}, ".")
 
     # anger 5 of 10, the others 20 of 20
     assert "| ours, ravdess-eight-1, its answers merged | CREMA-D | 2 |  |  |  | 75.0% ± 0.0% |" in page
@@ -108,10 +109,11 @@ def test_ours_is_heard_as_the_peer_hears() -> None:
 
 
 def test_each_model_is_heard_on_each_corpus(settings: ReportSettings) -> None:
-    """What taught a model stands in its row, from what its manifest told; its own corpora are marked, others follow.
+    """What taught a model stands in its row, of a shipped one what its manifest tells; its own corpora are marked.
 
     What only serves this table is on no page of shipped models.
     """
+    manifest = bundle.load(bundle.find(bundle.DEFAULT)).manifest
     sure = {"share": 1.0, "accuracy": 1.0}
     told = {"clips": 1, "speakers": 2, "uar_interval": (0, 1), "recall": {"ANG": 1, "HAP": 1}, "ece": 0.1, "sure": sure}
     warm = AfterBaseline(uar=0.7, worst_uar=0.6, recall={}, ece=0.1, sure=sure)
@@ -120,14 +122,16 @@ def test_each_model_is_heard_on_each_corpus(settings: ReportSettings) -> None:
     for model, found in {
         "both-1": {"crema-d": own, "emodb": own, "ravdess": other},
         "emodb-three-1": {"crema-d": other, "emodb": own},
+        manifest.name: {"crema-d": own, "ravdess": other},
     }.items():
         results.write_elsewhere(settings.results_dir, model, found)
 
     assert report(settings) == 0
 
     page = settings.published.read_text()
-    assert "| CREMA-D, EmoDB | both-1 | *80.0%* | 50.0% → 70.0% | *80.0%* |" in page
+    assert "| CREMA-D and EmoDB | both-1 | *80.0%* | 50.0% → 70.0% | *80.0%* |" in page
     assert "| EmoDB | emodb-three-1 | 50.0% → 70.0% |  | *80.0%* |" in page
+    assert f"| {catalogue.titles(manifest)} | {manifest.name} | *80.0%* |" in page
     assert "both-1" in settings.out.read_text()
     assert "emodb-three-1" not in settings.out.read_text()
 

@@ -12,8 +12,9 @@ from exports import export, needs_compiler, needs_export, run_folder
 
 import moodwire
 from models import bundle, engines, packing
-from training import c_program, converters, targets
-from training.targets import TARGETS, Network
+from training import c_program, converters, networks, targets
+from training.networks import Network
+from training.targets import TARGETS
 
 pytestmark = [pytest.mark.slow, needs_export]
 
@@ -93,7 +94,7 @@ def test_a_missing_package_is_named(
 def test_an_export_that_says_something_else_is_not_written(name: str, sentence: str, tmp_path: Path) -> None:
     """Logits that are not the network's own are noticed, and the sentence gives the difference and what is allowed."""
     made = bundle.load(bundle.find(bundle.DEFAULT))
-    network = targets.network_of(made)
+    network = networks.network_of(made)
     wrong = network._replace(logits=np.roll(network.logits, 1, axis=1))
 
     with pytest.raises(bundle.BundleError, match=rf"is not written: in .* differ by up to .*{sentence}"):
