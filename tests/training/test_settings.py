@@ -34,5 +34,5 @@ def test_wrong_split_is_refused(wrong: dict[str, Any], reason: str) -> None:
 
 def test_an_unknown_corpus_cannot_be_fetched() -> None:
     """A corpus that has no fetch is a sentence."""
-    with pytest.raises(ValueError, match="corpus is 'iemocap': choose crema-d, ravdess or emodb"):
+    with pytest.raises(ValueError, match="corpus is 'iemocap': choose crema-d, ravdess, emodb or prompts"):
         FetchSettings(corpus="iemocap")
