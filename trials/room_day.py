@@ -53,8 +53,6 @@ DEVICE = "020000000001"
 NAME = "Living room"
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-WINDOW = 10 * SAMPLE_RATE_HZ
-"""The longest window of any model, samples."""
 PAGE = (1200, 775)
 """Width and height of the picture of the page."""
 COLOURS = 128
@@ -80,12 +78,12 @@ def main() -> None:
             day = room.play()
             room.print_sum()
             print(f"played in {time.monotonic() - start_s:.0f} s")
+            if asked.picture:
+                pictures.save(room_day_picture.draw(room.manifest.name, room.manifest.labels, day), asked.picture)
             if asked.page:
                 _show(services, Path(folder), room.start_ms, asked.page)
         finally:
             room.close()
-    if asked.picture:
-        pictures.save(room_day_picture.draw(room.manifest.name, room.manifest.labels, day), asked.picture)
 
 
 def _show(services: Services, folder: Path, start_ms: int, file: Path) -> None:
@@ -120,8 +118,8 @@ class _Hour:
     """What the device has heard in the hour that is played."""
 
     def __init__(self) -> None:
-        self.truth = np.full(WINDOW, NOBODY, np.int8)
-        """Label of each sample, of a window before it too."""
+        self.truth = np.zeros(0, np.int8)
+        """Label of each sample."""
         self.begin_ms = 0
         """Since the sound began."""
         self.states: list[str] = []
@@ -129,19 +127,23 @@ class _Hour:
         self.strengths: list[tuple[int, float]] = []
         """Milliseconds since the beginning, and how strongly the baseline was in force."""
         self.found: list[tuple[int, int, int]] = []
-        """Truth, best label of the model alone, and after the baseline, of each window with speech of one clip."""
+        """Truth, best label of the model alone, and after the baseline, of each window with speech of one clip.
+
+        A window that began in the hour before is in neither.
+        """
 
     def begin(self, truth: np.ndarray, begin_ms: int, strength: float) -> None:
         """Begin an hour with this sound."""
-        self.truth = np.concatenate([self.truth[-WINDOW:], truth])
+        self.truth = truth
         self.begin_ms = begin_ms
         self.states, self.strengths, self.found = [], [(0, strength)], []
 
     def count(self, window: Window, cold: Scores | None, manifest: Manifest) -> None:
         """Count a window, whose scores were these before the baseline."""
         part_ms = window.end_ms - self.begin_ms
-        end = WINDOW + part_ms * SAMPLE_RATE_HZ // 1000
-        label = truth_of(self.truth[end - manifest.window_samples : end], len(manifest.labels))
+        end = part_ms * SAMPLE_RATE_HZ // 1000
+        begin = end - manifest.window_samples
+        label = NOBODY if begin < 0 else truth_of(self.truth[begin:end], len(manifest.labels))
         self.states.append(window.state)
         if window.scores is not None and cold is not None and label >= 0:
             self.found.append((label, int(cold.argmax()), int(window.scores.argmax())))
@@ -271,9 +273,7 @@ class _Room:
         labels, hour, now = self.manifest.labels, DAY[number], self._now
         start_s = (self.start_ms + number * HOUR_MS) / 1000
         summary = self._services.get(f"/devices/{DEVICE}/summary", start=start_s, end=start_s + HOUR_MS / 1000)
-        truth = now.truth[WINDOW:]
-        found = now.found if hour.voices else []  # else of the end of the hour before
-        counts = np.bincount(truth[truth >= 0], minlength=len(labels))
+        counts = np.bincount(now.truth[now.truth >= 0], minlength=len(labels))
         return Told(
             voices=" ".join(hour.voices),
             event=hour.event,
@@ -282,8 +282,8 @@ class _Room:
             readings=summary["readings"],
             uncertain=summary["uncertain"]["share"],
             shares={label: summary["labels"].get(label, {}).get("share") for label in labels},
-            cold=_uar(found, 1),
-            after=_uar(found, 2),
+            cold=_uar(now.found, 1),
+            after=_uar(now.found, 2),
             strengths=[(part_ms * self._haste / HOUR_MS, strength) for part_ms, strength in now.strengths],
         )
 
