@@ -49,9 +49,11 @@ def _model(manifest: Manifest, result: dict[str, Any], elsewhere: dict[str, Else
 
 def taught_by(manifest: Manifest) -> str:
     """Return in words which recordings a model learned from."""
-    languages = dict.fromkeys(catalogue.CORPORA[name].language for name in catalogue.taught(manifest))
-    speakers = len(manifest.measured["speakers"]["train"])
-    return f"{catalogue.titles(manifest)}: acted {' and '.join(languages)} sentences of {speakers} speakers"
+    acted = [catalogue.SCORED[name].language for name in catalogue.taught(manifest) if name in catalogue.SCORED]
+    speakers = manifest.measured["speakers"]["train"]
+    read = sum(map(catalogue.only_trains, speakers))
+    words = f"acted {' and '.join(dict.fromkeys(acted))} sentences of {len(speakers) - read} speakers"
+    return f"{catalogue.titles(manifest)}: {words}{f' and announcements of {read}' * bool(read)}"
 
 
 def corpus(name: str, found: Elsewhere) -> dict[str, Any]:
