@@ -70,6 +70,6 @@ def test_the_page_is_told_of_each_corpus_that_taught_a_model() -> None:
     more = {**two, "prompts": {"title": "Asterisk's prompts"}}
     measured = {"corpora": more, "speakers": {"train": [*speakers["train"], 301, 302], "test": []}}
     said = taught_by(msgspec.structs.replace(manifest, measured=measured))
-    assert said.startswith("CREMA-D, EmoDB and Asterisk's prompts: acted English and German sentences of 82 speakers and")
+    assert said.startswith("CREMA-D, EmoDB and Asterisk's prompts: acted English and German sentences of 82 ")
     assert said.endswith("and announcements of 2")
     assert (corpus("emodb", own)["own"], corpus("emodb", own)["language"]) == (True, "de")
