@@ -208,7 +208,7 @@ def test_the_readme_quotes_what_the_model_is_worth_elsewhere() -> None:
     )
     assert headline in " ".join(text.split())
     for title, row in (("CREMA-D, its own", own), ("RAVDESS", ravdess), ("EmoDB", emodb)):
-        language = catalogue.CORPORA[title.partition(",")[0].lower()].language
+        (language,) = catalogue.CORPORA[title.partition(",")[0].lower()].languages
         recall = ", ".join(percent(row.recall[label], 0) for label in ("ANG", "HAP", "NEU"))
         cells = [
             *(title, f"{language}, {row.speakers}", percent(row.uar), f"{row.ece:.3f}"),

@@ -35,6 +35,9 @@ def plan(settings: TrainSettings) -> Recipe:
         raise RecipeError(f"{found.name} is taught what its labels are: choose another recipe, such as {OWN}")
     if settings.recipe in {None, OWN}:
         labels = labels or tuple(label for name in corpora for label in recordings.labels_of(name))
+        if len(set(labels)) < 2:
+            there = f"the label {labels[0]} alone" if labels else "no label"
+            raise RecipeError(f"{', '.join(corpora)} has {there}: a model tells two labels or more apart")
     name = re.sub(r"[^a-z0-9]+", "-", Path(corpora[0]).stem.lower()).strip("-") or OWN
     try:
         return recipe.convert(

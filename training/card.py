@@ -317,9 +317,9 @@ def _heard_only(manifest: Manifest) -> str:
             "English only, twelve fixed sentences, adult actors, recordings with about the same background in all of "
             "them."
         )
-    told = ", ".join(catalogue.CORPORA[name].language for name in taught if name in catalogue.CORPORA)
-    languages = list(dict.fromkeys(told.replace(" and ", ", ").split(", "))) if told else []
-    spoken = f"{', '.join(languages[:-1])}{' and ' * (len(languages) > 1)}{languages[-1]} only, " if languages else ""
+    known = [catalogue.CORPORA[name].languages for name in taught if name in catalogue.CORPORA]
+    languages = list(dict.fromkeys(language for of_corpus in known for language in of_corpus))
+    spoken = f"{corpora.listed(languages)} only, " if languages else ""
     return _sentence(f"{spoken}the voices, sentences and rooms of these recordings")
 
 
@@ -338,7 +338,7 @@ def _strange_rooms(manifest: Manifest) -> str:
 
 def _names(labels: tuple[str, ...]) -> str:
     words = [f"{corpora.name(label)} ({label})" for label in labels]
-    return ", ".join(words[:-1]) + " and " + words[-1]
+    return corpora.listed(words)
 
 
 def _numbers_of(speakers: list[int]) -> str:

@@ -21,7 +21,7 @@ class Corpus(NamedTuple):
     """A corpus of emotional speech."""
 
     title: str
-    language: str
+    languages: tuple[str, ...]
     read: Callable[[Path, tuple[str, ...]], list[Clip]]
     """Takes `recordings_dir` and the wanted labels."""
     name: re.Pattern[str]
@@ -60,7 +60,7 @@ _OF_RAVDESS = tuple(tuple(range(first, first + 4)) for first in (1, 5, 9, 13, 17
 CORPORA = {
     TAUGHT_BY: Corpus(
         "CREMA-D",
-        "English",
+        ("English",),
         corpora.read_clips,
         re.compile(rf"(?P<speaker>1\d{{3}})_[A-Z]{{3}}_(?:{'|'.join(EMOTIONS)})_(?:LO|MD|HI|XX?)"),
         labels=tuple(EMOTIONS),
@@ -72,7 +72,7 @@ CORPORA = {
     ),
     "ravdess": Corpus(
         "RAVDESS",
-        "English",
+        ("English",),
         ravdess.read_clips,
         ravdess.NAME,
         labels=tuple(sorted(ravdess.LABELS.values())),
@@ -84,7 +84,7 @@ CORPORA = {
     ),
     "ravdess-song": Corpus(
         "RAVDESS song",
-        "English",
+        ("English",),
         ravdess.read_song,
         ravdess.NAME,
         labels=("ANG", "CAL", "FEA", "HAP", "NEU", "SAD"),
@@ -97,7 +97,7 @@ CORPORA = {
     ),
     "emodb": Corpus(
         "EmoDB",
-        "German",
+        ("German",),
         emodb.read_clips,
         emodb.NAME,
         labels=tuple(sorted(emodb.LABELS.values())),
@@ -111,7 +111,7 @@ CORPORA = {
     ),
     "prompts": Corpus(
         "Asterisk's prompts",
-        "English, Spanish, French, Italian and Russian",
+        ("English", "Spanish", "French", "Italian", "Russian"),
         prompts.read_clips,
         prompts.NAME,
         labels=(prompts.LABEL,),
@@ -159,8 +159,9 @@ def voice_of(speaker: int) -> Voice | None:
         return None
     if speaker > 1000:
         return Voice(TAUGHT_BY, speaker)
-    name = next(name for name in ("prompts", "emodb", "ravdess") if speaker > CORPORA[name].offset)
-    return Voice(name, speaker - CORPORA[name].offset)
+    own = {name: corpus.offset for name, corpus in CORPORA.items() if name != TAUGHT_BY and not corpus.voices}
+    name = max((name for name in own if own[name] < speaker), key=own.__getitem__)
+    return Voice(name, speaker - own[name])
 
 
 def only_trains(speaker: int) -> bool:
@@ -189,7 +190,7 @@ def titles(manifest: Manifest) -> str:
     """Return the names of the corpora that taught a model, for people."""
     told = manifest.measured.get("corpora", {})
     names = [told[name]["title"] if name in told else CORPORA[name].title for name in taught(manifest)]
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return corpora.listed(names)
 
 
 def _whose(corpus: str) -> str:

@@ -2,7 +2,7 @@
 
 import csv
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -44,19 +44,19 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
     speaker: int
     """Number in the corpus; `UNKNOWN` where nothing says who speaks."""
     sex: str
-    age: int | None
+    age: int | None = None
     """In years, where it is known."""
     label: str
     """What the actor was told to portray."""
     sentence: str
     """Short name of what is said."""
-    intensity: str
+    intensity: str = ""
     """How strongly the actor was told to portray it: LO, MD, HI, or XX where it was not specified."""
-    samples: int | None
+    samples: int | None = None
     """Length by the corpus's table; None: the file may have any length, rate and number of channels."""
     sha256: str
     """Of the official release's file."""
-    votes: dict[str, int]
+    votes: dict[str, int] = {}
     """How many people, spec the voice alone, chose each emotion; empty where nobody was asked."""
     corpus: str = ""
     """Of a recipe, which the clip is from."""
@@ -118,6 +118,11 @@ def read_audio(clip: Clip, sample_rate_hz: int) -> Samples:
     if np.abs(samples.astype(np.int32)).max() < AUDIBLE:
         raise CorpusError(f"{clip.path} is silent: no sample reaches -60 dBFS; copy it again or leave it out")
     return samples
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as people list them: one, two and three."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def name(label: str) -> str:

@@ -143,7 +143,7 @@ def row(name: str, found: Elsewhere) -> Row:
     warm = found.after_baseline
     return {
         "recordings": corpus.title + (" (its own)" if found.own else ""),
-        "language": corpus.language,
+        "language": ", ".join(corpus.languages),
         "speakers": str(found.speakers),
         "clips": f"{found.clips:,}",
         "UAR": f"{found.uar:.1%}",

@@ -46,11 +46,7 @@ def _clip(file: Path) -> Clip:
         path=file,
         speaker=speaker,
         sex="Male" if speaker in MEN else "Female",
-        age=None,
         label=LABELS[found["emotion"]],
         sentence=found["sentence"],
-        intensity="",
-        samples=None,
         sha256=sha256(file),
-        votes={},
     )

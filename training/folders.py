@@ -170,11 +170,7 @@ def _clip(file: Path, label: str, sex: str) -> Clip:
         path=file,
         speaker=UNKNOWN,
         sex=sex,
-        age=None,
         label=label,
         sentence="",
-        intensity="",
-        samples=None,
         sha256=sha256(file),
-        votes={},
     )

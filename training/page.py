@@ -38,7 +38,7 @@ def _about(made: Bundle, found: Recordings) -> str:
     sentences = [strangers.who(found, made)]
     if corpus:
         left_out = f" Left out: {corpus.left_out}, for which no model has a label." if corpus.left_out else ""
-        sentences += [f"{corpus.language}.{left_out}"]
+        sentences += [f"{', '.join(corpus.languages)}.{left_out}"]
     if found.passed_over:
         sentences += [f"Passed over: {len(found.passed_over)} of the files."]
     if corpus and catalogue.is_own(found.corpus, made.manifest):

@@ -6,9 +6,9 @@ a telephone's band.
 """
 
 import re
-import wave
 from pathlib import Path
 
+from common.audio_files import AudioFile, AudioFileError
 from training.corpora import Clip, CorpusError, sha256
 
 FOLDER = "prompts"
@@ -65,10 +65,10 @@ def path_of(member: str) -> str | None:
 
 def _length_s(file: Path) -> float:
     try:
-        with wave.open(str(file)) as sound:
-            return float(sound.getnframes() / sound.getframerate())
-    except (OSError, EOFError, wave.Error) as error:
-        raise CorpusError(f"{file} is no WAV file ({error}): delete it and fetch the prompts again") from error
+        with AudioFile(file) as sound:
+            return sound.frames / sound.rate_hz
+    except AudioFileError as error:
+        raise CorpusError(f"{error}; delete it, and fetch the prompts again") from error
 
 
 def _clip(file: Path) -> Clip:
@@ -79,11 +79,7 @@ def _clip(file: Path) -> Clip:
         path=file,
         speaker=speaker,
         sex="Male" if speaker in MEN else "Female",
-        age=None,
         label=LABEL,
         sentence=found["text"],
-        intensity="",
-        samples=None,
         sha256=sha256(file),
-        votes={},
     )

@@ -106,11 +106,8 @@ def _clip(file: Path) -> Clip:
         path=file,
         speaker=speaker,
         sex="Male" if speaker % 2 else "Female",
-        age=None,
         label=LABELS[found["emotion"]],
         sentence={"01": "kids", "02": "dogs"}[found["statement"]],
         intensity={"01": "normal", "02": "strong"}[found["intensity"]],
-        samples=None,
         sha256=sha256(file),
-        votes={},
     )

@@ -95,6 +95,10 @@ class EvaluateSettings:
     )
 
 
+FETCHED = ("crema-d", "ravdess", "emodb", "prompts")
+"""What `moodwire data fetch` can download."""
+
+
 @ts.settings(frozen=True)
 class FetchSettings:
     """Settings of `moodwire data fetch`."""
@@ -118,8 +122,8 @@ class FetchSettings:
         Raises:
             ValueError: the text says what to choose.
         """
-        if self.corpus not in {"crema-d", "ravdess", "emodb", "prompts"}:
-            raise ValueError(f"corpus is {self.corpus!r}: choose crema-d, ravdess, emodb or prompts")
+        if self.corpus not in FETCHED:
+            raise ValueError(f"corpus is {self.corpus!r}: choose one of {', '.join(FETCHED)}")
 
 
 @ts.settings(frozen=True)

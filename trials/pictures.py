@@ -43,6 +43,11 @@ def save(figure: Figure, file: Path) -> None:
         figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
 
 
+def name(figure: Figure, words: str) -> None:
+    """Write what a figure shows above it."""
+    figure.suptitle(words, x=0.01, ha="left", fontsize=10.5, fontweight="bold", color=plots.INK)
+
+
 def name_ends(axes: Axes, ends: Sequence[End], most: int) -> None:
     """Write the name of each curve as near as may be to where it ends, none over another.
 

@@ -77,14 +77,7 @@ def draw(name: str, labels: Sequence[str], day: Sequence[Told]) -> Figure:
                 if hour.other_microphone and not (number and day[number - 1].other_microphone):
                     axes.axvline(number, **CHANGE)
         strengths.set_xticks(range(0, len(day) + 1, 3), [f"{hour}:00" for hour in range(0, len(day) + 1, 3)])
-        figure.suptitle(
-            f"{name}: a day in one room, heard by a device and read over REST",
-            x=0.01,
-            ha="left",
-            fontsize=10.5,
-            fontweight="bold",
-            color=plots.INK,
-        )
+        pictures.name(figure, f"{name}: a day in one room, heard by a device and read over REST")
     return figure
 
 

@@ -201,14 +201,7 @@ def draw(name: str, corpora: Sequence[Corpus]) -> Figure:
                 for share, colour in zip(SHARES, COLOURS, strict=True)
             ]
             pictures.name_ends(panel, ends, most=15)
-        figure.suptitle(
-            f"{name}: recall by how much of a voice a device has heard before",
-            x=0.01,
-            ha="left",
-            fontsize=10.5,
-            fontweight="bold",
-            color=plots.INK,
-        )
+        pictures.name(figure, f"{name}: recall by how much of a voice a device has heard before")
         figure.supxlabel(
             "At the right: the share of neutral speech in what was heard; solid from 50 to 90 %, bold where it is as "
             "assumed.",

@@ -45,7 +45,7 @@ def cross_validate(folder: Path) -> CrossValidated:
 def write_corpus(data: Path) -> Path:
     """Write `crema-d` with 33 clips into a folder, and return that."""
     folder = data / "crema-d"
-    (folder / "audio").mkdir(parents=True)
+    (folder / "audio").mkdir(parents=True, exist_ok=True)  # a training that failed may have left it
     rows = [
         _record(folder, f"{speaker}_IEO_{label}_XX", np.random.default_rng(speaker + loudness))
         for speaker in SPEAKERS

@@ -49,7 +49,8 @@ def _model(manifest: Manifest, result: dict[str, Any], elsewhere: dict[str, Else
 
 def taught_by(manifest: Manifest) -> str:
     """Return in words which recordings a model learned from."""
-    acted = [catalogue.SCORED[name].language for name in catalogue.taught(manifest) if name in catalogue.SCORED]
+    taught = [catalogue.SCORED[name] for name in catalogue.taught(manifest) if name in catalogue.SCORED]
+    acted = [language for known in taught for language in known.languages]
     speakers = manifest.measured["speakers"]["train"]
     read = sum(map(catalogue.only_trains, speakers))
     words = f"acted {' and '.join(dict.fromkeys(acted))} sentences of {len(speakers) - read} speakers"
@@ -61,7 +62,7 @@ def corpus(name: str, found: Elsewhere) -> dict[str, Any]:
     known = catalogue.CORPORA[name]
     return {
         "corpus": known.title,
-        "language": LANGUAGES[known.language],
+        "language": LANGUAGES[known.languages[0]],
         "own": found.own,
         **{key: getattr(found, key) for key in ("clips", "speakers", "uar", "uar_interval", "recall", "ece")},
         "answered": found.sure["share"],

@@ -152,7 +152,7 @@ def test_strangers_are_counted_by_their_names(own: Path, capsys: pytest.CaptureF
     [
         (
             lambda own: own.rename(own.with_name("other")),
-            r"no corpus '.*own': give crema-d, ravdess, ravdess-song, emodb, or",
+            r"no corpus '.*own': give crema-d, ravdess, ravdess-song, emodb, prompts, or",
         ),
         (lambda own: (own / "JOY").mkdir(), r"own/JOY is no label: name the folders ANG, HAP, NEU"),
         (

@@ -208,6 +208,7 @@ def test_a_clip_in_two_splits_is_told(tmp_path: Path, capsys: pytest.CaptureFixt
     ("settings", "reason"),
     [
         ({"corpus": "emodb", "labels": "ANG"}, "labels is 'ANG': name at least two"),
+        ({"corpus": "prompts"}, "prompts has the label NEU alone: a model tells two labels or more apart"),
         ({"corpus": "emodb", "labels": "ang,sad-ness"}, "label 'SAD-NESS' is not allowed"),
         (
             {"recipe": "six", "corpus": "emodb"},

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 import moodwire
-from training.settings import FetchSettings, TrainSettings
+from training import fetch_archive
+from training.settings import FETCHED, FetchSettings, TrainSettings
 
 
 def test_recipe_and_corpus_are_named_without_a_flag() -> None:
@@ -34,5 +35,6 @@ def test_wrong_split_is_refused(wrong: dict[str, Any], reason: str) -> None:
 
 def test_an_unknown_corpus_cannot_be_fetched() -> None:
     """A corpus that has no fetch is a sentence."""
-    with pytest.raises(ValueError, match="corpus is 'iemocap': choose crema-d, ravdess, emodb or prompts"):
+    with pytest.raises(ValueError, match="corpus is 'iemocap': choose one of crema-d, ravdess, emodb, prompts"):
         FetchSettings(corpus="iemocap")
+    assert set(FETCHED) == {"crema-d", *fetch_archive.ARCHIVES}
