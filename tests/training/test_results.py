@@ -37,10 +37,10 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
 def test_a_run_without_its_config_is_named(tmp_path: Path) -> None:
     """A run folder whose config.json is not there, or holds no recipe, is one sentence."""
     with pytest.raises(ResultsError, match=r"config.json holds no recipe: .*; train again"):
-        results._read_recipe(tmp_path / "config.json")
+        results.read_recipe(tmp_path / "config.json")
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ResultsError, match=r"config.json holds no recipe: 'recipe'; train again"):
-        results._read_recipe(tmp_path / "config.json")
+        results.read_recipe(tmp_path / "config.json")
 
 
 def finished(place: Path, recipe_sha256: str) -> None:
