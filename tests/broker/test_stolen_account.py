@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
+import pytest
 import rooms
 from brokers import ACCOUNTS, DEVICE, OTHER_DEVICE, RunningBroker
 from patience import REPLY_S
@@ -52,6 +53,7 @@ def taking(broker: RunningBroker, client_id: str) -> Iterator[None]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_nobody_takes_the_connection_of_ingest(
     broker: RunningBroker, redis_store: RunningStore, tmp_path: Path
 ) -> None:

@@ -78,6 +78,7 @@ def test_where_nobody_can_listen_is_an_error(host: str, port: int) -> None:
         streaming.listen(host, port)
 
 
+@pytest.mark.slow
 def test_a_thousand_streams_are_held_at_once() -> None:
     """None of them waits for another to end."""
     opened: list[None] = []

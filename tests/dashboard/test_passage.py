@@ -191,6 +191,7 @@ def _stream(request: BaseHTTPRequestHandler, events: list[bytes], until: threadi
     until.wait(REPLY_S)
 
 
+@pytest.mark.slow
 def test_live_events_come_whole_with_the_pulse_between_them(page: Dashboard, live: MadeUp) -> None:
     """An event that arrives in pieces is passed on in one; the pulse tells how the server is; the id is sent on."""
     end = threading.Event()
@@ -215,6 +216,7 @@ def test_live_events_come_whole_with_the_pulse_between_them(page: Dashboard, liv
     assert (target, headers["authorization"], headers["last-event-id"]) == ("/api/v1/live", "Bearer v-token", "5-0.0")
 
 
+@pytest.mark.slow
 def test_without_live_events_the_stream_stays_and_says_so(page: Dashboard, live: MadeUp) -> None:
     """The page learns it from the pulse, and need not reconnect."""
     live.make = lambda _request, _body: (503, {}, b"")
@@ -227,6 +229,7 @@ def test_without_live_events_the_stream_stays_and_says_so(page: Dashboard, live:
     assert len(live.asked) >= 2
 
 
+@pytest.mark.slow
 def test_a_page_that_reads_nothing_holds_live_events_back(page: Dashboard, live: MadeUp) -> None:
     """The dashboard keeps little for it: live events notice, and drop it after their own limit."""
     sent, ended = [0], threading.Event()
@@ -252,6 +255,7 @@ def test_a_page_that_reads_nothing_holds_live_events_back(page: Dashboard, live:
     assert 0 < sent[0] < 20_000_000
 
 
+@pytest.mark.slow
 def test_a_log_out_ends_the_stream(page: Dashboard, live: MadeUp) -> None:
     """It does not go on until somebody closes the page."""
     end = threading.Event()

@@ -257,6 +257,7 @@ def test_a_device_that_waits_for_its_microphone_obeys(world: World) -> None:
     world.until_ended()
 
 
+@pytest.mark.slow
 def test_each_window_is_told_to_home_automation_if_it_is_wanted(world: World) -> None:
     """What a window holds goes out as a live state; without anyone who wants it there is none."""
     source = world.start()

@@ -35,6 +35,7 @@ def small(recordings_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return recordings_dir
 
 
+@pytest.mark.slow
 def test_figures_are_kept_for_page_and_card(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a corpus, each that is there is measured; its own row is that of the cross-validation.
 

@@ -36,6 +36,7 @@ def settings(tmp_path: Path) -> ReportSettings:
     return ReportSettings(tmp_path, tmp_path / "kept", tmp_path / "RESULTS.md", tmp_path / "published.md")
 
 
+@pytest.mark.slow
 def test_a_system_has_its_leaky_number_beside_the_honest_one(settings: ReportSettings) -> None:
     """Rows tell both splits, folds and classes; what is listed here is not on the page of our models."""
     leaky = result("published-c-tree", uar=0.9, split="copies")

@@ -43,6 +43,7 @@ def test_soft_targets_are_the_mean_of_the_teachers(recordings_dir: Path, tmp_pat
     assert teach.soft_targets([], None, banks, clips, plain).shape == (2, len(clips), 0)
 
 
+@pytest.mark.slow
 def test_whisper_teacher_counts_as_much_as_all_networks(recordings_dir: Path, tmp_path: Path) -> None:
     """The Whisper teacher alone gives its probabilities at each speed; beside networks it has half the weight."""
     plain = recipe.load("tiny")

@@ -85,6 +85,7 @@ def transformer(weights: dict[str, np.ndarray], log_mel: np.ndarray) -> list[np.
     return [np.asarray(output) for output in [*found, normalised("encoder/layer_norm", hidden)]]
 
 
+@pytest.mark.slow
 def test_log_mel_is_the_published_one(weights: dict[str, np.ndarray]) -> None:
     """The spectrogram is librosa's mel spectrogram, in powers of ten, cut off and scaled as published."""
     samples = np.random.default_rng(3).integers(-9_000, 9_000, 16_000).astype(np.int16)

@@ -26,6 +26,7 @@ def test_names_stand_as_near_as_may_be_to_their_curves(wanted: list[float], plac
     assert pictures.apart(wanted, 1) == pytest.approx(placed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("right", [0.4, 0.95])
 def test_each_curve_of_the_rooms_is_named_apart(right: float) -> None:
     """However bad or good a model is, all words stand on the picture, and none on another."""

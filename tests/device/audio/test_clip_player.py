@@ -75,6 +75,7 @@ def test_a_channel_that_a_file_does_not_have_is_refused(tmp_path: Path) -> None:
         ClipPlayer(tmp_path / "clip.wav", channel=3, loop=False)
 
 
+@pytest.mark.slow
 def test_channels_out_of_phase_are_noticed_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A mean that is silence although both channels are loud is told with what to do, in a loop too."""
     soundfile.write(tmp_path / "clip.wav", np.stack((CLIP[:8_000], -CLIP[:8_000]), axis=1), 16_000)
@@ -194,6 +195,7 @@ def test_samples_that_are_not_numbers_are_refused(tmp_path: Path, value: float) 
         ClipPlayer(tmp_path / "clip.wav", loop=False)
 
 
+@pytest.mark.slow
 def test_a_folder_is_played_in_the_order_of_names_and_bad_files_are_skipped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -53,6 +53,7 @@ def mutual(tmp_path: Path, authority: Authority) -> Iterator[RunningBroker]:
         yield broker
 
 
+@pytest.mark.slow
 def test_a_name_that_is_known_only_later_is_found_then(
     broker: RunningBroker, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +162,7 @@ def test_what_a_device_may_not_hear_is_said(tmp_path: Path, outbox: Outbox, capl
         wait_until(lambda: wanted in caplog.text, "the device says so")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
 def test_readings_go_through_tls(secure: RunningBroker, outbox: Outbox, authority: Authority, version: str) -> None:
     """With the CA's file a device logs in, sends, and may publish under its own id only."""

@@ -139,6 +139,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_what_was_put_outlives_kill_9_again_and_again(tmp_path: Path) -> None:
     """However often the process is killed in the middle of its work, all that it had put waits at the next start."""
     said: dict[str, int] = {}

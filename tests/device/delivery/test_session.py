@@ -79,6 +79,7 @@ def test_a_record_leaves_only_when_it_is_named(broker: RunningBroker, outbox: Ou
         wait_until(lambda: [row.seq for row in outbox.oldest(10)] == [2], "only the unnamed one waits")
 
 
+@pytest.mark.slow
 def test_after_the_broker_was_killed_everything_unconfirmed_goes_again(
     any_broker: RunningBroker, outbox: Outbox
 ) -> None:
@@ -162,6 +163,7 @@ def test_without_a_server_the_broker_confirms(broker: RunningBroker, outbox: Out
         wait_until(lambda: sorted(server.numbers()) == list(range(251)), "all have arrived, once")
 
 
+@pytest.mark.slow
 def test_unconfirmed_rows_stay_without_a_broker(broker: RunningBroker, outbox: Outbox) -> None:
     """With `confirm = "broker"` nothing leaves the outbox while the broker is away."""
     with running_session(broker, outbox, confirm="broker") as session:
@@ -189,6 +191,7 @@ def test_a_refused_row_is_not_confirmed(
         assert session.drain(0) == 1
 
 
+@pytest.mark.slow
 def test_a_changed_status_is_told_and_kept_over_connections(broker: RunningBroker, outbox: Outbox) -> None:
     """Paused, renamed, with another model: the retained status says so at once, and again after a lost connection."""
     with running_session(broker, outbox) as session:

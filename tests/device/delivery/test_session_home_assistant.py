@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
+import pytest
 from brokers import DEVICE, RunningBroker
 from msgspec.structs import replace
 from services import wait_until
@@ -100,6 +101,7 @@ def test_an_erasure_does_not_hide_a_live_device_from_home_assistant(
                    "it is announced again")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_broker_that_forgets_everything_is_told_again(broker: RunningBroker, outbox: Outbox, tmp_path: Path) -> None:
     """After the restart of a broker without persistence, status and announcement are there again by themselves."""
     with running_session(broker, outbox, home_assistant=True, state_dir=tmp_path):

@@ -61,6 +61,7 @@ def test_a_status_that_someone_clears_stops_a_device_until_it_is_back(broker: Ru
         wait_until(lambda: server.numbers() == [0], "the record arrives")
 
 
+@pytest.mark.slow
 def test_a_broker_that_withholds_the_status_is_named_once(
     broker: RunningBroker,
     outbox: Outbox,

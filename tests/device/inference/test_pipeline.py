@@ -68,6 +68,7 @@ def facts(found: list[Window], without: str) -> list[dict[str, object]]:
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.lists(st.integers(1, 20_000), min_size=1, max_size=5))
 def test_the_answer_does_not_depend_on_the_block_size(sizes: list[int]) -> None:

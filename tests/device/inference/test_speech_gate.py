@@ -36,6 +36,7 @@ def test_loud_noise_is_not_speech() -> None:
     assert SpeechGate(-60, NoiseFloor()).push(hiss).speech[100:].mean() < 0.05
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.integers(1, 5_000), st.sampled_from([-40.0, None]))
 def test_frames_do_not_depend_on_the_block_size(size: int, gate_dbfs: float | None) -> None:

@@ -46,6 +46,7 @@ def published(found: list[Window]) -> float:
     return float(np.mean([window.state in PUBLISHED for window in found]))
 
 
+@pytest.mark.slow
 def test_music_is_given_no_emotion() -> None:
     """Of two minutes of music next to nothing is taken for speech, and its windows say so."""
     music = at(backgrounds.music(synthetic_clip(48_000), 120 * 16_000, np.random.default_rng(3)), -30)
@@ -57,6 +58,7 @@ def test_music_is_given_no_emotion() -> None:
     assert {window.top for window in found if window.state == "noise"} == {None}
 
 
+@pytest.mark.slow
 def test_faint_music_is_given_no_emotion_either() -> None:
     """Music that rises above the noise only now and then is known for what it is by what is refused of it."""
     music = at(backgrounds.music(synthetic_clip(48_000), 120 * 16_000, np.random.default_rng(21)), -50)
@@ -73,6 +75,7 @@ def test_steady_noise_is_given_no_emotion_at_a_fixed_gate(dbfs: float) -> None:
     assert published(hear(noise, gate_dbfs=-70)) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quieter_db", [0, 30])
 def test_voices_are_heard_in_music_and_without(quieter_db: int) -> None:
     """Spoken clips pass at any level, and after minutes of music as before."""

@@ -25,6 +25,7 @@ def bench(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_each_stage_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
     """Front end, gate, model and whole window have three percentiles in order, and the whole is more than the model."""
     rows = dict(re.split(r"  +", line, maxsplit=1) for line in bench(capsys).splitlines())
@@ -41,6 +42,7 @@ def test_each_stage_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
     assert rows["machine"].partition(", ")[0]
 
 
+@pytest.mark.slow
 def test_the_table_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
     """As Markdown it has the same rows, between bars."""
     lines = bench(capsys, "--markdown").splitlines()
@@ -50,6 +52,7 @@ def test_the_table_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
     assert any(line.startswith("| resident memory at the end |") for line in lines)
 
 
+@pytest.mark.slow
 def test_silence_costs_no_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """In a quiet room the model is not run, and the table says so instead of telling times."""
     soundfile.write(tmp_path / "quiet.wav", np.random.default_rng(0).normal(0, 1e-4, 64_000), 16_000)

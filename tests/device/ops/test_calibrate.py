@@ -39,6 +39,7 @@ def check(folder: Path, sound: Samples, *flags: str) -> int:
     return moodwire.main(["device", "calibrate", "--clips", str(folder / "room.wav"), "--listen-s", "1", *flags])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dbfs", [-75, -35])
 def test_a_gate_that_follows_the_noise_floor_is_only_checked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], dbfs: float

@@ -50,6 +50,7 @@ def test_people_see_a_table(hospital: Hospital, capsys: pytest.CaptureFixture[st
     assert lines[refused + 1].startswith("                   -> check mqtt_password")
 
 
+@pytest.mark.slow
 def test_a_running_device_is_not_disturbed(
     hospital: Hospital, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_machine_without_a_microphone_is_told_what_to_do(tmp_path: Path) -> No
     assert "ok    model" in ended.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     ctypes.util.find_library("portaudio") is None,
     reason="PortAudio is not installed (Debian: apt install libportaudio2)",

@@ -42,6 +42,7 @@ def test_a_fault_of_the_sound_is_reported(
     assert told in found.told[check]
 
 
+@pytest.mark.slow
 def test_a_device_without_a_voice_detector_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,6 +57,7 @@ def test_a_device_without_a_voice_detector_is_told(
     assert "music may be taken for speech" in found.told["speech_gate"]
 
 
+@pytest.mark.slow
 def test_a_loud_background_is_a_fault_of_a_fixed_gate_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ def say(server: mqtt.Client, status: bytes) -> None:
     server.publish(topics.SERVER_STATUS, status, qos=1, retain=True).wait_for_publish(REPLY_S)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_is_told_from_one_that_never_was(
     tmp_path: Path, impatient: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -106,6 +106,7 @@ def test_a_hang_is_said_before_the_watchdog_ends_the_device() -> None:
     assert noticed_s + microphone.HUNG_S + microphone.CHECK_S + microphone.CLOSING_S < patience_s
 
 
+@pytest.mark.slow
 @needs_systemd
 @pytest.mark.skipif(bool(untraceable()), reason=untraceable())
 def test_the_device_makes_only_system_calls_that_the_unit_allows(tmp_path: Path, broker: RunningBroker) -> None:

@@ -92,6 +92,7 @@ def test_a_watchdog_of_another_process_is_not_hurried_for(
     assert len(heard(listener)) == 1
 
 
+@pytest.mark.slow
 def test_a_running_device_notifies_systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It is ready at once, gives a sign of life once sound flows, and says that it ends, all without a broker."""
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))

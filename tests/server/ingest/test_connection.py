@@ -78,6 +78,7 @@ def test_mqtt_5_keeps_what_comes_while_ingest_is_away(
     assert (found.state, found.name) == ("online", status().name)
 
 
+@pytest.mark.slow
 def test_two_ingests_divide_the_work_and_one_finishes_what_the_other_left(
     broker: RunningBroker, redis_store: RunningStore, tmp_path: Path
 ) -> None:

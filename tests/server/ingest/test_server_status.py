@@ -45,6 +45,7 @@ def ingest_settings() -> dict[str, str]:
     return {"mqtt_username": "server", "mqtt_password": ACCOUNTS["server"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("payload", WRONG)
 def test_ingest_says_online_again_against_whatever_else_is_published(
     broker: RunningBroker, redis_store: RunningStore, tmp_path: Path, payload: bytes
@@ -90,6 +91,7 @@ def test_two_ingests_do_not_fight_over_the_status(
         wait_until(lambda: heard[4:] == [b'{"v":1,"state":"offline"}', ONLINE], "the one that is left contradicts once")
 
 
+@pytest.mark.slow
 def test_a_broker_that_lost_its_database_is_told_again(
     broker: RunningBroker, redis_store: RunningStore, tmp_path: Path
 ) -> None:

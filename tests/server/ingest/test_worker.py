@@ -118,6 +118,7 @@ def test_readings_survive_a_killed_ingest_and_a_killed_store(broker: RunningBrok
         assert ingest.stop() == 0
 
 
+@pytest.mark.slow
 def test_ingest_waits_for_a_broker_and_a_store_that_are_not_there(tmp_path: Path) -> None:
     """Started before broker and store, ingest says so once and works as soon as both are there."""
     broker = RunningBroker(tmp_path / "broker", "mosquitto")
@@ -138,6 +139,7 @@ def test_ingest_waits_for_a_broker_and_a_store_that_are_not_there(tmp_path: Path
             broker.stop()
 
 
+@pytest.mark.slow
 def test_a_delete_reaches_the_device_and_the_broker(
     broker: RunningBroker, redis_store: RunningStore, ingest: Room
 ) -> None:
@@ -172,6 +174,7 @@ def test_a_delete_reaches_the_device_and_the_broker(
     assert not gone & retained.keys()
 
 
+@pytest.mark.slow
 def test_what_is_queued_while_ingest_is_away_is_sent_once_it_is_back(
     broker: RunningBroker, redis_store: RunningStore, ingest: Room
 ) -> None:
@@ -243,6 +246,7 @@ def test_two_boots_at_once_are_confirmed_apart(broker: RunningBroker, redis_stor
         wait_until(lambda: sender.confirmed() == {0}, "the first boot is confirmed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [

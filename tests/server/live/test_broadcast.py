@@ -97,6 +97,7 @@ def test_heartbeats_fill_silence_and_a_revoked_token_ends_the_stream(
         wait_until(lambda: client.ended, "the stream ends")
 
 
+@pytest.mark.slow
 def test_a_client_that_reads_nothing_is_dropped_and_delays_nobody(server: LiveServer) -> None:
     """It is dropped once a megabyte waits for it; another client gets everything meanwhile."""
     server.send(DEVICE, status())
@@ -121,6 +122,7 @@ def test_a_client_that_reads_nothing_is_dropped_and_delays_nobody(server: LiveSe
     wait_until(lambda: server.subscribers() == 0, "the stuck one is forgotten")
 
 
+@pytest.mark.slow
 def test_subscribers_stay_while_the_store_is_away(server: LiveServer, redis_store: RunningStore) -> None:
     """The process lives and is not ready; when the store is back, events come again."""
     with connected(server, ALL) as client:

@@ -22,6 +22,7 @@ from server.live import serve
 from server.settings import ServerSettings
 
 
+@pytest.mark.slow
 def test_what_a_device_publishes_reaches_subscribers_once(redis_store: RunningStore, tmp_path: Path) -> None:
     """Ingest and the live process run as an operator runs them; a repeated reading comes once."""
     port = free_port()

@@ -69,6 +69,7 @@ def doctor(capsys: pytest.CaptureFixture[str], redis_store: RunningStore, mosqui
     return Doctor(capsys, redis_store, mosquitto)
 
 
+@pytest.mark.slow
 def test_all_is_well_where_all_runs(doctor: Doctor, tmp_path: Path) -> None:
     """With store, broker, ingest and REST there every check is ok and the code is 0."""
     settings = doctor.settings | {"viewer_token": VIEWER, "operator_token": OPERATOR}
@@ -84,6 +85,7 @@ def test_all_is_well_where_all_runs(doctor: Doctor, tmp_path: Path) -> None:
     assert "1 viewer and 0 operator tokens" in out
 
 
+@pytest.mark.slow
 def test_what_does_not_run_is_named_with_what_to_do(doctor: Doctor) -> None:
     """Without ingest and REST both fail with the command that starts them; the rest is still looked at."""
     code, out, _ = doctor.run()
@@ -100,6 +102,7 @@ def test_what_does_not_run_is_named_with_what_to_do(doctor: Doctor) -> None:
     assert all(check["todo"] for check in found.values() if check["result"] in ("warn", "fail"))
 
 
+@pytest.mark.slow
 def test_a_retention_that_is_not_kept_is_warned_of(doctor: Doctor, redis_store: RunningStore) -> None:
     """A day without a sweep is found, with the reason why the last one was put off."""
     store = RedisStore(redis_store.url, DAY_MS, DAY_MS)
@@ -116,6 +119,7 @@ def test_a_retention_that_is_not_kept_is_warned_of(doctor: Doctor, redis_store: 
     store.close()
 
 
+@pytest.mark.slow
 def test_a_store_that_is_away_is_one_failure(doctor: Doctor) -> None:
     """What cannot be asked of a store that is away is skipped, not failed."""
     found = doctor.findings(redis_url="redis://127.0.0.1:1/0")
@@ -125,6 +129,7 @@ def test_a_store_that_is_away_is_one_failure(doctor: Doctor) -> None:
     assert {found[name]["result"] for name in others} == {"skip"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "value", "sentence"),
     [
@@ -157,6 +162,7 @@ def test_little_memory_is_a_warning(doctor: Doctor, redis_store: RunningStore) -
     assert found["memory"]["result"] == "warn"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -198,6 +204,7 @@ def test_a_broker_that_lets_anybody_in_is_named(doctor: Doctor, tmp_path: Path) 
     assert "systemctl disable --now mosquitto" in found["broker_strangers"]["todo"]
 
 
+@pytest.mark.slow
 def test_a_broker_with_few_open_files_is_a_warning(doctor: Doctor, mosquitto: RunningBroker) -> None:
     """With the usual limit, a thousand strangers who connect and say nothing keep all devices out."""
     was = resource.prlimit(mosquitto.process.pid, resource.RLIMIT_NOFILE)
@@ -211,6 +218,7 @@ def test_a_broker_with_few_open_files_is_a_warning(doctor: Doctor, mosquitto: Ru
     assert "LimitNOFILE" in found["todo"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("payload", "result", "sentence"),
     [
@@ -248,6 +256,7 @@ def test_a_store_of_a_newer_version_is_found(doctor: Doctor, redis_store: Runnin
     assert "holds data in layout 99" in found["seen"]
 
 
+@pytest.mark.slow
 def test_every_server_of_a_cluster_is_looked_at(doctor: Doctor, tmp_path: Path) -> None:
     """One node of a cluster that would lose what is confirmed is found and named, whichever it is."""
     with running_cluster(tmp_path) as cluster:

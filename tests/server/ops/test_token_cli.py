@@ -32,6 +32,7 @@ def made(capsys: pytest.CaptureFixture[str], name: str, role: str) -> str:
     return capsys.readouterr().out.strip()
 
 
+@pytest.mark.slow
 def test_a_named_token_works_at_once_and_stops_when_revoked(
     redis_store: RunningStore, client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ from server.rest import plot_labels
 MODELS = 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", ["timeline", "histogram", "mean"])
 def test_of_hundreds_of_emotions_a_plot_draws_those_with_most_readings(client: Client, now: int, plot: str) -> None:
     """A stolen device account cannot keep the painter busy with 320 lines, panels or bars."""

@@ -7,11 +7,13 @@ import subprocess
 import sys
 from contextlib import ExitStack
 
+import pytest
 import requests
 from patience import CHILD_S, REPLY_S
 from services import RunningStore, wait_until
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_one_sentence_and_code_2(redis_store: RunningStore) -> None:
     """`server run` on a taken port says so, and what to set."""
     with socket.socket() as taken:
@@ -24,6 +26,7 @@ def test_a_taken_port_is_one_sentence_and_code_2(redis_store: RunningStore) -> N
         assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_a_port_that_is_none_is_one_sentence_and_code_2(redis_store: RunningStore) -> None:
     """The system would take its last 16 bits, and REST would listen where nobody looks."""
     done = _run_server(redis_store, 99_999)
@@ -32,6 +35,7 @@ def test_a_port_that_is_none_is_one_sentence_and_code_2(redis_store: RunningStor
     assert "api_port 99999 cannot be listened on (port 99999 is none; use 1 to 65535)" in errors
 
 
+@pytest.mark.slow
 def test_more_idle_connections_than_a_hundred_keep_nobody_out(redis_store: RunningStore) -> None:
     """Browsers and monitors that hold connections open do not stop REST from answering others."""
     with socket.socket() as probe:
@@ -49,6 +53,7 @@ def test_more_idle_connections_than_a_hundred_keep_nobody_out(redis_store: Runni
         process.communicate()
 
 
+@pytest.mark.slow
 def test_server_run_serves_and_ends_on_sigterm(redis_store: RunningStore) -> None:
     """The process answers over HTTP and ends with code 0 on SIGTERM."""
     with socket.socket() as probe:

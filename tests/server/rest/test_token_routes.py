@@ -25,6 +25,7 @@ def listed(client: Client, token: str = OPERATOR) -> dict[str, Any]:
     return {each.pop("name"): each for each in response.json["tokens"]}
 
 
+@pytest.mark.slow
 def test_a_token_is_made_listed_used_and_revoked(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     """It is in the answer to POST alone, works within seconds, and ends with DELETE; the audit names who asked."""
     with caplog.at_level(logging.INFO, "moodwire.audit"):

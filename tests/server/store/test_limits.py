@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from records import BOOT, DEVICE, OTHER_BOOT, heard, reading, status
 from services import RunningStore
 from stores import write
@@ -85,6 +86,7 @@ def test_a_device_full_of_boots_forgets_those_that_cannot_come_again(store: Redi
     assert write(store, reading(0, now, boot="f" * 16, gen=1)) == ["stored"]
 
 
+@pytest.mark.slow
 def test_no_number_of_hellos_locks_a_device_out(store: RedisStore, any_store: RunningStore) -> None:
     """Seventy thousand hellos of new boots take no memory that stays, and the device's records are stored as before."""
     for first in range(0, 70_000, 10_000):

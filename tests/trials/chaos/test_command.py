@@ -63,6 +63,7 @@ def test_all_faults_are_listed() -> None:
     assert [line.split()[0] for line in done.stdout.splitlines()] == [*FAULTS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
